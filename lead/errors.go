@@ -1,0 +1,135 @@
+package lead
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// The classes of refusal. Every refusal of leadflow matches exactly one of
+// them with errors.Is; a caller that speaks HTTP answers 404, 409 and 422.
+var (
+	// ErrNotFound: there is no such workflow, lead or step.
+	ErrNotFound = errors.New("not found")
+	// ErrConflict: what was named is in a state that does not allow the request.
+	ErrConflict = errors.New("conflict")
+	// ErrInvalid: the input is faulty; see [InvalidError] for every fault in it.
+	ErrInvalid = errors.New("invalid")
+)
+
+// The conflicts that a caller may want to tell apart. Each also matches
+// ErrConflict.
+var (
+	// ErrLeadFinal: the lead is already removed or completed.
+	ErrLeadFinal = errors.New("lead is final")
+	// ErrContactLive: the contact has a lead in this workflow that is not final.
+	ErrContactLive = errors.New("contact is already live in the workflow")
+	// ErrWorkflowStatus: the workflow's status does not allow the request.
+	ErrWorkflowStatus = errors.New("not possible in the workflow's status")
+	// ErrStepFinished: the step already has another outcome.
+	ErrStepFinished = errors.New("step already has another outcome")
+	// ErrStepNotStarted: the step waits for its due time, so it has no outcome to take.
+	ErrStepNotStarted = errors.New("step has not started")
+	// ErrOtherAttempt: the attempt that was named is not the one in flight.
+	ErrOtherAttempt = errors.New("another attempt is in flight")
+)
+
+// NotFoundError says what there is none of. It matches ErrNotFound.
+type NotFoundError struct {
+	Kind string // "workflow", "lead", "step", or "id" for a text that is no id
+	Name string // the id as it was given
+	// In is the id of the workflow in which a lead was looked for.
+	In string
+}
+
+func (e *NotFoundError) Error() string {
+	if e.Kind == "id" {
+		return fmt.Sprintf("lead: %q is not an id of this kind", e.Name)
+	}
+	if e.In != "" {
+		return fmt.Sprintf("lead: no %s %s in workflow %s", e.Kind, e.Name, e.In)
+	}
+	return fmt.Sprintf("lead: no %s %s", e.Kind, e.Name)
+}
+
+// Is reports whether target is ErrNotFound.
+func (e *NotFoundError) Is(target error) bool { return target == ErrNotFound }
+
+// ConflictError says which state stands against the request. It matches
+// ErrConflict and its Reason.
+type ConflictError struct {
+	Reason   error      // ErrLeadFinal, ErrContactLive, …
+	Workflow WorkflowID // zero where none is concerned
+	Lead     ID         // zero where none is concerned; for ErrContactLive the live lead
+	Step     StepID     // zero where none is concerned
+	// State is what was found: a lead's state, a workflow's status, a step's
+	// status or outcome.
+	State string
+}
+
+func (e *ConflictError) Error() string {
+	var b strings.Builder
+	b.WriteString("lead: ")
+	b.WriteString(e.Reason.Error())
+	sep := " ("
+	part := func(name, value string) {
+		fmt.Fprintf(&b, "%s%s %s", sep, name, value)
+		sep = ", "
+	}
+	if !e.Workflow.IsZero() {
+		part("workflow", e.Workflow.String())
+	}
+	if !e.Lead.IsZero() {
+		part("lead", e.Lead.String())
+	}
+	if !e.Step.IsZero() {
+		part("step", e.Step.String())
+	}
+	if e.State != "" {
+		part("now", e.State)
+	}
+	if sep == ", " {
+		b.WriteString(")")
+	}
+	return b.String()
+}
+
+// Is reports whether target is ErrConflict.
+func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
+
+// Unwrap returns the reason.
+func (e *ConflictError) Unwrap() error { return e.Reason }
+
+// Fault is one thing wrong with an input: where, and what to do about it.
+type Fault struct {
+	Location string `json:"location"` // such as "nodes[2].config.duration" or "phone_number"
+	Message  string `json:"message"`
+}
+
+func (f Fault) String() string {
+	if f.Location == "" {
+		return f.Message
+	}
+	return f.Location + ": " + f.Message
+}
+
+// InvalidError names every fault of an input at once. It matches ErrInvalid.
+type InvalidError struct {
+	What   string // "workflow", "contact", …
+	Faults []Fault
+}
+
+func (e *InvalidError) Error() string {
+	if len(e.Faults) == 1 {
+		return fmt.Sprintf("lead: invalid %s: %s", e.What, e.Faults[0])
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "lead: invalid %s, %d faults:", e.What, len(e.Faults))
+	for _, f := range e.Faults {
+		b.WriteString("\n\t" + f.String())
+	}
+	return b.String()
+}
+
+// Is reports whether target is ErrInvalid.
+func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }

@@ -1,0 +1,100 @@
+package lead
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/looplab/fsm"
+)
+
+// Event is what happens to a lead.
+type Event string
+
+// The events of the machine.
+const (
+	EventStart    Event = "start"    // a step's first attempt starts
+	EventRetry    Event = "retry"    // an attempt failed and the next one is queued
+	EventComplete Event = "complete" // the step in flight has its outcome and its hooks have run
+	EventFinish   Event = "finish"   // the lead reached a terminal node, or a node with no way on
+	EventRemove   Event = "remove"   // removal was asked for
+)
+
+// Events returns the events in the order in which a lead's life meets them.
+func Events() []Event {
+	return []Event{EventStart, EventRetry, EventComplete, EventFinish, EventRemove}
+}
+
+// transitions is the machine's one declaration: the states a lead can take and
+// what leads from one to the next. Everything else asks it.
+var transitions = fsm.Events{
+	{Name: string(EventStart), Src: names(Enrolled), Dst: InStep.String()},
+	{Name: string(EventRetry), Src: names(InStep), Dst: InStep.String()},
+	{Name: string(EventRetry), Src: names(PendingRemoval), Dst: PendingRemoval.String()},
+	{Name: string(EventComplete), Src: names(InStep), Dst: Enrolled.String()},
+	{Name: string(EventComplete), Src: names(PendingRemoval), Dst: Removed.String()},
+	{Name: string(EventFinish), Src: names(Enrolled), Dst: Completed.String()},
+	{Name: string(EventRemove), Src: names(Enrolled), Dst: Removed.String()},
+	{Name: string(EventRemove), Src: names(InStep), Dst: PendingRemoval.String()},
+	{Name: string(EventRemove), Src: names(PendingRemoval), Dst: PendingRemoval.String()},
+}
+
+func names(states ...State) []string {
+	out := make([]string, len(states))
+	for i, s := range states {
+		out[i] = s.String()
+	}
+	return out
+}
+
+// TransitionError is the machine's refusal: the event is not possible in the
+// state. For a final state it matches [ErrLeadFinal].
+type TransitionError struct {
+	State State
+	Event Event
+}
+
+func (e *TransitionError) Error() string {
+	return fmt.Sprintf("lead: no %s from state %s", e.Event, e.State)
+}
+
+// Is reports whether target is ErrLeadFinal or ErrConflict and the state final.
+func (e *TransitionError) Is(target error) bool {
+	return e.State.Final() && (target == ErrLeadFinal || target == ErrConflict)
+}
+
+// Machine decides the changes of any number of leads, one after the other: it
+// holds no lead's state between two calls. It is not safe for concurrent use;
+// make one for each goroutine that decides.
+type Machine struct {
+	fsm *fsm.FSM
+}
+
+// NewMachine returns a machine over the one transition table.
+func NewMachine() *Machine {
+	return &Machine{fsm: fsm.NewFSM(Enrolled.String(), transitions, nil)}
+}
+
+// Fire returns the state to which event takes a lead in state from, or a
+// *TransitionError. Some events leave the state as it is, which is no error.
+func (m *Machine) Fire(from State, event Event) (State, error) {
+	m.fsm.SetState(from.String())
+	// fsm v1.0.3 stays wedged when the context passed to Event is cancelled
+	// (issue 115), so it never sees a caller's.
+	err := m.fsm.Event(context.Background(), string(event))
+	var same fsm.NoTransitionError
+	if err != nil && (!errors.As(err, &same) || same.Err != nil) {
+		return from, &TransitionError{State: from, Event: event}
+	}
+	return ParseState(m.fsm.Current())
+}
+
+// Diagram returns the machine as a Mermaid state diagram, generated from the
+// transition table.
+func Diagram() string {
+	text, err := fsm.VisualizeForMermaidWithGraphType(NewMachine().fsm, fsm.StateDiagram)
+	if err != nil { // only for an unknown graph type
+		panic("lead: " + err.Error())
+	}
+	return text
+}

@@ -1,0 +1,85 @@
+package lead
+
+import "fmt"
+
+// State is where a lead is in its life. The zero State is invalid.
+type State uint8
+
+// The five states of a lead. Removed and Completed are final.
+const (
+	// Enrolled: the lead waits at a node, for a due time, a free slot or an
+	// active workflow. Nothing of it is in flight.
+	Enrolled State = iota + 1
+	// InStep: a step has started and has no outcome on record yet, or its
+	// completion hooks run.
+	InStep
+	// PendingRemoval: removal was asked for while a step was in flight.
+	PendingRemoval
+	// Removed: taken out of the workflow. Final.
+	Removed
+	// Completed: reached the end of the workflow. Final.
+	Completed
+)
+
+var stateNames = [...]string{
+	Enrolled:       "enrolled",
+	InStep:         "in_step",
+	PendingRemoval: "pending_removal",
+	Removed:        "removed",
+	Completed:      "completed",
+}
+
+// States returns the five states in the order in which they are declared.
+func States() []State {
+	return []State{Enrolled, InStep, PendingRemoval, Removed, Completed}
+}
+
+// Final reports whether a lead in this state can never change again.
+func (s State) Final() bool { return s == Removed || s == Completed }
+
+// InFlight reports whether a step of a lead in this state is in flight.
+func (s State) InFlight() bool { return s == InStep || s == PendingRemoval }
+
+func (s State) String() string { return nameOf(stateNames[:], s, "State") }
+
+// MarshalText writes the state's name. It fails for a value that is no state.
+func (s State) MarshalText() ([]byte, error) { return marshalName(stateNames[:], s, "state") }
+
+// UnmarshalText reads a state's name.
+func (s *State) UnmarshalText(text []byte) error {
+	return unmarshalName(stateNames[:], s, text, "state")
+}
+
+// ParseState reads a state's name, such as "in_step".
+func ParseState(name string) (State, error) {
+	var s State
+	err := s.UnmarshalText([]byte(name))
+	return s, err
+}
+
+// The enumerations of this package are small integers, stored as such, with
+// names for people and JSON; the zero value of each is invalid.
+
+func nameOf[T ~uint8](names []string, v T, kind string) string {
+	if int(v) < len(names) && names[v] != "" {
+		return names[v]
+	}
+	return fmt.Sprintf("%s(%d)", kind, v)
+}
+
+func marshalName[T ~uint8](names []string, v T, kind string) ([]byte, error) {
+	if int(v) < len(names) && names[v] != "" {
+		return []byte(names[v]), nil
+	}
+	return nil, fmt.Errorf("lead: %d is no %s", v, kind)
+}
+
+func unmarshalName[T ~uint8](names []string, v *T, text []byte, kind string) error {
+	for i, name := range names {
+		if name != "" && name == string(text) {
+			*v = T(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("lead: %q is no %s", text, kind)
+}

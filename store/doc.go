@@ -1,0 +1,34 @@
+// Package store says what the engine needs of a store, as small interfaces by
+// role, and nothing about how one keeps its promises. store/sqlite is the
+// default; store/storetest is this contract as a test suite, and a store that
+// passes it can be trusted under an engine.
+//
+// # One way to write
+//
+// [Writer.Commit] is the only method that changes anything. A [Batch] is atomic
+// and, once Commit has returned nil, durable. Each change names the version it
+// was decided on, and one that is stale refuses the whole batch with a
+// [ConflictError]. The store owns no rule: it never decides a state, and it
+// gives the bytes it does not understand ([Record.Extra], [Step.Detail],
+// [Workflow.Definition]) back as they came.
+//
+// The one thing it knows better than the engine is who is live: an enrollment
+// whose contact already has a lead that is not final in the same workflow is
+// left out of the batch with all that belongs to it, and named in the [Result].
+// So a batch of a thousand new leads needs no thousand questions first.
+//
+// # What a step costs
+//
+// What changes at every step is small and stands apart ([Record]) from what
+// never changes ([Contact]). [Record.Wake] and [Record.State] are the only
+// columns that an index may cover, and a step that follows a step changes
+// neither: the lead keeps the Wake with which it came due until it waits
+// again. Finished steps ([Step]) are appended in the order of their sequence
+// numbers, each naming the lead's step before it.
+//
+// # Concurrency
+//
+// One goroutine at a time calls Commit; readers run beside it, on any number of
+// goroutines, and see whole batches only. A read that begins after Commit has
+// returned sees what it wrote.
+package store

@@ -1,0 +1,173 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/leadflow-go/leadflow/lead"
+)
+
+// Store is all that an engine needs.
+type Store interface {
+	Writer
+	LeadReader
+	HistoryReader
+	CallReader
+	WorkflowReader
+}
+
+// Writer changes the store. Only one goroutine at a time calls it.
+type Writer interface {
+	// Commit applies the batch, all of it or, when it returns an error, nothing.
+	// When it returns nil the batch is durable. It reads the batch and keeps
+	// nothing of it. ctx bounds waiting for the store, not the write itself.
+	Commit(ctx context.Context, b *Batch) (Result, error)
+	// Reserve hands out n sequence numbers that nobody had before or will have
+	// again, across restarts too: first, first+1, … Numbers that are never used
+	// leave gaps. The first number of all is 1.
+	Reserve(ctx context.Context, kind Sequence, n int) (first int64, err error)
+}
+
+// Sequence is what numbers are reserved for.
+type Sequence uint8
+
+// The sequences.
+const (
+	LeadSequence Sequence = iota + 1
+	StepSequence
+	CallSequence
+	WorkflowSequence
+)
+
+// Batch is a set of changes that become durable together. Within it workflows
+// are written first, then changes of leads, enrollments, steps and calls, then
+// what is to be forgotten.
+type Batch struct {
+	Workflows []Workflow // inserted when Version is 1, else updated from Version-1
+	Changes   []Change
+	Enroll    []Enrollment
+	Steps     []Step
+	Calls     []Call  // inserted, or updated when the Seq is there already
+	Forget    []int64 // leads whose record, contact and steps are deleted
+}
+
+// Empty reports whether there is nothing in the batch.
+func (b *Batch) Empty() bool {
+	return len(b.Workflows) == 0 && len(b.Changes) == 0 && len(b.Enroll) == 0 &&
+		len(b.Steps) == 0 && len(b.Calls) == 0 && len(b.Forget) == 0
+}
+
+// Change is a lead before and after. Before is what it was decided on: a stored
+// version other than Before.Version is a conflict, and After.Version is the one
+// that follows it. Seq and Workflow are the same in both. A lead has at most one
+// Change in a batch.
+type Change struct {
+	Before, After Record
+}
+
+// Enrollment is a new lead. Its record may already be further on than
+// enrolled; Version is 1. While the record is not final, no other lead of the
+// same workflow can be enrolled with the same Phone.
+type Enrollment struct {
+	Record  Record
+	Contact Contact
+}
+
+// Result is what a commit came to.
+type Result struct {
+	// Refused lists the enrollments that were left out, in the order of the
+	// batch, with all steps and calls of theirs.
+	Refused []Refusal
+}
+
+// Refusal is an enrollment whose contact is live already.
+type Refusal struct {
+	Index int   // in Batch.Enroll
+	Live  int64 // Seq of the lead that the contact has
+}
+
+// ErrConflict: a batch was decided on something that has changed since.
+var ErrConflict = errors.New("store: stale version")
+
+// ConflictError names a record that has another version than the batch was
+// decided on. It matches ErrConflict.
+type ConflictError struct {
+	Kind string // "lead" or "workflow"
+	Seq  int64
+}
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("store: stale version of %s %d", e.Kind, e.Seq)
+}
+
+// Is reports whether target is ErrConflict.
+func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
+
+// ErrNotFound: a reader was asked for one thing and there is none.
+var ErrNotFound = errors.New("store: not found")
+
+// LeadReader reads leads.
+type LeadReader interface {
+	// Records returns the records that exist among seqs, in order of Seq.
+	Records(ctx context.Context, seqs []int64) ([]Record, error)
+	// Due returns records that are not final with after < Key and Wake <= until,
+	// in the order of Key, at most limit of them.
+	Due(ctx context.Context, after Key, until Millis, limit int) ([]Record, error)
+	// Lead returns a lead whole, or ErrNotFound.
+	Lead(ctx context.Context, seq int64) (Entry, error)
+	// Leads returns the leads that match q, in order of Seq.
+	Leads(ctx context.Context, q LeadQuery) ([]Entry, error)
+	// CountLeads returns how many leads match q, whatever its After, Offset and Limit.
+	CountLeads(ctx context.Context, q LeadQuery) (int64, error)
+	// Counts returns how many leads a workflow has in each state; states without
+	// any are left out. It takes the same short time whatever the count.
+	Counts(ctx context.Context, workflow int64) (map[lead.State]int64, error)
+}
+
+// Entry is a lead whole.
+type Entry struct {
+	Record
+	Contact Contact
+}
+
+// LeadQuery selects leads of one workflow.
+type LeadQuery struct {
+	Workflow int64
+	States   []lead.State // any of them; empty for all
+	Node     *int32       // nil for all
+	Phone    int64        // 0 for all
+	After    int64        // only leads with a larger Seq
+	Offset   int          // how many of the matches to pass over
+	Limit    int          // at most so many; 0 for all
+}
+
+// HistoryReader reads what has been.
+type HistoryReader interface {
+	// History returns a lead whole, or ErrNotFound, and its finished steps, oldest
+	// first, as of one moment.
+	History(ctx context.Context, seq int64) (Entry, []Step, error)
+}
+
+// CallReader reads the call log.
+type CallReader interface {
+	// Calls returns the entries that match q, in order of Seq.
+	Calls(ctx context.Context, q CallQuery) ([]Call, error)
+}
+
+// CallQuery selects entries of the call log. Zero fields select all.
+type CallQuery struct {
+	Workflow int64
+	Lead     int64
+	Phone    int64
+	Status   lead.StepStatus
+	From, To Millis // From <= Started < To
+	After    int64  // only entries with a larger Seq
+	Limit    int    // at most so many; 0 for all
+}
+
+// WorkflowReader reads workflows.
+type WorkflowReader interface {
+	// Workflows returns every workflow, deleted ones too, in order of Seq.
+	Workflows(ctx context.Context) ([]Workflow, error)
+}

@@ -1,0 +1,79 @@
+package workflow
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Config is the config of a node, written in Go: any map that encoding/json can write.
+type Config = map[string]any
+
+// CallNode returns a voice_call node.
+func CallNode(id string, config Config) Node { return newNode(id, VoiceCall, config) }
+
+// MessageNode returns a message node.
+func MessageNode(id string, config Config) Node { return newNode(id, Message, config) }
+
+// ApplicationNode returns an application node.
+func ApplicationNode(id string, config Config) Node { return newNode(id, Application, config) }
+
+// Wait returns a time node that holds a lead for d.
+func Wait(id string, d time.Duration) Node {
+	return newNode(id, Time, Config{"duration": Duration(d)})
+}
+
+// WaitUntil returns a time node that holds a lead until the time that the
+// expression gives.
+func WaitUntil(id, expression string) Node { return newNode(id, Time, Config{"until": expression}) }
+
+// If returns a conditional node that tests an expression.
+func If(id, expression string) Node {
+	return newNode(id, Conditional, Config{"expression": expression})
+}
+
+// IfAll returns a conditional node that is true when all of the conditions are.
+func IfAll(id string, conditions ...Condition) Node {
+	return newNode(id, Conditional, Config{"conditions": conditions})
+}
+
+// IfAny returns a conditional node that is true when at least one of the
+// conditions is.
+func IfAny(id string, conditions ...Condition) Node {
+	return newNode(id, Conditional, Config{"conditions": conditions, "match": matchAny})
+}
+
+// End returns a terminal node; t is [Converted] or [Dropped].
+func End(id string, t NodeType) Node { return Node{ID: id, Type: t} }
+
+// To returns the edge of a time node.
+func To(from, to string) Edge { return Edge{From: from, To: to} }
+
+// On returns the edge that an outcome takes.
+func On(from, label, to string) Edge { return Edge{From: from, Label: label, To: to} }
+
+// WithLabel returns the node with a label.
+func (n Node) WithLabel(label string) Node { n.Label = label; return n }
+
+// WithRetry returns the node with a retry rule.
+func (n Node) WithRetry(retry Retry) Node { n.Retry = &retry; return n }
+
+// WithTimeout returns the node with a timeout.
+func (n Node) WithTimeout(d time.Duration) Node { n.Timeout = Duration(d); return n }
+
+// unencodable begins a config that could not be written as JSON. It is no JSON
+// itself, so that validation finds it: a constructor that returned an error
+// would make a workflow in Go unreadable.
+const unencodable = "cannot be written as JSON: "
+
+func newNode(id string, t NodeType, config Config) Node {
+	n := Node{ID: id, Type: t}
+	if len(config) == 0 {
+		return n
+	}
+	data, err := json.Marshal(config)
+	if err != nil {
+		data = []byte(unencodable + err.Error())
+	}
+	n.Config = data
+	return n
+}

@@ -1,0 +1,158 @@
+package workflow
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// Operator says how a condition compares.
+type Operator string
+
+// The operators of conditions. The package doc says how each treats numbers,
+// times and fields that are missing.
+const (
+	Equals      Operator = "equals"
+	NotEquals   Operator = "not_equals"
+	Exists      Operator = "exists"
+	Contains    Operator = "contains"
+	GreaterThan Operator = "greater_than"
+	LessThan    Operator = "less_than"
+)
+
+var operators = []Operator{Equals, NotEquals, Exists, Contains, GreaterThan, LessThan}
+
+// Condition compares a field with a value.
+type Condition struct {
+	// Field is a path such as "metadata.age", "steps.first.outcome" or "phone_number".
+	Field    string   `json:"field"`
+	Operator Operator `json:"operator"`
+	// Value is anything that JSON can write. [Exists] needs none; false turns it round.
+	Value any `json:"value,omitempty"`
+}
+
+const (
+	matchAll = "all"
+	matchAny = "any"
+)
+
+// condition is a Condition that has been checked.
+type condition struct {
+	field    path
+	operator Operator
+	value    any // as encoding/json reads it with UseNumber
+}
+
+func (r *reader) conditions(location string, raw json.RawMessage, known func(string) bool) []condition {
+	var out []condition
+	before := len(r.faults)
+	r.list(location, raw, MaxConditions, func(location string, raw json.RawMessage) {
+		out = append(out, r.condition(location, raw, known))
+	})
+	if len(out) == 0 && len(r.faults) == before {
+		r.fault(location, "is empty; write at least one condition")
+	}
+	return out
+}
+
+func (r *reader) condition(location string, raw json.RawMessage, known func(string) bool) condition {
+	var name, operator string
+	var value json.RawMessage
+	before := len(r.faults)
+	r.object(location, raw,
+		field{"field", r.text(&name)},
+		field{"operator", r.text(&operator)},
+		field{"value", func(_ string, raw json.RawMessage) { value = raw }},
+	)
+	if r.broken[location] {
+		return condition{}
+	}
+	c := condition{operator: Operator(operator)}
+	if !r.broken[location+".field"] {
+		var err error
+		if c.field, err = parsePath(name, known); err != nil {
+			r.fault(location+".field", "%s", err)
+		}
+	}
+	switch {
+	case r.broken[location+".operator"]:
+	case operator == "":
+		r.fault(location+".operator", "is required; the operators are %s", listOperators())
+	case !slices.Contains(operators, c.operator):
+		r.fault(location+".operator", "%s is no operator; the operators are %s", quote(operator), listOperators())
+	}
+	if len(r.faults) > before && value == nil {
+		return c // a value may be missing because its operator is
+	}
+	r.value(location+".value", value, &c)
+	return c
+}
+
+func (r *reader) value(location string, raw json.RawMessage, c *condition) {
+	if raw == nil {
+		if c.operator != Exists {
+			r.fault(location, "is required; to ask whether a field has a value, use the operator exists")
+		}
+		return
+	}
+	value, err := decodeValue(raw)
+	if err != nil {
+		r.fault(location, "cannot be read: %s", shorten(err.Error()))
+		return
+	}
+	c.value = value
+	_, isBool := value.(bool)
+	_, isObject := value.(map[string]any)
+	_, isList := value.([]any)
+	switch c.operator {
+	case Exists:
+		if !isBool {
+			r.fault(location, "exists takes no value, or true, or false to ask whether the field is missing")
+		}
+	case GreaterThan, LessThan:
+		if isBool || isObject || isList {
+			r.fault(location, "must be a number, a time or a text for %s, not %s", c.operator, kindOf(raw))
+		}
+	}
+}
+
+func listOperators() string {
+	names := make([]string, len(operators))
+	for i, o := range operators {
+		names[i] = string(o)
+	}
+	return strings.Join(names, ", ")
+}
+
+// test evaluates the condition. It cannot fail: values that cannot be compared
+// as the operator asks make it false, except not_equals.
+func (c *condition) test(env *Env) bool {
+	found, ok := c.field.lookup(env)
+	switch c.operator {
+	case Exists:
+		return ok == (c.value != false)
+	case NotEquals:
+		return !ok || !equal(found, c.value)
+	case Equals:
+		return ok && equal(found, c.value)
+	case Contains:
+		return ok && contains(found, c.value)
+	case GreaterThan:
+		order, ordered := compare(found, c.value)
+		return ok && ordered && order > 0
+	case LessThan:
+		order, ordered := compare(found, c.value)
+		return ok && ordered && order < 0
+	}
+	return false
+}
+
+// testEach reports whether all of the conditions hold, or one of them.
+func testEach(conditions []condition, one bool, env *Env) bool {
+	for i := range conditions {
+		if conditions[i].test(env) == one {
+			return one
+		}
+	}
+	return !one
+}

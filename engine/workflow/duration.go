@@ -1,0 +1,64 @@
+package workflow
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Duration is a time.Duration that is written in JSON as a Go duration string,
+// such as "48h" or "1h30m".
+type Duration time.Duration
+
+// String returns the short form: "48h", where time.Duration has "48h0m0s".
+func (d Duration) String() string {
+	text := time.Duration(d).String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+// MarshalJSON writes the duration as String does.
+func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(d.String()) }
+
+// UnmarshalJSON reads a Go duration string.
+func (d *Duration) UnmarshalJSON(data []byte) error {
+	parsed, err := durationFromJSON(data)
+	if err != nil {
+		return fmt.Errorf("workflow: duration %w", err)
+	}
+	*d = parsed
+	return nil
+}
+
+// The errors of these two read well behind a location: "nodes[1].timeout: …".
+
+func durationFromJSON(data []byte) (Duration, error) {
+	var text string
+	if len(data) == 0 || data[0] != '"' || json.Unmarshal(data, &text) != nil {
+		return 0, errors.New(`must be a duration in quotes, such as "48h" or "30m"`)
+	}
+	return parseDuration(text)
+}
+
+func parseDuration(text string) (Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err == nil {
+		return Duration(d), nil
+	}
+	// The commonest mistake: Go has no unit above the hour, because days differ
+	// in length.
+	for suffix, hours := range map[string]float64{"d": 24, "w": 7 * 24} {
+		if n, err := strconv.ParseFloat(strings.TrimSuffix(text, suffix), 64); err == nil && strings.HasSuffix(text, suffix) && n > 0 && n < 1e6 {
+			return 0, fmt.Errorf("%s is in a unit that durations do not have; write %sh", quote(text), strconv.FormatFloat(n*hours, 'f', -1, 64))
+		}
+	}
+	return 0, fmt.Errorf("%s is not a duration; write one such as 48h, 30m or 1h30m", quote(text))
+}

@@ -1,0 +1,187 @@
+package workflow
+
+import (
+	"fmt"
+	"strings"
+)
+
+// noNode is the index of no node.
+const noNode int32 = -1
+
+// edges checks every edge by itself and against its node's other edges, and
+// links the compiled nodes.
+func (c *checker) edges() {
+	type key struct{ from, label string }
+	first := make(map[key]int, len(c.d.Edges))
+	count := make([]int, len(c.d.Nodes))
+	for i := range c.d.Edges {
+		e, location := &c.d.Edges[i], at("edges", i)
+		from, fromOK := c.end(location+".from", e.From)
+		to, toOK := c.end(location+".to", e.To)
+		if !fromOK {
+			continue
+		}
+		count[from]++
+		nodeType := c.d.Nodes[from].Type
+		if !c.label(location, e, nodeType, count[from]) {
+			continue
+		}
+		k := key{e.From, e.Label}
+		if j, taken := first[k]; taken {
+			c.fault(location+".label", "node %s already has an edge %s: edges[%d]; remove one", quote(e.From), quote(e.Label), j)
+			continue
+		}
+		first[k] = i
+		if !toOK {
+			continue
+		}
+		n := &c.nodes[from]
+		if nodeType == Time {
+			n.after = to
+			continue
+		}
+		if n.next == nil {
+			n.next = make(map[string]int32)
+		}
+		n.next[e.Label] = to
+	}
+	if !c.shapeKnown {
+		return
+	}
+	for i, edges := range count {
+		switch t := c.d.Nodes[i].Type; {
+		case edges > 0:
+		case t == Time:
+			c.fault(at("nodes", i), "a time node needs an edge to the node that follows the wait")
+		case t == Conditional:
+			c.fault(at("nodes", i), `a conditional node needs an edge "true", or "false", or both`)
+		}
+	}
+}
+
+// end returns the node at one end of an edge.
+func (c *checker) end(location, id string) (int32, bool) {
+	i, ok := c.index[id]
+	switch {
+	case ok:
+	case id == "":
+		c.fault(location, "is required; name a node")
+	case c.shapeKnown:
+		c.fault(location, "there is no node %s", quote(id))
+	}
+	return i, ok
+}
+
+// label reports whether the edge's label is one that a node of the type can
+// have. nth is the edge's number among those of its node, from 1.
+func (c *checker) label(location string, e *Edge, t NodeType, nth int) bool {
+	before := len(c.faults)
+	switch {
+	case t.Terminal():
+		c.fault(location, "node %s is %s, where the workflow ends; remove the edge", quote(e.From), t)
+	case t == Time && nth > 1:
+		c.fault(location, "time node %s already has an edge; remove one", quote(e.From))
+	case t == Time && e.Label != "":
+		c.fault(location+".label", "the edge of a time node has no label; remove it")
+	case t == Conditional && e.Label != "true" && e.Label != "false":
+		c.fault(location+".label", `%s must be "true" or "false", because node %s is conditional`, quote(e.Label), quote(e.From))
+	case t.Action() && e.Label == "":
+		c.fault(location+".label", `is required; name an outcome of node %s, or write "%s" for every other outcome`, quote(e.From), DefaultLabel)
+	case len(e.Label) > MaxLabel:
+		c.fault(location+".label", "is %d bytes long; at most %d are allowed", len(e.Label), MaxLabel)
+	case !plainLabel(e.Label):
+		c.fault(location+".label", "%s begins or ends with a space, or holds a control character or bytes that are not UTF-8", quote(e.Label))
+	}
+	return len(c.faults) == before
+}
+
+// unreachable finds the nodes that no lead can come to.
+func (c *checker) unreachable() {
+	entry, ok := c.index[c.d.Entry]
+	if !ok {
+		return // then none is, and the entry is the fault
+	}
+	// All edges count, also those with a fault of their own: its repair will keep
+	// most of them.
+	targets := make(map[int32][]int32, len(c.d.Nodes))
+	for i := range c.d.Edges {
+		from, fromOK := c.index[c.d.Edges[i].From]
+		if to, toOK := c.index[c.d.Edges[i].To]; fromOK && toOK {
+			targets[from] = append(targets[from], to)
+		}
+	}
+	reached := make([]bool, len(c.d.Nodes))
+	reached[entry] = true
+	for queue := []int32{entry}; len(queue) > 0; queue = queue[1:] {
+		for _, to := range targets[queue[0]] {
+			if !reached[to] {
+				reached[to] = true
+				queue = append(queue, to)
+			}
+		}
+	}
+	for i := range c.d.Nodes {
+		id := c.d.Nodes[i].ID
+		if first, ok := c.index[id]; ok && int(first) == i && !reached[i] {
+			c.fault(at("nodes", i), "no path leads from the entry %s to node %s; add an edge or remove the node", quote(c.d.Entry), quote(id))
+		}
+	}
+}
+
+// circles finds circles of conditional nodes alone: a lead would go round in
+// one for ever, at full speed. Of circles that share a node it names one.
+func (c *checker) circles() {
+	const (
+		unseen = iota
+		onPath
+		done
+	)
+	state := make([]uint8, len(c.d.Nodes))
+	var path []int32
+	var visit func(i int32)
+	visit = func(i int32) {
+		state[i] = onPath
+		path = append(path, i)
+		for _, label := range [...]string{"true", "false"} {
+			to, ok := c.nodes[i].next[label]
+			if !ok || c.d.Nodes[to].Type != Conditional {
+				continue
+			}
+			switch state[to] {
+			case unseen:
+				visit(to)
+			case onPath:
+				c.circle(path, to)
+				// A circle is named once, so that the length of the message is bounded
+				// by that of the workflow.
+				for _, on := range path {
+					state[on] = done
+				}
+			}
+		}
+		path = path[:len(path)-1]
+		state[i] = done
+	}
+	for i := range c.d.Nodes {
+		if c.d.Nodes[i].Type == Conditional && state[i] == unseen {
+			visit(int32(i))
+		}
+	}
+}
+
+func (c *checker) circle(path []int32, to int32) {
+	for path[0] != to {
+		path = path[1:]
+	}
+	const most = 20
+	var b strings.Builder
+	for i, on := range path {
+		if i == most {
+			fmt.Fprintf(&b, "… (%d more) → ", len(path)-most)
+			break
+		}
+		b.WriteString(clip(c.d.Nodes[on].ID) + " → ")
+	}
+	b.WriteString(clip(c.d.Nodes[to].ID))
+	c.fault(at("nodes", int(to)), "conditional nodes form a circle that never ends: %s; put a time node or an action between them", b.String())
+}

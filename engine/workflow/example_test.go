@@ -1,0 +1,163 @@
+package workflow_test
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
+)
+
+func nurture() *workflow.Definition {
+	return &workflow.Definition{
+		Name:  "Nurture",
+		Entry: "first",
+		Nodes: []workflow.Node{
+			workflow.CallNode("first", workflow.Config{"url": "https://example.com/call"}).
+				WithLabel("Call them").
+				WithTimeout(2 * time.Hour).
+				WithRetry(workflow.Retry{MaxAttempts: 3, Delay: workflow.Duration(30 * time.Minute), Backoff: 2}),
+			workflow.Wait("pause", 48*time.Hour),
+			workflow.If("adult", `int(metadata.age ?? "0") >= 18`),
+			workflow.End("won", workflow.Converted),
+			workflow.End("lost", workflow.Dropped),
+		},
+		Edges: []workflow.Edge{
+			workflow.On("first", "completed", "adult"),
+			workflow.On("first", workflow.DefaultLabel, "pause"),
+			workflow.To("pause", "first"),
+			workflow.On("adult", "true", "won"),
+			workflow.On("adult", "false", "lost"),
+		},
+	}
+}
+
+func ExampleCompile() {
+	g, err := workflow.Compile(nurture())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	next, _ := g.Next(g.Entry(), "completed")
+	adult, err := g.Test(next, &workflow.Env{
+		Contact: lead.Contact{Metadata: map[string]any{"age": "42"}},
+	})
+	fmt.Println(g.Node(next).ID, adult, err)
+
+	next, _ = g.Next(g.Entry(), "dnp") // no edge of its own: the default
+	until, err := g.Until(next, nil, time.Date(2026, 5, 1, 9, 0, 0, 0, time.UTC))
+	fmt.Println(g.Node(next).ID, until.Format(time.RFC3339), err)
+	// Output:
+	// adult true <nil>
+	// pause 2026-05-03T09:00:00Z <nil>
+}
+
+func ExampleParse() {
+	_, err := workflow.Parse([]byte(`{
+		"name": "Nurture",
+		"entry": "first",
+		"nodes": [
+			{"id": "first", "type": "voice_call"},
+			{"id": "pause", "type": "time", "config": {"duration": "2d"}},
+			{"id": "won", "type": "converted"}
+		],
+		"edges": [
+			{"from": "first", "to": "pause"},
+			{"from": "pause", "to": "wonn"}
+		]
+	}`))
+	var invalid *lead.InvalidError
+	if errors.As(err, &invalid) {
+		for _, fault := range invalid.Faults {
+			fmt.Println(fault)
+		}
+	}
+	// Output:
+	// nodes[1].config.duration: "2d" is in a unit that durations do not have; write 48h
+	// edges[0].label: is required; name an outcome of node "first", or write "default" for every other outcome
+	// edges[1].to: there is no node "wonn"
+	// nodes[2]: no path leads from the entry "first" to node "won"; add an edge or remove the node
+}
+
+func ExampleDefinition_Validate() {
+	d := nurture()
+	d.Entry = "frist"
+	d.Nodes[2] = workflow.If("adult", `metadata.age >= "18" and steps.second.outcome == "completed"`)
+	fmt.Println(d.Validate())
+	// Output:
+	// lead: invalid workflow, 2 faults:
+	// 	entry: there is no node "frist"
+	// 	nodes[2].config.expression: steps.second: the workflow has no node "second" (column 32)
+}
+
+func ExampleDefinition_Mermaid() {
+	fmt.Print(nurture().Mermaid())
+	// Output:
+	// flowchart TD
+	//     n0["Call them<br/>voice_call"]
+	//     n1(["pause<br/>time"])
+	//     n2{"adult<br/>conditional"}
+	//     n3((("won<br/>converted")))
+	//     n4((("lost<br/>dropped")))
+	//     start(( ))
+	//     start --> n0
+	//     n0 -->|"completed"| n2
+	//     n0 -->|"default"| n1
+	//     n1 --> n0
+	//     n2 -->|"true"| n3
+	//     n2 -->|"false"| n4
+}
+
+func ExampleIfAny() {
+	d := &workflow.Definition{
+		Name:  "Branch",
+		Entry: "big",
+		Nodes: []workflow.Node{
+			workflow.IfAny("big",
+				workflow.Condition{Field: "metadata.employees", Operator: workflow.GreaterThan, Value: 500},
+				workflow.Condition{Field: "metadata.tags", Operator: workflow.Contains, Value: "vip"},
+			),
+			workflow.End("yes", workflow.Converted),
+		},
+		Edges: []workflow.Edge{workflow.On("big", "true", "yes")},
+	}
+	g, err := workflow.Compile(d)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, metadata := range []map[string]any{
+		{"employees": "1200"}, // as CSV has it
+		{"employees": 12, "tags": []any{"vip"}},
+		{},
+	} {
+		fmt.Println(g.Test(g.Entry(), &workflow.Env{Contact: lead.Contact{Metadata: metadata}}))
+	}
+	// Output:
+	// true <nil>
+	// true <nil>
+	// false <nil>
+}
+
+func ExampleWaitUntil() {
+	d := &workflow.Definition{
+		Name:  "Tomorrow at nine",
+		Entry: "night",
+		Nodes: []workflow.Node{
+			workflow.WaitUntil("night", `date((now() + duration("24h")).Format("2006-01-02") + " 09:00", "2006-01-02 15:04", lead.time_zone)`),
+			workflow.End("done", workflow.Dropped),
+		},
+		Edges: []workflow.Edge{workflow.To("night", "done")},
+	}
+	g, err := workflow.Compile(d)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	now := time.Date(2026, 5, 1, 20, 30, 0, 0, time.UTC)
+	until, err := g.Until(g.Entry(), &workflow.Env{Now: now, Contact: lead.Contact{TimeZone: "Europe/Berlin"}}, now)
+	fmt.Println(until, err)
+	// Output:
+	// 2026-05-02 07:00:00 +0000 UTC <nil>
+}

@@ -1,0 +1,189 @@
+package workflow
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// Graph is a compiled workflow. Nodes go by their index in the definition.
+// It is immutable and safe for concurrent use. Its methods panic for an index
+// that is out of range.
+type Graph struct {
+	def   *Definition
+	entry int32
+	index map[string]int32
+	nodes []compiled
+	types []NodeType
+}
+
+// compiled is what validation found out about a node.
+type compiled struct {
+	next  map[string]int32 // by the label of the edge
+	after int32            // the node behind a wait
+
+	wait       Duration    // of a time node; 0 means that the expression says
+	expression *expression // of a time or a conditional node
+	conditions []condition // of a conditional node without an expression
+	one        bool        // one true condition is enough
+	uses
+}
+
+// Compile validates a definition and returns its graph, which shares no memory
+// with it. The error is that of [Definition.Validate].
+func Compile(d *Definition) (*Graph, error) {
+	c := &checker{d: d.clone()}
+	c.check()
+	if len(c.faults) > 0 {
+		return nil, invalid(c.faults)
+	}
+	g := &Graph{def: c.d, entry: c.index[c.d.Entry], index: c.index, nodes: c.nodes}
+	for i := range c.d.Nodes {
+		if t := c.d.Nodes[i].Type; t.Action() && !slices.Contains(g.types, t) {
+			g.types = append(g.types, t)
+		}
+	}
+	slices.Sort(g.types)
+	return g, nil
+}
+
+// Definition returns what the graph was compiled from. It must not be changed.
+func (g *Graph) Definition() *Definition { return g.def }
+
+// Entry returns the node at which leads begin.
+func (g *Graph) Entry() int32 { return g.entry }
+
+// Len returns the number of nodes.
+func (g *Graph) Len() int { return len(g.nodes) }
+
+// Node returns a node. It must not be changed.
+func (g *Graph) Node(i int32) *Node { return &g.def.Nodes[i] }
+
+// Index returns the node with the id.
+func (g *Graph) Index(id string) (int32, bool) {
+	i, ok := g.index[id]
+	return i, ok
+}
+
+// Next returns the node to which an outcome leads: along the edge of that
+// label, else along the default edge. It reports false when there is neither.
+func (g *Graph) Next(i int32, outcome string) (int32, bool) {
+	next := g.nodes[i].next
+	to, ok := next[outcome]
+	if !ok {
+		to, ok = next[DefaultLabel]
+	}
+	return to, ok
+}
+
+// After returns the node that follows a time node. It reports false for a node
+// of another type.
+func (g *Graph) After(i int32) (int32, bool) {
+	after := g.nodes[i].after
+	return after, after != noNode
+}
+
+// Timeout returns how long a step of the node may stay in flight.
+func (g *Graph) Timeout(i int32) time.Duration {
+	if d := g.def.Nodes[i].Timeout; d > 0 {
+		return time.Duration(d)
+	}
+	return DefaultTimeout
+}
+
+// RetryDelay returns how long to wait before the next attempt after so many
+// failed ones, 1 or more, or false when no attempt is left.
+func (g *Graph) RetryDelay(i int32, failed int) (time.Duration, bool) {
+	r := g.def.Nodes[i].Retry
+	if r == nil || failed >= r.MaxAttempts {
+		return 0, false
+	}
+	most := time.Duration(MaxDuration)
+	if r.MaxDelay > 0 {
+		most = time.Duration(r.MaxDelay)
+	}
+	if r.Backoff <= 1 || failed <= 1 {
+		return min(time.Duration(r.Delay), most), true
+	}
+	// In floating point, so that too many attempts give infinity and not a
+	// negative wait.
+	delay := float64(r.Delay) * math.Pow(r.Backoff, float64(failed-1))
+	if delay >= float64(most) {
+		return most, true
+	}
+	return time.Duration(delay), true
+}
+
+// Test evaluates a conditional node. It fails for a node of another type, and
+// when the expression does: it compared what cannot be compared, for example. A
+// nil env knows nothing of the lead.
+func (g *Graph) Test(i int32, env *Env) (bool, error) {
+	n := &g.nodes[i]
+	switch {
+	case g.def.Nodes[i].Type != Conditional:
+		return false, g.failed(i, errors.New("is not a conditional node"))
+	case n.expression == nil:
+		return testEach(n.conditions, n.one, env), nil
+	}
+	result, err := n.expression.run(env)
+	if err != nil {
+		return false, g.failed(i, fmt.Errorf("expression: %w", err))
+	}
+	holds, ok := result.(bool)
+	if !ok {
+		return false, g.failed(i, fmt.Errorf("expression gives %s, not true or false", describe(result)))
+	}
+	return holds, nil
+}
+
+// The years of a wait's end: outside them a time has no place in a store that
+// counts nanoseconds in 64 bits, and is a mistake rather than a plan.
+const firstYear, lastYear = 1970, 2261
+
+// Until returns when a wait that begins now ends, in UTC: after the node's
+// duration, or at the time that its expression gives, which may have passed. It
+// fails for a node of another type, and when the expression does or gives no
+// time between 1970 and 2261.
+func (g *Graph) Until(i int32, env *Env, now time.Time) (time.Time, error) {
+	n := &g.nodes[i]
+	switch {
+	case g.def.Nodes[i].Type != Time:
+		return time.Time{}, g.failed(i, errors.New("is not a time node"))
+	case n.expression == nil:
+		return now.Add(time.Duration(n.wait)).UTC(), nil
+	}
+	result, err := n.expression.run(env)
+	if err != nil {
+		return time.Time{}, g.failed(i, fmt.Errorf("until: %w", err))
+	}
+	until, ok := result.(time.Time)
+	switch {
+	case !ok:
+		err := fmt.Errorf("until gives %s, not a time", describe(result))
+		if _, text := result.(string); text {
+			err = fmt.Errorf("%w; date(…) makes a time of a text", err)
+		}
+		return time.Time{}, g.failed(i, err)
+	case until.UTC().Year() < firstYear || until.UTC().Year() > lastYear:
+		return time.Time{}, g.failed(i, fmt.Errorf("until gives %s, which is not between the years %d and %d",
+			until.UTC().Format(time.RFC3339), firstYear, lastYear))
+	}
+	return until.UTC(), nil
+}
+
+func (g *Graph) failed(i int32, err error) error {
+	return fmt.Errorf("workflow: node %s: %w", g.def.Nodes[i].ID, err)
+}
+
+// NeedsSteps reports whether [Graph.Test] or [Graph.Until] of the node reads
+// Env.Steps.
+func (g *Graph) NeedsSteps(i int32) bool { return g.nodes[i].steps }
+
+// NeedsContact reports whether [Graph.Test] or [Graph.Until] of the node reads
+// Env.Contact.
+func (g *Graph) NeedsContact(i int32) bool { return g.nodes[i].contact }
+
+// ActionTypes returns the types of the graph's action nodes, sorted, each once.
+func (g *Graph) ActionTypes() []NodeType { return slices.Clone(g.types) }

@@ -1,0 +1,92 @@
+package workflow
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+)
+
+// Mermaid returns the workflow as the text of a Mermaid flowchart. Equal
+// definitions give equal text. Nodes are named by their numbers and everything
+// that a person wrote is escaped, so that no label can change the chart. An
+// invalid definition is drawn as far as it goes.
+func (d *Definition) Mermaid() string {
+	index := make(map[string]int, len(d.Nodes))
+	var b strings.Builder
+	b.WriteString("flowchart TD\n")
+	for i := range d.Nodes {
+		n := &d.Nodes[i]
+		if _, taken := index[n.ID]; !taken {
+			index[n.ID] = i
+		}
+		left, right := shape(n.Type)
+		fmt.Fprintf(&b, "    n%d%s\"%s\"%s\n", i, left, caption(n), right)
+	}
+	if entry, ok := index[d.Entry]; ok {
+		b.WriteString("    start(( ))\n")
+		fmt.Fprintf(&b, "    start --> n%d\n", entry)
+	}
+	for i := range d.Edges {
+		e := &d.Edges[i]
+		from, fromOK := index[e.From]
+		to, toOK := index[e.To]
+		switch {
+		case !fromOK || !toOK:
+		case e.Label == "":
+			fmt.Fprintf(&b, "    n%d --> n%d\n", from, to)
+		default:
+			fmt.Fprintf(&b, "    n%d -->|\"%s\"| n%d\n", from, escape(e.Label), to)
+		}
+	}
+	return b.String()
+}
+
+func shape(t NodeType) (left, right string) {
+	switch {
+	case t == Time:
+		return "([", "])"
+	case t == Conditional:
+		return "{", "}"
+	case t.Terminal():
+		return "(((", ")))"
+	}
+	return "[", "]"
+}
+
+// caption is the node's label, or its id, above its type.
+func caption(n *Node) string {
+	name := n.Label
+	if strings.TrimSpace(name) == "" {
+		name = n.ID
+	}
+	if name == string(n.Type) || name == "" {
+		return escape(string(n.Type))
+	}
+	return escape(name) + "<br/>" + escape(string(n.Type))
+}
+
+// escape makes a text safe inside the quotes of a Mermaid text. Letters and
+// digits stay as they are. Everything that could end the quotes, begin an
+// entity, or be read as HTML or Markdown becomes an entity code; see "Entity
+// codes to escape characters" in Mermaid's flowchart syntax.
+func escape(text string) string {
+	runes := []rune(strings.ToValidUTF8(text, "\uFFFD"))
+	alphanumeric := func(i int) bool {
+		return i >= 0 && i < len(runes) && (unicode.IsLetter(runes[i]) || unicode.IsDigit(runes[i]))
+	}
+	var b strings.Builder
+	for i, r := range runes {
+		switch {
+		case alphanumeric(i), r == ' ', r == ',':
+			b.WriteRune(r)
+		case (r == '_' || r == '-' || r == '.') && alphanumeric(i-1) && alphanumeric(i+1):
+			// Elsewhere they can be emphasis, or the mark of a list.
+			b.WriteRune(r)
+		case unicode.IsSpace(r), unicode.Is(unicode.C, r):
+			b.WriteByte(' ')
+		default:
+			fmt.Fprintf(&b, "#%d;", r)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,300 @@
+package workflow
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/leadflow-go/leadflow/lead"
+)
+
+// Parse reads a definition from JSON and validates it. The error is a
+// *[lead.InvalidError] that names every fault at once: what [Definition.Validate]
+// finds, and also unknown and repeated fields, wrong types and anything behind
+// the end. A field that is null counts as left out. Text that is not JSON at all
+// is one fault, with its line and column.
+func Parse(data []byte) (*Definition, error) {
+	if len(data) > MaxSize {
+		return nil, invalid([]lead.Fault{{Message: fmt.Sprintf("is %d bytes of JSON; at most %d are allowed", len(data), MaxSize)}})
+	}
+	if fault, ok := checkSyntax(data); !ok {
+		return nil, invalid([]lead.Fault{fault})
+	}
+	r := &reader{}
+	d := r.definition(data)
+	c := &checker{d: d, broken: r.broken}
+	c.check()
+	if faults := append(r.faults, c.faults...); len(faults) > 0 {
+		return nil, invalid(faults)
+	}
+	return d, nil
+}
+
+func invalid(faults []lead.Fault) error {
+	return &lead.InvalidError{What: "workflow", Faults: faults}
+}
+
+// checkSyntax makes everything below it simple: a reader meets well-formed
+// JSON only, no deeper than encoding/json allows.
+func checkSyntax(data []byte) (lead.Fault, bool) {
+	var raw json.RawMessage
+	err := json.Unmarshal(data, &raw)
+	if err == nil {
+		return lead.Fault{}, true
+	}
+	var syntax *json.SyntaxError
+	if !errors.As(err, &syntax) {
+		return lead.Fault{Message: "is not JSON: " + shorten(err.Error())}, false
+	}
+	before := data[:min(max(int(syntax.Offset)-1, 0), len(data))]
+	line := bytes.Count(before, []byte("\n")) + 1
+	column := len(before) - bytes.LastIndexByte(before, '\n')
+	message := strings.TrimPrefix(syntax.Error(), "json: ")
+	return lead.Fault{
+		Location: fmt.Sprintf("line %d, column %d", line, column),
+		Message:  "is not JSON: " + message,
+	}, false
+}
+
+// reader reads JSON strictly and goes on after a fault, so that it can name
+// them all; encoding/json stops at the first.
+type reader struct {
+	faults []lead.Fault
+	// broken are the places whose value is unknown. To say more of them would
+	// only repeat the fault.
+	broken map[string]bool
+}
+
+func (r *reader) fault(location, format string, args ...any) {
+	r.faults = append(r.faults, lead.Fault{Location: location, Message: fmt.Sprintf(format, args...)})
+}
+
+func (r *reader) wrongType(location, want string, raw json.RawMessage) {
+	if r.broken == nil {
+		r.broken = make(map[string]bool)
+	}
+	r.broken[location] = true
+	r.fault(location, "must be %s, not %s", want, kindOf(raw))
+}
+
+func kindOf(raw json.RawMessage) string {
+	switch raw[0] {
+	case '{':
+		return "an object"
+	case '[':
+		return "a list"
+	case '"':
+		return "a text"
+	case 't', 'f':
+		return string(raw)
+	case 'n':
+		return "null"
+	}
+	return "a number"
+}
+
+// field is a field that an object may have.
+type field struct {
+	name string
+	read func(location string, raw json.RawMessage)
+}
+
+// object reads the fields of an object; raw is well-formed JSON.
+func (r *reader) object(location string, raw json.RawMessage, fields ...field) {
+	raw = bytes.TrimSpace(raw)
+	if raw[0] != '{' {
+		r.wrongType(location, "an object", raw)
+		return
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	_, err := dec.Token()
+	seen := make(map[string]bool, len(fields))
+	for err == nil && dec.More() {
+		var token json.Token
+		var value json.RawMessage
+		if token, err = dec.Token(); err != nil {
+			break
+		}
+		if err = dec.Decode(&value); err != nil {
+			break
+		}
+		name, _ := token.(string)
+		at := join(location, name)
+		i := slices.IndexFunc(fields, func(f field) bool { return f.name == name })
+		switch {
+		case seen[name]:
+			r.fault(at, "stands here twice")
+		case i < 0:
+			r.fault(at, "is unknown; %s", knownFields(fields))
+		case !bytes.Equal(value, []byte("null")):
+			fields[i].read(at, value)
+		}
+		seen[name] = true
+	}
+	if err != nil { // unreachable behind checkSyntax; a silent half of an object would be worse
+		r.fault(location, "cannot be read: %s", shorten(err.Error()))
+	}
+}
+
+func knownFields(fields []field) string {
+	if len(fields) == 0 {
+		return "this object has no fields"
+	}
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.name
+	}
+	return "the fields here are " + strings.Join(names, ", ")
+}
+
+// join appends a field's name to a location.
+func join(location, name string) string {
+	if !plainID(name) || strings.Contains(name, ".") {
+		return location + "[" + quote(name) + "]"
+	}
+	if location == "" {
+		return name
+	}
+	return location + "." + name
+}
+
+// list calls read for each element.
+func (r *reader) list(location string, raw json.RawMessage, most int, read func(location string, raw json.RawMessage)) {
+	if raw[0] != '[' {
+		r.wrongType(location, "a list", raw)
+		return
+	}
+	var elements []json.RawMessage
+	if err := json.Unmarshal(raw, &elements); err != nil {
+		r.fault(location, "cannot be read: %s", shorten(err.Error()))
+		return
+	}
+	if len(elements) > most {
+		// The elements are left alone: a list that long is not worth a fault for each.
+		r.wrongType(location, fmt.Sprintf("at most %d elements", most), []byte(`[`))
+		r.faults[len(r.faults)-1].Message = tooMany(len(elements), most)
+		return
+	}
+	for i, element := range elements {
+		read(fmt.Sprintf("%s[%d]", location, i), element)
+	}
+}
+
+func tooMany(n, most int) string {
+	return fmt.Sprintf("has %d elements; at most %d are allowed", n, most)
+}
+
+// The readers of values. Each leaves *to as it is when the value is of another type.
+
+func (r *reader) text(to *string) func(string, json.RawMessage) {
+	return func(location string, raw json.RawMessage) {
+		if raw[0] != '"' {
+			r.wrongType(location, "a text", raw)
+			return
+		}
+		if err := json.Unmarshal(raw, to); err != nil {
+			r.fault(location, "cannot be read: %s", shorten(err.Error()))
+		}
+	}
+}
+
+func (r *reader) duration(to *Duration) func(string, json.RawMessage) {
+	return func(location string, raw json.RawMessage) {
+		d, err := durationFromJSON(raw)
+		if err != nil {
+			r.wrongType(location, "", raw)
+			r.faults[len(r.faults)-1].Message = err.Error()
+			return
+		}
+		*to = d
+	}
+}
+
+func (r *reader) number(to *float64) func(string, json.RawMessage) {
+	return func(location string, raw json.RawMessage) {
+		if json.Unmarshal(raw, to) != nil {
+			r.wrongType(location, "a number", raw)
+			r.outOfRange("must be a smaller number than ", raw)
+		}
+	}
+}
+
+func (r *reader) whole(to *int) func(string, json.RawMessage) {
+	return func(location string, raw json.RawMessage) {
+		if json.Unmarshal(raw, to) != nil {
+			r.wrongType(location, "a whole number", raw)
+			r.outOfRange("must be a whole number, not ", raw)
+		}
+	}
+}
+
+// outOfRange corrects the message for a value that is a number, but not one
+// that the field can hold.
+func (r *reader) outOfRange(message string, raw json.RawMessage) {
+	if kindOf(raw) == "a number" {
+		r.faults[len(r.faults)-1].Message = message + clip(string(raw))
+	}
+}
+
+func (r *reader) definition(data []byte) *Definition {
+	d := &Definition{Nodes: []Node{}, Edges: []Edge{}}
+	r.object("", data,
+		field{"name", r.text(&d.Name)},
+		field{"description", r.text(&d.Description)},
+		field{"entry", r.text(&d.Entry)},
+		field{"nodes", func(location string, raw json.RawMessage) {
+			r.list(location, raw, MaxNodes, func(location string, raw json.RawMessage) {
+				d.Nodes = append(d.Nodes, r.node(location, raw))
+			})
+		}},
+		field{"edges", func(location string, raw json.RawMessage) {
+			r.list(location, raw, MaxEdges, func(location string, raw json.RawMessage) {
+				d.Edges = append(d.Edges, r.edge(location, raw))
+			})
+		}},
+	)
+	return d
+}
+
+func (r *reader) node(location string, raw json.RawMessage) Node {
+	var n Node
+	var nodeType string
+	r.object(location, raw,
+		field{"id", r.text(&n.ID)},
+		field{"type", r.text(&nodeType)},
+		field{"label", r.text(&n.Label)},
+		field{"config", func(_ string, raw json.RawMessage) {
+			// Without the white space of whoever wrote it, so that a definition that is
+			// written and read again is the same one.
+			var b bytes.Buffer
+			if json.Compact(&b, raw) == nil {
+				n.Config = b.Bytes()
+			}
+		}},
+		field{"retry", func(location string, raw json.RawMessage) {
+			n.Retry = &Retry{}
+			r.object(location, raw,
+				field{"max_attempts", r.whole(&n.Retry.MaxAttempts)},
+				field{"delay", r.duration(&n.Retry.Delay)},
+				field{"backoff", r.number(&n.Retry.Backoff)},
+				field{"max_delay", r.duration(&n.Retry.MaxDelay)},
+			)
+		}},
+		field{"timeout", r.duration(&n.Timeout)},
+	)
+	n.Type = NodeType(nodeType)
+	return n
+}
+
+func (r *reader) edge(location string, raw json.RawMessage) Edge {
+	var e Edge
+	r.object(location, raw,
+		field{"from", r.text(&e.From)},
+		field{"to", r.text(&e.To)},
+		field{"label", r.text(&e.Label)},
+	)
+	return e
+}

@@ -1,0 +1,194 @@
+package workflow
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// path is a field of a condition, such as metadata.orders[0].sku.
+type path struct {
+	root root
+	keys []string // behind the root; for rootLead the one field
+}
+
+type root uint8
+
+const (
+	rootLead root = iota
+	rootMetadata
+	rootSteps
+)
+
+var (
+	leadFields = []string{"phone_number", "external_id", "time_zone"}
+	stepFields = []string{"outcome", "data", "status", "attempts", "call_id", "error", "entered_at", "exited_at"}
+)
+
+// parsePath reads names joined by "." or in brackets: a.b, a["b"], a[0]. Between
+// dots a name may hold any characters but . [ ] " and those that break lines, so
+// that steps.first-call and metadata.First Name need no brackets.
+func parsePath(text string, known func(id string) bool) (path, error) {
+	const most = 1024
+	switch {
+	case text == "":
+		return path{}, errors.New(`is required; write a field such as "metadata.age"`)
+	case len(text) > most:
+		return path{}, fmt.Errorf("is %d bytes long; at most %d are allowed", len(text), most)
+	}
+	names, err := splitPath(text)
+	if err != nil {
+		return path{}, err
+	}
+	if len(names) == 1 && slices.Contains(leadFields, names[0]) {
+		return path{root: rootLead, keys: names}, nil
+	}
+	head, rest := names[0], names[1:]
+	switch head {
+	case "lead":
+		if len(rest) != 1 || !slices.Contains(leadFields, rest[0]) {
+			return path{}, fmt.Errorf("lead has %s; what else is known of it is in metadata", strings.Join(leadFields, ", "))
+		}
+		return path{root: rootLead, keys: rest}, nil
+	case "metadata":
+		if len(rest) == 0 {
+			return path{}, errors.New(`needs a key behind metadata, such as "metadata.age"`)
+		}
+		return path{root: rootMetadata, keys: rest}, nil
+	case "steps":
+		switch {
+		case len(rest) < 2:
+			return path{}, errors.New(`needs a node and a field behind steps, such as "steps.first.outcome"`)
+		case !known(rest[0]):
+			return path{}, fmt.Errorf("the workflow has no node %s", quote(rest[0]))
+		case !slices.Contains(stepFields, rest[1]) || rest[1] != "data" && len(rest) > 2:
+			return path{}, fmt.Errorf("a step has %s, and what its handler returned in data", strings.Join(stepFields, ", "))
+		}
+		return path{root: rootSteps, keys: rest}, nil
+	}
+	return path{}, fmt.Errorf("%s is no field; fields begin with metadata, steps or lead, or are %s", quote(text), strings.Join(leadFields, ", "))
+}
+
+func splitPath(text string) ([]string, error) {
+	bad := func() ([]string, error) {
+		return nil, fmt.Errorf(`%s is not a field; write names joined by dots, or in brackets: metadata["a.b"], metadata.list[0]`, quote(text))
+	}
+	var names []string
+	for rest := text; rest != ""; {
+		switch {
+		case rest[0] == '[':
+			inside := rest[1:]
+			if quoted, err := strconv.QuotedPrefix(inside); err == nil && quoted[0] == '"' {
+				name, err := strconv.Unquote(quoted)
+				if inside = inside[len(quoted):]; err != nil || !strings.HasPrefix(inside, "]") {
+					return bad()
+				}
+				names, rest = append(names, name), inside[1:]
+			} else {
+				number, after, ok := strings.Cut(inside, "]")
+				if _, err := strconv.ParseUint(number, 10, 31); !ok || err != nil {
+					return bad()
+				}
+				names, rest = append(names, number), after
+			}
+		default:
+			if len(names) > 0 {
+				if rest[0] != '.' {
+					return bad()
+				}
+				rest = rest[1:]
+			}
+			end := strings.IndexAny(rest, ".[")
+			if end < 0 {
+				end = len(rest)
+			}
+			name := rest[:end]
+			if name == "" || !plainLabel(name) || strings.ContainsAny(name, `]"`) {
+				return bad()
+			}
+			names, rest = append(names, name), rest[end:]
+		}
+	}
+	if text[0] == '[' {
+		return bad()
+	}
+	return names, nil
+}
+
+// lookup returns the field's value, or false if the lead has none: null counts
+// as none, and so does an empty field of lead or steps, which have no other way
+// to say that something is unknown.
+func (p path) lookup(env *Env) (any, bool) {
+	if env == nil {
+		return nil, false
+	}
+	var value any
+	switch p.root {
+	case rootLead:
+		text := ""
+		switch p.keys[0] {
+		case "phone_number":
+			text = env.Contact.PhoneNumber
+		case "external_id":
+			text = env.Contact.ExternalID
+		case "time_zone":
+			text = env.Contact.TimeZone
+		}
+		return text, text != ""
+	case rootMetadata:
+		value = dig(env.Contact.Metadata, p.keys)
+	case rootSteps:
+		return env.Steps[p.keys[0]].lookup(p.keys[1:])
+	}
+	return value, value != nil
+}
+
+func (s StepResult) lookup(keys []string) (any, bool) {
+	text := ""
+	switch keys[0] {
+	case "outcome":
+		text = s.Outcome
+	case "status":
+		text = s.Status
+	case "call_id":
+		text = s.CallID
+	case "error":
+		text = s.Error
+	case "attempts":
+		return s.Attempts, s.Attempts != 0
+	case "entered_at":
+		return s.EnteredAt.UTC().Format(time.RFC3339Nano), !s.EnteredAt.IsZero()
+	case "exited_at":
+		return s.ExitedAt.UTC().Format(time.RFC3339Nano), !s.ExitedAt.IsZero()
+	case "data":
+		value := dig(s.Data, keys[1:])
+		return value, value != nil
+	}
+	return text, text != ""
+}
+
+// dig follows keys into nested values; nil when one of them is missing.
+func dig(values map[string]any, keys []string) any {
+	if values == nil {
+		return nil
+	}
+	var value any = values
+	for _, key := range keys {
+		switch v := plainValue(value).(type) {
+		case map[string]any:
+			value = v[key]
+		case []any:
+			i, err := strconv.ParseUint(key, 10, 31)
+			if err != nil || int(i) >= len(v) {
+				return nil
+			}
+			value = v[i]
+		default:
+			return nil
+		}
+	}
+	return plainValue(value)
+}

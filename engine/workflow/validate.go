@@ -1,0 +1,347 @@
+package workflow
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/leadflow-go/leadflow/lead"
+)
+
+// Validate returns nil, or a *[lead.InvalidError] that names every fault of the
+// definition at once, each with its place and what to do about it. Of a
+// definition with more than [MaxNodes] nodes or [MaxEdges] edges it names only that.
+func (d *Definition) Validate() error {
+	c := &checker{d: d}
+	c.check()
+	if len(c.faults) > 0 {
+		return invalid(c.faults)
+	}
+	return nil
+}
+
+// checker finds the faults of a definition, and compiles on the way: what it
+// must look at to find them is what a graph is made of.
+type checker struct {
+	d      *Definition
+	faults []lead.Fault
+	// broken are the places that a reader has already objected to.
+	broken map[string]bool
+
+	// shapeKnown: all ids and edges could be read. If not, what is missing in the
+	// graph is missing because of that, and not worth a fault.
+	shapeKnown bool
+
+	index map[string]int32 // by node id; of equal ids the first
+	nodes []compiled
+}
+
+func (c *checker) fault(location, format string, args ...any) {
+	if c.isBroken(location) {
+		return
+	}
+	c.faults = append(c.faults, lead.Fault{Location: location, Message: fmt.Sprintf(format, args...)})
+}
+
+// isBroken reports whether a reader has objected to the place or to one that
+// it lies in.
+func (c *checker) isBroken(location string) bool {
+	if len(c.broken) == 0 {
+		return false
+	}
+	for end, r := range location {
+		if (r == '.' || r == '[') && c.broken[location[:end]] {
+			return true
+		}
+	}
+	return c.broken[location] || c.broken[""]
+}
+
+func (c *checker) check() {
+	c.shapeKnown = c.readShape()
+	if len(c.d.Nodes) > MaxNodes {
+		c.fault("nodes", "%s", tooMany(len(c.d.Nodes), MaxNodes))
+	}
+	if len(c.d.Edges) > MaxEdges {
+		c.fault("edges", "%s", tooMany(len(c.d.Edges), MaxEdges))
+	}
+	if len(c.faults) > 0 {
+		return
+	}
+	if strings.TrimSpace(c.d.Name) == "" {
+		c.fault("name", "is required")
+	}
+	c.text("name", c.d.Name, MaxName)
+	c.text("description", c.d.Description, MaxDescription)
+	c.ids()
+	c.entry()
+	for i := range c.d.Nodes {
+		c.node(int32(i), &c.d.Nodes[i])
+	}
+	c.edges()
+	if c.shapeKnown {
+		c.unreachable()
+		c.circles()
+	}
+}
+
+// text checks a text for people.
+func (c *checker) text(location, text string, most int) {
+	if len(text) > most {
+		c.fault(location, "is %d bytes long; at most %d are allowed", len(text), most)
+	}
+	if !utf8.ValidString(text) {
+		c.fault(location, "is not UTF-8")
+	}
+}
+
+func at(list string, i int) string { return fmt.Sprintf("%s[%d]", list, i) }
+
+func (c *checker) ids() {
+	c.index = make(map[string]int32, len(c.d.Nodes))
+	c.nodes = make([]compiled, len(c.d.Nodes))
+	if len(c.d.Nodes) == 0 {
+		c.fault("nodes", "is empty; a workflow needs at least one node")
+	}
+	for i := range c.d.Nodes {
+		c.nodes[i].after = noNode
+		id, location := c.d.Nodes[i].ID, at("nodes", i)+".id"
+		switch first, taken := c.index[id]; {
+		case id == "":
+			c.fault(location, "is required")
+			continue
+		case len(id) > MaxID:
+			c.fault(location, "is %d bytes long; at most %d are allowed", len(id), MaxID)
+		case !plainID(id):
+			c.fault(location, `%s is not an id; use letters, digits, "_", "-" and "."`, quote(id))
+		case taken:
+			c.fault(location, "%s is already the id of nodes[%d]; ids must differ", quote(id), first)
+			continue
+		}
+		if _, taken := c.index[id]; !taken {
+			c.index[id] = int32(i)
+		}
+	}
+}
+
+func plainID(id string) bool {
+	for _, r := range id {
+		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-' || r == '.') {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *checker) known(id string) bool {
+	_, ok := c.index[id]
+	// Where ids could not be read, a name that is missing says nothing.
+	return ok || !c.shapeKnown
+}
+
+func (c *checker) readShape() bool {
+	for location := range c.broken {
+		list, rest, _ := strings.Cut(location, "[")
+		_, rest, _ = strings.Cut(rest, "]")
+		if list == "nodes" && (rest == "" || rest == ".id" || rest == ".type") || list == "edges" {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *checker) entry() {
+	switch {
+	case c.d.Entry == "":
+		c.fault("entry", "is required; name the node at which leads begin")
+	case len(c.d.Nodes) > 0 && !c.known(c.d.Entry):
+		c.fault("entry", "there is no node %s", quote(c.d.Entry))
+	}
+}
+
+func (c *checker) node(i int32, n *Node) {
+	location := at("nodes", int(i))
+	c.text(location+".label", n.Label, MaxLabel)
+	switch {
+	case n.Type == "":
+		c.fault(location+".type", "is required; the types are %s", listTypes())
+	case !slices.Contains(nodeTypes, n.Type):
+		c.fault(location+".type", "%s is no node type; the types are %s", quote(string(n.Type)), listTypes())
+	default:
+		c.actionOnly(location, n)
+	}
+	c.config(location+".config", i, n)
+}
+
+func listTypes() string {
+	names := make([]string, len(nodeTypes))
+	for i, t := range nodeTypes {
+		names[i] = string(t)
+	}
+	return strings.Join(names, ", ")
+}
+
+// actionOnly checks what says how a step handler is run.
+func (c *checker) actionOnly(location string, n *Node) {
+	if !n.Type.Action() {
+		if n.Retry != nil {
+			c.fault(location+".retry", "a %s node has no attempts to repeat; remove it", n.Type)
+		}
+		if n.Timeout != 0 {
+			c.fault(location+".timeout", "a %s node has no step in flight; remove it", n.Type)
+		}
+		return
+	}
+	c.length(location+".timeout", n.Timeout, "must not be negative; leave it out for 1h")
+	if n.Retry == nil {
+		return
+	}
+	r, location := n.Retry, location+".retry"
+	if r.MaxAttempts < 1 || r.MaxAttempts > MaxAttempts {
+		c.fault(location+".max_attempts", "is %d; must be from 1 to %d", r.MaxAttempts, MaxAttempts)
+	}
+	if r.MaxAttempts > 1 && r.Delay == 0 {
+		c.fault(location+".delay", `must be greater than 0; write how long to wait before the next attempt, such as "30m"`)
+	}
+	c.length(location+".delay", r.Delay, "must not be negative")
+	c.length(location+".max_delay", r.MaxDelay, "must not be negative")
+	if math.IsNaN(r.Backoff) || math.IsInf(r.Backoff, 0) || r.Backoff != 0 && r.Backoff < 1 {
+		c.fault(location+".backoff", "is %v; must be at least 1, or left out for waits of equal length", r.Backoff)
+	}
+	if r.MaxDelay > 0 && r.MaxDelay < r.Delay {
+		c.fault(location+".max_delay", "is %v; must not be less than delay, %v", r.MaxDelay, r.Delay)
+	}
+}
+
+func (c *checker) length(location string, d Duration, negative string) {
+	switch {
+	case d < 0:
+		c.fault(location, "is %v; %s", d, negative)
+	case d > Duration(MaxDuration):
+		c.fault(location, "is %v; at most %v is allowed", d, Duration(MaxDuration))
+	}
+}
+
+// config checks a node's config and compiles what is in it.
+func (c *checker) config(location string, i int32, n *Node) {
+	raw := bytes.TrimSpace(n.Config)
+	if len(raw) == 0 || bytes.Equal(raw, []byte("null")) {
+		raw = []byte("{}")
+	}
+	switch {
+	case len(raw) > MaxConfig:
+		c.fault(location, "is %d bytes long; at most %d are allowed", len(raw), MaxConfig)
+		return
+	case bytes.HasPrefix(raw, []byte(unencodable)):
+		c.fault(location, "%s", shorten(string(raw)))
+		return
+	case !json.Valid(raw):
+		c.fault(location, "is not JSON")
+		return
+	case raw[0] != '{':
+		c.fault(location, "must be an object, not %s", kindOf(raw))
+		return
+	}
+	r := &reader{}
+	switch {
+	case n.Type == Time:
+		c.timeConfig(r, location, raw, &c.nodes[i])
+	case n.Type == Conditional:
+		c.conditionalConfig(r, location, raw, &c.nodes[i])
+	case n.Type.Terminal():
+		r.object(location, raw)
+	}
+	for _, f := range r.faults {
+		c.fault(f.Location, "%s", f.Message)
+	}
+}
+
+func (c *checker) timeConfig(r *reader, location string, raw json.RawMessage, n *compiled) {
+	var until string
+	var hasDuration, hasUntil bool
+	r.object(location, raw,
+		field{"duration", func(location string, raw json.RawMessage) {
+			hasDuration = true
+			r.duration(&n.wait)(location, raw)
+			if !r.broken[location] && (n.wait <= 0 || n.wait > Duration(MaxDuration)) {
+				r.fault(location, `is %v; must be greater than 0 and at most %v`, n.wait, Duration(MaxDuration))
+			}
+		}},
+		field{"until", func(location string, raw json.RawMessage) {
+			hasUntil = true
+			if r.text(&until)(location, raw); !r.broken[location] {
+				n.expression = r.expression(location, until, wantTime, c.known)
+			}
+		}},
+	)
+	switch {
+	case hasDuration && hasUntil:
+		r.fault(location, "has both duration and until; remove one")
+	case !hasDuration && !hasUntil:
+		r.fault(location, `needs duration, such as "48h", or until, an expression that gives a time`)
+	}
+	n.uses = usesOf(n.expression)
+}
+
+func (c *checker) conditionalConfig(r *reader, location string, raw json.RawMessage, n *compiled) {
+	var source, match string
+	var hasExpression, hasConditions, hasMatch bool
+	r.object(location, raw,
+		field{"expression", func(location string, raw json.RawMessage) {
+			hasExpression = true
+			if r.text(&source)(location, raw); !r.broken[location] {
+				n.expression = r.expression(location, source, wantBool, c.known)
+			}
+		}},
+		field{"conditions", func(location string, raw json.RawMessage) {
+			hasConditions = true
+			n.conditions = r.conditions(location, raw, c.known)
+		}},
+		field{"match", func(location string, raw json.RawMessage) {
+			hasMatch = true
+			if r.text(&match)(location, raw); !r.broken[location] && match != matchAll && match != matchAny {
+				r.fault(location, `%s must be "all" or "any"`, quote(match))
+			}
+		}},
+	)
+	switch {
+	case hasExpression && hasConditions:
+		r.fault(location, "has both expression and conditions; remove one")
+	case !hasExpression && !hasConditions:
+		r.fault(location, "needs expression, or conditions")
+	case hasExpression && hasMatch:
+		r.fault(location+".match", "goes with conditions, not with an expression; remove it")
+	}
+	n.one = match == matchAny
+	n.uses = usesOf(n.expression)
+	for _, condition := range n.conditions {
+		n.steps = n.steps || condition.field.root == rootSteps
+		n.contact = n.contact || condition.field.root != rootSteps
+	}
+}
+
+func usesOf(e *expression) uses {
+	if e == nil {
+		return uses{}
+	}
+	return e.uses
+}
+
+// expression compiles; it returns nil after a fault.
+func (r *reader) expression(location, source string, want wanted, known func(string) bool) *expression {
+	compiled, faults := compileExpression(source, want, known)
+	for _, message := range faults {
+		r.fault(location, "%s", message)
+	}
+	return compiled
+}
+
+// plainLabel reports whether an outcome can be told from its neighbours by eye.
+func plainLabel(label string) bool {
+	return utf8.ValidString(label) && strings.TrimSpace(label) == label && !strings.ContainsFunc(label, unicode.IsControl)
+}

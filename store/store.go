@@ -23,9 +23,10 @@ type Writer interface {
 	// When it returns nil the batch is durable. It reads the batch and keeps
 	// nothing of it. ctx bounds waiting for the store, not the write itself.
 	Commit(ctx context.Context, b *Batch) (Result, error)
-	// Reserve hands out n sequence numbers that nobody had before or will have
-	// again, across restarts too: first, first+1, … Numbers that are never used
-	// leave gaps. The first number of all is 1.
+	// Reserve hands out n sequence numbers: first, first+1, … Nobody has them
+	// before or after while the store is open, and across restarts none that a
+	// commit has used is handed out again, even when what carried it is forgotten.
+	// Numbers that are never used leave gaps. The first number of all is 1.
 	Reserve(ctx context.Context, kind Sequence, n int) (first int64, err error)
 }
 

@@ -1,0 +1,108 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// The statements of the table calls.
+const (
+	// The lead's id and phone are taken from its contact.
+	insertCallText = `
+		INSERT INTO calls (lead_id, phone, lead, workflow, visit, entered, attempt, node_id, status,
+			started, ended, call_id, outcome, error, data, seq)
+		SELECT id, phone, seq, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM contacts WHERE seq = ?
+		ON CONFLICT (seq) DO NOTHING`
+	// What was taken from the contact stays, which by now may be forgotten.
+	updateCallText = `
+		UPDATE calls SET workflow = ?, visit = ?, entered = ?, attempt = ?, node_id = ?, status = ?,
+			started = ?, ended = ?, call_id = ?, outcome = ?, error = ?, data = ?
+		WHERE seq = ?`
+	// %s is the query that finds the entries, in order and not more than wanted.
+	callsText = `
+		SELECT c.seq, c.lead, c.lead_id, c.workflow, w.id, c.phone, c.visit, c.entered, c.attempt,
+			coalesce(c.node_id, ''), c.status, c.started, c.ended, coalesce(c.call_id, ''),
+			coalesce(c.outcome, ''), coalesce(c.error, ''), c.data
+		FROM calls c LEFT JOIN workflows w ON w.seq = c.workflow
+		WHERE c.seq IN (%s) ORDER BY c.seq`
+)
+
+func (w *writer) putCall(ctx context.Context, c *store.Call) error {
+	args := []any{c.Workflow, int64(c.Visit), int64(c.Entered), int64(c.Attempt), text(c.NodeID), int64(c.Status),
+		int64(c.Started), int64(c.Ended), text(c.CallID), text(c.Outcome), text(c.Error), blob(c.Data), c.Seq}
+	n, err := w.insertCall.exec(ctx, append(args, c.Lead)...)
+	if err == nil && n == 0 {
+		n, err = w.updateCall.exec(ctx, args...)
+	}
+	if err == nil && n == 0 {
+		err = fmt.Errorf("there is no lead %d", c.Lead)
+	}
+	if err != nil {
+		return fmt.Errorf("call %d: %w", c.Seq, err)
+	}
+	return nil
+}
+
+func scanCall(row scanner, c *store.Call) error {
+	var leadID, workflowID []byte
+	var visit, attempt, status int64
+	err := row.Scan(&c.Seq, &c.Lead, &leadID, &c.Workflow, &workflowID, &c.Phone, &visit, (*int64)(&c.Entered),
+		&attempt, &c.NodeID, &status, (*int64)(&c.Started), (*int64)(&c.Ended), &c.CallID,
+		&c.Outcome, &c.Error, &c.Data)
+	if err != nil {
+		return err
+	}
+	c.Visit, c.Attempt, c.Status = int32(visit), int32(attempt), lead.StepStatus(status)
+	if workflowID != nil {
+		if err := copyID(c.WorkflowID[:], workflowID); err != nil {
+			return err
+		}
+	}
+	return copyID(c.LeadID[:], leadID)
+}
+
+// Calls implements [store.CallReader].
+func (s *Store) Calls(ctx context.Context, q store.CallQuery) ([]store.Call, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	text, args := callsQuery(q)
+	rows, err := s.readers.QueryContext(ctx, text, args...)
+	return collect("calls", rows, err, scanCall)
+}
+
+// callsQuery goes by the index that leaves the fewest entries to look at, which
+// without statistics the planner could not know. All but that over started
+// yield them in order of seq.
+func callsQuery(q store.CallQuery) (string, []any) {
+	index := "NOT INDEXED"
+	switch {
+	case q.Lead != 0:
+		index = "INDEXED BY calls_lead"
+	case q.Phone != 0:
+		index = "INDEXED BY calls_phone"
+	case q.Workflow != 0:
+		index = "INDEXED BY calls_workflow"
+	case q.From != 0 || q.To != 0:
+		index = "INDEXED BY calls_started"
+	}
+	m := matching("SELECT seq FROM calls "+index+" WHERE seq > ?", q.After)
+	m.where(q.Lead != 0, "lead = ?", q.Lead)
+	m.where(q.Phone != 0, "phone = ?", q.Phone)
+	m.where(q.Workflow != 0, "workflow = ?", q.Workflow)
+	m.where(q.Status != 0, "status = ?", int64(q.Status))
+	if q.From != 0 || q.To != 0 {
+		m.where(true, "started >= ?", int64(q.From))
+		if q.To == 0 {
+			q.To = math.MaxInt64
+		}
+		m.where(true, "started < ?", int64(q.To))
+	}
+	m.page(0, q.Limit)
+	return fmt.Sprintf(callsText, m.text()), m.args
+}

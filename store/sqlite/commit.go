@@ -1,0 +1,216 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// Commit writes the batch in one transaction. ctx bounds the wait for another
+// Commit and for the locks of other programs, the latter 10 seconds at most.
+// From there on ctx is not looked at: an interrupted statement can leave the
+// connection busy, and a commit of which nobody knows whether it took place
+// helps no one.
+//
+// A stale version is a [*store.ConflictError]. After any error nothing of the
+// batch is kept, and the next Commit starts afresh.
+func (s *Store) Commit(ctx context.Context, b *store.Batch) (store.Result, error) {
+	result, err := s.commit(ctx, b)
+	if err != nil {
+		return store.Result{}, fmt.Errorf("sqlite: commit: %w", err)
+	}
+	return result, nil
+}
+
+func (s *Store) commit(ctx context.Context, b *store.Batch) (result store.Result, err error) {
+	if err := s.enter(); err != nil {
+		return result, err
+	}
+	defer s.leave()
+	if err := s.startWriting(ctx); err != nil {
+		return result, err
+	}
+	defer s.stopWriting()
+	if b.Empty() {
+		return result, nil
+	}
+
+	if s.writer == nil {
+		if s.writer, err = newWriter(ctx, s.path, writerParams(s.opts)); err != nil {
+			return result, err
+		}
+	}
+	t := transaction{writer: s.writer, last: &s.last}
+	defer func() {
+		if err != nil {
+			s.rollback(context.WithoutCancel(ctx))
+		}
+	}()
+	if _, err := t.begin.exec(ctx); err != nil {
+		return result, err
+	}
+	ctx = context.WithoutCancel(ctx)
+	if err := t.write(ctx, b); err != nil {
+		return result, err
+	}
+	if _, err := t.commit.exec(ctx); err != nil { // promise 1: it is synced here
+		return result, err
+	}
+	return store.Result{Refused: t.refusals}, nil
+}
+
+// startWriting waits until nobody else writes.
+func (s *Store) startWriting(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case s.writing <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Store) stopWriting() { <-s.writing }
+
+// rollback makes the writer fit for the next commit. After some errors SQLite
+// has rolled back by itself, so that ROLLBACK fails too: then, and whenever else
+// it fails, the connection goes, and its transaction with it. What closing it
+// says adds nothing to the error that led here.
+func (s *Store) rollback(ctx context.Context) {
+	if _, err := s.writer.rollback.exec(ctx); err != nil {
+		s.writer.close()
+		s.writer = nil
+	}
+}
+
+// transaction is one batch being written.
+type transaction struct {
+	*writer
+	last     *[sequenceCount]int64
+	counts   countDeltas
+	refusals []store.Refusal
+	refused  map[int64]bool // by the Seq of the lead; nil if there are none
+}
+
+// write applies the batch in the order that store.Batch promises.
+func (t *transaction) write(ctx context.Context, b *store.Batch) error {
+	for i := range b.Workflows {
+		if err := t.putWorkflow(ctx, &b.Workflows[i]); err != nil {
+			return err
+		}
+	}
+	for _, i := range bySeq(b.Changes) {
+		if err := t.change(ctx, &b.Changes[i]); err != nil {
+			return err
+		}
+	}
+	for i := range b.Enroll {
+		if err := t.enroll(ctx, i, &b.Enroll[i]); err != nil {
+			return err
+		}
+	}
+	for i := range b.Steps {
+		if step := &b.Steps[i]; !t.refused[step.Lead] {
+			if err := t.putStep(ctx, step); err != nil {
+				return err
+			}
+		}
+	}
+	for i := range b.Calls {
+		if call := &b.Calls[i]; !t.refused[call.Lead] {
+			if err := t.putCall(ctx, call); err != nil {
+				return err
+			}
+		}
+	}
+	for _, seq := range b.Forget {
+		if err := t.forget(ctx, seq); err != nil {
+			return err
+		}
+	}
+	if len(b.Forget) > 0 {
+		if err := t.putSequences(ctx); err != nil {
+			return err
+		}
+	}
+	return t.putCounts(ctx)
+}
+
+// bySeq returns the indices of changes in the order of the leads' keys, in
+// which SQLite walks through the table once.
+func bySeq(changes []store.Change) []int {
+	order := make([]int, len(changes))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int {
+		return cmp.Compare(changes[i].Before.Seq, changes[j].Before.Seq)
+	})
+	return order
+}
+
+func (t *transaction) change(ctx context.Context, c *store.Change) error {
+	before, after := &c.Before, &c.After
+	if err := t.changeRecord(ctx, before, after); err != nil {
+		return err
+	}
+	if before.State == after.State {
+		return nil
+	}
+	t.counts.add(before.Workflow, before.State, -1)
+	t.counts.add(after.Workflow, after.State, +1)
+	if after.State.Final() {
+		return t.endLive(ctx, after.Workflow, after.Seq)
+	}
+	return nil
+}
+
+func (t *transaction) enroll(ctx context.Context, index int, e *store.Enrollment) error {
+	if !e.Record.State.Final() {
+		live, err := t.beLive(ctx, &e.Record, e.Contact.Phone)
+		if err != nil {
+			return err
+		}
+		if live != 0 {
+			if t.refused == nil {
+				t.refused = make(map[int64]bool)
+			}
+			t.refused[e.Record.Seq] = true
+			t.refusals = append(t.refusals, store.Refusal{Index: index, Live: live})
+			return nil
+		}
+	}
+	if err := t.putRecord(ctx, &e.Record); err != nil {
+		return err
+	}
+	t.counts.add(e.Record.Workflow, e.Record.State, +1)
+	return t.putContact(ctx, &e.Contact)
+}
+
+// forget deletes the lead and its steps; its calls stay.
+func (t *transaction) forget(ctx context.Context, seq int64) error {
+	var workflow, state, last int64
+	found, err := t.findLead.get(ctx, []any{seq}, &workflow, &state, &last)
+	if err != nil || !found {
+		return err
+	}
+	t.counts.add(workflow, lead.State(state), -1)
+	if err := t.endLive(ctx, workflow, seq); err != nil { // needs the contact
+		return err
+	}
+	for _, deletion := range []struct {
+		*stmt
+		key int64
+	}{{t.deleteSteps, last}, {t.deleteContact, seq}, {t.deleteLead, seq}} {
+		if _, err := deletion.exec(ctx, deletion.key); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,183 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// enrollments are n leads of the workflow.
+func enrollments(tb testing.TB, s *Store, workflow int64, n int) []store.Enrollment {
+	tb.Helper()
+	first, err := s.Reserve(tb.Context(), store.LeadSequence, n)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	list := make([]store.Enrollment, n)
+	for i := range list {
+		seq := first + int64(i)
+		id, err := lead.NewID(time.UnixMilli(1_700_000_000_000), seq)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		list[i] = store.Enrollment{
+			Record: store.Record{Seq: seq, Workflow: workflow, Version: 1, State: lead.InStep, Phase: store.PhaseRunning,
+				Visit: 1, Visits: 1, Attempt: 1, Entered: 1_700_000_000_000, Due: 1_700_000_000_000,
+				Started: 1_700_000_000_000, Deadline: 1_700_000_060_000, Wake: 1_700_000_000_000, Updated: 1_700_000_000_000},
+			Contact: store.Contact{Seq: seq, ID: id, Phone: 4930_0000_0000 + seq, Enrolled: 1_700_000_000_000},
+		}
+	}
+	return list
+}
+
+func count(t *testing.T, s *Store, workflow int64) int64 {
+	t.Helper()
+	n, err := s.CountLeads(t.Context(), store.LeadQuery{Workflow: workflow})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestAContextThatEndsDuringACommitRefusesOrWritesWhole(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "leads.db")
+	s := openTest(t, path)
+	const n = 100
+	var want int64
+	refusals := 0
+	for i := range 40 {
+		b := store.Batch{Enroll: enrollments(t, s, 1, n)}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*500*time.Microsecond)
+		_, err := s.Commit(ctx, &b)
+		cancel()
+		switch {
+		case err == nil:
+			want += n
+		case errors.Is(err, context.DeadlineExceeded):
+			refusals++
+		default:
+			t.Fatal(err)
+		}
+		if got := count(t, s, 1); got != want {
+			t.Fatalf("%d leads after error %v, want %d", got, err, want)
+		}
+	}
+	if refusals == 0 || want == 0 {
+		t.Errorf("%d batches refused, %d leads written: want some of both", refusals, want)
+	}
+}
+
+// observed is a context that counts how often it is looked at.
+type observed struct {
+	context.Context
+	looks *atomic.Int64
+}
+
+func (c observed) Done() <-chan struct{} { c.looks.Add(1); return c.Context.Done() }
+func (c observed) Err() error            { c.looks.Add(1); return c.Context.Err() }
+
+func TestNoContextIsLookedAtOnceACommitHasBegun(t *testing.T) {
+	s := openTest(t, filepath.Join(t.TempDir(), "leads.db"))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	const n = 100
+	var looks atomic.Int64
+	if _, err := s.Commit(observed{ctx, &looks}, &store.Batch{Enroll: enrollments(t, s, 1, n)}); err != nil {
+		t.Fatal(err)
+	}
+	// A few times to begin with, and not for each of the leads.
+	if got := looks.Load(); got == 0 || got >= n {
+		t.Errorf("looked at %d times for %d leads", got, n)
+	}
+}
+
+func TestACommitWaitsForAnotherProgramAsLongAsItsContextSays(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "leads.db")
+	s := openTest(t, path)
+	other, err := plain(t, path).Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	for range 3 {
+		if _, err := other.ExecContext(t.Context(), `BEGIN IMMEDIATE`); err != nil {
+			t.Fatal(err)
+		}
+		b := store.Batch{Enroll: enrollments(t, s, 1, 10)}
+		before := count(t, s, 1)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		if _, err := s.Commit(ctx, &b); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("got %v, want DeadlineExceeded", err)
+		}
+		cancel()
+		if _, err := other.ExecContext(t.Context(), `ROLLBACK`); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Commit(t.Context(), &b); err != nil {
+			t.Fatal(err)
+		}
+		if got := count(t, s, 1); got != before+10 {
+			t.Errorf("%d leads, want %d", got, before+10)
+		}
+	}
+}
+
+func TestAFullDiskRefusesTheBatchAndNoMore(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "leads.db")
+	s := openTest(t, path)
+	onWriter(t, s, `PRAGMA max_page_count = 40`)
+	var written int64
+	b := store.Batch{Enroll: enrollments(t, s, 1, 200)}
+	for {
+		_, err := s.Commit(t.Context(), &b)
+		if err != nil {
+			if !strings.Contains(err.Error(), "full") {
+				t.Fatal(err)
+			}
+			break
+		}
+		written += int64(len(b.Enroll))
+		b.Enroll = enrollments(t, s, 1, 200)
+	}
+	if got := count(t, s, 1); got != written {
+		t.Errorf("%d leads, want %d", got, written)
+	}
+	// SQLite has rolled back by itself, so the connection was replaced, and with
+	// it the limit.
+	if _, err := s.Commit(t.Context(), &b); err != nil {
+		t.Fatal(err)
+	}
+	if got := count(t, s, 1); got != written+200 {
+		t.Errorf("%d leads, want %d", got, written+200)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	checkIntegrity(t, path)
+}
+
+func TestATransactionThatWasLeftOpenIsRolledBack(t *testing.T) {
+	s := openTest(t, filepath.Join(t.TempDir(), "leads.db"))
+	onWriter(t, s, `BEGIN`)
+	onWriter(t, s, `INSERT INTO counts VALUES (1, 1, 7)`)
+	b := store.Batch{Enroll: enrollments(t, s, 1, 10)}
+	if _, err := s.Commit(t.Context(), &b); err == nil {
+		t.Fatal("a commit within a transaction: no error")
+	}
+	if got := count(t, s, 1); got != 0 {
+		t.Errorf("%d leads, want none", got)
+	}
+	if _, err := s.Commit(t.Context(), &b); err != nil {
+		t.Fatal(err)
+	}
+	if got := count(t, s, 1); got != 10 {
+		t.Errorf("%d leads, want 10", got)
+	}
+}

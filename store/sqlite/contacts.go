@@ -1,0 +1,64 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// The statements of the tables contacts and live.
+const (
+	contactColumns = `c.id, c.phone, coalesce(c.external_id, ''), coalesce(c.time_zone, ''), c.metadata, c.enrolled`
+
+	insertContactText = `
+		INSERT INTO contacts (seq, id, phone, external_id, time_zone, metadata, enrolled)
+		VALUES (?, ?, ?, ?, ?, ?, ?)`
+	deleteContactText = `DELETE FROM contacts WHERE seq = ?`
+
+	insertLiveText = `INSERT INTO live (workflow, phone, lead) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
+	findLiveText   = `SELECT lead FROM live WHERE workflow = ? AND phone = ?`
+	// The contact may have a later lead by now, whose row stays.
+	deleteLiveText = `
+		DELETE FROM live
+		WHERE workflow = ? AND phone = (SELECT phone FROM contacts WHERE seq = ?) AND lead = ?`
+)
+
+func (w *writer) putContact(ctx context.Context, c *store.Contact) error {
+	_, err := w.insertContact.exec(ctx, c.Seq, c.ID[:], c.Phone,
+		text(c.ExternalID), text(c.TimeZone), blob(c.Metadata), int64(c.Enrolled))
+	if err != nil {
+		return fmt.Errorf("contact of lead %d: %w", c.Seq, err)
+	}
+	return nil
+}
+
+// contactDest is where contactColumns go; the bytes of the id go to id first.
+func contactDest(c *store.Contact, id *[]byte) []any {
+	return []any{id, &c.Phone, &c.ExternalID, &c.TimeZone, &c.Metadata, (*int64)(&c.Enrolled)}
+}
+
+// beLive makes the record's lead the one that its contact has in the workflow,
+// or returns the one that it has.
+func (w *writer) beLive(ctx context.Context, r *store.Record, phone int64) (live int64, err error) {
+	n, err := w.insertLive.exec(ctx, r.Workflow, phone, r.Seq)
+	if err != nil || n == 1 {
+		return 0, err
+	}
+	_, err = w.findLive.get(ctx, []any{r.Workflow, phone}, &live)
+	return live, err
+}
+
+// endLive lets the lead's contact be enrolled again.
+func (w *writer) endLive(ctx context.Context, workflow, seq int64) error {
+	_, err := w.deleteLive.exec(ctx, workflow, seq, seq)
+	return err
+}
+
+// copyID copies the bytes of an id, which are as many in every sound row.
+func copyID(id, bytes []byte) error {
+	if copy(id, bytes) != len(id) || len(bytes) != len(id) {
+		return fmt.Errorf("an id of %d bytes", len(bytes))
+	}
+	return nil
+}

@@ -1,0 +1,90 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// The statements of the table counts.
+const (
+	addCountText = `
+		INSERT INTO counts (workflow, state, n) VALUES (?, ?, ?)
+		ON CONFLICT DO UPDATE SET n = n + excluded.n`
+	countsText = `SELECT state, n FROM counts WHERE workflow = ? AND n > 0`
+)
+
+type countKey struct {
+	workflow int64
+	state    lead.State
+}
+
+// countDeltas is what a batch adds to the counts. A thousand leads of one
+// workflow come to a handful of rows.
+type countDeltas map[countKey]int64
+
+func (d *countDeltas) add(workflow int64, state lead.State, n int64) {
+	if *d == nil {
+		*d = make(countDeltas)
+	}
+	(*d)[countKey{workflow, state}] += n
+}
+
+func (t *transaction) putCounts(ctx context.Context) error {
+	keys := slices.SortedFunc(maps.Keys(t.counts), func(a, b countKey) int {
+		return cmp.Or(cmp.Compare(a.workflow, b.workflow), cmp.Compare(a.state, b.state))
+	})
+	for _, key := range keys {
+		if n := t.counts[key]; n != 0 {
+			if _, err := t.addCount.exec(ctx, key.workflow, int64(key.state), n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Counts implements [store.LeadReader].
+func (s *Store) Counts(ctx context.Context, workflow int64) (map[lead.State]int64, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	return s.readCounts(ctx, workflow)
+}
+
+func (s *Store) readCounts(ctx context.Context, workflow int64) (map[lead.State]int64, error) {
+	type count struct {
+		state lead.State
+		n     int64
+	}
+	rows, err := s.reads.counts.QueryContext(ctx, workflow)
+	list, err := collect("counts", rows, err, func(row scanner, c *count) error { return row.Scan(&c.state, &c.n) })
+	if err != nil {
+		return nil, err
+	}
+	counts := make(map[lead.State]int64, len(list))
+	for _, c := range list {
+		counts[c.state] = c.n
+	}
+	return counts, nil
+}
+
+// sumCounts answers a count of leads by state alone.
+func (s *Store) sumCounts(ctx context.Context, q store.LeadQuery) (sum int64, err error) {
+	counts, err := s.readCounts(ctx, q.Workflow)
+	if err != nil {
+		return 0, fmt.Errorf("sqlite: count leads: %w", err)
+	}
+	for state, n := range counts {
+		if len(q.States) == 0 || slices.Contains(q.States, state) {
+			sum += n
+		}
+	}
+	return sum, nil
+}

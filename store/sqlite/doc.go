@@ -1,0 +1,47 @@
+// Package sqlite keeps leads in one SQLite file. It is the default store, and
+// implements [store.Store] with modernc.org/sqlite, which needs no C compiler.
+//
+//	s, err := sqlite.Open(ctx, "leads.db", sqlite.Options{})
+//	if err != nil {
+//		return err
+//	}
+//	defer s.Close()
+//
+// # Guarantees
+//
+// A batch that [Store.Commit] acknowledged is on disk: the file is in WAL mode
+// with synchronous=FULL, so each commit ends with a sync (promise 1). See
+// [Normal] for what less costs.
+//
+// One [Store] owns the file (promise 12). It holds a lock on the file's name
+// with ".lock" behind it; another Open of the same file fails at once with
+// [ErrLocked]. The lock goes with the process, however that ends. Links are
+// followed first, so two symbolic links to a file are the same file; two hard
+// links are not, and must not be used. Programs that only read, such as the
+// sqlite3 shell, may have the file open at any time; one that writes will break
+// what the engine knows.
+//
+// A file that another program made, or a newer version of this package, is
+// refused untouched, with [ForeignError] or [VersionError].
+//
+// # Caveats
+//
+// While a Store is open, and after a crash, the file has companions: NAME-wal
+// holds the latest commits and is as much part of the data as the file itself,
+// NAME-shm is an index of it, and NAME.lock is the lock. Close folds them into
+// the one file and removes them.
+//
+// The file must not be on a network file system: WAL mode needs memory shared
+// between processes, and locks there are not to be relied on.
+//
+// To back up while the Store is open, run
+//
+//	sqlite3 leads.db "VACUUM INTO 'backup.db'"
+//
+// Copying the file alone leaves out what is in NAME-wal; copy it after Close, or
+// snapshot the whole file system. With leads.db, move its -wal along, or it is
+// another day's data.
+//
+// A sequence number that was reserved and never written may be handed out again
+// after a restart.
+package sqlite

@@ -1,0 +1,143 @@
+package sqlite
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// queryPlan returns the lines of EXPLAIN QUERY PLAN.
+func queryPlan(t *testing.T, s *Store, text string, args []any) []string {
+	t.Helper()
+	rows, err := s.readers.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+text, args...)
+	lines, err := collect("plan", rows, err, func(row scanner, line *string) error {
+		var id, parent, unused int
+		return row.Scan(&id, &parent, &unused, line)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lines
+}
+
+func TestEveryQueryGoesByAnIndex(t *testing.T) {
+	s := openTest(t, filepath.Join(t.TempDir(), "leads.db"))
+	node := int32(1)
+	type query struct {
+		name string
+		text string
+		args []any
+		want string // a line of the plan begins with it
+		sort bool   // an order that no index gives is allowed
+	}
+	of := func(name, want string) func(text string, args []any) query {
+		return func(text string, args []any) query { return query{name: name, text: text, args: args, want: want} }
+	}
+	unsorted := func(q query) query { q.sort = true; return q }
+	two := []lead.State{lead.Enrolled, lead.InStep}
+	for _, q := range []query{
+		of("due at one moment", "SEARCH l USING INDEX leads_wake (wake=? AND rowid>?)")(dueText, []any{1, 2, 3, 4, 5, 6}),
+		of("due later", "SEARCH l USING INDEX leads_wake (wake>? AND wake<?)")(dueText, []any{1, 2, 3, 4, 5, 6}),
+		of("records", "SEARCH l USING INTEGER PRIMARY KEY")(recordsText, []any{"[1]"}),
+		of("lead", "SEARCH c USING INTEGER PRIMARY KEY")(leadText, []any{1}),
+		of("history", "SEARCH s USING INTEGER PRIMARY KEY")(historyText, []any{1}),
+		of("counts", "SEARCH counts USING PRIMARY KEY")(countsText, []any{1}),
+
+		of("leads", "SEARCH l USING COVERING INDEX leads_state (workflow=? AND state=? AND rowid>?)")(
+			leadsQuery(store.LeadQuery{Workflow: 1, Offset: 9, Limit: 3})),
+		of("leads by state", "SEARCH l USING COVERING INDEX leads_state (workflow=? AND state=? AND rowid>?)")(
+			leadsQuery(store.LeadQuery{Workflow: 1, States: two[:1], After: 7})),
+		of("leads by states", "MERGE (UNION ALL)")(leadsQuery(store.LeadQuery{Workflow: 1, States: two})),
+		of("leads by node", "SEARCH l USING INDEX leads_state (workflow=? AND state=? AND rowid>?)")(
+			leadsQuery(store.LeadQuery{Workflow: 1, Node: &node})),
+		of("leads by phone", "SEARCH c USING COVERING INDEX contacts_phone (phone=? AND rowid>?)")(
+			leadsQuery(store.LeadQuery{Workflow: 1, States: two, Phone: 5, Node: &node})),
+		of("count by phone", "SEARCH c USING COVERING INDEX contacts_phone (phone=? AND rowid>?)")(
+			countQuery(store.LeadQuery{Workflow: 1, Phone: 5})),
+		of("count by node", "SEARCH l USING INDEX leads_state (workflow=? AND state=? AND rowid>?)")(
+			countQuery(store.LeadQuery{Workflow: 1, Node: &node})),
+
+		of("calls", "SEARCH calls USING INTEGER PRIMARY KEY (rowid>?)")(callsQuery(store.CallQuery{Limit: 5})),
+		of("calls by workflow", "SEARCH calls USING COVERING INDEX calls_workflow (workflow=? AND rowid>?)")(
+			callsQuery(store.CallQuery{Workflow: 1})),
+		of("calls by lead", "SEARCH calls USING INDEX calls_lead (lead=? AND rowid>?)")(
+			callsQuery(store.CallQuery{Workflow: 1, Lead: 2, From: 3})),
+		of("calls by phone", "SEARCH calls USING INDEX calls_phone (phone=? AND rowid>?)")(
+			callsQuery(store.CallQuery{Phone: 2, Status: lead.StepFailed})),
+		unsorted(of("calls by time", "SEARCH calls USING COVERING INDEX calls_started (started>? AND started<?)")(
+			callsQuery(store.CallQuery{From: 1, To: 2}))),
+	} {
+		plan := queryPlan(t, s, q.text, q.args)
+		all := strings.Join(plan, "\n\t")
+		found := false
+		for _, line := range plan {
+			found = found || strings.HasPrefix(line, q.want)
+			scan, isScan := strings.CutPrefix(line, "SCAN ")
+			// What a query makes itself may be read from end to end.
+			if isScan && scan != "chain" && !strings.HasPrefix(scan, "json_each ") && !strings.HasPrefix(scan, "(subquery-") {
+				t.Errorf("%s reads all of a table:\n\t%s", q.name, all)
+			}
+			if strings.Contains(line, "TEMP B-TREE") && !q.sort {
+				t.Errorf("%s sorts:\n\t%s", q.name, all)
+			}
+		}
+		if !found {
+			t.Errorf("%s: no %s:\n\t%s", q.name, q.want, all)
+		}
+	}
+}
+
+// written returns how many b-trees a statement opens for writing.
+func written(t *testing.T, s *Store, text string) (n int) {
+	t.Helper()
+	for _, row := range onWriter(t, s, "EXPLAIN "+text) {
+		if row[1] == "OpenWrite" { // the opcode
+			n++
+		}
+	}
+	return n
+}
+
+func TestAStepTouchesNoIndex(t *testing.T) {
+	s := openTest(t, filepath.Join(t.TempDir(), "leads.db"))
+	for _, c := range []struct {
+		name string
+		text string
+		want int
+	}{
+		{"a step", updateLeadText(false, false), 1},
+		{"a wait", updateLeadText(true, false), 2},
+		{"a state", updateLeadText(false, true), 2},
+		{"both", updateLeadText(true, true), 3},
+		{"a finished step", insertStepText, 1},
+	} {
+		if got := written(t, s, c.text); got != c.want {
+			t.Errorf("%s writes to %d b-trees, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+// A change that keeps wake and state is written by the statement that mentions
+// neither: it leaves what the two columns say, whatever it was told.
+func TestAStepIsWrittenByTheNarrowStatement(t *testing.T) {
+	s := openTest(t, filepath.Join(t.TempDir(), "leads.db"))
+	e := enrollments(t, s, 1, 1)
+	if _, err := s.Commit(t.Context(), &store.Batch{Enroll: e}); err != nil {
+		t.Fatal(err)
+	}
+	before := e[0].Record
+	before.Wake, before.State = 5, lead.PendingRemoval // not what is stored
+	after := before
+	after.Version++
+	if _, err := s.Commit(context.Background(), &store.Batch{Changes: []store.Change{{Before: before, After: after}}}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Lead(t.Context(), before.Seq)
+	if err != nil || got.Wake != e[0].Record.Wake || got.State != e[0].Record.State || got.Version != 2 {
+		t.Errorf("got %+v, %v", got.Record, err)
+	}
+}

@@ -1,0 +1,138 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+const (
+	// %s is the query that finds the leads, in order and not more than wanted, so
+	// that those that are passed over cost no more than an entry of an index.
+	leadsText = `
+		SELECT ` + recordColumns + `, ` + contactColumns + `
+		FROM leads l JOIN contacts c ON c.seq = l.seq WHERE l.seq IN (%s) ORDER BY l.seq`
+	countLeadsText = `SELECT count(*) FROM (%s)`
+
+	// A phone has a lead or a few.
+	leadsByPhoneText = `
+		SELECT c.seq FROM contacts c INDEXED BY contacts_phone CROSS JOIN leads l ON l.seq = c.seq
+		WHERE c.phone = ? AND c.seq > ? AND l.workflow = ?`
+	// One for each state: within a state the index is in order of seq, and SQLite
+	// merges the states without sorting.
+	leadsByStateText = `
+		SELECT l.seq FROM leads l INDEXED BY leads_state WHERE l.workflow = ? AND l.state = ? AND l.seq > ?`
+)
+
+// Leads implements [store.LeadReader].
+func (s *Store) Leads(ctx context.Context, q store.LeadQuery) ([]store.Entry, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	text, args := leadsQuery(q)
+	rows, err := s.readers.QueryContext(ctx, text, args...)
+	return collect("leads", rows, err, scanEntry)
+}
+
+// CountLeads implements [store.LeadReader]. Without Node and Phone it takes the
+// same short time whatever the count.
+func (s *Store) CountLeads(ctx context.Context, q store.LeadQuery) (n int64, err error) {
+	if err := s.enter(); err != nil {
+		return 0, err
+	}
+	defer s.leave()
+	if q.Node == nil && q.Phone == 0 {
+		return s.sumCounts(ctx, q)
+	}
+	text, args := countQuery(q)
+	if err := s.readers.QueryRowContext(ctx, text, args...).Scan(&n); err != nil {
+		return 0, fmt.Errorf("sqlite: count leads: %w", err)
+	}
+	return n, nil
+}
+
+func leadsQuery(q store.LeadQuery) (string, []any) {
+	m := matchLeads(q)
+	m.page(q.Offset, q.Limit)
+	return fmt.Sprintf(leadsText, m.text()), m.args
+}
+
+func countQuery(q store.LeadQuery) (string, []any) {
+	q.After = 0
+	m := matchLeads(q)
+	return fmt.Sprintf(countLeadsText, m.text()), m.args
+}
+
+func matchLeads(q store.LeadQuery) *match {
+	states := slices.Compact(slices.Sorted(slices.Values(q.States)))
+	m := &match{}
+	if q.Phone != 0 {
+		m.or(leadsByPhoneText, q.Phone, q.After, q.Workflow)
+		if len(states) > 0 {
+			marks := strings.Repeat(", ?", len(states))[2:]
+			args := make([]any, len(states))
+			for i, state := range states {
+				args[i] = int64(state)
+			}
+			m.where(true, "l.state IN ("+marks+")", args...)
+		}
+		m.whereNode(q.Node)
+		return m
+	}
+	if len(states) == 0 {
+		states = lead.States()
+	}
+	for _, state := range states {
+		m.or(leadsByStateText, q.Workflow, int64(state), q.After)
+		m.whereNode(q.Node)
+	}
+	return m
+}
+
+// match is a query for sequence numbers, made from parts with their arguments.
+type match struct {
+	parts []string
+	args  []any
+}
+
+func matching(part string, args ...any) *match { return &match{parts: []string{part}, args: args} }
+
+// or adds another way to match.
+func (m *match) or(part string, args ...any) {
+	if len(m.parts) > 0 {
+		m.parts = append(m.parts, " UNION ALL ")
+	}
+	m.parts = append(m.parts, part)
+	m.args = append(m.args, args...)
+}
+
+// where narrows the way that was added last, if the condition is wanted.
+func (m *match) where(wanted bool, condition string, args ...any) {
+	if wanted {
+		m.parts = append(m.parts, " AND "+condition)
+		m.args = append(m.args, args...)
+	}
+}
+
+func (m *match) whereNode(node *int32) {
+	if node != nil {
+		m.where(true, "l.node = ?", int64(*node))
+	}
+}
+
+// page puts the matches in order and leaves out those beyond a page; a limit of
+// 0 is none.
+func (m *match) page(offset, limit int) {
+	if limit <= 0 {
+		limit = -1
+	}
+	m.parts = append(m.parts, " ORDER BY 1 LIMIT ? OFFSET ?")
+	m.args = append(m.args, limit, max(offset, 0))
+}
+
+func (m *match) text() string { return strings.Join(m.parts, "") }

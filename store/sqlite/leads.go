@@ -1,0 +1,176 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// The statements of the table leads; leadquery.go has those that list and count.
+const (
+	recordColumns = `l.seq, l.workflow, l.version, l.state, l.phase, l.node, l.visit, l.visits, l.attempt,
+		l.entered, l.due, l.started, l.deadline, l.wake, l.last_step, l.updated,
+		coalesce(l.outcome, ''), l.extra`
+
+	insertLeadText = `
+		INSERT INTO leads (version, phase, node, visit, visits, attempt, entered, due, started, deadline,
+			last_step, updated, outcome, extra, wake, state, seq, workflow)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	findLeadText   = `SELECT workflow, state, last_step FROM leads WHERE seq = ?`
+	deleteLeadText = `DELETE FROM leads WHERE seq = ?`
+
+	recordsText = `
+		SELECT ` + recordColumns + ` FROM leads l
+		WHERE l.seq IN (SELECT value FROM json_each(?)) ORDER BY l.seq`
+	// The leads of the moment to go on after, and those of later moments: SQLite
+	// would look for (wake, seq) > (?, ?) by wake alone, and pass over all that are
+	// due at the same moment, which after an import is everybody, for each page.
+	dueText = `
+		SELECT ` + recordColumns + ` FROM leads l WHERE l.wake = ? AND l.seq > ? AND l.wake <= ?
+		UNION ALL
+		SELECT ` + recordColumns + ` FROM leads l WHERE l.wake > ? AND l.wake <= ?
+		ORDER BY wake, seq LIMIT ?`
+	leadText = `
+		SELECT ` + recordColumns + `, ` + contactColumns + `
+		FROM leads l JOIN contacts c ON c.seq = l.seq WHERE l.seq = ?`
+)
+
+// updateLeadText returns the UPDATE for a change that moves wake, or state, or
+// both or, as most do, neither: a column that is not mentioned leaves its
+// indexes in peace, whereas one that is set to what it was does not.
+func updateLeadText(wake, state bool) string {
+	text := `
+		UPDATE leads SET version = ?, phase = ?, node = ?, visit = ?, visits = ?, attempt = ?, entered = ?,
+			due = ?, started = ?, deadline = ?, last_step = ?, updated = ?, outcome = ?, extra = ?`
+	if wake {
+		text += `, wake = ?`
+	}
+	if state {
+		text += `, state = ?`
+	}
+	return text + ` WHERE seq = ? AND version = ?`
+}
+
+// recordArgs returns what every change of a record sets, with room for more.
+func recordArgs(r *store.Record) []any {
+	return append(make([]any, 0, 18),
+		r.Version, int64(r.Phase), int64(r.Node), int64(r.Visit), int64(r.Visits), int64(r.Attempt), int64(r.Entered),
+		int64(r.Due), int64(r.Started), int64(r.Deadline), r.LastStep, int64(r.Updated), text(r.Outcome), blob(r.Extra))
+}
+
+// wakeArg is NULL for a final lead, which keeps it out of the index.
+func wakeArg(m store.Millis) any {
+	if m == 0 {
+		return nil
+	}
+	return int64(m)
+}
+
+func (w *writer) changeRecord(ctx context.Context, before, after *store.Record) error {
+	args := recordArgs(after)
+	wake, state := 0, 0
+	if before.Wake != after.Wake {
+		wake = 1
+		args = append(args, wakeArg(after.Wake))
+	}
+	if before.State != after.State {
+		state = 1
+		args = append(args, int64(after.State))
+	}
+	args = append(args, before.Seq, before.Version)
+	n, err := w.updateLead[wake][state].exec(ctx, args...)
+	if err == nil && n != 1 {
+		err = &store.ConflictError{Kind: "lead", Seq: before.Seq}
+	}
+	return err
+}
+
+func (w *writer) putRecord(ctx context.Context, r *store.Record) error {
+	args := append(recordArgs(r), wakeArg(r.Wake), int64(r.State), r.Seq, r.Workflow)
+	if _, err := w.insertLead.exec(ctx, args...); err != nil {
+		return fmt.Errorf("lead %d: %w", r.Seq, err)
+	}
+	return nil
+}
+
+// scanner is a row: *sql.Row or *sql.Rows.
+type scanner interface{ Scan(dest ...any) error }
+
+// scanRecord reads recordColumns and then more. Integers go through int64:
+// database/sql takes a detour over text for every other size.
+func scanRecord(row scanner, r *store.Record, more ...any) error {
+	var state, phase, node, visit, visits, attempt int64
+	var wake sql.NullInt64
+	dest := append(make([]any, 0, 26),
+		&r.Seq, &r.Workflow, &r.Version, &state, &phase, &node, &visit, &visits, &attempt,
+		(*int64)(&r.Entered), (*int64)(&r.Due), (*int64)(&r.Started), (*int64)(&r.Deadline),
+		&wake, &r.LastStep, (*int64)(&r.Updated), &r.Outcome, &r.Extra)
+	if err := row.Scan(append(dest, more...)...); err != nil {
+		return err
+	}
+	r.Wake = store.Millis(wake.Int64)
+	r.State, r.Phase, r.Node = lead.State(state), store.Phase(phase), int32(node)
+	r.Visit, r.Visits, r.Attempt = int32(visit), int32(visits), int32(attempt)
+	return nil
+}
+
+func scanRecordOnly(row scanner, r *store.Record) error { return scanRecord(row, r) }
+
+func scanEntry(row scanner, e *store.Entry) error {
+	var id []byte
+	if err := scanRecord(row, &e.Record, contactDest(&e.Contact, &id)...); err != nil {
+		return err
+	}
+	e.Contact.Seq = e.Seq
+	return copyID(e.Contact.ID[:], id)
+}
+
+// Records implements [store.LeadReader].
+func (s *Store) Records(ctx context.Context, seqs []int64) ([]store.Record, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	list, err := json.Marshal(seqs)
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: read leads: %w", err)
+	}
+	rows, err := s.reads.records.QueryContext(ctx, string(list))
+	return collect("leads", rows, err, scanRecordOnly)
+}
+
+// Due implements [store.LeadReader].
+func (s *Store) Due(ctx context.Context, after store.Key, until store.Millis, limit int) ([]store.Record, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	rows, err := s.reads.due.QueryContext(ctx, int64(after.Wake), after.Seq, int64(until),
+		int64(after.Wake), int64(until), limit)
+	return collect("due leads", rows, err, scanRecordOnly)
+}
+
+// Lead implements [store.LeadReader].
+func (s *Store) Lead(ctx context.Context, seq int64) (store.Entry, error) {
+	if err := s.enter(); err != nil {
+		return store.Entry{}, err
+	}
+	defer s.leave()
+	return readLead(ctx, s.reads.lead, seq)
+}
+
+func readLead(ctx context.Context, statement *sql.Stmt, seq int64) (entry store.Entry, err error) {
+	err = scanEntry(statement.QueryRowContext(ctx, seq), &entry)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return store.Entry{}, fmt.Errorf("sqlite: read lead %d: %w", seq, err)
+	}
+	return entry, nil
+}

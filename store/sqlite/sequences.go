@@ -1,0 +1,70 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// The statements of the table sequences.
+const (
+	setSequenceText = `
+		INSERT INTO sequences (kind, last) VALUES (?, ?)
+		ON CONFLICT DO UPDATE SET last = excluded.last`
+	// The highest number that was ever on disk, in the order of store.Sequence:
+	// that of a row, or what was written before rows were deleted.
+	maxSequenceText = `
+		WITH found (kind, last) AS (
+			SELECT kind, last FROM sequences
+			UNION ALL SELECT 1, max(seq) FROM leads
+			UNION ALL SELECT 2, max(seq) FROM steps
+			UNION ALL SELECT 3, max(seq) FROM calls
+			UNION ALL SELECT 4, max(seq) FROM workflows)
+		SELECT coalesce(max(last) FILTER (WHERE kind = 1), 0), coalesce(max(last) FILTER (WHERE kind = 2), 0),
+			coalesce(max(last) FILTER (WHERE kind = 3), 0), coalesce(max(last) FILTER (WHERE kind = 4), 0)
+		FROM found`
+)
+
+// sequenceCount is the length of an array that is indexed by store.Sequence.
+const sequenceCount = int(store.WorkflowSequence) + 1
+
+func loadSequences(ctx context.Context, w *writer) (last [sequenceCount]int64, err error) {
+	_, err = w.maxSequence.get(ctx, nil, &last[store.LeadSequence], &last[store.StepSequence],
+		&last[store.CallSequence], &last[store.WorkflowSequence])
+	return last, err
+}
+
+// Reserve implements [store.Writer]. It does no I/O: the owner of the file is
+// the only one that counts, and reads on opening where the last one stopped.
+func (s *Store) Reserve(ctx context.Context, kind store.Sequence, n int) (first int64, err error) {
+	if kind < 1 || int(kind) >= sequenceCount || n < 1 {
+		return 0, fmt.Errorf("sqlite: reserve %d of sequence %d: no such thing", n, kind)
+	}
+	if err := s.enter(); err != nil {
+		return 0, err
+	}
+	defer s.leave()
+	if err := s.startWriting(ctx); err != nil {
+		return 0, fmt.Errorf("sqlite: reserve: %w", err)
+	}
+	defer s.stopWriting()
+	if kind == store.LeadSequence && s.last[kind]+int64(n) > lead.MaxSeq {
+		return 0, fmt.Errorf("sqlite: reserve: a file holds at most %d leads", int64(lead.MaxSeq))
+	}
+	first = s.last[kind] + 1
+	s.last[kind] += int64(n)
+	return first, nil
+}
+
+// putSequences writes down what was handed out, before the rows go that would
+// tell.
+func (t *transaction) putSequences(ctx context.Context) error {
+	for kind := store.LeadSequence; int(kind) < sequenceCount; kind++ {
+		if _, err := t.setSequence.exec(ctx, int64(kind), t.last[kind]); err != nil {
+			return err
+		}
+	}
+	return nil
+}

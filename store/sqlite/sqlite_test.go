@@ -1,0 +1,106 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"io"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/leadflow-go/leadflow/store"
+	"github.com/leadflow-go/leadflow/store/storetest"
+)
+
+// openTest opens a file that is closed with the test, which checks it over.
+func openTest(t *testing.T, path string) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func TestContract(t *testing.T) {
+	storetest.Run(t, storetest.Factory{
+		Open: func(t *testing.T) store.Store {
+			path := filepath.Join(t.TempDir(), "leads.db")
+			t.Cleanup(func() { checkIntegrity(t, path) }) // after it is closed
+			return openTest(t, path)
+		},
+		Reopen: func(t *testing.T, s store.Store) store.Store {
+			path := s.(*Store).path
+			if err := s.(*Store).Close(); err != nil {
+				t.Fatal(err)
+			}
+			return openTest(t, path)
+		},
+	})
+}
+
+// plain opens a file as any other program would.
+func plain(t *testing.T, path string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", dsn(path, url.Values{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// onWriter runs a statement on the writer's connection, with NULL for every
+// argument, and returns its rows.
+func onWriter(t *testing.T, s *Store, text string) (list [][]driver.Value) {
+	t.Helper()
+	prepared, err := s.writer.conn.(driver.ConnPrepareContext).PrepareContext(t.Context(), text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer prepared.Close()
+	args := make([]driver.NamedValue, strings.Count(text, "?"))
+	for i := range args {
+		args[i].Ordinal = i + 1
+	}
+	rows, err := prepared.(driver.StmtQueryContext).QueryContext(t.Context(), args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for {
+		row := make([]driver.Value, len(rows.Columns()))
+		if err := rows.Next(row); err == io.EOF {
+			return list
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, row)
+	}
+}
+
+func checkIntegrity(t *testing.T, path string) {
+	t.Helper()
+	db := plain(t, path)
+	defer db.Close()
+	var verdict string
+	if err := db.QueryRowContext(context.Background(), `PRAGMA integrity_check`).Scan(&verdict); err != nil || verdict != "ok" {
+		t.Errorf("integrity_check of %s: %q, %v", path, verdict, err)
+	}
+	var orphans int
+	err := db.QueryRowContext(context.Background(), `
+		SELECT (SELECT count(*) FROM contacts WHERE seq NOT IN (SELECT seq FROM leads))
+		     + (SELECT count(*) FROM live WHERE lead NOT IN (SELECT seq FROM leads))
+		     + (SELECT count(*) FROM steps WHERE lead NOT IN (SELECT seq FROM leads))
+		     + (SELECT count(*) FROM counts WHERE n < 0)`).Scan(&orphans)
+	if err != nil || orphans > 0 {
+		t.Errorf("%s: %d rows of nobody, %v", path, orphans, err)
+	}
+}

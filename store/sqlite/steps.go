@@ -1,0 +1,79 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// The statements of the table steps. A lead's steps are found by following
+// prev from the one that its record names.
+const (
+	insertStepText = `
+		INSERT INTO steps (seq, prev, lead, visit, node, kind, status, attempts,
+			entered, due, started, exited, outcome, detail)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	deleteStepsText = `
+		DELETE FROM steps WHERE seq IN (
+			WITH RECURSIVE chain (seq, prev) AS (
+				SELECT seq, prev FROM steps WHERE seq = ?
+				UNION ALL
+				SELECT s.seq, s.prev FROM chain JOIN steps s ON s.seq = chain.prev)
+			SELECT seq FROM chain)`
+	historyText = `
+		WITH RECURSIVE chain AS (
+			SELECT * FROM steps WHERE seq = ?
+			UNION ALL
+			SELECT s.* FROM chain JOIN steps s ON s.seq = chain.prev)
+		SELECT seq, prev, lead, visit, node, kind, status, attempts,
+			entered, due, started, exited, coalesce(outcome, ''), detail
+		FROM chain`
+)
+
+func (w *writer) putStep(ctx context.Context, s *store.Step) error {
+	_, err := w.insertStep.exec(ctx, s.Seq, s.Prev, s.Lead, int64(s.Visit), int64(s.Node), int64(s.Kind),
+		int64(s.Status), int64(s.Attempts), int64(s.Entered), int64(s.Due), int64(s.Started), int64(s.Exited),
+		text(s.Outcome), blob(s.Detail))
+	if err != nil {
+		return fmt.Errorf("step %d: %w", s.Seq, err)
+	}
+	return nil
+}
+
+func scanStep(row scanner, s *store.Step) error {
+	var visit, node, kind, status, attempts int64
+	err := row.Scan(&s.Seq, &s.Prev, &s.Lead, &visit, &node, &kind, &status, &attempts,
+		(*int64)(&s.Entered), (*int64)(&s.Due), (*int64)(&s.Started), (*int64)(&s.Exited), &s.Outcome, &s.Detail)
+	s.Visit, s.Node, s.Kind = int32(visit), int32(node), store.StepKind(kind)
+	s.Status, s.Attempts = lead.StepStatus(status), int32(attempts)
+	return err
+}
+
+// History implements [store.HistoryReader].
+func (s *Store) History(ctx context.Context, seq int64) (store.Entry, []store.Step, error) {
+	if err := s.enter(); err != nil {
+		return store.Entry{}, nil, err
+	}
+	defer s.leave()
+	// The two reads are of one moment, because they are in one transaction.
+	tx, err := s.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return store.Entry{}, nil, fmt.Errorf("sqlite: read history: %w", err)
+	}
+	defer tx.Rollback() // it only reads
+	entry, err := readLead(ctx, tx.StmtContext(ctx, s.reads.lead), seq)
+	if err != nil {
+		return store.Entry{}, nil, err
+	}
+	rows, err := tx.StmtContext(ctx, s.reads.steps).QueryContext(ctx, entry.LastStep)
+	steps, err := collect("history", rows, err, scanStep)
+	if err != nil {
+		return store.Entry{}, nil, err
+	}
+	slices.Reverse(steps) // the chain goes back in time
+	return entry, steps, nil
+}

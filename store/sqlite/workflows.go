@@ -1,0 +1,62 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// The statements of the table workflows.
+const (
+	insertWorkflowText = `
+		INSERT INTO workflows (version, id, status, name, description, definition, created, updated, deleted, seq)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	updateWorkflowText = `
+		UPDATE workflows SET version = ?, id = ?, status = ?, name = ?, description = ?, definition = ?,
+			created = ?, updated = ?, deleted = ?
+		WHERE seq = ? AND version = ?`
+	workflowsText = `
+		SELECT seq, id, version, status, coalesce(name, ''), coalesce(description, ''), definition,
+			created, updated, deleted
+		FROM workflows ORDER BY seq`
+)
+
+func (w *writer) putWorkflow(ctx context.Context, f *store.Workflow) error {
+	args := []any{f.Version, f.ID[:], int64(f.Status), text(f.Name), text(f.Description), blob(f.Definition),
+		int64(f.Created), int64(f.Updated), f.Deleted, f.Seq}
+	if f.Version == 1 {
+		if _, err := w.insertWorkflow.exec(ctx, args...); err != nil {
+			return fmt.Errorf("workflow %d: %w", f.Seq, err)
+		}
+		return nil
+	}
+	n, err := w.updateWorkflow.exec(ctx, append(args, f.Version-1)...)
+	if err == nil && n != 1 {
+		err = &store.ConflictError{Kind: "workflow", Seq: f.Seq}
+	}
+	return err
+}
+
+func scanWorkflow(row scanner, f *store.Workflow) error {
+	var id []byte
+	var status int64
+	err := row.Scan(&f.Seq, &id, &f.Version, &status, &f.Name, &f.Description, &f.Definition,
+		(*int64)(&f.Created), (*int64)(&f.Updated), &f.Deleted)
+	if err != nil {
+		return err
+	}
+	f.Status = lead.WorkflowStatus(status)
+	return copyID(f.ID[:], id)
+}
+
+// Workflows implements [store.WorkflowReader].
+func (s *Store) Workflows(ctx context.Context) ([]store.Workflow, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	rows, err := s.reads.workflows.QueryContext(ctx)
+	return collect("workflows", rows, err, scanWorkflow)
+}

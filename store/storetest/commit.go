@@ -1,0 +1,254 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+func emptyStore(s *suite) {
+	equal(s, "contents", s.contents(), contents{})
+	if _, err := s.Lead(s.ctx, 1); !errors.Is(err, store.ErrNotFound) {
+		s.Errorf("Lead: got error %v, want ErrNotFound", err)
+	}
+	if _, _, err := s.History(s.ctx, 1); !errors.Is(err, store.ErrNotFound) {
+		s.Errorf("History: got error %v, want ErrNotFound", err)
+	}
+	records, err := s.Records(s.ctx, []int64{1, 2})
+	s.check(err)
+	equal(s, "records", records, nil)
+	records, err = s.Records(s.ctx, nil)
+	s.check(err)
+	equal(s, "records of nobody", records, nil)
+	n, err := s.CountLeads(s.ctx, store.LeadQuery{Workflow: 1})
+	s.check(err)
+	equal(s, "count", n, 0)
+}
+
+func everyField(s *suite) {
+	bytes := make([]byte, 256) // every byte there is, 0 first
+	for i := range bytes {
+		bytes[i] = byte(i)
+	}
+	const words = "o'clock \"☎\"\n\x00; --"
+	w := s.newWorkflow()
+	w.Description, w.Definition, w.Updated, w.Deleted = words, bytes, start+9, true
+	e := s.newLead(w.Seq)
+	step := store.Step{
+		Seq: s.next(store.StepSequence), Lead: e.Record.Seq, Visit: lead.MaxVisits, Node: 1<<31 - 1,
+		Kind: store.StepMessage, Status: lead.StepCancelled, Attempts: 3, Entered: 4, Due: 5, Started: 6, Exited: 7,
+		Outcome: words, Detail: bytes,
+	}
+	e.Record = store.Record{
+		Seq: e.Record.Seq, Workflow: w.Seq, Version: 1, State: lead.PendingRemoval, Phase: store.PhaseHooks,
+		Node: 1<<31 - 1, Visit: 4, Visits: 5, Attempt: 6, Entered: 7, Due: 8, Started: 9, Deadline: 10,
+		Wake: store.MaxMillis - 1, LastStep: step.Seq, Updated: 12, Outcome: words, Extra: bytes,
+	}
+	e.Contact = store.Contact{
+		Seq: e.Record.Seq, ID: e.Contact.ID, Phone: 999999999999999, ExternalID: words, TimeZone: "Europe/Berlin",
+		Metadata: bytes, Enrolled: 13,
+	}
+	call := store.Call{
+		Seq: s.next(store.CallSequence), Lead: e.Record.Seq, Workflow: w.Seq, Visit: 4, Entered: 7, Attempt: 2,
+		NodeID: words, Status: lead.StepFailed, Started: 14, Ended: 15, CallID: words, Outcome: words, Error: words,
+		Data: bytes,
+	}
+	s.must(store.Batch{
+		Workflows: []store.Workflow{w}, Enroll: []store.Enrollment{e}, Steps: []store.Step{step}, Calls: []store.Call{call},
+	})
+	call.LeadID, call.Phone, call.WorkflowID = e.Contact.ID, e.Contact.Phone, w.ID
+	check := func() {
+		s.Helper()
+		equal(s, "contents", s.contents(), contents{
+			Workflows: []store.Workflow{w},
+			Leads:     map[int64][]store.Entry{w.Seq: {entryOf(e)}},
+			Counts:    map[int64]map[lead.State]int64{w.Seq: {e.Record.State: 1}},
+			Steps:     map[int64][]store.Step{e.Record.Seq: {step}},
+			Due:       []store.Record{e.Record},
+			Calls:     []store.Call{call},
+		})
+		entry, err := s.Lead(s.ctx, e.Record.Seq)
+		s.check(err)
+		equal(s, "lead", entry, entryOf(e))
+	}
+	check()
+	s.reopen()
+	check()
+
+	// A change sets every field but the key.
+	change := store.Change{Before: e.Record, After: store.Record{
+		Seq: e.Record.Seq, Workflow: w.Seq, Version: 2, State: lead.InStep, Phase: store.PhaseRunning,
+		Node: 21, Visit: 22, Visits: 23, Attempt: 24, Entered: 25, Due: 26, Started: 27, Deadline: 28,
+		Wake: 29, LastStep: step.Seq, Updated: 31, Outcome: "", Extra: nil,
+	}}
+	w.Version, w.Status, w.Name, w.Description = 2, lead.WorkflowPaused, "", "another"
+	w.Definition, w.Updated, w.Deleted = []byte{0}, start+10, false
+	e.Record = change.After
+	s.must(store.Batch{Workflows: []store.Workflow{w}, Changes: []store.Change{change}})
+	check()
+	s.reopen()
+	check()
+}
+
+func emptyBatch(s *suite) {
+	s.enrolled(2)
+	before := s.contents()
+	s.must(store.Batch{})
+	equal(s, "contents", s.contents(), before)
+}
+
+// fullBatch has something of everything, all of it good: a change of each of
+// the leads among them.
+func (s *suite) fullBatch(workflow store.Workflow, leads []store.Entry) store.Batch {
+	s.Helper()
+	b := store.Batch{Workflows: []store.Workflow{s.newWorkflow()}}
+	workflow.Version, workflow.Name = workflow.Version+1, "renamed"
+	b.Workflows = append(b.Workflows, workflow)
+	for i, l := range leads {
+		change, step := s.stepOf(l.Record)
+		if i%2 == 1 {
+			change.After.State, change.After.Wake, change.After.Phase = lead.Removed, 0, store.PhaseEnded
+		}
+		b.Changes, b.Steps, b.Calls = append(b.Changes, change), append(b.Steps, step), append(b.Calls, s.callOf(l))
+	}
+	b.Enroll = []store.Enrollment{s.newLead(workflow.Seq), s.newLead(b.Workflows[0].Seq)}
+	b.Forget = []int64{leads[0].Seq}
+	return b
+}
+
+// seeded has a workflow and leads with steps and calls.
+func (s *suite) seeded(n int) (store.Workflow, []store.Entry) {
+	s.Helper()
+	_, leads := s.enrolled(n)
+	b := store.Batch{}
+	for i, l := range leads {
+		change, step := s.stepOf(l.Record)
+		b.Changes, b.Steps, b.Calls = append(b.Changes, change), append(b.Steps, step), append(b.Calls, s.callOf(l))
+		leads[i].Record = change.After
+	}
+	s.must(b)
+	workflows, err := s.Workflows(s.ctx)
+	s.check(err)
+	return workflows[0], leads
+}
+
+func conflictLeavesNothing(s *suite) {
+	workflow, leads := s.seeded(5)
+	before := s.contents()
+	for i := range leads {
+		b := s.fullBatch(workflow, leads)
+		b.Changes[i].Before.Version--
+		s.conflict(b, "lead", leads[i].Seq)
+		equal(s, "contents", s.contents(), before)
+	}
+	s.reopen()
+	equal(s, "contents after reopening", s.contents(), before)
+	s.must(s.fullBatch(workflow, leads)) // nothing of the failures is in its way
+	if cmp.Equal(s.contents(), before) {
+		s.Error("the good batch changed nothing")
+	}
+}
+
+func workflowConflict(s *suite) {
+	workflow, leads := s.seeded(3)
+	before := s.contents()
+	for _, off := range []int64{-1, +1, +2} {
+		b := s.fullBatch(workflow, leads)
+		b.Workflows[1].Version += off
+		if b.Workflows[1].Version == 1 { // would be a new workflow
+			continue
+		}
+		s.conflict(b, "workflow", workflow.Seq)
+		equal(s, "contents", s.contents(), before)
+	}
+	unknown := s.newWorkflow()
+	unknown.Version = 2
+	s.conflict(store.Batch{Workflows: []store.Workflow{unknown}}, "workflow", unknown.Seq)
+	s.must(s.fullBatch(workflow, leads))
+}
+
+func numberTwice(s *suite) {
+	workflow, leads := s.seeded(3)
+	before := s.contents()
+	b := s.fullBatch(workflow, leads)
+	again := s.newLead(workflow.Seq)
+	again.Record.Seq, again.Contact.Seq = leads[1].Seq, leads[1].Seq
+	b.Enroll = append(b.Enroll, again)
+	if _, err := s.Commit(s.ctx, &b); err == nil {
+		s.Fatal("got no error")
+	}
+	equal(s, "contents", s.contents(), before)
+	s.must(s.fullBatch(workflow, leads))
+}
+
+func staleVersion(s *suite) {
+	_, leads := s.enrolled(3)
+	r := leads[1].Record
+	good := changeOf(r, func(r *store.Record) { r.Due++ })
+	s.must(store.Batch{Changes: []store.Change{good}})
+	edits := map[string]func(*store.Record){
+		"a step":        func(r *store.Record) { r.Visit++ },
+		"a wait":        func(r *store.Record) { r.Wake += 5 },
+		"a start":       func(r *store.Record) { r.State = lead.InStep },
+		"a start, wake": func(r *store.Record) { r.State, r.Wake = lead.InStep, r.Wake+5 },
+		"an end":        func(r *store.Record) { r.State, r.Wake = lead.Removed, 0 },
+	}
+	for name, edit := range edits {
+		s.Run(name, func(t *testing.T) {
+			s := &suite{T: t, Store: s.Store, factory: s.factory, ctx: s.ctx}
+			before := s.contents()
+			s.conflict(store.Batch{Changes: []store.Change{changeOf(r, edit)}}, "lead", r.Seq) // decided on version 1 once more
+			ahead := good.After
+			ahead.Version++
+			s.conflict(store.Batch{Changes: []store.Change{changeOf(ahead, edit)}}, "lead", r.Seq)
+			unknown := r
+			unknown.Seq = 1 << 39
+			s.conflict(store.Batch{Changes: []store.Change{changeOf(unknown, edit)}}, "lead", unknown.Seq)
+			equal(s, "contents", s.contents(), before)
+		})
+	}
+	s.must(store.Batch{Changes: []store.Change{finish(good.After)}})
+}
+
+func doneContext(s *suite) {
+	workflow, leads := s.seeded(3)
+	ctx, cancel := context.WithCancel(s.ctx)
+	cancel()
+	before := s.contents()
+	b := s.fullBatch(workflow, leads)
+	switch _, err := s.Commit(ctx, &b); {
+	case err == nil:
+		if cmp.Equal(s.contents(), before) {
+			s.Error("no error, and nothing changed")
+		}
+	case errors.Is(err, context.Canceled):
+		equal(s, "contents", s.contents(), before)
+		s.must(b)
+	default:
+		s.Errorf("got error %v, want context.Canceled", err)
+	}
+}
+
+func batchUntouched(s *suite) {
+	workflow, leads := s.seeded(4)
+	b := s.fullBatch(workflow, leads)
+	b.Changes[0], b.Changes[3] = b.Changes[3], b.Changes[0] // out of order
+	b.Enroll = append(b.Enroll, s.newLeadOf(workflow.Seq, leads[2].Contact.Phone))
+	copied := store.Batch{
+		Workflows: append([]store.Workflow(nil), b.Workflows...), Changes: append([]store.Change(nil), b.Changes...),
+		Enroll: append([]store.Enrollment(nil), b.Enroll...), Steps: append([]store.Step(nil), b.Steps...),
+		Calls: append([]store.Call(nil), b.Calls...), Forget: append([]int64(nil), b.Forget...),
+	}
+	s.commit(b)
+	equal(s, "batch", b, copied)
+	before := s.contents()
+	for i := range b.Workflows {
+		clear(b.Workflows[i].Definition) // the store keeps nothing of it
+	}
+	equal(s, "contents", s.contents(), before)
+}

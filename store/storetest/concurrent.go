@@ -1,0 +1,103 @@
+package storetest
+
+import (
+	"context"
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// wholeBatches changes every lead of a workflow in each batch, so that a reader
+// who finds two of different versions has seen half a batch, and one who finds
+// an older version than was acknowledged before it asked has missed one.
+func wholeBatches(s *suite) {
+	const n = 20
+	workflow, leads := s.enrolled(n)
+	seqs := seqsOf(leads)
+	var acknowledged atomic.Int64
+	acknowledged.Store(1)
+
+	ctx, cancel := context.WithTimeout(s.ctx, deadline)
+	defer cancel()
+	done := make(chan struct{})
+	var readers sync.WaitGroup
+	read := func(question func() (versions []int64, err error)) {
+		readers.Go(func() {
+			for ended := false; !ended; {
+				select {
+				case <-done:
+					ended = true // one more, which sees the end
+				default:
+				}
+				least := acknowledged.Load()
+				versions, err := question()
+				if err != nil {
+					s.Errorf("read: %v", err)
+					return
+				}
+				if len(versions) != n {
+					s.Errorf("read %d leads, want %d", len(versions), n)
+					return
+				}
+				for _, v := range versions {
+					if v != versions[0] || v < least {
+						s.Errorf("versions %v, want one, at least %d", versions, least)
+						return
+					}
+				}
+			}
+		})
+	}
+	read(func() (versions []int64, err error) {
+		records, err := s.Records(ctx, seqs)
+		for _, r := range records {
+			versions = append(versions, r.Version)
+		}
+		return versions, err
+	})
+	read(func() (versions []int64, err error) {
+		entries, err := s.Leads(ctx, store.LeadQuery{Workflow: workflow})
+		for _, e := range entries {
+			versions = append(versions, e.Version)
+		}
+		return versions, err
+	})
+	read(func() (versions []int64, err error) {
+		records, err := s.Due(ctx, store.Key{}, store.MaxMillis, n+1)
+		for _, r := range records {
+			versions = append(versions, r.Version)
+		}
+		return versions, err
+	})
+	read(func() (versions []int64, err error) {
+		counts, err := s.Counts(ctx, workflow)
+		if err == nil && len(counts) != 1 {
+			s.Errorf("counts %v, want all leads in one state", counts)
+		}
+		for _, k := range counts {
+			versions = slices.Repeat([]int64{math.MaxInt64}, int(k))
+		}
+		return versions, err
+	})
+
+	states := []lead.State{lead.Enrolled, lead.InStep}
+	for round := range 50 {
+		b := store.Batch{}
+		for i := range leads {
+			change := changeOf(leads[i].Record, func(r *store.Record) { r.State = states[(round+1)%2] })
+			if round%3 == 0 {
+				change.After.Wake++
+			}
+			b.Changes = append(b.Changes, change)
+			leads[i].Record = change.After
+		}
+		s.must(b)
+		acknowledged.Store(leads[0].Version)
+	}
+	close(done)
+	readers.Wait()
+}

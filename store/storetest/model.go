@@ -1,0 +1,116 @@
+package storetest
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// model is a store made of maps, written to be obviously right.
+type model struct {
+	workflows map[int64]store.Workflow
+	leads     map[int64]store.Entry
+	steps     map[int64][]store.Step // by lead
+	calls     map[int64]store.Call
+}
+
+func newModel() *model {
+	return &model{map[int64]store.Workflow{}, map[int64]store.Entry{}, map[int64][]store.Step{}, map[int64]store.Call{}}
+}
+
+func (m *model) clone() *model {
+	c := &model{maps.Clone(m.workflows), maps.Clone(m.leads), maps.Clone(m.steps), maps.Clone(m.calls)}
+	for seq, steps := range c.steps {
+		c.steps[seq] = slices.Clone(steps)
+	}
+	return c
+}
+
+// apply returns the model after the batch. It knows no conflict: who walks
+// knows which batches are stale.
+func (m *model) apply(b *store.Batch) (*model, store.Result) {
+	m = m.clone()
+	var result store.Result
+	for _, w := range b.Workflows {
+		m.workflows[w.Seq] = w
+	}
+	for _, c := range b.Changes {
+		e := m.leads[c.After.Seq]
+		e.Record = c.After
+		m.leads[c.After.Seq] = e
+	}
+	refused := map[int64]bool{}
+	for i, e := range b.Enroll {
+		if live := m.liveLead(e.Record.Workflow, e.Contact.Phone); live != 0 && !e.Record.State.Final() {
+			refused[e.Record.Seq] = true
+			result.Refused = append(result.Refused, store.Refusal{Index: i, Live: live})
+			continue
+		}
+		m.leads[e.Record.Seq] = entryOf(e)
+	}
+	for _, step := range b.Steps {
+		if !refused[step.Lead] {
+			m.steps[step.Lead] = append(m.steps[step.Lead], step)
+		}
+	}
+	for _, c := range b.Calls {
+		if refused[c.Lead] {
+			continue
+		}
+		if old, ok := m.calls[c.Seq]; ok {
+			c.LeadID, c.Phone = old.LeadID, old.Phone
+		} else {
+			contact := m.leads[c.Lead].Contact
+			c.LeadID, c.Phone = contact.ID, contact.Phone
+		}
+		c.WorkflowID = m.workflows[c.Workflow].ID
+		m.calls[c.Seq] = c
+	}
+	for _, seq := range b.Forget {
+		delete(m.leads, seq)
+		delete(m.steps, seq)
+	}
+	return m, result
+}
+
+func (m *model) liveLead(workflow, phone int64) int64 {
+	for seq, l := range m.leads {
+		if l.Workflow == workflow && l.Contact.Phone == phone && !l.State.Final() {
+			return seq
+		}
+	}
+	return 0
+}
+
+// sorted returns the leads in order of number.
+func (m *model) sorted() []store.Entry {
+	return slices.SortedFunc(maps.Values(m.leads), func(a, b store.Entry) int { return cmp.Compare(a.Seq, b.Seq) })
+}
+
+func (m *model) sortedCalls() []store.Call {
+	return slices.SortedFunc(maps.Values(m.calls), func(a, b store.Call) int { return cmp.Compare(a.Seq, b.Seq) })
+}
+
+func (m *model) contents() contents {
+	c := contents{
+		Leads: map[int64][]store.Entry{}, Counts: map[int64]map[lead.State]int64{}, Steps: m.steps, Calls: m.sortedCalls(),
+		Workflows: slices.SortedFunc(maps.Values(m.workflows), func(a, b store.Workflow) int { return cmp.Compare(a.Seq, b.Seq) }),
+	}
+	for _, l := range m.sorted() {
+		c.Leads[l.Workflow] = append(c.Leads[l.Workflow], l)
+		if c.Counts[l.Workflow] == nil {
+			c.Counts[l.Workflow] = map[lead.State]int64{}
+		}
+		c.Counts[l.Workflow][l.State]++
+		if !l.State.Final() {
+			c.Due = append(c.Due, l.Record)
+		}
+	}
+	slices.SortFunc(c.Due, func(a, b store.Record) int {
+		return cmp.Or(cmp.Compare(a.Wake, b.Wake), cmp.Compare(a.Seq, b.Seq))
+	})
+	return c
+}

@@ -1,0 +1,171 @@
+package storetest
+
+import (
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// walker makes random batches, most of them good, and compares what they come
+// to with the model.
+type walker struct {
+	*suite
+	*rand.Rand
+	model *model
+}
+
+func randomWalk(s *suite) {
+	seed := rand.Uint64()
+	if text := os.Getenv("STORETEST_SEED"); text != "" {
+		var err error
+		seed, err = strconv.ParseUint(text, 10, 64)
+		s.check(err)
+	}
+	s.Logf("STORETEST_SEED=%d", seed)
+	w := &walker{suite: s, Rand: rand.New(rand.NewPCG(seed, 0)), model: newModel()}
+	for round := range 200 {
+		w.round()
+		if round%20 == 19 {
+			equal(s, "contents", s.contents(), w.model.contents())
+		}
+		if round%40 == 39 {
+			s.reopen()
+			equal(s, "contents after reopening", s.contents(), w.model.contents())
+		}
+		if s.Failed() {
+			s.Fatalf("round %d of STORETEST_SEED=%d", round, seed)
+		}
+	}
+}
+
+func (w *walker) round() {
+	b := w.batch()
+	if len(b.Changes) > 0 && w.IntN(6) == 0 {
+		stale := &b.Changes[w.IntN(len(b.Changes))].Before
+		stale.Version += 1 - 2*w.Int64N(2)
+		w.conflict(b, "lead", stale.Seq)
+		return // the model stays, and so must the store
+	}
+	after, want := w.model.apply(&b)
+	equal(w.suite, "result", w.commit(b), want)
+	w.model = after
+	w.ask()
+}
+
+func (w *walker) batch() store.Batch {
+	var b store.Batch
+	workflows := slices.Sorted(maps.Keys(w.model.workflows))
+	if len(workflows) < 3 && w.IntN(3) == 0 || len(workflows) == 0 {
+		b.Workflows = append(b.Workflows, w.newWorkflow())
+		workflows = append(workflows, b.Workflows[0].Seq)
+	} else if w.IntN(10) == 0 {
+		f := w.model.workflows[pick(w, workflows)]
+		f.Version, f.Name = f.Version+1, strconv.Itoa(w.IntN(1000))
+		b.Workflows = append(b.Workflows, f)
+	}
+
+	leads := w.model.sorted()
+	w.Shuffle(len(leads), func(i, j int) { leads[i], leads[j] = leads[j], leads[i] })
+	for _, l := range leads[:min(len(leads), w.IntN(8))] {
+		if !l.State.Final() {
+			w.change(&b, l)
+		}
+		if w.IntN(4) == 0 {
+			b.Calls = append(b.Calls, w.callOf(l))
+		}
+	}
+	for range w.IntN(6) {
+		// Few phones, so that many are refused.
+		e := w.newLeadOf(pick(w, workflows), 14155550100+w.Int64N(12))
+		e.Record.Wake = start + store.Millis(w.IntN(20))
+		if w.IntN(8) == 0 {
+			e.Record.State, e.Record.Phase, e.Record.Wake = lead.Completed, store.PhaseEnded, 0
+		}
+		if w.IntN(3) == 0 {
+			_, step := w.stepOf(e.Record)
+			e.Record.LastStep = step.Seq
+			b.Steps = append(b.Steps, step)
+		}
+		if w.IntN(3) == 0 {
+			b.Calls = append(b.Calls, w.callOf(entryOf(e)))
+		}
+		b.Enroll = append(b.Enroll, e)
+	}
+	if calls := w.model.sortedCalls(); len(calls) > 0 && w.IntN(2) == 0 {
+		c := pick(w, calls)
+		c.Status, c.Ended, c.Outcome = lead.StepCompleted, start+store.Millis(w.IntN(1000)), "answered"
+		b.Calls = append(b.Calls, c)
+	}
+	if w.IntN(10) == 0 {
+		for _, l := range leads[:min(len(leads), 3)] {
+			b.Forget = append(b.Forget, l.Seq)
+		}
+		if len(b.Enroll) > 0 {
+			b.Forget = append(b.Forget, b.Enroll[0].Record.Seq)
+		}
+	}
+	return b
+}
+
+// change adds one of the changes that a lead's life has.
+func (w *walker) change(b *store.Batch, l store.Entry) {
+	var c store.Change
+	switch w.IntN(6) {
+	case 0, 1: // a step follows a step
+		var step store.Step
+		c, step = w.stepOf(l.Record)
+		b.Steps = append(b.Steps, step)
+	case 2: // a wait
+		c = changeOf(l.Record, func(r *store.Record) { r.Wake, r.Due = start+store.Millis(w.IntN(20)), start })
+	case 3: // a state alone
+		c = changeOf(l.Record, func(r *store.Record) { r.State = lead.States()[w.IntN(3)] })
+	case 4: // both
+		c = changeOf(l.Record, func(r *store.Record) {
+			r.State, r.Wake, r.Extra = lead.States()[w.IntN(3)], start+store.Millis(w.IntN(20)), []byte{0, byte(w.IntN(256))}
+		})
+	default:
+		var step store.Step
+		c, step = w.stepOf(l.Record)
+		c.After.State, c.After.Phase, c.After.Wake, c.After.Outcome = lead.Completed, store.PhaseEnded, 0, "dropped"
+		if w.IntN(2) == 0 {
+			c.After.State, c.After.Outcome = lead.Removed, ""
+		}
+		b.Steps = append(b.Steps, step)
+	}
+	b.Changes = append(b.Changes, c)
+}
+
+// ask puts a random question to both.
+func (w *walker) ask() {
+	leads := w.model.sorted()
+	if len(leads) == 0 {
+		return
+	}
+	l := pick(w, leads)
+	q := store.LeadQuery{Workflow: l.Workflow, Offset: w.IntN(3), Limit: w.IntN(5)}
+	if w.IntN(2) == 0 {
+		q.States = []lead.State{l.State, lead.States()[w.IntN(5)]}
+	}
+	if w.IntN(2) == 0 {
+		q.Node = &l.Node
+	}
+	if w.IntN(2) == 0 {
+		q.Phone = l.Contact.Phone
+	}
+	if w.IntN(2) == 0 {
+		q.After = pick(w, leads).Seq
+	}
+	w.leadsAre(q, leads)
+	if len(w.model.calls) > 0 {
+		calls := w.model.sortedCalls()
+		c := pick(w, calls)
+		w.callsAre(store.CallQuery{Phone: c.Phone, Status: c.Status, Limit: w.IntN(4)}, calls)
+	}
+}
+
+func pick[T any](w *walker, from []T) T { return from[w.IntN(len(from))] }

@@ -1,0 +1,193 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// contact is a lead's contact, as stored and as handlers and expressions see
+// it. It is shared by everything that concerns the lead, so nobody changes it.
+type contact struct {
+	store.Contact
+	Person lead.Contact
+	live   int64 // the lead that the person has, when enrolling was refused
+}
+
+// run is one call of a handler. All but the last fields are set before its
+// goroutine starts and never change.
+type run struct {
+	rec         store.Record // the lead as the attempt was begun
+	flow        *flow
+	nodeType    workflow.NodeType
+	sending     *message
+	contact     *contact // nil: to be read first
+	redelivered bool
+
+	ctx    context.Context // the handler's; lives as long as its one call
+	cancel context.CancelCauseFunc
+
+	launched  bool // the loop's
+	abandoned bool // the loop's: its deadline passed, nobody waits for it
+}
+
+func newRun(e *entry, f *flow, t workflow.NodeType, redelivered bool) *run {
+	r := &run{rec: e.rec, flow: f, nodeType: t, sending: e.extra.Sending, contact: e.contact, redelivered: redelivered}
+	// Of nobody's context: no Remove, Pause or Cancel reaches it (promise 3).
+	r.ctx, r.cancel = context.WithCancelCause(context.Background())
+	return r
+}
+
+func (r *run) stepID() string {
+	if r.contact == nil {
+		return "visit " + strconv.Itoa(int(r.rec.Visit)) + " of lead " + strconv.FormatInt(r.rec.Seq, 10)
+	}
+	return stepID(r.rec.Entered, r.contact.ID, r.rec.Visit).String()
+}
+
+// stepID returns the id of a lead's step.
+func stepID(entered store.Millis, id lead.ID, visit int32) lead.StepID {
+	return lead.NewStepID(entered.Time(), id, visit)
+}
+
+// attemptEnd is what a handler came to.
+type attemptEnd struct {
+	run      *run
+	contact  *contact
+	unread   error // the lead could not be read, so no handler was called
+	err      string
+	final    bool
+	wait     time.Duration
+	inFlight bool
+	outcome  string
+	callID   string
+	data     []byte
+	schedule []Message
+}
+
+func (e *Engine) launchRun(r *run) {
+	r.launched = true
+	go func() {
+		end := e.attempt(r)
+		r.cancel(nil)
+		e.inbox.tell(end)
+	}()
+}
+
+// attempt calls the handler and reads its answer, away from the loop.
+func (e *Engine) attempt(r *run) *attemptEnd {
+	end := &attemptEnd{run: r, contact: r.contact}
+	if end.contact == nil {
+		if end.contact, end.unread = e.readContact(r.rec.Seq); end.unread != nil {
+			return end
+		}
+	}
+	handler := e.config.Handlers[r.nodeType]
+	if handler == nil {
+		end.err, end.final = fmt.Sprintf("no handler for %s nodes is configured", r.nodeType), true
+		return end
+	}
+	c := end.contact
+	a := Attempt{
+		WorkflowID: r.flow.row.ID,
+		LeadID:     c.ID,
+		StepID:     stepID(r.rec.Entered, c.ID, r.rec.Visit),
+		Contact:    c.Person,
+		Node:       *r.flow.graph.Node(r.rec.Node),
+		Number:     int(r.rec.Attempt),
+		Deadline:   r.rec.Deadline.Time(),
+
+		Redelivered: r.redelivered,
+	}
+	a.Contact.Metadata = maps.Clone(a.Contact.Metadata)
+	a.IdempotencyKey = a.StepID.String() + "/" + strconv.Itoa(a.Number)
+	if r.sending != nil {
+		a.Scheduled = &Message{Data: r.sending.Data}
+	}
+	result, err := e.call(r.ctx, handler, a)
+	if err == nil && !result.InFlight {
+		end.data, err = encodeData(result.Data)
+		if err == nil && len(result.Outcome) > maxOutcome {
+			err = fmt.Errorf("the outcome is longer than %d bytes", maxOutcome)
+		}
+		if err != nil {
+			err = Final(err) // calling again gives the same
+		}
+	}
+	if err != nil {
+		var wait *retryError
+		var final *finalError
+		end.err, end.final = err.Error(), errors.As(err, &final)
+		if errors.As(err, &wait) {
+			end.wait = wait.wait
+		}
+		if end.err == "" {
+			end.err = "the handler returned an error without a text"
+		}
+		return end
+	}
+	end.inFlight, end.callID, end.schedule = result.InFlight, result.CallID, result.Schedule
+	if end.outcome = result.Outcome; end.outcome == "" {
+		end.outcome = r.nodeType.SuccessOutcome()
+	}
+	return end
+}
+
+// maxOutcome is the most bytes that an outcome may have.
+const maxOutcome = 128
+
+// call calls the handler; a panic of it is a failed attempt, not a dead process.
+func (e *Engine) call(ctx context.Context, h Handler, a Attempt) (res Result, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the handler panicked: %v", p)
+			e.log.Error("leadflow: a handler panicked", slog.Any("panic", p), slog.String("node", a.Node.ID),
+				slog.String("step", a.StepID.String()), slog.String("stack", string(debug.Stack())))
+		}
+	}()
+	return h.Handle(ctx, a)
+}
+
+func (e *Engine) readContact(seq int64) (*contact, error) {
+	found, err := e.store.Lead(context.Background(), seq)
+	if err != nil {
+		return nil, err
+	}
+	return newContact(found.Contact)
+}
+
+// beginCall opens the call log's entry of an attempt that is begun.
+func (l *loop) beginCall(e *entry, f *flow) error {
+	if l.stepType(e, f) != workflow.VoiceCall {
+		return nil
+	}
+	seq, err := l.eng.store.Reserve(context.Background(), store.CallSequence, 1)
+	if err != nil {
+		return &storeError{err}
+	}
+	e.extra.CallSeq = seq
+	l.noteCall(e, f, ended{Status: lead.StepInProgress})
+	return nil
+}
+
+// noteCall writes what is known of the attempt begun last to the call log.
+func (l *loop) noteCall(e *entry, f *flow, end ended) {
+	if e.extra.CallSeq == 0 {
+		return
+	}
+	r := &e.rec
+	l.writes.Calls = append(l.writes.Calls, store.Call{
+		Seq: e.extra.CallSeq, Lead: r.Seq, Workflow: r.Workflow, Visit: r.Visit, Entered: r.Entered,
+		Attempt: r.Attempt, NodeID: f.graph.Node(r.Node).ID, Status: end.Status, Started: r.Started,
+		Ended: end.At, CallID: end.CallID, Outcome: end.Outcome, Error: end.Error, Data: end.Data,
+	})
+}

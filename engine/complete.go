@@ -1,0 +1,185 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// Outcome is what a callback says of a step in flight.
+type Outcome struct {
+	// Outcome names the edge that the lead follows; empty means the type's good
+	// one, as in Result.
+	Outcome string
+	// Data goes to the step's history entry, as in Result.
+	Data map[string]any
+	// CallID is the provider's name for the call; empty keeps what the handler gave.
+	CallID string
+	// Attempt, if not 0, is the number of the attempt that the outcome belongs to.
+	// An outcome of an attempt that is not the one begun last is refused.
+	Attempt int
+}
+
+// Completed is the answer to CompleteStep.
+type Completed struct {
+	StepID    lead.StepID `json:"step_id"`
+	LeadID    lead.ID     `json:"lead_id"`
+	LeadState lead.State  `json:"lead_status"`
+}
+
+// CompleteStep gives a step in flight its outcome: one whose handler answered
+// InFlight, or has not returned yet, or whose failed attempt turns out to have
+// been made after all while its retry is queued.
+//
+// A step gets one outcome (promise 8). The same outcome again changes nothing
+// and is no error; another one is an error that matches lead.ErrStepFinished.
+// One for another attempt matches lead.ErrOtherAttempt, one for a step that has
+// not started lead.ErrStepNotStarted, and all three lead.ErrConflict. An unknown
+// step matches lead.ErrNotFound.
+func (e *Engine) CompleteStep(ctx context.Context, id lead.StepID, out Outcome) (Completed, error) {
+	data, err := encodeData(out.Data)
+	var faults []lead.Fault
+	if err != nil {
+		faults = append(faults, lead.Fault{Location: "data", Message: err.Error()})
+	}
+	if len(out.Outcome) > maxOutcome {
+		faults = append(faults, lead.Fault{Location: "outcome", Message: fmt.Sprintf("has more than %d bytes", maxOutcome)})
+	}
+	if out.Attempt < 0 {
+		faults = append(faults, lead.Fault{Location: "attempt", Message: "counts from 1"})
+	}
+	if faults != nil {
+		return Completed{}, &lead.InvalidError{What: "outcome", Faults: faults}
+	}
+	// A step of a message can begin between the look at the disk and the loop's
+	// decision, so the answer that it has not is looked up once more.
+	for range 2 {
+		var done Completed
+		done, err = e.completeStep(ctx, id, out, data)
+		if !errors.Is(err, lead.ErrStepNotStarted) {
+			return done, err
+		}
+	}
+	return Completed{}, err
+}
+
+// errNotCurrent: the step is over by the time the loop decides.
+var errNotCurrent = errors.New("engine: not the current step")
+
+func (e *Engine) completeStep(ctx context.Context, id lead.StepID, out Outcome, data []byte) (Completed, error) {
+	found, err := e.store.Lead(ctx, id.Seq())
+	if errors.Is(err, store.ErrNotFound) {
+		return Completed{}, stepNotFound(id)
+	}
+	if err != nil {
+		return Completed{}, readFailed(err)
+	}
+	f := e.flowOf(found.Workflow)
+	if f == nil {
+		return Completed{}, stepNotFound(id)
+	}
+	done := Completed{StepID: id, LeadID: found.Contact.ID}
+	// When ctx ends first the loop may still be writing to done.
+	if !found.State.Final() && stepID(found.Entered, found.Contact.ID, found.Visit) == id {
+		err = e.do(ctx, func(l *loop) error { return l.completeCurrent(id, out, data, &done) })
+		switch {
+		case err == nil:
+			return done, nil
+		case !errors.Is(err, errNotCurrent):
+			return Completed{}, err
+		}
+	}
+	return e.completePast(ctx, id, f, out)
+}
+
+// completeCurrent gives the lead's current step its outcome.
+func (l *loop) completeCurrent(id lead.StepID, out Outcome, data []byte, done *Completed) error {
+	e, err := l.get(id.Seq())
+	if err != nil {
+		return err
+	}
+	if e == nil || e.rec.State.Final() || e.rec.Visit != id.Visit() {
+		return errNotCurrent
+	}
+	f := l.flow(e.rec.Workflow)
+	if f == nil || f.row.Deleted {
+		return stepNotFound(id)
+	}
+	if out.Outcome == "" {
+		out.Outcome = l.stepType(e, f).SuccessOutcome()
+	}
+	refuse := func(reason error, state string) error {
+		return &lead.ConflictError{Reason: reason, Workflow: f.row.ID, Lead: done.LeadID, Step: id, State: state}
+	}
+	if !e.rec.State.InFlight() {
+		return refuse(lead.ErrStepNotStarted, lead.StepWaiting.String())
+	}
+	if out.Attempt != 0 && out.Attempt != int(e.rec.Attempt) {
+		return refuse(lead.ErrOtherAttempt, fmt.Sprintf("attempt %d", e.rec.Attempt))
+	}
+	if e.rec.Phase == store.PhaseHooks {
+		done.LeadState = e.rec.State
+		if e.extra.Ended.Outcome != out.Outcome {
+			return refuse(lead.ErrStepFinished, e.extra.Ended.Outcome)
+		}
+		return nil
+	}
+	// A handler that still runs is not cut short; what it will return is late.
+	if e.rec.Phase == store.PhaseRetrying {
+		l.touch(e)
+		e.reviveAttempt()
+	}
+	err = l.endStep(e, f, ended{
+		Status: lead.StepCompleted, Outcome: out.Outcome, CallID: out.CallID, Data: data,
+	}, nil)
+	done.LeadState = e.rec.State
+	return err
+}
+
+// reviveAttempt makes the failed attempt whose outcome has come after all the
+// one in flight, and drops the queued one.
+func (e *entry) reviveAttempt() {
+	last := len(e.extra.Attempts) - 1
+	e.extra.CallID = e.extra.Attempts[last].CallID
+	e.extra.Attempts = e.extra.Attempts[:last:last]
+	e.rec.Phase = store.PhaseAwaiting
+}
+
+// completePast answers for a step that is not, or no longer, in flight.
+func (e *Engine) completePast(ctx context.Context, id lead.StepID, f *flow, out Outcome) (Completed, error) {
+	found, rows, err := e.store.History(ctx, id.Seq())
+	if errors.Is(err, store.ErrNotFound) {
+		return Completed{}, stepNotFound(id)
+	}
+	if err != nil {
+		return Completed{}, readFailed(err)
+	}
+	steps, err := f.history(&found, rows)
+	if err != nil {
+		return Completed{}, err
+	}
+	for _, s := range steps {
+		if s.ID != id {
+			continue
+		}
+		done := Completed{StepID: id, LeadID: found.Contact.ID, LeadState: found.State}
+		refusal := &lead.ConflictError{
+			Reason: lead.ErrStepFinished, Workflow: f.row.ID, Lead: found.Contact.ID, Step: id, State: s.Outcome,
+		}
+		switch {
+		case s.Status == lead.StepWaiting:
+			refusal.Reason, refusal.State = lead.ErrStepNotStarted, s.Status.String()
+			return Completed{}, refusal
+		case s.Status == lead.StepCancelled:
+			refusal.State = s.Status.String()
+			return Completed{}, refusal
+		case s.Outcome == out.Outcome || out.Outcome == "" && s.Status == lead.StepCompleted:
+			return done, nil
+		}
+		return Completed{}, refusal
+	}
+	return Completed{}, stepNotFound(id)
+}

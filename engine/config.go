@@ -1,0 +1,93 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine/workflow"
+)
+
+// Config sets an engine up. The zero value works: an engine without handlers
+// runs workflows that only wait and branch.
+type Config struct {
+	// Handlers does the real thing for each type of action node: voice_call,
+	// message, application. Start refuses to run a workflow that has a node
+	// without a handler.
+	Handlers map[workflow.NodeType]Handler
+	// Hooks run, in this order, whenever a step that was in flight has its
+	// outcome: before the lead enters its next node, and before a lead whose
+	// removal is pending is detached.
+	Hooks []Hook
+	// HookTimeout bounds each hook. A hook that takes longer is recorded as
+	// failed, and the lead goes on without it. Default 10 s.
+	HookTimeout time.Duration
+	// Workers is how many handlers run at the same time, at most; a lead whose
+	// step is due waits for one to be free. A step that waits for its callback or
+	// its retry holds none. Default 1000.
+	Workers int
+	// Region is the two-letter ISO 3166 code of the country in which phone
+	// numbers without a leading + are read. Default: such numbers are refused.
+	Region string
+	// Clock tells the time; nil means the real one.
+	Clock Clock
+	// Logger gets what an operator must know; nil means slog.Default().
+	Logger *slog.Logger
+}
+
+const (
+	defaultHookTimeout = 10 * time.Second
+	defaultWorkers     = 1000
+)
+
+func (c Config) withDefaults() Config {
+	if c.HookTimeout == 0 {
+		c.HookTimeout = defaultHookTimeout
+	}
+	if c.Workers == 0 {
+		c.Workers = defaultWorkers
+	}
+	if c.Clock == nil {
+		c.Clock = realClock{}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	c.Handlers = maps.Clone(c.Handlers)
+	c.Hooks = slices.Clone(c.Hooks)
+	return c
+}
+
+// validate names every fault at once.
+func (c Config) validate() error {
+	var faults []error
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf("engine: config: "+format, args...))
+	}
+	for _, t := range slices.Sorted(maps.Keys(c.Handlers)) {
+		switch {
+		case !t.Action():
+			fault("Handlers[%q]: only voice_call, message and application nodes have handlers", t)
+		case c.Handlers[t] == nil:
+			fault("Handlers[%q] is nil", t)
+		}
+	}
+	for i, h := range c.Hooks {
+		if h.Name == "" {
+			fault("Hooks[%d] has no Name, by which its failures are recorded", i)
+		}
+		if h.Run == nil {
+			fault("Hooks[%d].Run is nil", i)
+		}
+	}
+	if c.HookTimeout < 0 {
+		fault("HookTimeout is negative")
+	}
+	if c.Workers < 0 {
+		fault("Workers is negative")
+	}
+	return errors.Join(faults...)
+}

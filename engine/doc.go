@@ -1,0 +1,103 @@
+// Package engine moves leads through workflows: it enrolls them, starts their
+// steps, waits, tries again, branches, and takes one out, safely, while
+// everything else runs on. It is embedded: one process, one store, no server.
+//
+//	st, err := sqlite.Open(ctx, "leads.db", sqlite.Options{})
+//	eng, err := engine.New(st, engine.Config{
+//		Handlers: map[workflow.NodeType]engine.Handler{workflow.VoiceCall: dialler},
+//	})
+//	err = eng.Start(ctx)
+//	…
+//	removal, err := eng.Remove(ctx, workflowID, leadID, engine.Reason("asked to stop"))
+//	gone, err := removal.Wait(ctx)
+//	…
+//	err = eng.Shutdown(ctx)
+//
+// # The promises
+//
+// Each holds under concurrency, across kill -9 at any instant, and across a
+// power cut as far as the store is durable.
+//
+//  1. Acknowledged is durable. When Enroll, Remove, CompleteStep or a change of a
+//     workflow returns without error, it is on disk.
+//  2. Removed means silent. After Remove has returned, no new step of that lead
+//     starts, ever. At most the one step that was in flight completes.
+//  3. No live call is cut. Remove, Pause, Cancel and Shutdown never cancel the
+//     context of a running attempt; Shutdown only when its own deadline runs out.
+//  4. Removal ends. A pending removal becomes removed when the step in flight
+//     completes, fails for good, or passes its deadline; also when the process died
+//     in between. A hook that fails, hangs or panics is recorded and cannot hold it
+//     up.
+//  5. Nothing is left behind. A final lead has no timer, no worker and no scheduled
+//     message; what was cancelled is in its history.
+//  6. Only that lead. Removing one lead changes no other lead's schedule, and does
+//     not stop the workflow.
+//  7. History stays. Steps, attempts and call logs remain after removal and
+//     completion.
+//  8. One outcome. Each step gets exactly one outcome; a late, repeated or foreign
+//     completion changes nothing and says so.
+//  9. At least once, with a key. A handler may be called again after a crash; the
+//     attempt then carries the same idempotency key, and a mark. An attempt that
+//     waits for its callback or its retry time is not taken for a crashed one.
+//  10. Never stuck. Every lead that is not final is due at a known time, or has a
+//     step in flight with a deadline, or sits in a workflow that is not active. An
+//     outcome without an edge takes the default edge, else completes the lead with
+//     outcome no_route.
+//  11. Typed refusals. Unknown workflow, unknown lead, lead of another workflow
+//     match lead.ErrNotFound; a final lead matches lead.ErrConflict; the error
+//     carries the ids and the state.
+//  12. One owner. A second process that opens the same SQLite file gets a clear
+//     error at once.
+//
+// # How it works
+//
+// Every change is decided by one goroutine, the loop. It takes what has come in
+// (requests of callers, results of handlers, what is due), asks the machine of
+// package lead, has the store write all of it in one commit, and only then
+// answers callers and calls handlers. A batch is what came in while the last
+// one was being written, so an idle engine commits at once and a busy one
+// writes many changes for the price of one disk sync.
+//
+// What must happen when is in the store. Memory holds the leads that are in
+// flight in this process and those that are due next (see horizon); a crash is
+// recovered from by reading the store from the beginning of its due order. An
+// attempt that is on record as running, and that this process has not begun, is
+// one that a crash interrupted.
+//
+// # Decisions where the design left room
+//
+//   - A step's timeout bounds each attempt's time in flight, and when it passes
+//     the step has failed, without another attempt: the outcome is unknown, and
+//     dialling again might ring twice. Time that a retry is queued does not count,
+//     because with a timeout of one hour and retries 30 and 60 minutes apart no
+//     third attempt would ever be made.
+//   - A queued retry is in flight, so it is made even when the workflow is paused
+//     or cancelled meanwhile, and even when removal is pending, unless it was asked
+//     for with SkipRetries. Then an attempt that a crash interrupted is not made
+//     again either.
+//   - A callback counts for an attempt that failed, as long as its retry has not
+//     begun: the provider may have taken the call although its answer was lost.
+//     The retry is dropped.
+//   - A scheduled message is a step beside the path. One step of a lead is in
+//     flight at a time: a message that comes due during a call is sent after it,
+//     and removal waits for a message being sent as for any step.
+//   - When a pending removal ends, the node that the outcome would have led to is
+//     in the history as cancelled, with the time at which it would have been due.
+//   - A condition that cannot be evaluated is false; a wait until a time that
+//     cannot be evaluated completes the lead with no_route, because going on at
+//     once might call somebody at night. The history says why in both cases.
+//   - A circle of nodes without a step or a wait that is not over rests for a
+//     minute at each turn.
+//   - Times are milliseconds of the wall clock, and what is due is rounded up:
+//     nothing is early. When the wall clock jumps, due times follow it within ten
+//     seconds.
+//
+// # Caveats
+//
+// Handlers run at least once, not exactly once: give the idempotency key to
+// whatever they talk to. A handler that ignores its context is left behind when
+// its deadline has passed, and its goroutine stays until it returns. Expressions
+// run on the loop, so they are bounded in size and cost. When the store fails,
+// callers get its error, what handlers came to is kept, and the loop tries again
+// until the store recovers.
+package engine

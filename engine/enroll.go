@@ -1,0 +1,302 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// Enroll makes a contact a lead of a workflow, at its entry node and due now.
+// In a draft or a paused workflow the lead waits for it to become active.
+//
+// A faulty contact is a *lead.InvalidError that names every fault. A contact
+// that has a lead in the workflow which is not final is an error that matches
+// lead.ErrContactLive and names that lead; once it is final the contact is
+// welcome again, as a new lead. A final workflow is an error that matches
+// lead.ErrWorkflowStatus, an unknown one lead.ErrNotFound.
+func (e *Engine) Enroll(ctx context.Context, workflow lead.WorkflowID, c lead.Contact) (lead.Lead, error) {
+	prepared, err := e.prepare(c)
+	if err != nil {
+		return lead.Lead{}, err
+	}
+	chunk := &chunk{contacts: []*contact{prepared}}
+	if err := e.enrollChunk(ctx, workflow, chunk); err != nil {
+		return lead.Lead{}, err
+	}
+	if err := chunk.request.wait(ctx); err != nil {
+		return lead.Lead{}, err
+	}
+	if err := e.refusal(ctx, workflow, prepared); err != nil {
+		return lead.Lead{}, err
+	}
+	return e.Lead(ctx, workflow, prepared.ID)
+}
+
+// prepare checks a contact and brings it into the form in which it is kept.
+func (e *Engine) prepare(c lead.Contact) (*contact, error) {
+	person, err := c.Normalize(e.config.Region)
+	if err != nil {
+		return nil, err
+	}
+	out := &contact{Person: person, Contact: store.Contact{
+		Phone: lead.PhoneDigits(person.PhoneNumber), ExternalID: person.ExternalID, TimeZone: person.TimeZone,
+	}}
+	if len(person.Metadata) == 0 {
+		return out, nil
+	}
+	if out.Metadata, err = json.Marshal(person.Metadata); err != nil || len(out.Metadata) > MaxData {
+		if err == nil {
+			err = fmt.Errorf("has %d bytes as JSON, more than %d", len(out.Metadata), MaxData)
+		}
+		return nil, &lead.InvalidError{What: "contact", Faults: []lead.Fault{{Location: "metadata", Message: err.Error()}}}
+	}
+	// What the caller does with its map later is its own affair, and what
+	// expressions see must not depend on a restart.
+	person.Metadata = nil
+	if err := json.Unmarshal(out.Metadata, &person.Metadata); err != nil {
+		return nil, fmt.Errorf("engine: metadata: %w", err)
+	}
+	out.Person = person
+	return out, nil
+}
+
+// newContact returns a stored contact as handlers and expressions see it.
+func newContact(c store.Contact) (*contact, error) {
+	out := &contact{Contact: c, Person: lead.Contact{
+		PhoneNumber: lead.PhoneFromDigits(c.Phone), ExternalID: c.ExternalID, TimeZone: c.TimeZone,
+	}}
+	if len(c.Metadata) > 0 {
+		if err := json.Unmarshal(c.Metadata, &out.Person.Metadata); err != nil {
+			return nil, fmt.Errorf("engine: metadata of lead %s: %w", c.ID, err)
+		}
+	}
+	return out, nil
+}
+
+// chunk is a number of contacts that are enrolled in one request.
+type chunk struct {
+	contacts []*contact
+	request  *request
+	fates    []fate // of the rows that the contacts come from
+}
+
+// enrollChunk has the loop enroll the contacts, without waiting for it.
+func (e *Engine) enrollChunk(ctx context.Context, workflow lead.WorkflowID, c *chunk) error {
+	f, err := e.flow(workflow)
+	if err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	c.request = &request{answer: make(chan error, 1), decide: func(l *loop) error {
+		f := l.flow(f.row.Seq)
+		switch {
+		case f == nil || f.row.Deleted:
+			return workflowNotFound(workflow)
+		case f.row.Status.Final():
+			return &lead.ConflictError{Reason: lead.ErrWorkflowStatus, Workflow: workflow, State: f.row.Status.String()}
+		}
+		return l.enroll(f, c.contacts)
+	}}
+	if !e.inbox.ask(c.request) {
+		return ErrNotRunning
+	}
+	return nil
+}
+
+// enroll makes the contacts leads, which may start in the same batch.
+func (l *loop) enroll(f *flow, contacts []*contact) error {
+	first, err := l.eng.store.Reserve(context.Background(), store.LeadSequence, len(contacts))
+	if err != nil {
+		return &storeError{err}
+	}
+	for i, c := range contacts {
+		seq := first + int64(i)
+		if c.ID, err = lead.NewID(l.now.Time(), seq); err != nil {
+			return err
+		}
+		c.Seq, c.Enrolled, c.live = seq, l.now, 0
+		e := &entry{contact: c, fresh: true, touched: true, view: view{rec: store.Record{
+			Seq: seq, Workflow: f.row.Seq, Version: 1, State: lead.Enrolled,
+		}}}
+		l.hot[seq] = e
+		l.touched = append(l.touched, e)
+		l.fresh = append(l.fresh, e)
+		l.stats.LeadsEnrolled++
+		if err := l.enter(e, f, f.graph.Entry()); err != nil {
+			return &storeError{err} // half a lead is in the batch
+		}
+	}
+	return nil
+}
+
+// refusal returns the error of a contact that was not enrolled, or nil.
+func (e *Engine) refusal(ctx context.Context, workflow lead.WorkflowID, c *contact) error {
+	if c.live == 0 {
+		return nil
+	}
+	err := &lead.ConflictError{Reason: lead.ErrContactLive, Workflow: workflow}
+	if found, failed := e.store.Lead(ctx, c.live); failed == nil {
+		err.Lead, err.State = found.Contact.ID, found.State.String()
+	}
+	return err
+}
+
+// EnrollReport says what came of enrolling many.
+type EnrollReport struct {
+	WorkflowID lead.WorkflowID `json:"workflow_id"`
+	Enrolled   int             `json:"leads_enrolled"`
+	Rejected   int             `json:"rejected"`
+	// Errors names the rejected rows in order, the first MaxRowErrors of them.
+	Errors []RowError `json:"errors"`
+}
+
+// RowError says why a row was rejected.
+type RowError struct {
+	// Row counts from 1: of a stream its elements, of a CSV file its records, the
+	// header being 1.
+	Row     int    `json:"row"`
+	Message string `json:"message"`
+}
+
+// MaxRowErrors is how many rejected rows an EnrollReport names; the others are
+// only counted. OnRow sees them all.
+const MaxRowErrors = 1000
+
+// EnrollOption is an option of one call of EnrollAll or EnrollCSV.
+type EnrollOption func(*enrollment)
+
+// OnRow has f called for every row, in order, once its fate is on disk: with
+// the lead's id, or with the error for which it was rejected. f runs on the
+// goroutine of the call.
+func OnRow(f func(row int, id lead.ID, err error)) EnrollOption {
+	return func(s *enrollment) { s.onRow = f }
+}
+
+// enrollChunkSize is how many contacts go into one request.
+const enrollChunkSize = 500
+
+// EnrollAll enrolls a stream of contacts in constant memory: while one part is
+// being written the next is read and checked. An element that comes with an
+// error is rejected with that error; so is a contact that Enroll would refuse.
+// The others are enrolled.
+//
+// The report says what is on disk, also when EnrollAll returns an error because
+// ctx ended, the workflow went away or became final, or the store failed: then
+// the rows after those in the report were not enrolled, or, when ctx ended,
+// perhaps were.
+func (e *Engine) EnrollAll(ctx context.Context, workflow lead.WorkflowID, contacts iter.Seq2[lead.Contact, error], options ...EnrollOption) (EnrollReport, error) {
+	s := newEnrollment(e, workflow, 0, options)
+	return s.run(ctx, contacts)
+}
+
+// enrollment is the enrolling of a stream.
+type enrollment struct {
+	eng    *Engine
+	report EnrollReport
+	onRow  func(row int, id lead.ID, err error)
+	row    int
+
+	ahead   *chunk // being written
+	filling *chunk
+}
+
+// fate is what becomes of a row: an error, or what becomes of its contact.
+type fate struct {
+	row     int
+	err     error
+	contact *contact
+}
+
+func newEnrollment(e *Engine, workflow lead.WorkflowID, header int, options []EnrollOption) *enrollment {
+	s := &enrollment{
+		eng: e, report: EnrollReport{WorkflowID: workflow, Errors: []RowError{}}, row: header, filling: &chunk{},
+	}
+	for _, option := range options {
+		option(s)
+	}
+	return s
+}
+
+func (s *enrollment) run(ctx context.Context, contacts iter.Seq2[lead.Contact, error]) (EnrollReport, error) {
+	if _, err := s.eng.flow(s.report.WorkflowID); err != nil {
+		return s.report, err
+	}
+	var failed error
+	for c, err := range contacts {
+		s.row++
+		var prepared *contact
+		if err == nil {
+			prepared, err = s.eng.prepare(c)
+		}
+		s.filling.fates = append(s.filling.fates, fate{s.row, err, prepared})
+		if err == nil {
+			s.filling.contacts = append(s.filling.contacts, prepared)
+		}
+		if len(s.filling.fates) >= enrollChunkSize {
+			if failed = s.turn(ctx); failed != nil {
+				break
+			}
+		}
+	}
+	for failed == nil && (s.ahead != nil || len(s.filling.fates) > 0) {
+		failed = s.turn(ctx)
+	}
+	return s.report, failed
+}
+
+// turn sends the chunk that is full, and reports the one sent before.
+func (s *enrollment) turn(ctx context.Context) error {
+	next := s.filling
+	s.filling = &chunk{}
+	var failed error
+	if len(next.contacts) > 0 {
+		failed = s.eng.enrollChunk(ctx, s.report.WorkflowID, next)
+	}
+	if before := s.ahead; before != nil {
+		s.ahead = nil
+		if err := s.settle(ctx, before); err != nil {
+			return err
+		}
+	}
+	if failed != nil {
+		return failed
+	}
+	if len(next.fates) > 0 {
+		s.ahead = next
+	}
+	return nil
+}
+
+// settle waits for a chunk and reports its rows.
+func (s *enrollment) settle(ctx context.Context, c *chunk) error {
+	if c.request != nil {
+		if err := c.request.wait(ctx); err != nil {
+			return err
+		}
+	}
+	for _, f := range c.fates {
+		if f.err == nil {
+			f.err = s.eng.refusal(ctx, s.report.WorkflowID, f.contact)
+		}
+		var id lead.ID
+		if f.err == nil {
+			id = f.contact.ID
+			s.report.Enrolled++
+		} else {
+			s.report.Rejected++
+			if len(s.report.Errors) < MaxRowErrors {
+				s.report.Errors = append(s.report.Errors, RowError{Row: f.row, Message: rowMessage(f.err)})
+			}
+		}
+		if s.onRow != nil {
+			s.onRow(f.row, id, f.err)
+		}
+	}
+	return nil
+}

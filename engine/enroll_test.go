@@ -1,0 +1,208 @@
+package engine_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"testing/synctest"
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store/sqlite"
+)
+
+func splitWords(text string) []string { return strings.Fields(text) }
+
+func reopen(t *testing.T, path string) *sqlite.Store {
+	t.Helper()
+	st, err := sqlite.Open(background, path, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st
+}
+
+func TestAContactIsLiveOnceInAWorkflow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, liveCall)
+		wf := w.callWaitMessage()
+		first := w.enroll(wf, "+14155552671")
+		synctest.Wait()
+		again := func() error {
+			_, err := w.eng.Enroll(background, wf, lead.Contact{PhoneNumber: " +1 (415) 555-2671"})
+			return err
+		}
+		var conflict *lead.ConflictError
+		if err := again(); !errors.Is(err, lead.ErrContactLive) || !errors.As(err, &conflict) || conflict.Lead != first.ID {
+			t.Errorf("enrolling a live contact: %v", err)
+		}
+		if _, err := w.eng.Enroll(background, w.callWaitMessage(), lead.Contact{PhoneNumber: phone}); err != nil {
+			t.Errorf("in another workflow: %v", err)
+		}
+		w.remove(first)
+		if err := again(); !errors.Is(err, lead.ErrContactLive) {
+			t.Errorf("while removal is pending: %v", err)
+		}
+		w.complete(first, "completed")
+		if err := again(); err != nil {
+			t.Errorf("once final: %v", err)
+		}
+		w.crash()
+		if err := again(); !errors.Is(err, lead.ErrContactLive) {
+			t.Errorf("after a restart: %v", err)
+		}
+	})
+}
+
+func TestEnrollingIntoNothingOrNonsenseIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		wf := w.callWaitMessage()
+		if _, err := w.eng.Enroll(background, lead.WorkflowID{1}, lead.Contact{PhoneNumber: phone}); !errors.Is(err, lead.ErrNotFound) {
+			t.Errorf("no workflow: %v", err)
+		}
+		for name, c := range map[string]lead.Contact{
+			"no number":       {},
+			"a bad number":    {PhoneNumber: "+1"},
+			"a bad time zone": {PhoneNumber: phone, TimeZone: "Nowhere"},
+			"metadata of no JSON": {PhoneNumber: phone, Metadata: map[string]any{
+				"f": func() {},
+			}},
+			"endless metadata": {PhoneNumber: phone, Metadata: map[string]any{"s": strings.Repeat("x", engine.MaxData)}},
+		} {
+			if _, err := w.eng.Enroll(background, wf, c); !errors.Is(err, lead.ErrInvalid) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if n, _ := w.eng.CountLeads(background, wf, engine.LeadFilter{}); n != 0 {
+			t.Errorf("%d leads were enrolled", n)
+		}
+	})
+}
+
+func TestEnrollCSVTakesGoodRowsAndNamesBadOnes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		wf := w.callWaitMessage()
+		file := "\ufeffname, phone_number ,external_id,time_zone,note\r\n" +
+			"Ada,+14155552671,crm-1,Europe/Berlin,\"likes\ncommas, too\"\r\n" +
+			"Bob,nonsense,,,\r\n" +
+			"Cyd,+14155552672,,Mars/Base,\r\n" +
+			"Dan,+14155552671,,,again\r\n" +
+			"Eve,+14155552673\r\n" +
+			"Fay,+14155552674,,,\r\n"
+		var seen []string
+		report, err := w.eng.EnrollCSV(background, wf, strings.NewReader(file),
+			engine.OnRow(func(row int, id lead.ID, err error) { seen = append(seen, fmt.Sprint(row, id.IsZero(), err != nil)) }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if report.WorkflowID != wf || report.Enrolled != 2 || report.Rejected != 4 || len(report.Errors) != 4 {
+			t.Fatalf("report: %+v", report)
+		}
+		for i, want := range []struct {
+			row  int
+			says string
+		}{{3, "phone number"}, {4, "time_zone"}, {5, "already live"}, {6, "fields"}} {
+			if got := report.Errors[i]; got.Row != want.row || !strings.Contains(got.Message, want.says) {
+				t.Errorf("error %d is %+v, want row %d, %q", i, got, want.row, want.says)
+			}
+		}
+		if len(seen) != 6 || seen[0] != "2 false false" || seen[1] != "3 true true" {
+			t.Errorf("rows seen: %q", seen)
+		}
+		leads, err := w.eng.Leads(background, wf, engine.LeadFilter{PhoneNumber: "+14155552671"})
+		if err != nil || len(leads) != 1 {
+			t.Fatalf("leads: %+v, %v", leads, err)
+		}
+		if l := leads[0]; l.ExternalID != "crm-1" || l.TimeZone != "Europe/Berlin" || l.Metadata["name"] != "Ada" ||
+			l.Metadata["note"] != "likes\ncommas, too" || l.Metadata["external_id"] != "crm-1" {
+			t.Errorf("lead: %+v", l)
+		}
+	})
+}
+
+func TestEnrollCSVRefusesAFileThatIsNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		wf := w.callWaitMessage()
+		for name, file := range map[string]string{
+			"empty": "", "without the column": "name,phone\nAda,+14155552671\n",
+			"with a column twice": "phone_number,a,a\n", "with a broken header": "phone_number,\"a\nb",
+		} {
+			if _, err := w.eng.EnrollCSV(background, wf, strings.NewReader(file)); !errors.Is(err, lead.ErrInvalid) {
+				t.Errorf("a file %s: %v", name, err)
+			}
+		}
+		if _, err := w.eng.EnrollCSV(background, lead.WorkflowID{}, strings.NewReader("phone_number\n")); !errors.Is(err, lead.ErrNotFound) {
+			t.Errorf("no workflow: %v", err)
+		}
+	})
+}
+
+func TestEnrollCSVKeepsWhatCameBeforeABreak(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		wf := w.callWaitMessage()
+		broken := io.MultiReader(strings.NewReader("phone_number\n+14155552671\n+14155552672\n+1415555"), iotest.ErrReader(io.ErrUnexpectedEOF))
+		report, err := w.eng.EnrollCSV(background, wf, broken)
+		if !errors.Is(err, io.ErrUnexpectedEOF) || report.Enrolled != 2 {
+			t.Errorf("report %+v, %v", report, err)
+		}
+		if n, _ := w.eng.CountLeads(background, wf, engine.LeadFilter{}); n != 2 {
+			t.Errorf("%d leads are enrolled", n)
+		}
+	})
+}
+
+// manyRows is a CSV file of n rows that is never in memory.
+func manyRows(n int) io.Reader {
+	r, out := io.Pipe()
+	go func() {
+		fmt.Fprintln(out, "phone_number,name,plan")
+		for i := range n {
+			if i%1000 == 999 {
+				fmt.Fprintf(out, "bad,%d,\n", i)
+				continue
+			}
+			fmt.Fprintf(out, "+1415%07d,Person %d,gold\n", i, i)
+		}
+		out.Close()
+	}()
+	return r
+}
+
+func TestEnrollCSVTakes100000RowsInConstantMemory(t *testing.T) {
+	w := newWorld(t, nil)
+	nodes, edges := callWaitMessage()
+	wf := w.draft(nodes, edges...)
+	const rows = 100_000
+	var most uint64
+	var mem runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&mem)
+	before := mem.HeapAlloc
+	started := time.Now()
+	report, err := w.eng.EnrollCSV(background, wf, manyRows(rows), engine.OnRow(func(row int, _ lead.ID, _ error) {
+		if row%10_000 == 0 {
+			runtime.GC()
+			runtime.ReadMemStats(&mem)
+			most = max(most, mem.HeapAlloc)
+		}
+	}))
+	if err != nil || report.Enrolled != rows-rows/1000 || report.Rejected != rows/1000 {
+		t.Fatalf("%d enrolled, %d rejected, %v", report.Enrolled, report.Rejected, err)
+	}
+	if got := report.Errors[0]; got.Row != 1001 {
+		t.Errorf("the first bad row is named %d", got.Row)
+	}
+	t.Logf("%d rows in %s, at most %d KiB more on the heap", rows, time.Since(started).Round(time.Millisecond), (int64(most)-int64(before))>>10)
+	if grown := int64(most) - int64(before); grown > 24<<20 {
+		t.Errorf("the heap grew by %d MiB", grown>>20)
+	}
+}

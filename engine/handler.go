@@ -1,0 +1,167 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
+)
+
+// Handler does the real thing for a type of node: it places the call, sends the
+// message, talks to the application.
+//
+// Handle is called on a goroutine of its own, with nothing held, after the
+// attempt is on record. It may be called again for the same attempt after a
+// crash (promise 9): a.IdempotencyKey is then the same and a.Redelivered set.
+//
+// It answers in one of four ways:
+//   - a Result with an Outcome: the step is done; the outcome names the edge that
+//     the lead follows. An empty Outcome means the type's good one: "completed" for
+//     a voice_call, "success" for the others.
+//   - a Result with InFlight set: the outcome will come by Engine.CompleteStep, or
+//     a.Deadline ends the step.
+//   - an error: the attempt failed. The node's retry policy queues the next one;
+//     after the last the outcome is "failed" ("failure" for message and
+//     application). See [RetryAfter] to wait longer before the next one.
+//   - an error made by [Final]: the step failed, whatever attempts are left.
+//
+// A panic is an error, and its stack is logged.
+//
+// ctx is cancelled when the deadline passes or when Shutdown's own deadline
+// runs out, never by Remove, Pause or Cancel (promise 3). What Handle returns
+// after the step has got its outcome otherwise changes nothing.
+type Handler interface {
+	Handle(ctx context.Context, a Attempt) (Result, error)
+}
+
+// HandlerFunc is a function as a Handler.
+type HandlerFunc func(ctx context.Context, a Attempt) (Result, error)
+
+// Handle calls f.
+func (f HandlerFunc) Handle(ctx context.Context, a Attempt) (Result, error) { return f(ctx, a) }
+
+// Attempt is what a handler is asked to do.
+type Attempt struct {
+	WorkflowID lead.WorkflowID
+	LeadID     lead.ID
+	StepID     lead.StepID
+	// Contact is the person; Metadata is the handler's own copy (of the map, not
+	// of what is in it).
+	Contact lead.Contact
+	// Node is the node visited; read-only.
+	Node workflow.Node
+	// Scheduled is the message to send when this is not a visit to Node but a
+	// message that Node's handler scheduled; nil otherwise.
+	Scheduled *Message
+	// Number counts the attempts at the step, from 1.
+	Number int
+	// IdempotencyKey names the attempt; it is the same when the attempt is
+	// delivered again.
+	IdempotencyKey string
+	// Redelivered: the attempt was begun before, and the process ended before its
+	// outcome was on record. Whatever it did may have been done.
+	Redelivered bool
+	// Deadline is when the attempt counts as failed, by the engine's clock.
+	Deadline time.Time
+}
+
+// Result is a handler's answer.
+type Result struct {
+	Outcome  string
+	InFlight bool
+	// CallID is the provider's name for the call; it goes to the history and the
+	// call log.
+	CallID string
+	// Data goes to the step's history entry and is what later conditions see as
+	// steps.<node>.data. It must be writable as JSON, in at most MaxData bytes.
+	Data map[string]any
+	// Schedule queues messages beside the lead's path. They are timers of the
+	// lead: removing or completing it cancels them.
+	Schedule []Message
+}
+
+// MaxData is the most bytes of JSON that a step's data may have.
+const MaxData = 1 << 20
+
+// MaxScheduled is how many scheduled messages a lead can have waiting.
+const MaxScheduled = 100
+
+// Message is a message to be sent later, by the handler of message nodes, with
+// the retry policy of the node whose handler scheduled it. A message that comes
+// due while a step of its lead is in flight is sent after that step.
+type Message struct {
+	After time.Duration   // from when the step that schedules it ends
+	Data  json.RawMessage // a JSON value for the handler that sends it
+}
+
+// InFlight is the answer of a handler whose outcome will come by
+// Engine.CompleteStep. callID may be empty.
+func InFlight(callID string) Result { return Result{InFlight: true, CallID: callID} }
+
+// Final marks an error as final: the step fails without another attempt.
+func Final(err error) error { return &finalError{err} }
+
+type finalError struct{ err error }
+
+func (e *finalError) Error() string { return e.err.Error() }
+func (e *finalError) Unwrap() error { return e.err }
+
+// RetryAfter marks an error with the least time to wait before the next
+// attempt, such as a Retry-After header gave. Whether there is a next attempt
+// remains for the node's policy to say.
+func RetryAfter(err error, wait time.Duration) error { return &retryError{err, wait} }
+
+type retryError struct {
+	err  error
+	wait time.Duration
+}
+
+func (e *retryError) Error() string { return e.err.Error() }
+func (e *retryError) Unwrap() error { return e.err }
+
+// Causes of the cancellation of a handler's context, for context.Cause.
+var (
+	// ErrDeadline: the attempt's deadline passed.
+	ErrDeadline = errors.New("engine: the attempt's deadline passed")
+	// ErrShutdown: Shutdown's own deadline ran out before the handler returned.
+	ErrShutdown = errors.New("engine: shut down before the handler returned")
+)
+
+// Hook is a function that runs when a step that was in flight has its outcome.
+//
+// It is called on a goroutine of its own, with nothing held, at least once per
+// step: again if the process ends before the lead has gone on. A hook that
+// returns an error, panics, or takes longer than Config.HookTimeout is
+// recorded in the step's history entry and holds nothing up (promise 4). Only
+// the timeout, and Shutdown's own deadline, cancel ctx.
+type Hook struct {
+	Name string // by which its failures are recorded
+	Run  func(ctx context.Context, c Completion) error
+}
+
+// Completion is what a hook is told.
+type Completion struct {
+	// Lead as it was when the step ended: in_step, or pending_removal.
+	Lead lead.Lead
+	// Step with its outcome, and without an ExitedAt.
+	Step lead.Step
+}
+
+// encodeData returns data as JSON, nil for none.
+func encodeData(data map[string]any) ([]byte, error) {
+	if len(data) == 0 {
+		return nil, nil
+	}
+	text, err := json.Marshal(data)
+	if err != nil {
+		return nil, fmt.Errorf("data cannot be written as JSON: %w", err)
+	}
+	if len(text) > MaxData {
+		return nil, fmt.Errorf("data has %d bytes as JSON, more than %d", len(text), MaxData)
+	}
+	return text, nil
+}

@@ -1,0 +1,187 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// RemoveOption is an option of one call of Remove.
+type RemoveOption func(*removal)
+
+// Reason puts on record why the lead is removed; at most 1,024 bytes.
+func Reason(text string) RemoveOption { return func(r *removal) { r.Reason = text } }
+
+// Actor puts on record who asked for the removal; at most 1,024 bytes.
+func Actor(name string) RemoveOption { return func(r *removal) { r.Actor = name } }
+
+// SkipRetries lets the attempt in flight finish but makes no further one: for
+// an opt-out, whom nobody wants to dial again. Asked for while a removal is
+// pending already, it still drops the queued retries.
+func SkipRetries() RemoveOption { return func(r *removal) { r.SkipRetries = true } }
+
+const maxReason = 1024
+
+// Removal is a removal that was asked for and is on disk. It is safe for
+// concurrent use.
+type Removal struct {
+	// State is what the lead came to at once: lead.Removed, or lead.PendingRemoval
+	// while a step is in flight.
+	State lead.State
+
+	eng      *Engine
+	workflow lead.WorkflowID
+	id       lead.ID
+	done     <-chan struct{}
+}
+
+// Done returns a channel that is closed when the lead is detached. It never
+// closes when the engine is shut down before that; the removal goes on when an
+// engine is started again on the same store.
+func (r *Removal) Done() <-chan struct{} { return r.done }
+
+// Wait waits until the lead is detached and returns it as it then is. It ends
+// early with ctx's cause, or with ErrNotRunning when the engine is shut down;
+// the removal stands in either case.
+func (r *Removal) Wait(ctx context.Context) (lead.Lead, error) {
+	select {
+	case <-r.done:
+		return r.eng.Lead(ctx, r.workflow, r.id)
+	default:
+	}
+	select {
+	case <-r.done:
+		return r.eng.Lead(ctx, r.workflow, r.id)
+	case <-r.eng.stopped:
+		return lead.Lead{}, ErrNotRunning
+	case <-ctx.Done():
+		return lead.Lead{}, context.Cause(ctx)
+	}
+}
+
+// Remove takes one lead out of a workflow. It returns as soon as that is on
+// disk: from then on no new step of the lead starts (promise 2). A lead that
+// waits is removed at once, and what was scheduled for it is cancelled. A lead
+// with a step in flight is pending_removal: the step, its queued retries and
+// its completion hooks go on, and then the lead is detached; wait for that on
+// the Removal. No other lead is touched, and the workflow goes on.
+//
+// Asking again while removal is pending changes nothing, and is no error. An
+// unknown workflow or lead, or a lead of another workflow, is an error that
+// matches lead.ErrNotFound; a lead that is already removed or completed, one
+// that matches lead.ErrLeadFinal and lead.ErrConflict.
+func (e *Engine) Remove(ctx context.Context, workflow lead.WorkflowID, id lead.ID, options ...RemoveOption) (*Removal, error) {
+	var how removal
+	for _, option := range options {
+		option(&how)
+	}
+	var faults []lead.Fault
+	for location, text := range map[string]string{"reason": how.Reason, "actor": how.Actor} {
+		if len(text) > maxReason {
+			faults = append(faults, lead.Fault{Location: location, Message: fmt.Sprintf("has more than %d bytes", maxReason)})
+		}
+	}
+	if faults != nil {
+		slices.SortFunc(faults, func(a, b lead.Fault) int { return len(a.Location) - len(b.Location) })
+		return nil, &lead.InvalidError{What: "removal", Faults: faults}
+	}
+	f, _, err := e.find(ctx, workflow, id)
+	if err != nil {
+		return nil, err
+	}
+	r := &Removal{eng: e, workflow: workflow, id: id}
+	err = e.do(ctx, func(l *loop) error {
+		f := l.flow(f.row.Seq)
+		if f == nil || f.row.Deleted {
+			return workflowNotFound(workflow)
+		}
+		found, err := l.get(id.Seq())
+		if err != nil {
+			return err
+		}
+		if found == nil {
+			return leadNotFound(workflow, id)
+		}
+		if err := l.removeLead(found, f, how); err != nil {
+			return e.refuse(err, found, workflow, id)
+		}
+		r.State = found.rec.State
+		r.done = e.detachment(id.Seq(), r.State)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// refuse makes the machine's refusal one that carries the ids.
+func (e *Engine) refuse(err error, found *entry, workflow lead.WorkflowID, id lead.ID) error {
+	if !found.rec.State.Final() {
+		return err
+	}
+	return &lead.ConflictError{
+		Reason: lead.ErrLeadFinal, Workflow: workflow, Lead: id, State: found.rec.State.String(),
+	}
+}
+
+// removeLead lets the machine remove a lead, now or when its step in flight is
+// over.
+func (l *loop) removeLead(e *entry, f *flow, how removal) error {
+	was := e.rec.State
+	state, err := l.machine.Fire(was, lead.EventRemove)
+	if err != nil {
+		return err
+	}
+	switch {
+	case was != lead.PendingRemoval:
+		l.touch(e)
+		e.rec.State = state
+		how.Requested = l.now
+		e.extra.Removal = &how
+	case how.SkipRetries && !e.extra.Removal.SkipRetries:
+		l.touch(e)
+		skipping := *e.extra.Removal
+		skipping.SkipRetries = true
+		e.extra.Removal = &skipping
+	default:
+		return nil
+	}
+	if state == lead.Removed {
+		return l.detach(e)
+	}
+	if e.rec.Phase == store.PhaseRetrying && e.skipRetries() {
+		last := e.extra.Attempts[len(e.extra.Attempts)-1]
+		return l.endStep(e, f, failure(l.stepType(e, f), last.Error), nil)
+	}
+	return nil
+}
+
+// detachment returns a channel that is closed when the lead is detached.
+func (e *Engine) detachment(seq int64, state lead.State) <-chan struct{} {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	done := e.detachments[seq]
+	if done == nil {
+		done = make(chan struct{})
+		if state.Final() {
+			close(done)
+		} else {
+			e.detachments[seq] = done
+		}
+	}
+	return done
+}
+
+// detached tells those who wait that the lead is final, on disk.
+func (e *Engine) detached(seq int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if done := e.detachments[seq]; done != nil {
+		close(done)
+		delete(e.detachments, seq)
+	}
+}

@@ -1,0 +1,39 @@
+package engine
+
+// Stats counts what an engine has done since it was started, and what it holds
+// now.
+type Stats struct {
+	LeadsEnrolled   int64
+	LeadsCompleted  int64
+	LeadsRemoved    int64
+	StepsStarted    int64 // first attempts
+	StepsCompleted  int64 // with an outcome of a handler or a callback
+	StepsFailed     int64 // after the last attempt, or by timeout
+	TimedOut        int64 // of those that failed
+	Retries         int64 // attempts after the first
+	Redelivered     int64 // attempts made again after a crash
+	LateResults     int64 // of handlers that returned when the step was over
+	TimersCancelled int64
+	HookFailures    int64
+	Commits         int64
+
+	Running  int // handlers at work
+	Ready    int // leads that are due and wait for a worker
+	InMemory int // leads that the engine holds; the others are in the store alone
+}
+
+// Stats returns the engine's counters as of its last commit. It costs next to
+// nothing and may be called from any goroutine.
+func (e *Engine) Stats() Stats {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return e.stats
+}
+
+func (e *Engine) publishStats(l *loop) {
+	s := l.stats
+	s.Running, s.Ready, s.InMemory = l.running, l.ready.Len(), len(l.hot)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.stats = s
+}

@@ -1,0 +1,403 @@
+package engine
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// This file is the life of one step: due, started, tried again, ended. Where
+// the lead goes from there is in route.go.
+
+// fire has the machine decide, and notes the new state.
+func (l *loop) fire(e *entry, event lead.Event) error {
+	state, err := l.machine.Fire(e.rec.State, event)
+	if err != nil {
+		return err
+	}
+	l.touch(e)
+	e.rec.State = state
+	return nil
+}
+
+// due acts on a lead whose time has come. What needs a worker is queued for
+// one.
+func (l *loop) due(e *entry) error {
+	r := &e.rec
+	f := l.flow(r.Workflow)
+	if f == nil || f.row.Deleted || r.State.Final() {
+		if !e.touched {
+			l.drop(e)
+		}
+		return nil
+	}
+	switch r.Phase {
+	case store.PhaseRunning:
+		switch {
+		case r.Deadline <= l.now:
+			return l.timeOut(e, f)
+		case e.run != nil:
+			l.timers.add(e, r.Deadline)
+		case e.skipRetries():
+			// Begun before a crash, by somebody who said stop since: what came of it
+			// is unknown, and trying again is what they do not want.
+			return l.endStep(e, f, failure(l.stepType(e, f), "the process ended during the attempt"), nil)
+		default:
+			l.ready.add(e, r.Wake)
+		}
+	case store.PhaseAwaiting:
+		if r.Deadline <= l.now {
+			return l.timeOut(e, f)
+		}
+		l.timers.add(e, r.Deadline)
+	case store.PhaseRetrying:
+		if r.Due <= l.now {
+			l.ready.add(e, r.Wake)
+		} else {
+			l.timers.add(e, r.Due)
+		}
+	case store.PhaseHooks:
+		if e.hooks == nil {
+			l.startHooks(e, f)
+		}
+	case store.PhaseWaiting:
+		return l.waited(e, f)
+	}
+	return nil
+}
+
+// waited acts on a lead that is not in flight and may be due.
+func (l *loop) waited(e *entry, f *flow) error {
+	r := &e.rec
+	switch {
+	case !f.active():
+		if !e.touched {
+			l.drop(e) // parked; see place
+		}
+	case e.wakeAfterWait() > l.now:
+		l.timers.add(e, e.wakeAfterWait())
+	case r.Due <= l.now && f.graph.Node(r.Node).Type == workflow.Time && !e.messageDue(l.now):
+		return l.pass(e, f)
+	default:
+		l.ready.add(e, r.Wake)
+	}
+	return nil
+}
+
+func (e *entry) messageDue(now store.Millis) bool {
+	return len(e.extra.Messages) > 0 && e.extra.Messages[0].Due <= now
+}
+
+// launch begins what a lead in the ready queue is due for; a worker is free.
+func (l *loop) launch(e *entry) error {
+	f := l.flow(e.rec.Workflow)
+	if f == nil || e.rec.State.Final() {
+		return nil
+	}
+	switch e.rec.Phase {
+	case store.PhaseRunning:
+		if e.run == nil {
+			l.touch(e)
+			l.call(e, f, true)
+		}
+	case store.PhaseRetrying:
+		l.touch(e)
+		return l.begin(e, f)
+	case store.PhaseWaiting:
+		if !f.active() {
+			return l.waited(e, f)
+		}
+		if err := l.fire(e, lead.EventStart); err != nil {
+			return err
+		}
+		if e.messageDue(l.now) {
+			e.takeMessage()
+		}
+		return l.begin(e, f)
+	}
+	return nil
+}
+
+// takeMessage makes the scheduled message that is due the current step. The
+// step of the path that it interrupts goes on waiting.
+func (e *entry) takeMessage() {
+	r, m := &e.rec, e.extra.Messages[0]
+	e.extra.Path = &wait{Visit: r.Visit, Node: r.Node, Entered: r.Entered, Due: r.Due}
+	e.extra.Sending = &m
+	if e.extra.Messages = slices.Clone(e.extra.Messages[1:]); len(e.extra.Messages) == 0 {
+		e.extra.Messages = nil
+	}
+	r.Visit, r.Node, r.Entered, r.Due, r.Attempt = m.Visit, m.Node, m.Entered, m.Due, 0
+}
+
+// stepType is the node type whose handler does the current step.
+func (l *loop) stepType(e *entry, f *flow) workflow.NodeType {
+	if e.extra.Sending != nil {
+		return workflow.Message
+	}
+	return f.graph.Node(e.rec.Node).Type
+}
+
+// begin puts the next attempt on record; its handler is called when the batch
+// is on disk.
+func (l *loop) begin(e *entry, f *flow) error {
+	r := &e.rec
+	r.Attempt++
+	r.Phase, r.Started = store.PhaseRunning, l.now
+	r.Deadline = l.now.Add(f.graph.Timeout(r.Node))
+	// A process that comes after a crash finds the lead by its Wake, which is in
+	// the past already unless the lead comes from a callback or a retry.
+	r.Wake = min(r.Wake, l.now)
+	e.extra.CallID, e.extra.CallSeq = "", 0
+	if err := l.beginCall(e, f); err != nil {
+		return err
+	}
+	l.call(e, f, false)
+	if r.Attempt > 1 {
+		l.stats.Retries++
+	} else {
+		l.stats.StepsStarted++
+	}
+	return nil
+}
+
+// call queues the attempt's handler to be called.
+func (l *loop) call(e *entry, f *flow, redelivered bool) {
+	e.run = newRun(e, f, l.stepType(e, f), redelivered)
+	l.running++
+	l.live++
+	l.launches = append(l.launches, e)
+	if redelivered {
+		l.stats.Redelivered++
+	}
+}
+
+// release ends the loop's interest in the handler that was called.
+func (l *loop) release(e *entry) {
+	if e.run != nil {
+		l.touch(e)
+		e.run = nil
+		l.running--
+	}
+}
+
+// settle takes what a handler came to.
+func (res *attemptEnd) settle(l *loop) error {
+	if !res.run.abandoned {
+		l.live--
+	}
+	e := l.hot[res.run.rec.Seq]
+	if e == nil || e.run != res.run {
+		// The step got its outcome from a callback, or its deadline passed
+		// (promise 8: one outcome).
+		l.stats.LateResults++
+		if !res.inFlight {
+			l.eng.log.Warn("leadflow: a handler returned after its step was over; its answer is dropped",
+				slog.String("step", res.run.stepID()), slog.String("error", res.err))
+		}
+		return nil
+	}
+	f := l.flow(e.rec.Workflow)
+	if e.contact == nil {
+		e.contact = res.contact
+	}
+	switch {
+	case res.unread != nil:
+		// The handler was not called, since its contact could not be read.
+		l.release(e)
+		l.eng.log.Error("leadflow: a lead cannot be read; trying again", slog.Any("error", res.unread))
+		e.rec.Wake = min(e.rec.Wake, l.now)
+		l.after = append(l.after, func() { l.timers.add(e, l.clock().Add(time.Second)) })
+		return nil
+	case res.err != "":
+		return l.failAttempt(e, f, res)
+	case res.inFlight:
+		l.release(e)
+		if !l.schedule(e, res.schedule) {
+			return l.endStep(e, f, failure(l.stepType(e, f), errTooManyScheduled), nil)
+		}
+		e.rec.Phase, e.extra.CallID = store.PhaseAwaiting, res.callID
+		e.rec.Wake = e.rec.Deadline
+		l.noteCall(e, f, ended{Status: lead.StepInProgress, CallID: res.callID})
+		return nil
+	}
+	return l.endStep(e, f, ended{
+		Status: lead.StepCompleted, Outcome: res.outcome, CallID: res.callID, Data: res.data,
+	}, res.schedule)
+}
+
+// failAttempt queues the next attempt, or ends the step.
+func (l *loop) failAttempt(e *entry, f *flow, res *attemptEnd) error {
+	r := &e.rec
+	delay, more := f.graph.RetryDelay(r.Node, int(r.Attempt))
+	if res.final || !more || e.skipRetries() {
+		return l.endStep(e, f, failure(l.stepType(e, f), res.err), nil)
+	}
+	if err := l.fire(e, lead.EventRetry); err != nil {
+		return err
+	}
+	l.release(e)
+	end := ended{At: l.now, Status: lead.StepFailed, Error: res.err, CallID: e.extra.CallID}
+	e.addAttempt(end)
+	l.noteCall(e, f, end)
+	r.Phase, r.Deadline = store.PhaseRetrying, 0
+	r.Due = l.now.Add(max(delay, res.wait))
+	r.Wake = r.Due
+	return nil
+}
+
+// timeOut ends a step whose attempt has been in flight for too long.
+func (l *loop) timeOut(e *entry, f *flow) error {
+	if run := e.run; run != nil {
+		l.live-- // it may never return; nobody waits for it
+		l.after = append(l.after, func() {
+			run.abandoned = true
+			run.cancel(ErrDeadline)
+		})
+	}
+	l.stats.TimedOut++
+	took := f.graph.Timeout(e.rec.Node)
+	return l.endStep(e, f, failure(l.stepType(e, f), fmt.Sprintf("no outcome within the timeout of %s", took)), nil)
+}
+
+// failure is how a step of that type ends when its last attempt has failed.
+func failure(t workflow.NodeType, text string) ended {
+	return ended{Status: lead.StepFailed, Outcome: t.FailureOutcome(), Error: text}
+}
+
+// addAttempt notes how the attempt begun last has ended.
+func (e *entry) addAttempt(end ended) {
+	e.extra.Attempts = append(slices.Clip(e.extra.Attempts), attempt{
+		Number: e.rec.Attempt, Started: e.rec.Started, Ended: end.At,
+		Status: end.Status, Error: end.Error, CallID: end.CallID,
+	})
+}
+
+// endStep puts the outcome of the step in flight on record, has the hooks run,
+// and lets the lead go on after them.
+func (l *loop) endStep(e *entry, f *flow, end ended, schedule []Message) error {
+	l.touch(e)
+	l.release(e)
+	end.At = l.now
+	if end.CallID == "" {
+		end.CallID = e.extra.CallID
+	}
+	if !l.schedule(e, schedule) {
+		end.Status, end.Outcome = lead.StepFailed, l.stepType(e, f).FailureOutcome()
+		end.Error = errTooManyScheduled
+	}
+	if e.rec.Phase == store.PhaseRetrying {
+		// No attempt is in flight: the queued one is dropped.
+		e.extra.Attempts = append(slices.Clip(e.extra.Attempts),
+			attempt{Number: e.rec.Attempt + 1, Ended: l.now, Status: lead.StepCancelled})
+	} else {
+		if len(e.extra.Attempts) > 0 || end.Error != "" || len(l.eng.config.Hooks) > 0 {
+			e.addAttempt(end)
+		}
+		l.noteCall(e, f, end)
+	}
+	if end.Status == lead.StepFailed {
+		l.stats.StepsFailed++
+	} else {
+		l.stats.StepsCompleted++
+	}
+	e.rec.Deadline = 0
+	if len(l.eng.config.Hooks) == 0 {
+		return l.settleStep(e, f, end, nil)
+	}
+	e.rec.Phase = store.PhaseHooks
+	e.rec.Wake = min(e.rec.Wake, l.now)
+	e.extra.Ended = &end
+	l.startHooks(e, f)
+	return nil
+}
+
+var errTooManyScheduled = fmt.Sprintf("more than %d scheduled messages would wait for the lead", MaxScheduled)
+
+// schedule queues messages beside the lead's path, or none of them when they
+// are too many.
+func (l *loop) schedule(e *entry, messages []Message) bool {
+	if len(messages) == 0 {
+		return true
+	}
+	if len(e.extra.Messages)+len(messages) > MaxScheduled {
+		return false
+	}
+	for _, m := range messages {
+		e.rec.Visits++
+		e.extra.Messages = withMessage(e.extra.Messages, message{
+			Visit: e.rec.Visits, Node: e.rec.Node, Entered: l.now, Due: l.now.Add(max(m.After, 0)), Data: m.Data,
+		})
+	}
+	return true
+}
+
+// settleStep ends a step whose hooks, if any, have run: it goes to the history,
+// and the lead goes on, or is detached when its removal is pending.
+func (l *loop) settleStep(e *entry, f *flow, end ended, hookErrors []string) error {
+	if f.row.Status == lead.WorkflowCancelled && e.rec.State == lead.InStep {
+		// Cancelled, and the sweep over its leads has not come by yet.
+		if err := l.removeLead(e, f, removal{Reason: lead.ReasonWorkflowCancelled}); err != nil {
+			return err
+		}
+	}
+	if err := l.fire(e, lead.EventComplete); err != nil {
+		return err
+	}
+	r, x := &e.rec, &e.extra
+	step := store.Step{
+		Lead: r.Seq, Visit: r.Visit, Node: r.Node, Status: end.Status, Attempts: r.Attempt,
+		Entered: r.Entered, Due: r.Entered, Started: r.Started, Exited: l.now, Outcome: end.Outcome,
+	}
+	if x.Sending != nil {
+		step.Kind, step.Due = store.StepMessage, x.Sending.Due
+	}
+	d := detail{Attempts: x.Attempts, Error: end.Error, CallID: end.CallID, Data: end.Data, HookErrors: hookErrors}
+	if err := l.record(e, step, d); err != nil {
+		return err
+	}
+	path := x.Path
+	x.endStep()
+	if path != nil {
+		x.Path = nil
+		r.Visit, r.Node, r.Entered, r.Due = path.Visit, path.Node, path.Entered, path.Due
+		r.Attempt, r.Started, r.Phase = 0, 0, store.PhaseWaiting
+	}
+	next, ok := f.graph.Next(step.Node, end.Outcome)
+	switch {
+	case r.State == lead.Removed && path != nil:
+		return l.detach(e)
+	case r.State == lead.Removed:
+		r.Phase = store.PhaseEnded
+		if ok {
+			// What the outcome would have led to is part of what removal cancelled.
+			if err := l.cancelNext(e, f, next); err != nil {
+				return err
+			}
+		}
+		return l.detach(e)
+	case path != nil:
+		r.Wake = e.wakeAfterWait()
+		return l.waited(e, f)
+	case !ok:
+		return l.finish(e, lead.OutcomeNoRoute)
+	}
+	return l.enter(e, f, next)
+}
+
+// record adds a finished step to the lead's history.
+func (l *loop) record(e *entry, s store.Step, d detail) error {
+	text, err := d.encode()
+	if err != nil {
+		return err
+	}
+	s.Detail = text
+	l.touch(e)
+	e.steps = append(e.steps, s)
+	return nil
+}

@@ -1,0 +1,309 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
+)
+
+var background = context.Background()
+
+func TestPauseStartsNothingAndKeepsDueTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, liveCall)
+		wf := w.callWaitMessage()
+		inCall := w.enroll(wf, phone)
+		waiting := w.enroll(wf, "+14155552672")
+		synctest.Wait()
+		w.complete(waiting, "completed")
+		if _, err := w.eng.PauseWorkflow(background, wf); err != nil {
+			t.Fatal(err)
+		}
+		late := w.enroll(wf, "+14155552673") // welcome, but waits
+		w.complete(inCall, "completed")      // in flight, so it finishes
+		before := len(w.seen())
+		w.pass(72 * time.Hour)
+		if got := w.seen()[before:]; len(got) > 0 {
+			t.Errorf("started while paused: %+v", got)
+		}
+		w.expectSteps(inCall, "call=completed wait=waiting")
+		w.expectSteps(late, "call=waiting")
+		w.crash()
+		w.pass(time.Hour)
+		if _, err := w.eng.ResumeWorkflow(background, wf); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		// The waits came due during the pause and end on resuming.
+		w.expectState(waiting, lead.Completed)
+		w.expectState(inCall, lead.Completed)
+		w.expectSteps(late, "call=in_progress")
+	})
+}
+
+func TestADraftsLeadsStartWhenItIsActivated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		nodes, edges := callWaitMessage()
+		wf := w.draft(nodes, edges...)
+		l := w.enroll(wf, phone)
+		w.pass(24 * time.Hour)
+		w.expectSteps(l, "call=waiting")
+		if _, err := w.eng.ActivateWorkflow(background, wf); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		w.expectSteps(l, "call=completed wait=waiting")
+	})
+}
+
+func TestCancelRemovesEveryLeadAndLetsWhatIsInFlightFinish(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, liveCall)
+		wf := w.callWaitMessage()
+		inCall, waiting := w.enroll(wf, phone), w.enroll(wf, "+14155552672")
+		synctest.Wait()
+		w.complete(waiting, "completed")
+		got, err := w.eng.CancelWorkflow(background, wf)
+		if err != nil || got.Status != lead.WorkflowCancelled {
+			t.Fatalf("CancelWorkflow = %+v, %v", got, err)
+		}
+		if got.Counts[lead.Removed] != 1 || got.Counts[lead.PendingRemoval] != 1 {
+			t.Errorf("counts: %v", got.Counts)
+		}
+		w.expectSteps(waiting, "call=completed wait=cancelled")
+		w.complete(inCall, "completed")
+		for _, l := range []lead.Lead{inCall, waiting} {
+			if got := w.lead(l); got.State != lead.Removed || got.Removal.Reason != lead.ReasonWorkflowCancelled {
+				t.Errorf("lead is %s, removal %+v", got.State, got.Removal)
+			}
+		}
+		if _, err := w.eng.Enroll(background, wf, lead.Contact{PhoneNumber: phone}); !errors.Is(err, lead.ErrWorkflowStatus) {
+			t.Errorf("enrolling in a cancelled workflow: %v", err)
+		}
+	})
+}
+
+func TestACancellationThatACrashInterruptedGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		wf := w.callWaitMessage()
+		for i := range 1200 { // more than one page of the sweep
+			w.enroll(wf, fmt.Sprintf("+1415%07d", i))
+		}
+		synctest.Wait()
+		over, cancel := context.WithCancel(background)
+		go func() {
+			_, _ = w.eng.CancelWorkflow(over, wf) // cut short by the crash
+		}()
+		for {
+			if got, err := w.eng.Workflow(background, wf); err != nil {
+				t.Fatal(err)
+			} else if got.Status == lead.WorkflowCancelled {
+				break
+			}
+			synctest.Wait()
+		}
+		w.crash()
+		cancel()
+		synctest.Wait()
+		if n, err := w.eng.CountLeads(background, wf, engine.LeadFilter{States: []lead.State{lead.Removed}}); n != 1200 || err != nil {
+			t.Errorf("%d leads are removed, %v", n, err)
+		}
+	})
+}
+
+func TestDeleteForgetsTheWorkflowAndKeepsItsCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, liveCall)
+		wf := w.callWaitMessage()
+		l, inCall := w.enroll(wf, phone), w.enroll(wf, "+14155552672")
+		synctest.Wait()
+		w.complete(l, "completed")
+		if err := w.eng.DeleteWorkflow(background, wf); !errors.Is(err, lead.ErrWorkflowStatus) {
+			t.Errorf("deleting an active workflow: %v", err)
+		}
+		if _, err := w.eng.CancelWorkflow(background, wf); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.eng.DeleteWorkflow(background, wf); !errors.Is(err, lead.ErrWorkflowStatus) {
+			t.Errorf("deleting with a call in flight: %v", err)
+		}
+		w.complete(inCall, "completed")
+		if err := w.eng.DeleteWorkflow(background, wf); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if _, err := w.eng.Workflow(background, wf); !errors.Is(err, lead.ErrNotFound) {
+				t.Errorf("a deleted workflow: %v", err)
+			}
+			if _, err := w.eng.Lead(background, wf, l.ID); !errors.Is(err, lead.ErrNotFound) {
+				t.Errorf("its lead: %v", err)
+			}
+			calls, _, err := w.eng.Calls(background, engine.CallFilter{WorkflowID: wf})
+			if err != nil || len(calls) != 2 || calls[0].WorkflowID != wf || calls[0].LeadID != l.ID {
+				t.Errorf("its calls: %+v, %v", calls, err)
+			}
+			w.crash()
+		}
+		if err := w.eng.DeleteWorkflow(background, wf); !errors.Is(err, lead.ErrNotFound) {
+			t.Errorf("deleting it again: %v", err)
+		}
+	})
+}
+
+func TestDeletingADraftForgetsItsLeads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		nodes, edges := callWaitMessage()
+		wf := w.draft(nodes, edges...)
+		for i := range 1100 {
+			w.enroll(wf, fmt.Sprintf("+1415%07d", i))
+		}
+		if err := w.eng.DeleteWorkflow(background, wf); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.eng.Stats().InMemory; got != 0 {
+			t.Errorf("%d leads are in memory", got)
+		}
+		w.crash()
+		w.pass(time.Hour)
+		if got := w.seen(); len(got) != 0 {
+			t.Errorf("contacted: %d", len(got))
+		}
+	})
+}
+
+func TestWorkflowStatusesFollowTheirOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		act := map[string]func(id lead.WorkflowID) error{
+			"activate": func(id lead.WorkflowID) error { _, err := w.eng.ActivateWorkflow(background, id); return err },
+			"pause":    func(id lead.WorkflowID) error { _, err := w.eng.PauseWorkflow(background, id); return err },
+			"resume":   func(id lead.WorkflowID) error { _, err := w.eng.ResumeWorkflow(background, id); return err },
+			"complete": func(id lead.WorkflowID) error { _, err := w.eng.CompleteWorkflow(background, id); return err },
+			"cancel":   func(id lead.WorkflowID) error { _, err := w.eng.CancelWorkflow(background, id); return err },
+		}
+		for _, tt := range []struct {
+			way     []string
+			status  lead.WorkflowStatus
+			allowed string
+		}{
+			{nil, lead.WorkflowDraft, "activate cancel"},
+			{[]string{"activate"}, lead.WorkflowActive, "pause complete cancel"},
+			{[]string{"activate", "pause"}, lead.WorkflowPaused, "resume complete cancel"},
+			{[]string{"activate", "complete"}, lead.WorkflowCompleted, ""},
+			{[]string{"activate", "cancel"}, lead.WorkflowCancelled, ""},
+		} {
+			for name, try := range act {
+				nodes, edges := callWaitMessage()
+				id := w.draft(nodes, edges...)
+				for _, step := range tt.way {
+					if err := act[step](id); err != nil {
+						t.Fatal(err)
+					}
+				}
+				allowed := false
+				for _, word := range splitWords(tt.allowed) {
+					allowed = allowed || word == name
+				}
+				err := try(id)
+				if allowed && err != nil || !allowed && !errors.Is(err, lead.ErrWorkflowStatus) {
+					t.Errorf("%s on a %s workflow: %v", name, tt.status, err)
+				}
+				var conflict *lead.ConflictError
+				if errors.As(err, &conflict) && (conflict.Workflow != id || conflict.State != tt.status.String()) {
+					t.Errorf("%s on a %s workflow is refused with %+v", name, tt.status, conflict)
+				}
+			}
+		}
+	})
+}
+
+func TestCompletingAWorkflowNeedsItsLeadsToHaveEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		wf := w.callWaitMessage()
+		l := w.enroll(wf, phone)
+		synctest.Wait()
+		if _, err := w.eng.CompleteWorkflow(background, wf); !errors.Is(err, lead.ErrWorkflowStatus) {
+			t.Errorf("with a live lead: %v", err)
+		}
+		w.remove(l)
+		if _, err := w.eng.CompleteWorkflow(background, wf); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestDuplicateRenameAndList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		wf := w.callWaitMessage()
+		w.enroll(wf, phone)
+		name, about := "Spring", "for the shop"
+		if _, err := w.eng.UpdateWorkflow(background, wf, engine.WorkflowUpdate{Name: &name, Description: &about}); err != nil {
+			t.Fatal(err)
+		}
+		empty := ""
+		if _, err := w.eng.UpdateWorkflow(background, wf, engine.WorkflowUpdate{Name: &empty}); !errors.Is(err, lead.ErrInvalid) {
+			t.Errorf("no name: %v", err)
+		}
+		copied, err := w.eng.DuplicateWorkflow(background, wf)
+		if err != nil || copied.Name != "Spring (Copy)" || copied.Description != about ||
+			copied.Status != lead.WorkflowDraft || copied.EnrolledLeads != 0 || copied.NodeCount != 4 || copied.EdgeCount != 3 {
+			t.Errorf("the copy is %+v, %v", copied, err)
+		}
+		w.crash()
+		all, err := w.eng.Workflows(background, engine.WorkflowFilter{})
+		if err != nil || len(all) != 2 || all[0].Name != "Spring" || all[0].EnrolledLeads != 1 {
+			t.Errorf("the workflows are %+v, %v", all, err)
+		}
+		drafts, _ := w.eng.Workflows(background, engine.WorkflowFilter{Status: lead.WorkflowDraft})
+		if len(drafts) != 1 || drafts[0].ID != copied.ID {
+			t.Errorf("the drafts are %+v", drafts)
+		}
+		page, _ := w.eng.Workflows(background, engine.WorkflowFilter{After: all[0].ID, Limit: 1})
+		if len(page) != 1 || page[0].ID != copied.ID {
+			t.Errorf("the second page is %+v", page)
+		}
+		if def, err := w.eng.Definition(wf); err != nil || def.Name != "Spring" || len(def.Nodes) != 4 {
+			t.Errorf("the definition is %+v, %v", def, err)
+		}
+	})
+}
+
+func TestAWorkflowWithoutHandlersIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		delete(w.config.Handlers, workflow.Message)
+		w.crash()
+		nodes, edges := callWaitMessage()
+		id := w.draft(nodes, edges...)
+		var invalid *lead.InvalidError
+		if _, err := w.eng.ActivateWorkflow(background, id); !errors.As(err, &invalid) || invalid.Faults[0].Location != "nodes[2].type" {
+			t.Errorf("activating: %v", err)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.callWaitMessage()
+		w.close()
+		st := reopen(t, w.path)
+		defer st.Close()
+		eng, err := engine.New(st, engine.Config{Logger: w.config.Logger})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := eng.Start(background); !errors.Is(err, lead.ErrInvalid) {
+			t.Errorf("starting: %v", err)
+		}
+	})
+}

@@ -31,8 +31,9 @@ type Completed struct {
 }
 
 // CompleteStep gives a step in flight its outcome: one whose handler answered
-// InFlight, or has not returned yet, or whose failed attempt turns out to have
-// been made after all while its retry is queued.
+// InFlight, or has not returned yet (then the step ends when it does, or at its
+// deadline), or whose failed attempt turns out to have been made after all
+// while its retry is queued.
 //
 // A step gets one outcome (promise 8). The same outcome again changes nothing
 // and is no error; another one is an error that matches lead.ErrStepFinished.
@@ -120,21 +121,28 @@ func (l *loop) completeCurrent(id lead.StepID, out Outcome, data []byte, done *C
 	if out.Attempt != 0 && out.Attempt != int(e.rec.Attempt) {
 		return refuse(lead.ErrOtherAttempt, fmt.Sprintf("attempt %d", e.rec.Attempt))
 	}
-	if e.rec.Phase == store.PhaseHooks {
+	if e.extra.Ended != nil {
 		done.LeadState = e.rec.State
 		if e.extra.Ended.Outcome != out.Outcome {
 			return refuse(lead.ErrStepFinished, e.extra.Ended.Outcome)
 		}
 		return nil
 	}
-	// A handler that still runs is not cut short; what it will return is late.
+	end := ended{Status: lead.StepCompleted, Outcome: out.Outcome, CallID: out.CallID, Data: data}
+	if e.run != nil {
+		// The handler is not cut short (promise 3), and one handler of a lead runs
+		// at a time: the step ends with this outcome when it returns.
+		l.touch(e)
+		end.At = l.now
+		e.extra.Ended = &end
+		done.LeadState = e.rec.State
+		return nil
+	}
 	if e.rec.Phase == store.PhaseRetrying {
 		l.touch(e)
 		e.reviveAttempt()
 	}
-	err = l.endStep(e, f, ended{
-		Status: lead.StepCompleted, Outcome: out.Outcome, CallID: out.CallID, Data: data,
-	}, nil)
+	err = l.endStep(e, f, end, nil)
 	done.LeadState = e.rec.State
 	return err
 }

@@ -78,6 +78,10 @@
 //   - A callback counts for an attempt that failed, as long as its retry has not
 //     begun: the provider may have taken the call although its answer was lost.
 //     The retry is dropped.
+//   - A callback may be faster than the handler that it answers: the step ends
+//     when both are there. One handler of a lead runs at a time.
+//   - An attempt whose deadline passed while no engine ran has failed; it is not
+//     made again.
 //   - A scheduled message is a step beside the path. One step of a lead is in
 //     flight at a time: a message that comes due during a call is sent after it,
 //     and removal waits for a message being sent as for any step.

@@ -169,6 +169,16 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 	return err
 }
 
+// Health reports whether the engine is alive and its store able to commit, by
+// a commit that changes nothing. It waits for the batch before it; ctx bounds
+// that.
+func (e *Engine) Health(ctx context.Context) error {
+	return e.do(ctx, func(l *loop) error {
+		l.writes.Probe = true
+		return nil
+	})
+}
+
 // drained tells Shutdown that nothing runs any more.
 func (e *Engine) drained() {
 	select {

@@ -20,7 +20,10 @@ type extra struct {
 	CallID string `json:"call_id,omitempty"`
 	// CallSeq is the call log entry of the attempt begun last; 0 if it has none.
 	CallSeq int64 `json:"call_seq,omitempty"`
-	// Ended is the outcome of the current step while its hooks run.
+	// Redelivered: the attempt in flight was delivered again after a crash.
+	Redelivered bool `json:"redelivered,omitempty"`
+	// Ended is the outcome of the current step while its hooks run, or while a
+	// handler has yet to return whose step a callback has completed.
 	Ended *ended `json:"ended,omitempty"`
 	// Removal is set once removal was asked for.
 	Removal *removal `json:"removal,omitempty"`
@@ -34,11 +37,13 @@ type extra struct {
 
 type attempt struct {
 	Number  int32           `json:"n"`
+	Due     store.Millis    `json:"due,omitempty"` // of one that was never begun
 	Started store.Millis    `json:"started,omitempty"`
 	Ended   store.Millis    `json:"ended,omitempty"`
 	Status  lead.StepStatus `json:"status"`
 	Error   string          `json:"error,omitempty"`
 	CallID  string          `json:"call_id,omitempty"`
+	Again   bool            `json:"again,omitempty"` // delivered again
 }
 
 // ended is how a step ended.
@@ -75,7 +80,7 @@ type wait struct {
 }
 
 func (x *extra) empty() bool {
-	return x.Attempts == nil && x.CallID == "" && x.CallSeq == 0 && x.Ended == nil &&
+	return x.Attempts == nil && x.CallID == "" && x.CallSeq == 0 && !x.Redelivered && x.Ended == nil &&
 		x.Removal == nil && x.Messages == nil && x.Sending == nil && x.Path == nil
 }
 
@@ -101,7 +106,7 @@ func decodeExtra(text []byte) (x extra, err error) {
 
 // endStep drops what belongs to the current step alone.
 func (x *extra) endStep() {
-	x.Attempts, x.CallID, x.CallSeq, x.Ended, x.Sending = nil, "", 0, nil, nil
+	x.Attempts, x.CallID, x.CallSeq, x.Redelivered, x.Ended, x.Sending = nil, "", 0, false, nil, nil
 }
 
 // withMessage returns the messages with m among them, in order of due time.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -115,10 +116,14 @@ func (f *flow) currentStep(e *store.Entry, x *extra) lead.Step {
 		s.Status = lead.StepInProgress
 		s.Attempts = append(s.Attempts, lead.Attempt{
 			Number: int(r.Attempt), StartedAt: r.Started.Time(), Status: lead.StepInProgress, CallID: x.CallID,
+			Redelivered: x.Redelivered,
 		})
+		if x.Ended != nil {
+			s.Outcome, s.CallID, s.Data = x.Ended.Outcome, cmp.Or(x.Ended.CallID, s.CallID), x.Ended.Data
+		}
 	case store.PhaseRetrying:
 		s.Status = lead.StepRetrying
-		s.Attempts = append(s.Attempts, lead.Attempt{Number: int(r.Attempt) + 1, Status: lead.StepWaiting, StartedAt: r.Due.Time()})
+		s.Attempts = append(s.Attempts, lead.Attempt{Number: int(r.Attempt) + 1, Status: lead.StepWaiting, DueAt: r.Due.Time()})
 	case store.PhaseHooks:
 		s.Status, s.Outcome, s.Error = x.Ended.Status, x.Ended.Outcome, x.Ended.Error
 		s.CallID, s.Data = x.Ended.CallID, x.Ended.Data
@@ -160,8 +165,8 @@ func attemptsOf(list []attempt) []lead.Attempt {
 	out := make([]lead.Attempt, 0, len(list)+1)
 	for _, a := range list {
 		out = append(out, lead.Attempt{
-			Number: int(a.Number), StartedAt: a.Started.Time(), EndedAt: a.Ended.Time(),
-			Status: a.Status, Error: a.Error, CallID: a.CallID,
+			Number: int(a.Number), DueAt: a.Due.Time(), StartedAt: a.Started.Time(), EndedAt: a.Ended.Time(),
+			Status: a.Status, Error: a.Error, CallID: a.CallID, Redelivered: a.Again,
 		})
 	}
 	return out

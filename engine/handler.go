@@ -94,7 +94,7 @@ const MaxScheduled = 100
 // the retry policy of the node whose handler scheduled it. A message that comes
 // due while a step of its lead is in flight is sent after that step.
 type Message struct {
-	After time.Duration   // from when the step that schedules it ends
+	After time.Duration   // from the answer of the handler that schedules it
 	Data  json.RawMessage // a JSON value for the handler that sends it
 }
 

@@ -39,6 +39,8 @@ func (l *loop) due(e *entry) error {
 	switch r.Phase {
 	case store.PhaseRunning:
 		switch {
+		case e.run == nil && e.extra.Ended != nil:
+			return l.endStep(e, f, *e.extra.Ended, nil)
 		case r.Deadline <= l.now:
 			return l.timeOut(e, f)
 		case e.run != nil:
@@ -103,6 +105,7 @@ func (l *loop) launch(e *entry) error {
 	case store.PhaseRunning:
 		if e.run == nil {
 			l.touch(e)
+			e.extra.Redelivered = true
 			l.call(e, f, true)
 		}
 	case store.PhaseRetrying:
@@ -153,7 +156,7 @@ func (l *loop) begin(e *entry, f *flow) error {
 	// A process that comes after a crash finds the lead by its Wake, which is in
 	// the past already unless the lead comes from a callback or a retry.
 	r.Wake = min(r.Wake, l.now)
-	e.extra.CallID, e.extra.CallSeq = "", 0
+	e.extra.CallID, e.extra.CallSeq, e.extra.Redelivered = "", 0, false
 	if err := l.beginCall(e, f); err != nil {
 		return err
 	}
@@ -214,6 +217,13 @@ func (res *attemptEnd) settle(l *loop) error {
 		e.rec.Wake = min(e.rec.Wake, l.now)
 		l.after = append(l.after, func() { l.timers.add(e, l.clock().Add(time.Second)) })
 		return nil
+	case e.extra.Ended != nil:
+		// A callback was faster. Its outcome counts, whatever the handler says.
+		end := *e.extra.Ended
+		if end.CallID == "" {
+			end.CallID = res.callID
+		}
+		return l.endStep(e, f, end, res.schedule)
 	case res.err != "":
 		return l.failAttempt(e, f, res)
 	case res.inFlight:
@@ -260,6 +270,9 @@ func (l *loop) timeOut(e *entry, f *flow) error {
 			run.cancel(ErrDeadline)
 		})
 	}
+	if e.extra.Ended != nil {
+		return l.endStep(e, f, *e.extra.Ended, nil)
+	}
 	l.stats.TimedOut++
 	took := f.graph.Timeout(e.rec.Node)
 	return l.endStep(e, f, failure(l.stepType(e, f), fmt.Sprintf("no outcome within the timeout of %s", took)), nil)
@@ -274,7 +287,7 @@ func failure(t workflow.NodeType, text string) ended {
 func (e *entry) addAttempt(end ended) {
 	e.extra.Attempts = append(slices.Clip(e.extra.Attempts), attempt{
 		Number: e.rec.Attempt, Started: e.rec.Started, Ended: end.At,
-		Status: end.Status, Error: end.Error, CallID: end.CallID,
+		Status: end.Status, Error: end.Error, CallID: end.CallID, Again: e.extra.Redelivered,
 	})
 }
 
@@ -283,7 +296,9 @@ func (e *entry) addAttempt(end ended) {
 func (l *loop) endStep(e *entry, f *flow, end ended, schedule []Message) error {
 	l.touch(e)
 	l.release(e)
-	end.At = l.now
+	if end.At == 0 {
+		end.At = l.now
+	}
 	if end.CallID == "" {
 		end.CallID = e.extra.CallID
 	}
@@ -294,9 +309,9 @@ func (l *loop) endStep(e *entry, f *flow, end ended, schedule []Message) error {
 	if e.rec.Phase == store.PhaseRetrying {
 		// No attempt is in flight: the queued one is dropped.
 		e.extra.Attempts = append(slices.Clip(e.extra.Attempts),
-			attempt{Number: e.rec.Attempt + 1, Ended: l.now, Status: lead.StepCancelled})
+			attempt{Number: e.rec.Attempt + 1, Due: e.rec.Due, Ended: l.now, Status: lead.StepCancelled})
 	} else {
-		if len(e.extra.Attempts) > 0 || end.Error != "" || len(l.eng.config.Hooks) > 0 {
+		if len(e.extra.Attempts) > 0 || end.Error != "" || end.At != l.now || e.extra.Redelivered || len(l.eng.config.Hooks) > 0 {
 			e.addAttempt(end)
 		}
 		l.noteCall(e, f, end)

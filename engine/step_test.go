@@ -97,24 +97,73 @@ func TestPromise8AnAnswerAfterTheDeadlineIsLate(t *testing.T) {
 }
 
 func TestACallbackMayComeBeforeTheHandlerReturns(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		back := make(chan struct{})
-		w := newWorld(t, func(ctx context.Context, a engine.Attempt) (engine.Result, error) {
-			if a.Node.ID == "call" {
-				<-back
-				return engine.InFlight("late-name"), nil
-			}
-			return engine.Result{}, nil
+	for name, after := range map[string]func(w *world, release chan struct{}){
+		"and the handler returns":    func(w *world, release chan struct{}) { close(release) },
+		"and the deadline passes":    func(w *world, release chan struct{}) { w.pass(time.Hour); close(release) },
+		"and the process is no more": func(w *world, release chan struct{}) { w.crash(); close(release) },
+		"and removal was asked for":  func(w *world, release chan struct{}) { w.removeAll(); close(release) },
+		"and it says the same again": func(w *world, release chan struct{}) { w.completeAgain("completed", nil); close(release) },
+		"and then it says otherwise": func(w *world, release chan struct{}) { w.completeAgain("dnp", lead.ErrStepFinished); close(release) },
+		"and the handler has failed": func(w *world, release chan struct{}) { w.failing = true; close(release) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				release := make(chan struct{})
+				w := newWorld(t, nil)
+				w.handle = func(ctx context.Context, a engine.Attempt) (engine.Result, error) {
+					if a.Node.ID != "call" || a.Scheduled != nil {
+						return engine.Result{}, nil
+					}
+					<-release
+					if w.failing {
+						return engine.Result{}, errors.New("the line broke")
+					}
+					res := engine.InFlight("given by the provider")
+					res.Schedule = []engine.Message{{After: time.Hour}}
+					return res, nil
+				}
+				l := w.enroll(w.callWaitMessage(), phone)
+				synctest.Wait()
+				if got := w.complete(l, "completed").LeadState; got != lead.InStep {
+					t.Errorf("before its handler has returned the lead is %s", got)
+				}
+				w.expectSteps(l, "call=completed")
+				after(w, release)
+				synctest.Wait()
+				step := w.history(l)[0]
+				if step.Status != lead.StepCompleted || step.Outcome != "completed" || len(w.seen()) != 1 {
+					t.Errorf("the step is %+v, after %d calls of handlers", step, len(w.seen()))
+				}
+				switch name {
+				case "and the handler returns":
+					w.expectSteps(l, "call=completed call+message=waiting wait=waiting")
+					if step.CallID != "given by the provider" {
+						t.Errorf("the provider's name for the call is lost: %+v", step)
+					}
+				case "and removal was asked for":
+					w.expectSteps(l, "call=completed call+message=cancelled wait=cancelled")
+				}
+			})
 		})
-		l := w.enroll(w.callWaitMessage(), phone)
-		synctest.Wait()
-		if got := w.complete(l, "completed").LeadState; got != lead.Enrolled {
-			t.Errorf("after the callback the lead is %s", got)
+	}
+}
+
+// removeAll removes every lead that has been called for.
+func (w *world) removeAll() {
+	w.t.Helper()
+	for _, a := range w.seen() {
+		if _, err := w.eng.Remove(background, a.WorkflowID, a.LeadID); err != nil {
+			w.t.Fatal(err)
 		}
-		close(back)
-		synctest.Wait()
-		w.expectSteps(l, "call=completed wait=waiting")
-	})
+	}
+}
+
+func (w *world) completeAgain(outcome string, want error) {
+	w.t.Helper()
+	_, err := w.eng.CompleteStep(background, w.seen()[0].StepID, engine.Outcome{Outcome: outcome})
+	if !errors.Is(err, want) {
+		w.t.Errorf("outcome %s again: %v, want %v", outcome, err, want)
+	}
 }
 
 func TestACallbackForAFailedAttemptDropsItsRetry(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store/sqlite"
 )
 
 func TestWhatCameDueWhileDownFiresInDueOrder(t *testing.T) {
@@ -184,6 +185,25 @@ func TestLifeOfTheProcess(t *testing.T) {
 			t.Errorf("shutting down an engine that was never started: %v", err)
 		}
 	})
+}
+
+func TestHealthIsThatOfTheStore(t *testing.T) {
+	w := newWorld(t, nil)
+	if err := w.eng.Health(background); err != nil {
+		t.Errorf("a healthy engine: %v", err)
+	}
+	if err := w.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.eng.Health(background); !errors.Is(err, sqlite.ErrClosed) {
+		t.Errorf("an engine whose store is closed: %v", err)
+	}
+	if err := w.eng.Shutdown(background); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.eng.Health(background); !errors.Is(err, engine.ErrNotRunning) {
+		t.Errorf("an engine that was shut down: %v", err)
+	}
 }
 
 func TestConfigNamesEveryFault(t *testing.T) {

@@ -137,6 +137,7 @@ func (e *Engine) describe(ctx context.Context, f *flow) (Workflow, error) {
 
 // WorkflowFilter selects workflows. Its zero value selects all.
 type WorkflowFilter struct {
+	Name   string              // exactly this; "" for all
 	Status lead.WorkflowStatus // 0 for all
 	After  lead.WorkflowID     // only those created after this one
 	Limit  int                 // at most so many; 0 for all
@@ -156,7 +157,8 @@ func (e *Engine) Workflows(ctx context.Context, filter WorkflowFilter) ([]Workfl
 	e.mu.RLock()
 	var list []*flow
 	for seq, f := range e.flows {
-		if seq > after && !f.row.Deleted && (filter.Status == 0 || f.row.Status == filter.Status) {
+		if seq > after && !f.row.Deleted && (filter.Status == 0 || f.row.Status == filter.Status) &&
+			(filter.Name == "" || f.row.Name == filter.Name) {
 			list = append(list, f)
 		}
 	}

@@ -30,6 +30,7 @@ type world struct {
 	mu       sync.Mutex
 	handle   func(ctx context.Context, a engine.Attempt) (engine.Result, error)
 	attempts []engine.Attempt
+	failing  bool // what handlers that look at it should do
 }
 
 // newWorld opens an engine whose every handler does as handle says; nil

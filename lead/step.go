@@ -88,12 +88,16 @@ type Step struct {
 
 // Attempt is one try at a step.
 type Attempt struct {
-	Number    int        `json:"attempt"` // from 1
+	Number int `json:"attempt"` // from 1
+	// DueAt is when an attempt that was never begun is, or would have been, due.
+	DueAt     time.Time  `json:"due_at,omitzero"`
 	StartedAt time.Time  `json:"started_at,omitzero"`
 	EndedAt   time.Time  `json:"ended_at,omitzero"`
 	Status    StepStatus `json:"status"`
 	Error     string     `json:"error,omitempty"`
 	CallID    string     `json:"call_id,omitempty"`
+	// Redelivered: the handler was called again for it, after a crash.
+	Redelivered bool `json:"redelivered,omitempty"`
 }
 
 // Call is an entry of the call log: one attempt of a voice_call step. It stays

@@ -51,12 +51,15 @@ type Batch struct {
 	Steps     []Step
 	Calls     []Call  // inserted, or updated when the Seq is there already
 	Forget    []int64 // leads whose record, contact and steps are deleted
+	// Probe has the store write something that changes nothing, so that a batch
+	// with nothing else in it tells whether the store can commit.
+	Probe bool
 }
 
 // Empty reports whether there is nothing in the batch.
 func (b *Batch) Empty() bool {
 	return len(b.Workflows) == 0 && len(b.Changes) == 0 && len(b.Enroll) == 0 &&
-		len(b.Steps) == 0 && len(b.Calls) == 0 && len(b.Forget) == 0
+		len(b.Steps) == 0 && len(b.Calls) == 0 && len(b.Forget) == 0 && !b.Probe
 }
 
 // Change is a lead before and after. Before is what it was decided on: a stored

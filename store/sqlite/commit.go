@@ -134,7 +134,7 @@ func (t *transaction) write(ctx context.Context, b *store.Batch) error {
 			return err
 		}
 	}
-	if len(b.Forget) > 0 {
+	if len(b.Forget) > 0 || b.Probe {
 		if err := t.putSequences(ctx); err != nil {
 			return err
 		}

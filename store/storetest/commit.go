@@ -99,6 +99,7 @@ func emptyBatch(s *suite) {
 	s.enrolled(2)
 	before := s.contents()
 	s.must(store.Batch{})
+	s.must(store.Batch{Probe: true})
 	equal(s, "contents", s.contents(), before)
 }
 

@@ -31,7 +31,7 @@ func Run(t *testing.T, f Factory) {
 	}{
 		{"an empty store answers every question", emptyStore},
 		{"every field comes back as it went", everyField},
-		{"an empty batch changes nothing", emptyBatch},
+		{"an empty batch and a probe change nothing", emptyBatch},
 		{"a batch with a conflict in the middle leaves nothing", conflictLeavesNothing},
 		{"a batch with a stale workflow leaves nothing", workflowConflict},
 		{"a batch that enrolls a number twice leaves nothing", numberTwice},

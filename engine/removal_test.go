@@ -275,13 +275,13 @@ func TestPromise5NothingIsLeftBehind(t *testing.T) {
 				t.Errorf("a %s lead has something due at %s", w.lead(l).State, at)
 			}
 		}
+		if s := w.eng.Stats(); s.InMemory != 0 || s.Running != 0 || s.Ready != 0 {
+			t.Errorf("left in memory: %+v", s)
+		}
 		before := len(w.seen())
 		w.pass(30 * 24 * time.Hour)
 		if got := w.seen()[before:]; len(got) > 0 {
 			t.Errorf("contacted after the end: %+v", got)
-		}
-		if s := w.eng.Stats(); s.InMemory != 0 || s.Running != 0 || s.Ready != 0 {
-			t.Errorf("left in memory: %+v", s)
 		}
 	})
 }
@@ -320,11 +320,22 @@ func TestPromise6OnlyThatLead(t *testing.T) {
 func TestPromise7HistoryStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, liveCall)
-		l := w.enroll(w.callWaitMessage(), phone)
+		wf := w.callWaitMessage()
+		completed := w.enroll(wf, "+14155552672")
+		synctest.Wait()
+		w.complete(completed, "completed")
+		w.pass(49 * time.Hour)
+		waiting := w.enroll(wf, "+14155552673")
+		synctest.Wait()
+		w.complete(waiting, "completed")
+		w.remove(waiting)
+		l := w.enroll(wf, phone)
 		synctest.Wait()
 		w.remove(l)
 		w.complete(l, "completed")
 		w.crash()
+		w.expectSteps(completed, "call=completed wait=completed text=success done=converted")
+		w.expectSteps(waiting, "call=completed wait=cancelled")
 		steps := w.history(l)
 		if len(steps) != 2 || len(steps[0].Attempts) != 1 || steps[0].CallID != "call-"+phone {
 			t.Errorf("history after removal: %+v", steps)

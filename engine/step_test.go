@@ -96,6 +96,31 @@ func TestPromise8AnAnswerAfterTheDeadlineIsLate(t *testing.T) {
 	})
 }
 
+func TestPromise8ALateAnswerIsNotTheNextStepsOutcome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		late, next := make(chan struct{}), make(chan struct{})
+		w := newWorld(t, func(ctx context.Context, a engine.Attempt) (engine.Result, error) {
+			if a.Node.ID == "first" {
+				<-late
+				return engine.Result{Outcome: "completed"}, nil
+			}
+			<-next
+			return engine.Result{Outcome: "dnp"}, nil
+		})
+		l := w.enroll(w.activate([]workflow.Node{
+			workflow.CallNode("first", nil), workflow.CallNode("second", nil),
+		}, workflow.On("first", "failed", "second")), phone)
+		w.pass(time.Hour + time.Second)
+		w.expectSteps(l, "first=failed second=in_progress")
+		close(late)
+		synctest.Wait()
+		w.expectSteps(l, "first=failed second=in_progress")
+		close(next)
+		synctest.Wait()
+		w.expectSteps(l, "first=failed second=dnp")
+	})
+}
+
 func TestACallbackMayComeBeforeTheHandlerReturns(t *testing.T) {
 	for name, after := range map[string]func(w *world, release chan struct{}){
 		"and the handler returns":    func(w *world, release chan struct{}) { close(release) },

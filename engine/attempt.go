@@ -113,6 +113,10 @@ func (e *Engine) attempt(r *run) *attemptEnd {
 	if r.sending != nil {
 		a.Scheduled = &Message{Data: r.sending.Data}
 	}
+	if a.Redelivered {
+		e.log.Warn("leadflow: an attempt that the end of a process interrupted is made again",
+			slog.String("step", a.StepID.String()), slog.Int("attempt", a.Number), slog.String("node", a.Node.ID))
+	}
 	result, err := e.call(r.ctx, handler, a)
 	if err == nil && !result.InFlight {
 		end.data, err = encodeData(result.Data)

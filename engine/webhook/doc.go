@@ -1,0 +1,84 @@
+// Package webhook is the built-in step handler: it does what a voice_call,
+// message or application node stands for by asking a program of yours to, with
+// an HTTP request to the url in the node's config.
+//
+//	h, err := webhook.New(webhook.Config{
+//		CallbackURL: func(step lead.StepID) string { return "https://leads.example.com/v1/steps/" + step.String() + "/complete" },
+//		Secret:      secret,
+//		Allow:       []string{"https://dialer.example.com/hooks/"},
+//	})
+//	eng, err := engine.New(st, engine.Config{Handlers: map[workflow.NodeType]engine.Handler{
+//		workflow.VoiceCall: h, workflow.Message: h, workflow.Application: h,
+//	}})
+//
+// # The request
+//
+// A POST of a JSON object:
+//
+//	step_id, attempt    which attempt at which step; attempts count from 1
+//	idempotency_key     names the attempt; also the header Idempotency-Key
+//	callback_url        where to POST the outcome to, after an answer of 202
+//	node                the node, as the workflow has it
+//	lead                id, workflow_id, phone_number, external_id, time_zone, metadata
+//	redelivered         true if the attempt was begun before and a crash cut it off; else
+//	                    absent; also the header X-Leadflow-Redelivered
+//	scheduled           {"data"} if this is a message that the node's handler scheduled
+//	                    earlier and not a visit to the node; else absent
+//
+// Each attempt has a key of its own. A request that is made again for the same
+// attempt, after a crash or because a connection broke before the answer, has
+// the same: a receiver that remembers keys does nothing twice.
+//
+// With Config.Secret the request is signed: see [Verify], which receivers
+// written in Go can call.
+//
+// # The answer
+//
+//	200            done. The body is {"outcome", "data", "call_id"}, each optional; an empty
+//	               outcome, or an empty body, means the good one of the node's type:
+//	               completed for a voice_call, success for the others
+//	202            in flight: the outcome comes to callback_url, or the step's timeout ends
+//	               it. The body may be {"call_id"}
+//	408, 425, 429  the attempt failed, and the node's retry policy queues the next one.
+//	and 5xx        Retry-After, in seconds or as a date, is the least wait before it, up to
+//	               [MaxRetryAfter]
+//	no answer      the same: no connection, a timeout, an answer that breaks off
+//	anything else  the step failed, without another attempt
+//
+// What the table of the contract leaves open:
+//
+//   - A redirect is not followed. It is a final failure, whose message names where
+//     it led: the target was checked when the workflow was written, and what a
+//     redirect leads to was not.
+//   - A 200 whose body is too large, no JSON object, or one with none of the three
+//     fields, is a final failure. The receiver has done what it was asked to, so
+//     asking again, under a new key, would have it done a second time.
+//   - A 202 counts whatever its body is, for the same reason; a body that cannot be
+//     read is logged.
+//   - Other answers of the 2xx, 1xx and 3xx groups are final failures.
+//   - When the engine gives an attempt up (its deadline passed, or a shutdown ran
+//     out of time), the request is cut, and that is all: the engine has its own
+//     rules for these.
+//
+// # Where requests may go
+//
+// Whoever may write workflows says where this program sends requests, and reads
+// the answers in the histories. Unless they are all trusted to do that from
+// inside your network, set Config.Allow. With it every target must match an
+// entry, both as it is written in the node and by the address that it resolves
+// to, which is checked when the connection is made, so that a name cannot be
+// moved to another address in between.
+//
+//	dialer.example.com              that host, on any port
+//	dialer.example.com:8443         that host and port
+//	https://dialer.example.com/x/   that scheme, host and port, and paths that begin so
+//	192.0.2.7, 2001:db8::7          whatever resolves to the address
+//	10.1.0.0/16                     whatever resolves into the network
+//
+// A name stands for public addresses only. One of your own network needs an
+// entry for its address too: an attacker who controls a name could have it
+// resolve to anything. The exception is localhost, which is nobody's to move.
+//
+// With Allow no proxy is used, since it is the proxy that would resolve names.
+// Without Allow the proxy of the environment is (HTTPS_PROXY and its like).
+package webhook

@@ -1,0 +1,187 @@
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
+)
+
+// Config sets a Handler up. CallbackURL must be given.
+type Config struct {
+	// CallbackURL returns the URL to which the outcome of a step in flight is to
+	// be POSTed. It is called from many goroutines.
+	CallbackURL func(step lead.StepID) string
+	// Secret, if any, signs every request; see [Verify].
+	Secret []byte
+	// Timeout bounds one request, from the connection to the end of the answer.
+	// An answer that takes longer is none. Default 30 s.
+	Timeout time.Duration
+	// MaxAnswer is the most bytes of a body that are taken. Default 1 MiB.
+	MaxAnswer int64
+	// Allow lists the targets that may be asked; see the package's doc. Without
+	// it, all may.
+	Allow []string
+	// UserAgent is sent with every request. Default "leadflow-webhook".
+	UserAgent string
+	// TLS is for targets with a certificate of a private authority, or that ask
+	// for a client's. Default: the system's authorities.
+	TLS *tls.Config
+	// Logger gets what an operator must know; nil means slog.Default().
+	Logger *slog.Logger
+}
+
+// Defaults of Config.
+const (
+	DefaultTimeout   = 30 * time.Second
+	DefaultMaxAnswer = 1 << 20
+	DefaultUserAgent = "leadflow-webhook"
+)
+
+// Headers of a request, beside the usual ones.
+const (
+	HeaderIdempotencyKey = "Idempotency-Key"
+	HeaderRedelivered    = "X-Leadflow-Redelivered" // "true", or absent
+	HeaderTimestamp      = "X-Leadflow-Timestamp"   // see Verify
+	HeaderSignature      = "X-Leadflow-Signature"   // see Verify
+)
+
+// Handler is an [engine.Handler] for all three types of action nodes. It is
+// safe for concurrent use, and one should serve all nodes: it keeps the
+// connections to reuse.
+type Handler struct {
+	config  Config
+	allowed *allowList // nil: everything is
+	clients clients
+	log     *slog.Logger
+}
+
+var _ engine.Handler = (*Handler)(nil)
+
+// New returns a handler. A faulty Config is an error that names every fault.
+func New(c Config) (*Handler, error) {
+	var faults []error
+	if c.CallbackURL == nil {
+		faults = append(faults, errors.New("webhook: config: CallbackURL is needed, which tells receivers where to send outcomes"))
+	}
+	if c.Timeout < 0 {
+		faults = append(faults, errors.New("webhook: config: Timeout is negative"))
+	}
+	if c.MaxAnswer < 0 {
+		faults = append(faults, errors.New("webhook: config: MaxAnswer is negative"))
+	}
+	allowed, err := parseAllowList(c.Allow)
+	if err != nil {
+		faults = append(faults, err)
+	}
+	if faults != nil {
+		return nil, errors.Join(faults...)
+	}
+	if c.Timeout == 0 {
+		c.Timeout = DefaultTimeout
+	}
+	if c.MaxAnswer == 0 {
+		c.MaxAnswer = DefaultMaxAnswer
+	}
+	if c.UserAgent == "" {
+		c.UserAgent = DefaultUserAgent
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	c.Secret = bytes.Clone(c.Secret)
+	return &Handler{config: c, allowed: allowed, clients: newClients(allowed, c.TLS), log: c.Logger}, nil
+}
+
+// CloseIdleConnections closes the connections that wait to be reused. A program
+// that ends need not call it.
+func (h *Handler) CloseIdleConnections() { h.clients.closeIdle() }
+
+// CheckNode reports whether the handler could do a node's step as far as can be
+// told without a request: that it has a url, and one that is allowed. A
+// workflow can so be refused before its first lead fails. The error is what
+// the step would fail with.
+func (h *Handler) CheckNode(n workflow.Node) error {
+	_, _, err := h.target(n)
+	return err
+}
+
+// target returns the node's URL and the client to ask it with.
+func (h *Handler) target(n workflow.Node) (*url.URL, *http.Client, error) {
+	u, err := nodeURL(n)
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := h.clients.forURL(u, h.allowed)
+	if err != nil {
+		return nil, nil, fmt.Errorf("webhook: node %s: %w", n.ID, err)
+	}
+	return u, client, nil
+}
+
+// errTimeout is the cause when Config.Timeout ends a request.
+var errTimeout = errors.New("webhook: timed out")
+
+// Handle asks the url of the attempt's node; see the package's doc.
+func (h *Handler) Handle(ctx context.Context, a engine.Attempt) (engine.Result, error) {
+	u, client, err := h.target(a.Node)
+	if err != nil {
+		return engine.Result{}, engine.Final(err)
+	}
+	body, err := requestBody(a, h.config.CallbackURL(a.StepID))
+	if err != nil {
+		return engine.Result{}, engine.Final(err)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, h.config.Timeout, errTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(body))
+	if err != nil {
+		return engine.Result{}, engine.Final(fmt.Errorf("webhook: node %s: %w", a.Node.ID, err))
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", h.config.UserAgent)
+	// The transport too takes this header to mean that it may send the request
+	// again when a connection that it reuses turns out to be closed.
+	req.Header.Set(HeaderIdempotencyKey, a.IdempotencyKey)
+	if a.Redelivered {
+		req.Header.Set(HeaderRedelivered, strconv.FormatBool(true))
+	}
+	if len(h.config.Secret) > 0 {
+		sign(req.Header, body, h.config.Secret, time.Now())
+	}
+	where := "POST " + publicURL(u)
+	res, err := client.Do(req)
+	if err != nil {
+		return engine.Result{}, h.noAnswer(ctx, where, err)
+	}
+	return h.answer(ctx, a, where, res)
+}
+
+// noAnswer is what a request that got none comes to.
+func (h *Handler) noAnswer(ctx context.Context, where string, err error) error {
+	var refused *refusedError
+	switch cause := context.Cause(ctx); {
+	case errors.As(err, &refused):
+		return engine.Final(fmt.Errorf("webhook: %s: %w", where, refused))
+	case errors.Is(cause, errTimeout):
+		return fmt.Errorf("webhook: %s: no answer within %s", where, h.config.Timeout)
+	case cause != nil:
+		return fmt.Errorf("webhook: %s: %w", where, cause)
+	}
+	var failed *url.Error
+	if errors.As(err, &failed) {
+		err = failed.Err // which says the method and the whole URL again
+	}
+	return fmt.Errorf("webhook: %s: no answer: %w", where, err)
+}

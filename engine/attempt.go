@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -111,19 +113,15 @@ func (e *Engine) attempt(r *run) *attemptEnd {
 	a.Contact.Metadata = maps.Clone(a.Contact.Metadata)
 	a.IdempotencyKey = a.StepID.String() + "/" + strconv.Itoa(a.Number)
 	if r.sending != nil {
-		a.Scheduled = &Message{Data: r.sending.Data}
+		a.Scheduled = &Message{Data: bytes.Clone(r.sending.Data)}
 	}
 	if a.Redelivered {
 		e.log.Warn("leadflow: an attempt that the end of a process interrupted is made again",
 			slog.String("step", a.StepID.String()), slog.Int("attempt", a.Number), slog.String("node", a.Node.ID))
 	}
 	result, err := e.call(r.ctx, handler, a)
-	if err == nil && !result.InFlight {
-		end.data, err = encodeData(result.Data)
-		if err == nil && len(result.Outcome) > maxOutcome {
-			err = fmt.Errorf("the outcome is longer than %d bytes", maxOutcome)
-		}
-		if err != nil {
+	if err == nil {
+		if err = end.take(result); err != nil {
 			err = Final(err) // calling again gives the same
 		}
 	}
@@ -139,11 +137,34 @@ func (e *Engine) attempt(r *run) *attemptEnd {
 		}
 		return end
 	}
-	end.inFlight, end.callID, end.schedule = result.InFlight, result.CallID, result.Schedule
-	if end.outcome = result.Outcome; end.outcome == "" {
+	if end.outcome == "" {
 		end.outcome = r.nodeType.SuccessOutcome()
 	}
 	return end
+}
+
+// take keeps what a handler answered, or says what is wrong with it.
+func (end *attemptEnd) take(result Result) error {
+	var schedule []Message
+	for _, m := range result.Schedule {
+		if len(m.Data) > MaxData || len(m.Data) > 0 && !json.Valid(m.Data) {
+			return fmt.Errorf("the data of a scheduled message is no JSON of at most %d bytes", MaxData)
+		}
+		m.Data = bytes.Clone(m.Data) // the handler may use its own again
+		schedule = append(schedule, m)
+	}
+	if !result.InFlight {
+		if len(result.Outcome) > maxOutcome {
+			return fmt.Errorf("the outcome is longer than %d bytes", maxOutcome)
+		}
+		data, err := encodeData(result.Data)
+		if err != nil {
+			return err
+		}
+		end.outcome, end.data = result.Outcome, data
+	}
+	end.inFlight, end.callID, end.schedule = result.InFlight, result.CallID, schedule
+	return nil
 }
 
 // maxOutcome is the most bytes that an outcome may have.

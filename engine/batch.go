@@ -196,6 +196,11 @@ func (l *loop) takeBack(err error) {
 		}
 		e.view, e.was = e.was, view{}
 	}
+	if len(l.staged) > 0 {
+		// Leads were passed over and let go of as if those workflows had changed.
+		l.staged = nil
+		l.horizon.rewind()
+	}
 	if conflict {
 		l.reload()
 	}

@@ -1,10 +1,12 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 
+	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
 )
@@ -184,7 +186,7 @@ func (e *Engine) completePast(ctx context.Context, id lead.StepID, f *flow, out 
 		case s.Status == lead.StepCancelled:
 			refusal.State = s.Status.String()
 			return Completed{}, refusal
-		case s.Outcome == out.Outcome || out.Outcome == "" && s.Status == lead.StepCompleted:
+		case s.Outcome == cmp.Or(out.Outcome, workflow.NodeType(s.NodeType).SuccessOutcome()):
 			return done, nil
 		}
 		return Completed{}, refusal

@@ -46,16 +46,18 @@ func (e *Engine) EnrollCSV(ctx context.Context, workflow lead.WorkflowID, r io.R
 // csvRows reads contacts from a CSV file.
 type csvRows struct {
 	reader  *csv.Reader
+	limit   *rowLimit
 	columns []string
 	broken  error // what ended the reading, but for the end of the file
 }
 
 func newCSVRows(r io.Reader) (*csvRows, error) {
-	text := bufio.NewReader(r)
+	limit := &rowLimit{r: r, left: maxRow}
+	text := bufio.NewReader(limit)
 	if mark, _ := text.Peek(3); string(mark) == "\ufeff" {
 		_, _ = text.Discard(3) // peeked just now
 	}
-	rows := &csvRows{reader: csv.NewReader(text)}
+	rows := &csvRows{reader: csv.NewReader(text), limit: limit}
 	rows.reader.ReuseRecord = true
 	header, err := rows.reader.Read()
 	var parse *csv.ParseError
@@ -64,6 +66,8 @@ func newCSVRows(r io.Reader) (*csvRows, error) {
 		return nil, invalidCSV("the file is empty; its first line must name the columns")
 	case errors.As(err, &parse):
 		return nil, invalidCSV("the header cannot be read: " + parse.Err.Error())
+	case errors.Is(err, errLongRow):
+		return nil, invalidCSV("the header " + err.Error())
 	case err != nil:
 		return nil, fmt.Errorf("engine: read CSV: %w", err)
 	}
@@ -71,14 +75,54 @@ func newCSVRows(r io.Reader) (*csvRows, error) {
 		rows.columns = append(rows.columns, strings.TrimSpace(name))
 	}
 	if !slices.Contains(rows.columns, phoneColumn) {
-		return nil, invalidCSV(fmt.Sprintf("no column %s among %q", phoneColumn, rows.columns))
+		return nil, invalidCSV(fmt.Sprintf("no column %s among %s", phoneColumn, clipColumns(rows.columns)))
 	}
-	for i, name := range rows.columns {
-		if slices.Contains(rows.columns[:i], name) {
+	seen := make(map[string]bool, len(rows.columns))
+	for _, name := range rows.columns {
+		if seen[name] {
 			return nil, invalidCSV(fmt.Sprintf("two columns are named %q", name))
 		}
+		seen[name] = true
 	}
 	return rows, nil
+}
+
+// maxRow is the most bytes of a row; the reader's buffer comes on top. Without
+// a limit a quote that is never closed would gather the rest of the file in
+// memory.
+const maxRow = MaxData
+
+var errLongRow = fmt.Errorf("has more than %d bytes; perhaps a quote is not closed", maxRow)
+
+// rowLimit is what a file is read through. It fails when more than left bytes
+// are asked of it for one row, and once it has failed it keeps failing: a row
+// that is cut off there must not be taken for one that ends.
+type rowLimit struct {
+	r      io.Reader
+	left   int
+	failed error
+}
+
+func (l *rowLimit) Read(p []byte) (n int, err error) {
+	if l.failed != nil {
+		return 0, l.failed
+	}
+	if l.left <= 0 {
+		l.failed = errLongRow
+		return 0, l.failed
+	}
+	n, l.failed = l.r.Read(p)
+	l.left -= n
+	return n, l.failed
+}
+
+// clipColumns lists column names for a message.
+func clipColumns(names []string) string {
+	const most = 20
+	if len(names) > most {
+		return fmt.Sprintf("%.40q and %d more", names[:most], len(names)-most)
+	}
+	return fmt.Sprintf("%.40q", names)
 }
 
 func invalidCSV(message string) error {
@@ -88,10 +132,14 @@ func invalidCSV(message string) error {
 func (rows *csvRows) contacts() iter.Seq2[lead.Contact, error] {
 	return func(yield func(lead.Contact, error) bool) {
 		for {
+			rows.limit.left = maxRow
 			record, err := rows.reader.Read()
 			var parse *csv.ParseError
 			switch {
 			case errors.Is(err, io.EOF):
+				return
+			case errors.Is(err, errLongRow):
+				rows.broken = &lead.InvalidError{What: "CSV file", Faults: []lead.Fault{{Location: "row", Message: err.Error()}}}
 				return
 			case errors.As(err, &parse):
 				if !yield(lead.Contact{}, parse.Err) {

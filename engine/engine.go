@@ -143,9 +143,12 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 	e.mu.Lock()
 	was := e.life
 	e.life = lifeOver
+	if was == lifeNew {
+		// Before anybody else can see that the engine is over.
+		e.stopOnce.Do(func() { close(e.stop); close(e.stopped) })
+	}
 	e.mu.Unlock()
 	if was == lifeNew {
-		e.stopOnce.Do(func() { close(e.stop); close(e.stopped) })
 		return nil
 	}
 	e.drainOnce.Do(func() {

@@ -38,16 +38,24 @@ func (h *horizon) beyond(k store.Key) bool { return h.cursor.Less(k) }
 
 // wanted reports whether leads should be read.
 func (h *horizon) wanted(l *loop, now store.Millis) bool {
-	if h.more {
-		return l.timers.Len()+l.ready.Len() < fillBelow
+	if h.more && l.timers.Len()+l.ready.Len() < fillBelow+l.running {
+		return true
 	}
-	return h.wantedAt() <= now
+	// What is due on disk does not wait for what is not due in memory.
+	first := l.timers.first()
+	return h.wantedAt(l) <= now && (!h.more || first == nil || first.at > now)
 }
 
-// wantedAt is when leads should be read next, if no more are due before the
-// cursor.
-func (h *horizon) wantedAt() store.Millis {
-	return h.cursor.Wake - store.Millis(lookahead/2/time.Millisecond)
+// wantedAt is when leads should be read next, if memory does not run short of
+// them before that.
+func (h *horizon) wantedAt(l *loop) store.Millis {
+	switch {
+	case !h.more:
+		return h.cursor.Wake - store.Millis(lookahead/2/time.Millisecond)
+	case l.ready.Len() >= fillBelow:
+		return store.MaxMillis // when they have become fewer
+	}
+	return h.cursor.Wake
 }
 
 // fill reads the next leads in due order.

@@ -12,6 +12,9 @@ const (
 	// maxBatch is how many leads a batch changes before the loop commits it, so
 	// that nobody waits long behind a crowd.
 	maxBatch = 1000
+	// minShare is how many leads come due, and how many are started, in a batch
+	// that others have filled, so that no import holds up who is under way.
+	minShare = 200
 	// maxSleep bounds how long a jump of the wall clock can go unnoticed.
 	maxSleep = 10 * time.Second
 	// After a failed commit the loop tries again after this long, doubled at each
@@ -34,6 +37,7 @@ type loop struct {
 	hot     map[int64]*entry // every lead in memory
 	timers  queue            // by when to look at them next
 	ready   queue            // due, and in need of a free worker
+	again   queue            // before those, attempts to be delivered again, by their deadline
 	horizon horizon
 	sweeps  []*sweep
 
@@ -82,12 +86,14 @@ func (l *loop) sleep() time.Duration {
 	if len(l.requests) > 0 || len(l.sweeps) > 0 || l.horizon.wanted(l, now) {
 		return 0
 	}
-	until := now.Add(365 * 24 * time.Hour)
-	if !l.horizon.more {
-		until = min(until, l.horizon.wantedAt())
+	if l.again.Len()+l.ready.Len() > 0 && !l.draining && l.running < l.eng.config.Workers {
+		return 0 // the batch was full before the free workers were given work
 	}
-	if e := l.timers.first(); e != nil {
-		until = min(until, e.at)
+	until := min(now.Add(365*24*time.Hour), l.horizon.wantedAt(l))
+	for _, q := range []*queue{&l.timers, &l.again} {
+		if e := q.first(); e != nil {
+			until = min(until, e.at)
+		}
 	}
 	if _, real := l.eng.config.Clock.(realClock); real {
 		until = min(until, now.Add(maxSleep))
@@ -156,18 +162,25 @@ func (l *loop) decide() error {
 	if err := l.horizon.fill(l); err != nil {
 		return err
 	}
-	for len(l.touched) < maxBatch {
-		e := l.timers.first()
-		if e == nil || e.at > l.now {
-			break
-		}
-		e.unqueue()
-		if err := l.due(e); err != nil {
-			return err
+	full := max(maxBatch, len(l.touched)+minShare)
+	for _, q := range []*queue{&l.timers, &l.again} {
+		for len(l.touched) < full {
+			e := q.first()
+			if e == nil || e.at > l.now {
+				break
+			}
+			e.unqueue()
+			if err := l.due(e); err != nil {
+				return err
+			}
 		}
 	}
-	for !l.draining && l.running < l.eng.config.Workers && len(l.touched) < maxBatch {
-		e := l.ready.first()
+	full = max(maxBatch, len(l.touched)+minShare)
+	for !l.draining && l.running < l.eng.config.Workers && len(l.touched) < full {
+		e := l.again.first()
+		if e == nil {
+			e = l.ready.first()
+		}
 		if e == nil {
 			break
 		}

@@ -40,7 +40,11 @@ func (res *attemptEnd) settle(l *loop) error {
 		l.release(e)
 		l.eng.log.Error("leadflow: a lead cannot be read; trying again", slog.Any("error", res.unread))
 		e.rec.Wake = min(e.rec.Wake, l.now)
-		l.after = append(l.after, func() { l.timers.add(e, l.clock().Add(time.Second)) })
+		l.after = append(l.after, func() {
+			if l.hot[e.rec.Seq] == e { // else the store brings it back
+				l.timers.add(e, l.clock().Add(time.Second))
+			}
+		})
 		return nil
 	case e.extra.Ended != nil:
 		// A callback was faster. Its outcome counts, whatever the handler says.
@@ -48,7 +52,10 @@ func (res *attemptEnd) settle(l *loop) error {
 		if end.CallID == "" {
 			end.CallID = res.callID
 		}
-		return l.endStep(e, f, end, res.schedule)
+		if !l.schedule(e, res.schedule) {
+			end.Error = errTooManyScheduled // but the outcome stands (promise 8)
+		}
+		return l.endStep(e, f, end, nil)
 	case res.err != "":
 		return l.failAttempt(e, f, res)
 	case res.inFlight:

@@ -32,7 +32,7 @@ func (e *Engine) Stats() Stats {
 
 func (e *Engine) publishStats(l *loop) {
 	s := l.stats
-	s.Running, s.Ready, s.InMemory = l.running, l.ready.Len(), len(l.hot)
+	s.Running, s.Ready, s.InMemory = l.running, l.ready.Len()+l.again.Len(), len(l.hot)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.stats = s

@@ -48,7 +48,7 @@ func (l *loop) due(e *entry) error {
 			// is unknown, and trying again is what they do not want.
 			return l.endStep(e, f, failure(l.stepType(e, f), "the process ended during the attempt"), nil)
 		default:
-			l.ready.add(e, r.Wake)
+			l.again.add(e, r.Deadline)
 		}
 	case store.PhaseAwaiting:
 		if r.Deadline <= l.now {

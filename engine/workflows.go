@@ -148,11 +148,13 @@ type WorkflowFilter struct {
 func (e *Engine) Workflows(ctx context.Context, filter WorkflowFilter) ([]Workflow, error) {
 	after := int64(0)
 	if !filter.After.IsZero() {
-		f, err := e.flow(filter.After)
-		if err != nil {
-			return nil, err
+		e.mu.RLock()
+		seq, ok := e.flowSeqs[filter.After] // a deleted one too: it may end a page that was read before
+		e.mu.RUnlock()
+		if !ok {
+			return nil, workflowNotFound(filter.After)
 		}
-		after = f.row.Seq
+		after = seq
 	}
 	e.mu.RLock()
 	var list []*flow

@@ -1,0 +1,365 @@
+package engine_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+	"github.com/leadflow-go/leadflow/store/sqlite"
+)
+
+// This file is the process that the crash test kills: an engine on a real file
+// that does whatever the parent says, and says what it does before it does it.
+
+// crashFileEnv holds the path of the file, and marks the process as the child.
+const crashFileEnv = "LEADFLOW_CRASH_FILE"
+
+// crashDieEnv makes the child kill itself at its n-th commit: "before 7", when
+// nothing of it is written, or "after 7", when it is on disk and nobody knows.
+const crashDieEnv = "LEADFLOW_CRASH_DIE"
+
+// crashHookTimeout is short, so that a hook that hangs is seen to be left behind.
+const crashHookTimeout = 400 * time.Millisecond
+
+// crashEvent is a line from the child to the parent. The kinds: opening, ready,
+// dispatch and hook (which wait for an answer), reply (to a command), detached (a
+// removal's Wait has returned), cut (a handler's context was cancelled before
+// its deadline), commit and committed, bye.
+type crashEvent struct {
+	Kind string `json:"kind"`
+	ID   int64  `json:"id,omitempty"` // of what is to be answered, or of the command replied to
+
+	Lead        lead.ID         `json:"lead,omitzero"`
+	Contact     string          `json:"contact,omitempty"` // its external id
+	Step        lead.StepID     `json:"step,omitzero"`
+	Node        string          `json:"node,omitempty"`
+	Attempt     int             `json:"attempt,omitempty"`
+	Key         string          `json:"key,omitempty"`
+	Redelivered bool            `json:"redelivered,omitempty"`
+	Message     json.RawMessage `json:"message,omitempty"` // of a scheduled message, its data
+	Outcome     string          `json:"outcome,omitempty"`
+	State       string          `json:"state,omitempty"`
+	Refusal     string          `json:"refusal,omitempty"` // of a reply: the class of the error
+	Error       string          `json:"error,omitempty"`
+	Live        int64           `json:"live,omitempty"` // of a status: leads that are not final
+
+	at time.Time // when the parent read it
+}
+
+// crashCommand is a line from the parent to the child. The kinds: answer (to a
+// dispatch or a hook), enroll, remove, complete, status, quit.
+type crashCommand struct {
+	Kind string `json:"kind"`
+	ID   int64  `json:"id"`
+
+	Workflow    lead.WorkflowID `json:"workflow,omitzero"`
+	Contact     lead.Contact    `json:"contact,omitzero"`
+	Lead        lead.ID         `json:"lead,omitzero"`
+	Step        lead.StepID     `json:"step,omitzero"`
+	Attempt     int             `json:"attempt,omitempty"`
+	Reason      string          `json:"reason,omitempty"`
+	SkipRetries bool            `json:"skip_retries,omitempty"`
+
+	Do       string   `json:"do,omitempty"` // of an answer: see crashAnswer
+	Outcome  string   `json:"outcome,omitempty"`
+	Score    int      `json:"score,omitempty"`
+	Schedule []string `json:"schedule,omitempty"` // messages to schedule
+}
+
+// crashRetryAfter is how long a handler that says "again" asks to be left alone.
+const crashRetryAfter = 25 * time.Millisecond
+
+// TestCrashChild is no test, but the child of TestEveryLeadOutlivesSIGKILL.
+func TestCrashChild(t *testing.T) {
+	path := os.Getenv(crashFileEnv)
+	if path == "" {
+		return
+	}
+	c := &crashChild{waiting: map[int64]chan crashCommand{}}
+	if err := c.run(path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+type crashChild struct {
+	eng *engine.Engine
+
+	mu      sync.Mutex // guards what follows, and standard output
+	lastID  int64
+	waiting map[int64]chan crashCommand
+}
+
+// say writes an event. A line is one write, so that a kill leaves a part of the
+// last line at most.
+func (c *crashChild) say(ev crashEvent) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.write(ev)
+}
+
+func (c *crashChild) write(ev crashEvent) {
+	line, err := json.Marshal(ev)
+	if err != nil {
+		panic(err)
+	}
+	os.Stdout.Write(append(line, '\n'))
+}
+
+// ask writes an event and returns the channel on which the answer will come.
+func (c *crashChild) ask(ev crashEvent) <-chan crashCommand {
+	answer := make(chan crashCommand, 1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lastID++
+	ev.ID = c.lastID
+	c.waiting[ev.ID] = answer
+	c.write(ev)
+	return answer
+}
+
+func (c *crashChild) run(path string) error {
+	ctx := context.Background()
+	c.say(crashEvent{Kind: "opening"})
+	file, err := sqlite.Open(ctx, path, sqlite.Options{})
+	if err != nil {
+		return err
+	}
+	s := &crashStore{Store: file, child: c}
+	fmt.Sscanf(os.Getenv(crashDieEnv), "%s %d", &s.die, &s.dieAt)
+	c.eng, err = engine.New(s, engine.Config{
+		Handlers: map[workflow.NodeType]engine.Handler{
+			workflow.VoiceCall:   engine.HandlerFunc(c.handle),
+			workflow.Message:     engine.HandlerFunc(c.handle),
+			workflow.Application: engine.HandlerFunc(c.handle),
+		},
+		Hooks:       []engine.Hook{{Name: "witness", Run: c.hook}},
+		HookTimeout: crashHookTimeout,
+		Workers:     16,
+		Logger:      slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
+	})
+	if err != nil {
+		return err
+	}
+	if err := c.eng.Start(ctx); err != nil {
+		return err
+	}
+	c.say(crashEvent{Kind: "ready"})
+	if err := c.obey(os.Stdin); err != nil {
+		return err
+	}
+	bounded, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if err := c.eng.Shutdown(bounded); err != nil {
+		return err
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	c.say(crashEvent{Kind: "bye"})
+	return nil
+}
+
+// obey carries out commands until it is told to quit. Without a parent there is
+// nothing to live for.
+func (c *crashChild) obey(in io.Reader) error {
+	lines := bufio.NewReader(in)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if err != nil {
+			return fmt.Errorf("the parent is gone: %w", err)
+		}
+		var cmd crashCommand
+		if err := json.Unmarshal(line, &cmd); err != nil {
+			return err
+		}
+		switch cmd.Kind {
+		case "quit":
+			return nil
+		case "answer":
+			c.mu.Lock()
+			answer := c.waiting[cmd.ID]
+			delete(c.waiting, cmd.ID)
+			c.mu.Unlock()
+			answer <- cmd
+		default:
+			go c.carryOut(cmd)
+		}
+	}
+}
+
+func (c *crashChild) carryOut(cmd crashCommand) {
+	ctx := context.Background()
+	reply := crashEvent{Kind: "reply", ID: cmd.ID}
+	var err error
+	var removal *engine.Removal
+	switch cmd.Kind {
+	case "enroll":
+		var l lead.Lead
+		l, err = c.eng.Enroll(ctx, cmd.Workflow, cmd.Contact)
+		reply.Lead = l.ID
+	case "remove":
+		options := []engine.RemoveOption{engine.Reason(cmd.Reason), engine.Actor("the crash test")}
+		if cmd.SkipRetries {
+			options = append(options, engine.SkipRetries())
+		}
+		if removal, err = c.eng.Remove(ctx, cmd.Workflow, cmd.Lead, options...); err == nil {
+			reply.State = removal.State.String()
+		}
+	case "complete":
+		var done engine.Completed
+		done, err = c.eng.CompleteStep(ctx, cmd.Step, engine.Outcome{
+			Outcome: cmd.Outcome, Attempt: cmd.Attempt, Data: map[string]any{"score": cmd.Score},
+		})
+		reply.Lead = done.LeadID
+	case "status":
+		reply.Live, err = c.eng.CountLeads(ctx, cmd.Workflow, engine.LeadFilter{
+			States: []lead.State{lead.Enrolled, lead.InStep, lead.PendingRemoval},
+		})
+	default:
+		err = fmt.Errorf("unknown command %q", cmd.Kind)
+	}
+	if err != nil {
+		reply.Error, reply.Refusal = err.Error(), crashRefusal(err)
+	}
+	c.say(reply)
+	if removal != nil {
+		if l, err := removal.Wait(ctx); err == nil {
+			c.say(crashEvent{Kind: "detached", Lead: l.ID, State: l.State.String()})
+		}
+	}
+}
+
+// crashRefusal names the class of an error.
+func crashRefusal(err error) string {
+	for class, target := range map[string]error{
+		"lead final":       lead.ErrLeadFinal,
+		"contact live":     lead.ErrContactLive,
+		"workflow status":  lead.ErrWorkflowStatus,
+		"step finished":    lead.ErrStepFinished,
+		"step not started": lead.ErrStepNotStarted,
+		"other attempt":    lead.ErrOtherAttempt,
+		"not found":        lead.ErrNotFound,
+		"invalid":          lead.ErrInvalid,
+	} {
+		if errors.Is(err, target) {
+			return class
+		}
+	}
+	return "other"
+}
+
+// handle is every handler. It says that it was called before it does anything,
+// and does what the parent answers.
+func (c *crashChild) handle(ctx context.Context, a engine.Attempt) (engine.Result, error) {
+	ev := crashEvent{
+		Kind: "dispatch", Lead: a.LeadID, Contact: a.Contact.ExternalID, Step: a.StepID, Node: a.Node.ID,
+		Attempt: a.Number, Key: a.IdempotencyKey, Redelivered: a.Redelivered,
+	}
+	if a.Scheduled != nil {
+		ev.Message = a.Scheduled.Data
+	}
+	cmd := <-c.ask(ev)
+	if ctx.Err() != nil && time.Now().Before(a.Deadline) {
+		c.say(crashEvent{Kind: "cut", Lead: a.LeadID, Step: a.StepID, Error: context.Cause(ctx).Error()})
+	}
+	failure := errors.New("boom " + a.IdempotencyKey)
+	res := engine.Result{CallID: "call " + a.IdempotencyKey}
+	for _, label := range cmd.Schedule {
+		text, err := json.Marshal(label)
+		if err != nil {
+			return res, err
+		}
+		res.Schedule = append(res.Schedule, engine.Message{After: 10 * time.Millisecond, Data: text})
+	}
+	switch cmd.Do {
+	case "outcome":
+		res.Outcome, res.Data = cmd.Outcome, map[string]any{"score": cmd.Score}
+		return res, nil
+	case "in flight":
+		res.InFlight = true
+		return res, nil
+	case "error":
+		return res, failure
+	case "again":
+		return res, engine.RetryAfter(failure, crashRetryAfter)
+	case "final":
+		return res, engine.Final(failure)
+	case "panic":
+		panic(failure.Error())
+	case "hang":
+		<-ctx.Done()
+		return res, context.Cause(ctx)
+	}
+	return res, engine.Final(fmt.Errorf("unknown answer %q", cmd.Do))
+}
+
+func (c *crashChild) hook(ctx context.Context, done engine.Completion) error {
+	answer := c.ask(crashEvent{
+		Kind: "hook", Lead: done.Lead.ID, Contact: done.Lead.ExternalID, State: done.Lead.State.String(),
+		Step: done.Step.ID, Node: done.Step.NodeID, Outcome: done.Step.Outcome,
+	})
+	select {
+	case cmd := <-answer:
+		switch cmd.Do {
+		case "error":
+			return errors.New("hook boom")
+		case "panic":
+			panic("hook boom")
+		case "hang":
+			<-ctx.Done()
+		}
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// crashStore tells the parent of every commit, so that it can kill in the
+// middle of one.
+type crashStore struct {
+	store.Store
+	child   *crashChild
+	commits int
+	die     string
+	dieAt   int
+}
+
+func (s *crashStore) Commit(ctx context.Context, b *store.Batch) (store.Result, error) {
+	s.commits++
+	s.child.say(crashEvent{Kind: "commit"})
+	if s.die == "before" && s.commits == s.dieAt {
+		crashSelf()
+	}
+	res, err := s.Store.Commit(ctx, b)
+	if s.die == "after" && s.commits == s.dieAt {
+		crashSelf()
+	}
+	if err == nil {
+		s.child.say(crashEvent{Kind: "committed"})
+	}
+	return res, err
+}
+
+// crashSelf ends the process as kill -9 does.
+func crashSelf() {
+	self, err := os.FindProcess(os.Getpid())
+	if err == nil {
+		err = self.Kill()
+	}
+	if err != nil {
+		panic(err)
+	}
+	select {}
+}

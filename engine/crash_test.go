@@ -1,0 +1,435 @@
+package engine_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store/sqlite"
+)
+
+var (
+	crashRounds = flag.Int("crash.rounds", 50, "how often TestEveryLeadOutlivesSIGKILL kills its child: 1000 for an evening")
+	crashLeads  = flag.Int("crash.leads", 12, "how many leads it enrolls between two kills")
+)
+
+// A child process that runs an engine on a real file is killed with SIGKILL
+// again and again, at random moments, and started anew on the same file.
+// Promises 1, 2, 3, 4, 5, 7, 8, 9 and 10 must hold all the time.
+//
+// The parent is the world outside and the witness. Handlers and hooks tell it
+// that they were called before they do anything, and do what it answers. It
+// enrolls and removes leads and sends callbacks, those whose acknowledgement a
+// kill swallowed again, as a provider would. After each kill it reads a copy of
+// the file, so that it knows what the next process will find; what that may and
+// may not do follows. At the end it reads every lead's history.
+//
+// The seed is logged. LEADFLOW_SEED plays the same scripts and the same kills,
+// as nearly as two processes can; -crash.rounds makes it longer.
+func TestEveryLeadOutlivesSIGKILL(t *testing.T) {
+	seed := rand.Uint64()
+	if text := os.Getenv("LEADFLOW_SEED"); text != "" {
+		var err error
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("LEADFLOW_SEED=%d", seed)
+	r := newCrashRun(t, seed)
+	defer r.end()
+	for r.round = range *crashRounds {
+		r.live(r.plan())
+		r.survey()
+	}
+	r.round = *crashRounds
+	r.live(crashPlan{last: true})
+	r.survey()
+	r.verify()
+	r.report()
+}
+
+// crashPlan is how one life of the child ends.
+type crashPlan struct {
+	last  bool   // not at all, but in peace when all leads are final
+	on    string // the kind of event that counts; a crashEvent's, command or answer
+	count int    // how many of them
+	after time.Duration
+	die   string // crashDieEnv
+}
+
+func (p crashPlan) String() string {
+	if p.die != "" {
+		return "by its own hand, " + p.die
+	}
+	return fmt.Sprintf("%s after %s %d", p.after, p.on, p.count)
+}
+
+// plan says when to kill the child in the present round.
+func (r *crashRun) plan() crashPlan {
+	rng := r.rand("plan", r.round)
+	micros := func(most int) time.Duration { return time.Duration(rng.IntN(most)) * time.Microsecond }
+	switch n := rng.IntN(20); {
+	case n < 5:
+		return crashPlan{on: "ready", count: 1, after: micros(300_000)}
+	case n < 7:
+		return crashPlan{on: "opening", count: 1, after: micros(20_000)}
+	case n < 11:
+		return crashPlan{on: "commit", count: 1 + rng.IntN(60), after: micros(2_500)}
+	case n < 13:
+		return crashPlan{on: "dispatch", count: 1 + rng.IntN(30), after: micros(1_000)}
+	case n < 14:
+		return crashPlan{on: "answer", count: 1 + rng.IntN(30), after: micros(1_500)}
+	case n < 15:
+		return crashPlan{on: "hook", count: 1 + rng.IntN(20), after: micros(1_500)}
+	case n < 17:
+		return crashPlan{on: "reply", count: 1 + rng.IntN(30), after: micros(300)}
+	case n < 18:
+		return crashPlan{on: "command", count: 1 + rng.IntN(30), after: micros(3_000)}
+	case n < 19:
+		return crashPlan{die: fmt.Sprint("before ", 1+rng.IntN(40))}
+	default:
+		return crashPlan{die: fmt.Sprint("after ", 1+rng.IntN(40))}
+	}
+}
+
+const (
+	// crashLongest bounds a life whose plan does not come to pass.
+	crashLongest = 1200 * time.Millisecond
+	// crashPatience is how long nothing may happen while leads are live.
+	crashPatience = 30 * time.Second
+)
+
+// crashRun is the parent. All of it belongs to the goroutine of the test.
+type crashRun struct {
+	*testing.T
+	seed    uint64
+	path    string
+	id      lead.WorkflowID
+	graph   *workflow.Graph
+	round   int
+	faults  int
+	begun   time.Time
+	actions chan func() // what is to be done at its time
+	over    chan struct{}
+
+	planned crashPlan
+	child   *crashProcess
+	counted map[string]int // events of this life by kind
+	lastID  int64
+	replies map[int64]func(crashEvent)
+	status  struct{ asked, dirty bool }
+
+	crashWitness
+	figures struct {
+		dispatches, redeliveries, retries, callbacks, resent, refused, hooks   int
+		enrolled, removed, pending, lateRemovals, inCommit, starting, timeouts int
+	}
+}
+
+func newCrashRun(t *testing.T, seed uint64) *crashRun {
+	r := &crashRun{
+		T: t, seed: seed, path: filepath.Join(t.TempDir(), "leads.db"), begun: time.Now(),
+		actions: make(chan func(), 1), over: make(chan struct{}),
+		crashWitness: newCrashWitness(),
+	}
+	var err error
+	if r.graph, err = workflow.Compile(crashDefinition()); err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	s, err := sqlite.Open(ctx, r.path, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nothing := engine.HandlerFunc(func(context.Context, engine.Attempt) (engine.Result, error) { return engine.Result{}, nil })
+	eng, err := engine.New(s, engine.Config{
+		Handlers: map[workflow.NodeType]engine.Handler{
+			workflow.VoiceCall: nothing, workflow.Message: nothing, workflow.Application: nothing,
+		},
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	if err == nil {
+		err = eng.Start(ctx)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := eng.CreateWorkflow(ctx, crashDefinition())
+	if err == nil {
+		_, err = eng.ActivateWorkflow(ctx, made.ID)
+	}
+	if err := errors.Join(err, eng.Shutdown(ctx), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	r.id = made.ID
+	return r
+}
+
+// end leaves no process behind, whatever became of the test.
+func (r *crashRun) end() {
+	close(r.over)
+	if r.child != nil {
+		r.child.kill()
+	}
+}
+
+// fault is a broken promise.
+func (r *crashRun) fault(format string, args ...any) {
+	r.Helper()
+	r.Errorf("round %d: "+format, append([]any{r.round}, args...)...)
+	if r.faults++; r.faults == 20 {
+		r.Fatalf("enough; replay with LEADFLOW_SEED=%d", r.seed)
+	}
+}
+
+// after has f done when d has passed, unless the child that lives now is dead by
+// then.
+func (r *crashRun) after(d time.Duration, f func()) {
+	child := r.child
+	time.AfterFunc(d, func() {
+		select {
+		case r.actions <- func() {
+			if r.child == child {
+				f()
+			}
+		}:
+		case <-r.over:
+		}
+	})
+}
+
+// crashProcess is one life of the child.
+type crashProcess struct {
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	events chan crashEvent // closed when the process is gone
+	errors bytes.Buffer    // its standard error, to be read after that
+	exit   error           // likewise
+	once   sync.Once
+}
+
+func (r *crashRun) start(plan crashPlan) *crashProcess {
+	self, err := os.Executable()
+	if err != nil {
+		r.Fatal(err)
+	}
+	p := &crashProcess{cmd: exec.Command(self, "-test.run=^TestCrashChild$"), events: make(chan crashEvent, 100)}
+	p.cmd.Env = append(os.Environ(), crashFileEnv+"="+r.path, crashDieEnv+"="+plan.die)
+	p.cmd.Stderr = &p.errors
+	out, err := p.cmd.StdoutPipe()
+	if err == nil {
+		p.in, err = p.cmd.StdinPipe()
+	}
+	if err == nil {
+		err = p.cmd.Start()
+	}
+	if err != nil {
+		r.Fatal(err)
+	}
+	go p.read(out)
+	return p
+}
+
+// read passes on what the child says, to its last whole line: what it wrote
+// before it was killed has happened, whenever it is read.
+func (p *crashProcess) read(out io.Reader) {
+	defer close(p.events)
+	lines := bufio.NewReader(out)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if err != nil {
+			break
+		}
+		ev := crashEvent{at: time.Now()}
+		if json.Unmarshal(line, &ev) == nil { // else it is what every test binary says at its end
+			p.events <- ev
+		}
+	}
+	p.exit = p.cmd.Wait()
+}
+
+func (p *crashProcess) kill() { p.once.Do(func() { p.cmd.Process.Kill() }) }
+
+// send gives the child a command, which it may never read.
+func (r *crashRun) send(cmd crashCommand) {
+	line, err := json.Marshal(cmd)
+	if err != nil {
+		r.Fatal(err)
+	}
+	r.child.in.Write(append(line, '\n'))
+}
+
+// command gives the child a command and has reply called with what it says.
+func (r *crashRun) command(cmd crashCommand, reply func(crashEvent)) {
+	r.lastID++
+	cmd.ID, cmd.Workflow = r.lastID, r.id
+	r.replies[cmd.ID] = reply
+	r.send(cmd)
+	r.count("command")
+}
+
+// count notes that something has happened, and kills the child if that is what
+// the plan waits for.
+func (r *crashRun) count(kind string) {
+	r.counted[kind]++
+	if p := r.planned; p.on == kind && p.count == r.counted[kind] {
+		r.killAfter(p.after)
+	}
+}
+
+func (r *crashRun) killAfter(d time.Duration) {
+	child := r.child
+	if d == 0 {
+		child.kill()
+		return
+	}
+	time.AfterFunc(d, child.kill) // past the loop, which may be busy
+}
+
+// live runs the child until it is dead.
+func (r *crashRun) live(plan crashPlan) {
+	r.counted, r.replies = map[string]int{}, map[int64]func(crashEvent){}
+	r.status.asked, r.status.dirty = false, false
+	r.planned = plan
+	r.child = r.start(plan)
+	patience := time.NewTimer(crashPatience)
+	defer patience.Stop()
+	for {
+		select {
+		case ev, more := <-r.child.events:
+			if !more {
+				r.buried()
+				return
+			}
+			r.hear(ev)
+			if ev.Kind != "reply" && ev.Kind != "committed" && ev.Kind != "commit" {
+				patience.Reset(crashPatience)
+			}
+		case f := <-r.actions:
+			f()
+		case <-patience.C:
+			r.child.kill()
+			for range r.child.events {
+			}
+			r.planned = crashPlan{}
+			r.survey()
+			r.stuck()
+		}
+	}
+}
+
+// buried looks at how the child ended.
+func (r *crashRun) buried() {
+	p := r.child
+	r.child = nil
+	errs := p.errors.String()
+	for line := range strings.Lines(errs) {
+		for _, bad := range []string{"WARNING: DATA RACE", "panic:", "fatal error:", "level=ERROR msg=\"leadflow: the store", "level=ERROR msg=\"leadflow: a lead cannot"} {
+			if strings.HasPrefix(line, bad) || strings.HasPrefix(bad, "level") && strings.Contains(line, bad) {
+				r.fault("the child says:\n%s", errs)
+				return
+			}
+		}
+	}
+	if r.planned.last {
+		if p.exit != nil || r.counted["bye"] != 1 {
+			r.fault("the child did not end in peace: %v\n%s", p.exit, errs)
+		}
+		return
+	}
+	if p.exit == nil || p.cmd.ProcessState.ExitCode() != -1 {
+		r.fault("the child was not killed (%s) but ended: %v\n%s", r.planned, p.exit, errs)
+	}
+	if r.counted["commit"] > r.counted["committed"] {
+		r.figures.inCommit++
+	}
+	if r.counted["ready"] == 0 {
+		r.figures.starting++
+	}
+}
+
+// hear takes in what the child says.
+func (r *crashRun) hear(ev crashEvent) {
+	r.count(ev.Kind)
+	switch ev.Kind {
+	case "ready":
+		if !r.planned.last {
+			r.killAfter(crashLongest)
+		}
+		r.ready()
+	case "dispatch":
+		r.dispatched(ev)
+	case "hook":
+		r.hooked(ev)
+	case "detached":
+		r.detached(ev)
+	case "cut":
+		r.fault("a live handler of lead %s was cut, step %s: %s", ev.Lead, ev.Step, ev.Error)
+	case "reply":
+		if reply := r.replies[ev.ID]; reply != nil {
+			delete(r.replies, ev.ID)
+			reply(ev)
+			r.askWhetherOver()
+		}
+	case "committed":
+		r.status.dirty = true
+		r.askWhetherOver()
+	}
+}
+
+// askWhetherOver has the last child say how many leads are live, anew after each
+// commit, and quit when none is.
+func (r *crashRun) askWhetherOver() {
+	if !r.planned.last || r.status.asked || !r.status.dirty || r.owed > 0 {
+		return
+	}
+	r.status.asked, r.status.dirty = true, false
+	r.command(crashCommand{Kind: "status"}, func(ev crashEvent) {
+		r.status.asked = false
+		switch {
+		case ev.Error != "":
+			r.fault("status: %s", ev.Error)
+		case ev.Live == 0 && r.owed == 0:
+			r.send(crashCommand{Kind: "quit"})
+		default:
+			r.askWhetherOver()
+		}
+	})
+}
+
+func (r *crashRun) report() {
+	f := r.figures
+	r.Logf("%d rounds in %s: %d kills inside a commit, %d while starting; %d leads, %d removed at once, %d pending, %d final before",
+		*crashRounds, time.Since(r.begun).Round(time.Millisecond), f.inCommit, f.starting, f.enrolled, f.removed, f.pending, f.lateRemovals)
+	r.Logf("%d dispatches, %d of them redeliveries and %d retries; %d timeouts; %d callbacks, %d sent again after a kill, %d refused; %d hooks",
+		f.dispatches, f.redeliveries, f.retries, f.timeouts, f.callbacks, f.resent, f.refused, f.hooks)
+	if *crashRounds < 50 {
+		return
+	}
+	for what, n := range map[string]int{
+		"kill inside a commit": f.inCommit, "redelivery": f.redeliveries, "retry": f.retries, "timeout": f.timeouts,
+		"callback sent again": f.resent, "callback refused": f.refused, "removal at once": f.removed, "pending removal": f.pending,
+	} {
+		if n == 0 {
+			r.Errorf("in %d rounds there was no %s: the test tests less than it says", *crashRounds, what)
+		}
+	}
+}

@@ -21,8 +21,10 @@ import (
 // MaxRetryAfter is the longest wait that a Retry-After can ask for.
 const MaxRetryAfter = 24 * time.Hour
 
-// maxText is the most bytes of an outcome and of a call_id.
-const maxText = 128
+const (
+	maxOutcome = 128 // bytes, as the engine has it
+	maxCallID  = 256 // bytes
+)
 
 // maxExcerpt is how much of a failed request's answer the history quotes.
 const maxExcerpt = 200
@@ -86,9 +88,40 @@ func readBody(r io.Reader, most int64) ([]byte, error) {
 
 // reply is the body of an answer.
 type reply struct {
-	Outcome *string         `json:"outcome"`
-	Data    *map[string]any `json:"data"`
-	CallID  *callID         `json:"call_id"`
+	Outcome string         `json:"outcome"`
+	Data    map[string]any `json:"data"`
+	CallID  callID         `json:"call_id"`
+}
+
+// parseReply reads a JSON object that has at least one field of a reply, or
+// none at all.
+func parseReply(text []byte) (r reply, err error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(text, &fields); err != nil {
+		return r, err
+	}
+	if fields == nil {
+		return r, errors.New("it is null")
+	}
+	known := len(fields) == 0
+	for _, name := range []string{"outcome", "data", "call_id"} {
+		known = known || fields[name] != nil
+	}
+	if !known {
+		return r, errors.New("it has none of outcome, data and call_id")
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber() // data goes to the history digit by digit
+	if err := decoder.Decode(&r); err != nil {
+		return r, err
+	}
+	switch {
+	case len(r.Outcome) > maxOutcome:
+		return r, fmt.Errorf("outcome has more than %d bytes", maxOutcome)
+	case len(r.CallID) > maxCallID:
+		return r, fmt.Errorf("call_id has more than %d bytes", maxCallID)
+	}
+	return r, nil
 }
 
 // callID is a text, or a number, which some providers count their calls by.
@@ -114,57 +147,31 @@ func parseAnswer(text []byte) (engine.Result, error) {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return engine.Result{}, nil
 	}
-	var r reply
-	if err := json.Unmarshal(text, &r); err != nil {
-		return engine.Result{}, fmt.Errorf("with a body that is not the JSON object it should be: %w", err)
+	r, err := parseReply(text)
+	if err != nil {
+		return engine.Result{}, fmt.Errorf("with a body that is not the JSON object it should be (%w)", err)
 	}
-	var result engine.Result
-	if r.Outcome == nil && r.Data == nil && r.CallID == nil && !emptyObject(text) {
-		return result, errors.New("with a body that has none of outcome, data and call_id")
-	}
-	if r.Outcome != nil {
-		result.Outcome = *r.Outcome
-	}
-	if r.Data != nil {
-		result.Data = *r.Data
-	}
-	if r.CallID != nil {
-		result.CallID = string(*r.CallID)
-	}
-	switch {
-	case len(result.Outcome) > maxText:
-		return result, fmt.Errorf("with an outcome of more than %d bytes", maxText)
-	case len(result.CallID) > maxText:
-		return result, fmt.Errorf("with a call_id of more than %d bytes", maxText)
-	}
-	return result, nil
-}
-
-// emptyObject reports whether text is {}; null and a list without fields are
-// not.
-func emptyObject(text []byte) bool {
-	var fields map[string]json.RawMessage
-	return json.Unmarshal(text, &fields) == nil && fields != nil && len(fields) == 0
+	return engine.Result{Outcome: r.Outcome, Data: r.Data, CallID: string(r.CallID)}, nil
 }
 
 // acceptedCallID returns the call_id of a 202, if it has one that can be read.
 // The attempt is in flight in any case.
 func (h *Handler) acceptedCallID(a engine.Attempt, where string, text []byte, err error) string {
-	var result engine.Result
+	var id callID
 	if err == nil && len(bytes.TrimSpace(text)) > 0 {
-		var r reply
-		if err = json.Unmarshal(text, &r); err == nil && r.CallID != nil {
-			result.CallID = string(*r.CallID)
+		var r struct {
+			CallID callID `json:"call_id"`
 		}
-	}
-	if len(result.CallID) > maxText {
-		result.CallID, err = "", fmt.Errorf("call_id has more than %d bytes", maxText)
+		err = json.Unmarshal(text, &r)
+		if id = r.CallID; len(id) > maxCallID {
+			id, err = "", fmt.Errorf("call_id has more than %d bytes", maxCallID)
+		}
 	}
 	if err != nil {
 		h.log.Warn("leadflow: the body of a 202 cannot be read; the step is in flight without a call_id",
 			slog.String("request", where), slog.String("step", a.StepID.String()), slog.Any("error", err))
 	}
-	return result.CallID
+	return string(id)
 }
 
 // retryAfter returns how long a Retry-After header asks to wait, at most
@@ -189,22 +196,14 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 
 // excerpt is the beginning of a body, on one line, for an error's text.
 func excerpt(text []byte) string {
-	if !utf8.Valid(text[:min(len(text), maxExcerpt)]) {
-		text = bytes.ToValidUTF8(text[:min(len(text), maxExcerpt)], []byte("�"))
-	}
-	var b strings.Builder
-	for i, word := range strings.FieldsFunc(string(text[:min(len(text), 4*maxExcerpt)]), notPrintable) {
-		if i > 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteString(word)
-	}
-	line := b.String()
+	words := strings.FieldsFunc(string(text[:min(len(text), 4*maxExcerpt)]), func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsPrint(r)
+	})
+	line := strings.ToValidUTF8(strings.Join(words, " "), "\ufffd")
 	if line == "" {
 		return ""
 	}
-	if len(line) > maxExcerpt {
-		cut := maxExcerpt
+	if cut := maxExcerpt; len(line) > cut {
 		for !utf8.RuneStart(line[cut]) {
 			cut--
 		}
@@ -212,5 +211,3 @@ func excerpt(text []byte) string {
 	}
 	return ": " + line
 }
-
-func notPrintable(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }

@@ -34,7 +34,7 @@
 // The file must not be on a network file system: WAL mode needs memory shared
 // between processes, and locks there are not to be relied on.
 //
-// To back up while the Store is open, run
+// To back up while the Store is open, call [Backup], from any process, or run
 //
 //	sqlite3 leads.db "VACUUM INTO 'backup.db'"
 //

@@ -79,9 +79,13 @@ type attemptEnd struct {
 func (e *Engine) launchRun(r *run) {
 	r.launched = true
 	go func() {
-		end := e.attempt(r)
-		r.cancel(nil)
-		e.inbox.tell(end)
+		// A handler may end its goroutine, as a test's Fatal does.
+		end := &attemptEnd{run: r, contact: r.contact, err: "the handler ended its goroutine"}
+		defer func() {
+			r.cancel(nil)
+			e.inbox.tell(end)
+		}()
+		end = e.attempt(r)
 	}()
 }
 

@@ -38,6 +38,13 @@ type Handler interface {
 	Handle(ctx context.Context, a Attempt) (Result, error)
 }
 
+// NodeChecker is a Handler that can tell beforehand which nodes it could not
+// do. ActivateWorkflow asks it about every node of its types, on the caller's
+// goroutine, and refuses the workflow with what it says.
+type NodeChecker interface {
+	CheckNode(n workflow.Node) error
+}
+
 // HandlerFunc is a function as a Handler.
 type HandlerFunc func(ctx context.Context, a Attempt) (Result, error)
 

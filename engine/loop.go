@@ -89,7 +89,7 @@ func (l *loop) sleep() time.Duration {
 	if l.again.Len()+l.ready.Len() > 0 && !l.draining && l.running < l.eng.config.Workers {
 		return 0 // the batch was full before the free workers were given work
 	}
-	until := min(now.Add(365*24*time.Hour), l.horizon.wantedAt(l))
+	until := min(now.Add(365*24*time.Hour), l.horizon.wantedAt())
 	for _, q := range []*queue{&l.timers, &l.again} {
 		if e := q.first(); e != nil {
 			until = min(until, e.at)
@@ -204,10 +204,8 @@ func (l *loop) place(e *entry) {
 		l.timers.add(e, r.Deadline)
 	case e.hooks != nil:
 		e.unqueue() // its result comes by the inbox
-	case l.horizon.beyond(r.Key()):
+	case parked(r, f, l.now) || l.horizon.beyond(r, f, l.now):
 		l.drop(e)
-	case r.Phase == store.PhaseWaiting && r.Wake <= l.now && !f.active():
-		l.drop(e) // parked: activating the workflow finds it in the store
 	default:
 		l.timers.add(e, r.Wake)
 	}

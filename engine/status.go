@@ -22,8 +22,18 @@ func (f *flow) turn(to lead.WorkflowStatus, from ...lead.WorkflowStatus) error {
 // ActivateWorkflow sets a draft going: leads that were enrolled before start
 // now. It is refused with a *lead.InvalidError when the graph is faulty or has
 // an action node without a handler, and when the workflow is no draft with an
-// error that matches lead.ErrWorkflowStatus.
+// error that matches lead.ErrWorkflowStatus. Handlers that are a [NodeChecker]
+// are asked too.
 func (e *Engine) ActivateWorkflow(ctx context.Context, id lead.WorkflowID) (Workflow, error) {
+	now, err := e.flow(id)
+	if err != nil {
+		return Workflow{}, err
+	}
+	if now.row.Status == lead.WorkflowDraft {
+		if err := e.checkNodes(now); err != nil {
+			return Workflow{}, err
+		}
+	}
 	return e.changeWorkflow(ctx, id, func(l *loop, f *flow) error {
 		if err := f.turn(lead.WorkflowActive, lead.WorkflowDraft); err != nil {
 			return err
@@ -33,6 +43,24 @@ func (e *Engine) ActivateWorkflow(ctx context.Context, id lead.WorkflowID) (Work
 		}
 		return e.checkHandlers(f)
 	})
+}
+
+// checkNodes names every node that its handler could not do.
+func (e *Engine) checkNodes(f *flow) error {
+	var faults []lead.Fault
+	for i, n := range f.graph.Definition().Nodes {
+		checker, ok := e.config.Handlers[n.Type].(NodeChecker)
+		if !ok {
+			continue
+		}
+		if err := checker.CheckNode(n); err != nil {
+			faults = append(faults, lead.Fault{Location: fmt.Sprintf("nodes[%d].config", i), Message: err.Error()})
+		}
+	}
+	if faults != nil {
+		return &lead.InvalidError{What: "workflow " + f.row.ID.String(), Faults: faults}
+	}
+	return nil
 }
 
 // checkHandlers names every action node without a handler.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -276,6 +277,32 @@ func TestDuplicateRenameAndList(t *testing.T) {
 		}
 		if def, err := w.eng.Definition(wf); err != nil || def.Name != "Spring" || len(def.Nodes) != 4 {
 			t.Errorf("the definition is %+v, %v", def, err)
+		}
+	})
+}
+
+// checkedHandler can do no node whose config says so.
+type checkedHandler struct{ engine.HandlerFunc }
+
+func (checkedHandler) CheckNode(n workflow.Node) error {
+	if strings.Contains(string(n.Config), "impossible") {
+		return errors.New("cannot be done")
+	}
+	return nil
+}
+
+func TestActivatingAsksTheHandlers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.config.Handlers[workflow.VoiceCall] = checkedHandler{liveCall}
+		w.crash()
+		id := w.draft([]workflow.Node{
+			workflow.CallNode("good", nil), workflow.CallNode("bad", workflow.Config{"how": "impossible"}),
+		}, workflow.On("good", "default", "bad"))
+		var invalid *lead.InvalidError
+		_, err := w.eng.ActivateWorkflow(background, id)
+		if !errors.As(err, &invalid) || len(invalid.Faults) != 1 || invalid.Faults[0].Location != "nodes[1].config" {
+			t.Errorf("activating: %v", err)
 		}
 	})
 }

@@ -40,9 +40,6 @@ func (s *faultStore) read(f func(method string) error) {
 	s.onRead = f
 }
 
-// broken is a fault that is always there.
-func broken(*store.Batch) error { return errDisk }
-
 // failNext fails the next n commits that meet the condition.
 func failNext(n int, err error, match func(b *store.Batch) bool) func(b *store.Batch) error {
 	return func(b *store.Batch) error {

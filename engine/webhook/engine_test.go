@@ -3,6 +3,7 @@ package webhook_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -214,9 +215,6 @@ func TestTheLastFailureIsTheOutcome(t *testing.T) {
 		"a message": {func(w *world) workflow.Node {
 			return workflow.MessageNode("m", workflow.Config{"url": w.url})
 		}, []int{425}, "failure", 1},
-		"no url": {func(w *world) workflow.Node {
-			return workflow.ApplicationNode("a", nil).WithRetry(workflow.Retry{MaxAttempts: 5, Delay: workflow.Duration(time.Hour)})
-		}, nil, "failure", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -229,6 +227,20 @@ func TestTheLastFailureIsTheOutcome(t *testing.T) {
 				t.Errorf("%d attempts, want %d", len(s.Attempts), c.attempts)
 			}
 		})
+	}
+}
+
+func TestAWorkflowThatCouldNotBeDoneIsNotActivated(t *testing.T) {
+	w := newWorld(t)
+	wf, err := w.eng.CreateWorkflow(t.Context(), &workflow.Definition{
+		Name: "no url", Entry: "a", Nodes: []workflow.Node{workflow.ApplicationNode("a", nil)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var invalid *lead.InvalidError
+	if _, err := w.eng.ActivateWorkflow(t.Context(), wf.ID); !errors.As(err, &invalid) || invalid.Faults[0].Location != "nodes[0].config" {
+		t.Errorf("activating: %v", err)
 	}
 }
 

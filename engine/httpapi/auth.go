@@ -1,0 +1,64 @@
+package httpapi
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"net/http"
+	"strings"
+
+	"github.com/leadflow-go/leadflow/lead"
+)
+
+// SignCallback returns the signature that lets its holder complete the step
+// without the token, for the sig parameter of the step's callback URL. It is
+// the HMAC-SHA256 of the step's id in unpadded base64url. It may be called from
+// any goroutine.
+func SignCallback(key []byte, step lead.StepID) string {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(step.String()))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// allowed reports whether the request may be made: it has the token, or it
+// completes a step with that step's signature.
+func (h *Handler) allowed(r *http.Request, pattern string) bool {
+	if h.config.Token == "" || h.hasToken(r) {
+		return true
+	}
+	if len(h.config.CallbackKey) == 0 || pattern != completePattern {
+		return false
+	}
+	signature := r.URL.Query().Get("sig")
+	path, _ := strings.CutPrefix(r.URL.Path, stepsPath)
+	id, _ := strings.CutSuffix(path, "/complete")
+	step, err := lead.ParseStepID(id)
+	return err == nil && signature != "" &&
+		hmac.Equal([]byte(signature), []byte(SignCallback(h.config.CallbackKey, step)))
+}
+
+const (
+	stepsPath       = basePath + "/steps/"
+	completePattern = "POST " + stepsPath + "{step}/complete"
+)
+
+// hasToken takes the same time for every token of the same length, right or
+// wrong, and says nothing of the length of the right one.
+func (h *Handler) hasToken(r *http.Request) bool {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return false
+	}
+	got, want := sha256.Sum256([]byte(strings.TrimSpace(token))), sha256.Sum256([]byte(h.config.Token))
+	return subtle.ConstantTimeCompare(got[:], want[:]) == 1
+}
+
+func (h *Handler) refuseStranger(x *exchange, r *http.Request) {
+	challenge := `Bearer realm="leadflow"`
+	if r.Header.Get("Authorization") != "" {
+		challenge += `, error="invalid_token"`
+	}
+	x.Header().Set("WWW-Authenticate", challenge)
+	x.problem(newProblem(http.StatusUnauthorized, "the request needs the header Authorization: Bearer <token>"))
+}

@@ -1,0 +1,93 @@
+package httpapi_test
+
+import (
+	"encoding/json"
+	"io"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/leadflow-go/leadflow/engine/httpapi"
+	"github.com/leadflow-go/leadflow/store/sqlite"
+	"github.com/pb33f/libopenapi"
+	validator "github.com/pb33f/libopenapi-validator"
+)
+
+type storeHandle = sqlite.Store
+
+func readAll(t *testing.T, r io.Reader) []byte {
+	t.Helper()
+	text, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func TestTheDocumentIsOpenAPI31AndHasEveryRoute(t *testing.T) {
+	s := newServer(t, httpapi.Config{Token: token, CallbackKey: []byte("0123456789abcdef")}, nil)
+	text := s.get("/v1/openapi.json").expect(200).body
+	doc, err := libopenapi.NewDocument(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, errs := validator.NewValidator(doc)
+	if errs != nil {
+		t.Fatal(errs)
+	}
+	if ok, errs := v.ValidateDocument(); !ok {
+		for _, e := range errs {
+			t.Errorf("%s: %s %v", e.Message, e.Reason, e.SchemaValidationErrors)
+		}
+	}
+	var parsed struct {
+		OpenAPI    string
+		Paths      map[string]map[string]json.RawMessage
+		Components struct{ Schemas map[string]json.RawMessage }
+	}
+	if err := json.Unmarshal(text, &parsed); err != nil || !strings.HasPrefix(parsed.OpenAPI, "3.1") {
+		t.Fatalf("OpenAPI %q, %v", parsed.OpenAPI, err)
+	}
+	for _, route := range []string{
+		"post /workflows", "get /workflows", "get /workflows/{id}", "patch /workflows/{id}", "get /workflows/{id}/nodes",
+		"get /workflows/{id}/edges", "get /workflows/{id}/diagram", "post /workflows/{id}/activate", "post /workflows/{id}/pause",
+		"post /workflows/{id}/resume", "post /workflows/{id}/cancel", "post /workflows/{id}/duplicate", "delete /workflows/{id}",
+		"post /workflows/{id}/leads", "get /workflows/{id}/leads", "get /workflows/{id}/leads/{lead}",
+		"get /workflows/{id}/leads/{lead}/history", "delete /workflows/{id}/leads/{lead}", "post /steps/{step}/complete",
+		"get /calls", "get /healthz",
+	} {
+		method, path, _ := strings.Cut(route, " ")
+		if parsed.Paths[path][method] == nil {
+			t.Errorf("the document lacks %s", route)
+		}
+	}
+	if parsed.Components.Schemas["ErrorModel"] != nil {
+		t.Error("the document has huma's error model")
+	}
+}
+
+func TestTheDocsPageIsWholeAndOurs(t *testing.T) {
+	s := newServer(t, httpapi.Config{}, nil)
+	a := s.get("/v1/docs").expect(200)
+	page := string(a.body)
+	if bad := regexp.MustCompile(`(?i)(https?:)?//[a-z]|<script|<link|<img|@import|url\(|javascript:| on\w+=`).FindString(page); bad != "" {
+		t.Errorf("the page has %q", bad)
+	}
+	if csp := a.header.Get("Content-Security-Policy"); strings.Contains(csp, "unsafe") || !strings.Contains(csp, "style-src 'sha256-") {
+		t.Errorf("the policy is %q", csp)
+	}
+	for _, want := range []string{
+		"/workflows/{id}/leads/{lead}", "Remove a lead from its workflow", "skip_retries", "pending_removal", "NewDefinition",
+		"text/csv", "max_attempts", "application/problem&#43;json", "next_cursor", "409",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %s", want)
+		}
+	}
+	// Every link leads to a place on the page.
+	for _, link := range regexp.MustCompile(`href="#([^"]+)"`).FindAllStringSubmatch(page, -1) {
+		if !strings.Contains(page, `id="`+link[1]+`"`) {
+			t.Errorf("#%s leads nowhere", link[1])
+		}
+	}
+}

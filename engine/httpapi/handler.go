@@ -1,0 +1,141 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/leadflow-go/leadflow/engine"
+)
+
+const basePath = "/v1"
+
+// Handler serves an engine over HTTP. It is safe for concurrent use, and holds
+// no goroutine of its own.
+type Handler struct {
+	eng    *engine.Engine
+	config Config
+	log    *slog.Logger
+	mux    *http.ServeMux
+	health health
+
+	api        huma.API
+	operations []*huma.Operation // in the order in which a reader wants them
+}
+
+// New returns a handler for the engine, which need not have been started yet.
+// A faulty Config is an error that names every fault.
+func New(e *engine.Engine, c Config) (*Handler, error) {
+	if e == nil {
+		return nil, errors.New("httpapi: New needs an engine")
+	}
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	c = c.withDefaults()
+	h := &Handler{eng: e, config: c, log: c.Logger, mux: http.NewServeMux()}
+	h.describe()
+	h.workflowRoutes()
+	h.statusRoutes()
+	h.leadRoutes()
+	h.stepRoutes()
+	h.healthRoute()
+	if err := h.documentRoutes(); err != nil {
+		return nil, fmt.Errorf("httpapi: %w", err)
+	}
+	return h, nil
+}
+
+// ServeHTTP answers a request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.serve(w, r, h.route)
+}
+
+// route finds who answers, once it is clear that the client may ask.
+func (h *Handler) route(x *exchange, r *http.Request) {
+	found, pattern := http.Handler(nil), ""
+	if clean(r.URL.Path) {
+		found, pattern = h.mux.Handler(r)
+	}
+	if pattern != healthPattern && pattern != healthPatternV1 && !h.allowed(r, pattern) {
+		h.refuseStranger(x, r)
+		return
+	}
+	if pattern == "" {
+		h.refuseRoute(x, r, found)
+		return
+	}
+	if faults := queryFaults(r.URL.RawQuery); faults != nil {
+		x.problem(faulty(faults))
+		return
+	}
+	h.mux.ServeHTTP(x, r)
+}
+
+// clean reports whether the mux would take the path as it is. It would redirect
+// others to a place that lacks the prefix under which we are mounted.
+func clean(p string) bool {
+	return p == path.Clean(p) || p != "/" && strings.HasSuffix(p, "/") && p == path.Clean(p)+"/"
+}
+
+// refuseRoute answers for the mux when it knows no route: 405 when the path
+// has one for another method, else 404.
+func (h *Handler) refuseRoute(x *exchange, r *http.Request, found http.Handler) {
+	answer := refusalRecorder{header: http.Header{}}
+	if found != nil {
+		found.ServeHTTP(&answer, r)
+	}
+	if answer.status == http.StatusMethodNotAllowed {
+		allow := answer.header.Get("Allow")
+		x.Header().Set("Allow", allow)
+		x.problem(newProblem(http.StatusMethodNotAllowed, fmt.Sprintf("%s is not possible here; %s is", clip(r.Method), allow)))
+		return
+	}
+	x.problem(newProblem(http.StatusNotFound, "there is no such route"))
+}
+
+// refusalRecorder takes what the mux would have answered.
+type refusalRecorder struct {
+	header http.Header
+	status int
+}
+
+func (a *refusalRecorder) Header() http.Header         { return a.header }
+func (a *refusalRecorder) WriteHeader(status int)      { a.status = status }
+func (a *refusalRecorder) Write(p []byte) (int, error) { return len(p), nil }
+
+// queryFaults names what is wrong with a query whatever its route.
+func queryFaults(raw string) []fault {
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return []fault{{"query", "cannot be read: it has a broken %-escape or a semicolon"}}
+	}
+	var q queryReader
+	for name, given := range values {
+		if len(given) > 1 {
+			q.fault(clip(name), "is given %d times", len(given))
+		}
+	}
+	return q.sorted()
+}
+
+// clip shortens what a client sent, for a message.
+func clip(text string) string {
+	const most = 64
+	if len(text) > most {
+		return strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return text
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -1,0 +1,158 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// object reads the fields of a JSON object strictly, and goes on after a fault
+// so that it can name them all. Field names are matched exactly, which
+// encoding/json does not.
+type object struct {
+	fields map[string]json.RawMessage
+	faults []fault
+	// broken is set when the body is no object at all, so that nothing more can
+	// be said of its fields.
+	broken bool
+}
+
+// readObject reads an object that has some of the known fields; data is
+// well-formed JSON. A field that is null counts as left out, but was sent.
+func readObject(data []byte, known ...string) *object {
+	o := &object{fields: map[string]json.RawMessage{}}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	if first, err := dec.Token(); err != nil || first != json.Delim('{') {
+		o.faults, o.broken = []fault{{"body", "must be a JSON object"}}, true
+		return o
+	}
+	seen := map[string]bool{}
+	for dec.More() {
+		var value json.RawMessage
+		token, err := dec.Token()
+		if err == nil {
+			err = dec.Decode(&value)
+		}
+		if err != nil { // not behind syntaxFault
+			o.faults, o.broken = append(o.faults, fault{"body", "cannot be read"}), true
+			return o
+		}
+		name, _ := token.(string)
+		switch {
+		case seen[name]:
+			o.fault(fieldName(name), "stands here twice")
+		case !slices.Contains(known, name):
+			o.fault(fieldName(name), "is unknown; the fields here are %s", strings.Join(known, ", "))
+		default:
+			o.fields[name] = value
+		}
+		seen[name] = true
+	}
+	return o
+}
+
+func (o *object) fault(name, format string, args ...any) {
+	o.faults = append(o.faults, fault{place("body", name), fmt.Sprintf(format, args...)})
+}
+
+// add adds faults of places that have none yet.
+func (o *object) add(more []fault) {
+	for _, f := range more {
+		if !slices.ContainsFunc(o.faults, func(old fault) bool { return old.Location == f.Location }) {
+			o.faults = append(o.faults, f)
+		}
+	}
+}
+
+// fieldName is how a location names a field: as it is, or quoted where it would
+// not be plain.
+func fieldName(name string) string {
+	plain := func(r rune) bool { return r == '_' || r == '-' || unicode.IsLetter(r) || unicode.IsDigit(r) }
+	if name == "" || clip(name) != name || strings.ContainsFunc(name, func(r rune) bool { return !plain(r) }) {
+		return "[" + strconv.Quote(clip(name)) + "]"
+	}
+	return name
+}
+
+// sent reports whether the field is there, null or not.
+func (o *object) sent(name string) bool { return o.fields[name] != nil }
+
+// value returns a field that is neither left out nor null.
+func (o *object) value(name string) (json.RawMessage, bool) {
+	value := o.fields[name]
+	return value, value != nil && string(value) != "null"
+}
+
+// text reads a text of at most most bytes, or nil.
+func (o *object) text(name string, most int) *string {
+	value, ok := o.value(name)
+	if !ok {
+		return nil
+	}
+	var text string
+	if json.Unmarshal(value, &text) != nil {
+		o.fault(name, "must be a text")
+		return nil
+	}
+	if len(text) > most {
+		o.fault(name, "has more than %d bytes", most)
+		return nil
+	}
+	return &text
+}
+
+// required says that a field is missing, unless that is clear already.
+func (o *object) required(name string) {
+	if _, ok := o.value(name); !ok && !o.broken {
+		o.fault(name, "is required")
+	}
+}
+
+// whole reads a whole number from 1, or 0 when there is none.
+func (o *object) whole(name string) int {
+	value, ok := o.value(name)
+	if !ok {
+		return 0
+	}
+	n, err := strconv.ParseInt(string(value), 10, 32)
+	if err != nil || n < 1 {
+		o.fault(name, "must be a whole number from 1")
+		return 0
+	}
+	return int(n)
+}
+
+// object reads an object of any fields, or nil. Its numbers keep their digits.
+func (o *object) object(name string) map[string]any {
+	value, ok := o.value(name)
+	if !ok {
+		return nil
+	}
+	var plain, exact map[string]any
+	if err := json.Unmarshal(value, &plain); err != nil {
+		message := "must be an object"
+		if value[0] == '{' { // then it is a number that no float64 holds
+			message = "has a number that is too large"
+		}
+		o.fault(name, "%s", message)
+		return nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(value))
+	dec.UseNumber()
+	if dec.Decode(&exact) != nil { // it went well just now
+		return plain
+	}
+	return exact
+}
+
+// problem returns the refusal, or nil when there is no fault.
+func (o *object) problem() error {
+	if o.faults == nil {
+		return nil
+	}
+	return faulty(o.faults)
+}

@@ -1,0 +1,134 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime/multipart"
+	"net/http"
+
+	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/lead"
+)
+
+const (
+	csvType       = "text/csv"
+	multipartType = "multipart/form-data"
+)
+
+// uploadBody says what came of a file.
+type uploadBody struct {
+	WorkflowID    string         `json:"workflow_id"`
+	LeadsEnrolled int            `json:"leads_enrolled"`
+	Rejected      int            `json:"rejected"`
+	Errors        []rowErrorBody `json:"errors" nullable:"false" doc:"the first 1,000 rejected rows"`
+}
+
+type rowErrorBody struct {
+	Row     int    `json:"row" doc:"counts the records of the file; the header is 1"`
+	Message string `json:"message"`
+}
+
+// upload enrolls a CSV file as it comes in. It holds one row of it in memory,
+// and the few hundred contacts that are being written.
+func (h *Handler) upload(ctx context.Context, x *exchange, id lead.WorkflowID, kind string, params map[string]string) (*uploadBody, error) {
+	w, err := h.eng.Workflow(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if w.Status.Final() { // before anything is sent that nobody wants
+		return nil, &lead.ConflictError{Reason: lead.ErrWorkflowStatus, Workflow: id, State: w.Status.String()}
+	}
+	limit := h.config.MaxUpload
+	if x.request.ContentLength > limit {
+		p := bodyProblem(&http.MaxBytesError{Limit: limit})
+		p.WorkflowID, p.LeadsEnrolled, p.Rejected = id.String(), new(int), new(int)
+		return nil, p
+	}
+	body := &bodyReader{r: http.MaxBytesReader(x.ResponseWriter, x.request.Body, limit)}
+	file := body
+	if kind == multipartType {
+		part, err := filePart(body, params["boundary"])
+		if err != nil {
+			return nil, err
+		}
+		file = &bodyReader{r: part}
+	}
+	// A connection that breaks ends the request's context too, and then it would
+	// depend on chance how many of the rows that did come in are enrolled.
+	report, err := h.eng.EnrollCSV(context.WithoutCancel(ctx), id, file)
+	if err == nil && body.failed != nil {
+		err = body.failed // behind a part that seemed to be whole
+	}
+	if err != nil {
+		return nil, h.uploadProblem(ctx, report, body, file, err)
+	}
+	out := &uploadBody{id.String(), report.Enrolled, report.Rejected, make([]rowErrorBody, len(report.Errors))}
+	for i, e := range report.Errors {
+		out.Errors[i] = rowErrorBody{e.Row, e.Message}
+	}
+	return out, nil
+}
+
+// uploadProblem says why a file was not read to its end, and how much of it is
+// enrolled all the same.
+func (h *Handler) uploadProblem(ctx context.Context, report engine.EnrollReport, body, file *bodyReader, err error) *problem {
+	var p *problem
+	switch {
+	case body.failed != nil:
+		p = bodyProblem(body.failed)
+	case file.failed != nil: // though the body is whole
+		p = faulty([]fault{{"body", "is a form that ends too early, or is not encoded as it says"}})
+	default:
+		p = h.refusal(ctx, err, "body")
+	}
+	p.Detail += fmt.Sprintf("; %s before that enrolled, %d rejected", count(report.Enrolled, "row"), report.Rejected)
+	p.WorkflowID = report.WorkflowID.String()
+	p.LeadsEnrolled, p.Rejected = &report.Enrolled, &report.Rejected
+	h.log.LogAttrs(ctx, slog.LevelWarn, "leadflow: upload ended early",
+		slog.String("workflow", p.WorkflowID), slog.Int("enrolled", report.Enrolled), slog.Int("rejected", report.Rejected),
+		slog.Int("status", p.Status), slog.String("request_id", exchangeOf(ctx).id))
+	return p
+}
+
+// filePart returns the part of a form that is named file. Parts before it are
+// passed over.
+func filePart(body *bodyReader, boundary string) (io.Reader, error) {
+	if boundary == "" {
+		return nil, newProblem(http.StatusUnsupportedMediaType, multipartType+" needs a boundary")
+	}
+	form := multipart.NewReader(body, boundary)
+	for {
+		part, err := form.NextPart()
+		switch {
+		case body.failed != nil:
+			return nil, bodyProblem(body.failed)
+		case errors.Is(err, io.EOF):
+			return nil, faulty([]fault{{"body.file", "is required"}})
+		case err != nil:
+			return nil, faulty([]fault{{"body", "is not a form as its Content-Type says"}})
+		case part.FormName() == "file":
+			return part, nil
+		}
+	}
+}
+
+// bodyReader keeps apart a body that broke off from a file that is faulty.
+type bodyReader struct {
+	r      io.Reader
+	failed error
+}
+
+// Read reads from the body. Once that has failed it keeps failing.
+func (b *bodyReader) Read(p []byte) (int, error) {
+	if b.failed != nil {
+		return 0, b.failed
+	}
+	n, err := b.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.failed = err
+	}
+	return n, err
+}

@@ -1,0 +1,227 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"reflect"
+
+	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
+)
+
+type workflowInput struct {
+	ID workflowParam `path:"id"`
+}
+
+type listWorkflowsInput struct {
+	Status string      `query:"status" enum:"draft,active,paused,completed,cancelled" doc:"only those with this status"`
+	Limit  limitParam  `query:"limit"`
+	Cursor cursorParam `query:"cursor"`
+}
+
+// page is a part of a list.
+type page[T any] struct {
+	Data       []T     `json:"data" nullable:"false"`
+	NextCursor *string `json:"next_cursor" doc:"for the next page; null on the last"`
+}
+
+// list is a list that is not paged.
+type list[T any] struct {
+	Data []T `json:"data" nullable:"false"`
+}
+
+type messageBody struct {
+	Message string `json:"message"`
+}
+
+// workflowPatchBody documents the body of a PATCH.
+type workflowPatchBody struct {
+	Name        *string `json:"name,omitempty" doc:"at most 256 bytes"`
+	Description *string `json:"description,omitempty" doc:"at most 16 KiB"`
+}
+
+var noWorkflow = map[int]string{http.StatusNotFound: "There is no such workflow."}
+
+func (h *Handler) workflowRoutes() {
+	register(h, operation{
+		method: "POST", path: "/workflows", id: "create-workflow", tag: tagWorkflows, status: http.StatusCreated,
+		summary: "Create a workflow", description: "As a draft: leads may be enrolled, and wait until it is activated.",
+		body: jsonBody[workflow.Definition](), within: "body",
+		refused: map[int]string{http.StatusUnprocessableEntity: "The graph is invalid; every fault is named."},
+	}, h.createWorkflow)
+	register(h, operation{
+		method: "GET", path: "/workflows", id: "list-workflows", tag: tagWorkflows,
+		summary: "List workflows", description: "In the order in which they were created.",
+	}, h.listWorkflows)
+	register(h, operation{
+		method: "GET", path: "/workflows/{id}", id: "get-workflow", tag: tagWorkflows,
+		summary: "Get a workflow", refused: noWorkflow,
+	}, h.getWorkflow)
+	register(h, operation{
+		method: "PATCH", path: "/workflows/{id}", id: "update-workflow", tag: tagWorkflows,
+		summary: "Rename or describe a workflow anew", body: jsonBody[workflowPatchBody](), within: "body",
+		refused: map[int]string{
+			http.StatusNotFound:            "There is no such workflow.",
+			http.StatusConflict:            "status was sent, which is changed by activate, pause, resume and cancel.",
+			http.StatusUnprocessableEntity: "The body is faulty.",
+		},
+	}, h.updateWorkflow)
+	register(h, operation{
+		method: "GET", path: "/workflows/{id}/nodes", id: "list-nodes", tag: tagWorkflows,
+		summary: "List the nodes of a workflow", refused: noWorkflow,
+	}, h.listNodes)
+	register(h, operation{
+		method: "GET", path: "/workflows/{id}/edges", id: "list-edges", tag: tagWorkflows,
+		summary: "List the edges of a workflow", refused: noWorkflow,
+	}, h.listEdges)
+	register(h, operation{
+		method: "GET", path: "/workflows/{id}/diagram", id: "get-diagram", tag: tagWorkflows,
+		summary: "Draw a workflow", description: "As the text of a Mermaid flowchart.", refused: noWorkflow,
+		also: map[int]answer{http.StatusOK: {"OK", "text/plain", reflect.TypeFor[string]()}},
+	}, h.diagram)
+}
+
+func (h *Handler) createWorkflow(ctx context.Context, _ *struct{}) (*created[workflowBody], error) {
+	data, err := h.readJSON(exchangeOf(ctx), workflow.MaxSize)
+	if err != nil {
+		return nil, err
+	}
+	def, err := workflow.Parse(data)
+	if err != nil {
+		return nil, err
+	}
+	w, err := h.eng.CreateWorkflow(ctx, def)
+	if err != nil {
+		return nil, err
+	}
+	return &created[workflowBody]{"workflows/" + w.ID.String(), viewWorkflow(w)}, nil
+}
+
+func (h *Handler) listWorkflows(ctx context.Context, in *listWorkflowsInput) (*output[page[workflowBody]], error) {
+	var q queryReader
+	limit := q.limit(in.Limit)
+	filter := engine.WorkflowFilter{Limit: limit + 1}
+	filter.Status = parse(&q, "status", in.Status, "a workflow's status", parseStatus)
+	if place := q.cursor("workflows", in.Cursor); place != "" {
+		var err error
+		if filter.After, err = lead.ParseWorkflowID(place); err != nil {
+			q.badCursor()
+		}
+	}
+	if err := q.problem(); err != nil {
+		return nil, err
+	}
+	found, err := h.eng.Workflows(ctx, filter)
+	if errors.Is(err, lead.ErrNotFound) {
+		q.badCursor()
+		return nil, q.problem()
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := page[workflowBody]{Data: make([]workflowBody, 0, len(found))}
+	for i, w := range found {
+		if i == limit {
+			out.NextCursor = newCursor("workflows", found[i-1].ID.String())
+			break
+		}
+		out.Data = append(out.Data, viewWorkflow(w))
+	}
+	return reply(out), nil
+}
+
+func parseStatus(text string) (status lead.WorkflowStatus, err error) {
+	err = status.UnmarshalText([]byte(text))
+	return status, err
+}
+
+func (h *Handler) getWorkflow(ctx context.Context, in *workflowInput) (*output[workflowBody], error) {
+	id, err := lead.ParseWorkflowID(string(in.ID))
+	if err != nil {
+		return nil, err
+	}
+	w, err := h.eng.Workflow(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return reply(viewWorkflow(w)), nil
+}
+
+func (h *Handler) updateWorkflow(ctx context.Context, in *workflowInput) (*output[workflowBody], error) {
+	id, _, err := h.definition(in.ID)
+	if err != nil {
+		return nil, err
+	}
+	data, err := h.readJSON(exchangeOf(ctx), h.config.MaxBody)
+	if err != nil {
+		return nil, err
+	}
+	o := readObject(data, "name", "description", "status")
+	if o.sent("status") {
+		p := newProblem(http.StatusConflict, "a workflow's status is changed by POST to its activate, pause, resume or cancel")
+		p.Code, p.WorkflowID = "status_sent", id.String()
+		return nil, p
+	}
+	update := engine.WorkflowUpdate{
+		Name: o.text("name", workflow.MaxName), Description: o.text("description", workflow.MaxDescription),
+	}
+	if err := o.problem(); err != nil {
+		return nil, err
+	}
+	w, err := h.eng.UpdateWorkflow(ctx, id, update)
+	if err != nil {
+		return nil, err
+	}
+	return reply(viewWorkflow(w)), nil
+}
+
+// definition returns a workflow's id and graph, or the refusal when there is no
+// such workflow. It does no I/O.
+func (h *Handler) definition(p workflowParam) (lead.WorkflowID, *workflow.Definition, error) {
+	id, err := lead.ParseWorkflowID(string(p))
+	if err != nil {
+		return id, nil, err
+	}
+	def, err := h.eng.Definition(id)
+	return id, def, err
+}
+
+func (h *Handler) listNodes(_ context.Context, in *workflowInput) (*output[list[nodeBody]], error) {
+	_, def, err := h.definition(in.ID)
+	if err != nil {
+		return nil, err
+	}
+	out := list[nodeBody]{make([]nodeBody, len(def.Nodes))}
+	for i, n := range def.Nodes {
+		out.Data[i] = viewNode(n)
+	}
+	return reply(out), nil
+}
+
+func (h *Handler) listEdges(_ context.Context, in *workflowInput) (*output[list[edgeBody]], error) {
+	_, def, err := h.definition(in.ID)
+	if err != nil {
+		return nil, err
+	}
+	out := list[edgeBody]{make([]edgeBody, len(def.Edges))}
+	for i, e := range def.Edges {
+		out.Data[i] = edgeBody{e.From, e.To, optional(e.Label)}
+	}
+	return reply(out), nil
+}
+
+// textOutput is an answer that is no JSON.
+type textOutput struct {
+	ContentType string `header:"Content-Type"`
+	Body        []byte
+}
+
+func (h *Handler) diagram(_ context.Context, in *workflowInput) (*textOutput, error) {
+	_, def, err := h.definition(in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &textOutput{"text/plain; charset=utf-8", []byte(def.Mermaid())}, nil
+}

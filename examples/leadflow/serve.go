@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/httpapi"
+	"github.com/leadflow-go/leadflow/engine/webhook"
+	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store/sqlite"
+)
+
+var serveCommand = command{
+	name:    "serve",
+	summary: "run the server",
+	details: `What a node stands for (a call, a message, anything else) is asked for by a webhook to the url
+in the node's config. SIGTERM or SIGINT stops the server: it takes no more requests, lets the
+webhooks that run come to an end, and exits with 0; with 3 when -shutdown-timeout is over before
+that. A second signal stops it at once, which is as safe as a crash is.
+
+Without a token the server listens on a loopback address only, and whoever can reach that may do
+anything.`,
+	define: func(f *flags) func(context.Context, *program, []string) error {
+		o := newServeOptions(f)
+		return func(ctx context.Context, p *program, args []string) error {
+			if len(args) > 0 {
+				return usage("takes no arguments, and got %q", args)
+			}
+			return serve(ctx, p, o)
+		}
+	},
+}
+
+type serveOptions struct {
+	addr, db, token, region string
+	workers                 int
+	synchronous             choice
+	uploadLimit             size
+	readTimeout             time.Duration
+	shutdownTimeout         time.Duration
+
+	callbackURL, callbackKey string
+	webhookSecret            string
+	webhookAllow             list
+	webhookTimeout           time.Duration
+	webhookMaxAnswer         size
+
+	pprof               string
+	logFormat, logLevel choice
+}
+
+func newServeOptions(f *flags) *serveOptions {
+	o := &serveOptions{
+		synchronous:      choice{"full", []string{"full", "normal"}},
+		uploadLimit:      64 << 20,
+		webhookMaxAnswer: webhook.DefaultMaxAnswer,
+		logFormat:        choice{"text", []string{"text", "json"}},
+		logLevel:         choice{"info", []string{"debug", "info", "warn", "error"}},
+	}
+	f.StringVar(&o.addr, "addr", "127.0.0.1:8080", "listen on this `address`; port 0 takes a free one, which the log names")
+	f.StringVar(&o.db, "db", "leads.db", "keep the leads in this SQLite `file`")
+	f.StringVar(&o.token, "token", "", "ask clients for this `token`"+secret)
+	f.StringVar(&o.region, "region", "", "read phone numbers without a leading + as those of this `country`, such as US (default: refuse them)")
+	f.IntVar(&o.workers, "workers", 1000, "run at most so `many` webhooks at a time")
+	f.Var(&o.synchronous, "synchronous", "sync every commit to disk (`full`), or only now and then (normal), which is faster and may lose the last commits in a power cut")
+	f.Var(&o.uploadLimit, "upload-limit", "take uploads of leads up to this `size`")
+	f.DurationVar(&o.readTimeout, "read-timeout", 15*time.Minute, "give a request this `long` to arrive, the upload of a large file too")
+	f.DurationVar(&o.shutdownTimeout, "shutdown-timeout", 30*time.Second, "give what runs this `long` to end when the server is stopped")
+	f.StringVar(&o.callbackURL, "callback-url", "", "the `URL` at which receivers of webhooks reach this server (default: the address that it listens on)")
+	f.StringVar(&o.callbackKey, "callback-key", "", "sign callback URLs with this `key` of 16 bytes or more, so that they work without the token (default: one made of the token)"+secret)
+	f.StringVar(&o.webhookSecret, "webhook-secret", "", "sign webhooks with this `secret`"+secret)
+	f.Var(&o.webhookAllow, "webhook-allow", "send webhooks only to these `targets`: hosts, host:port, networks such as 10.0.0.0/8, or URLs that theirs begin with; with commas between them, or the flag several times (default: anywhere)")
+	f.DurationVar(&o.webhookTimeout, "webhook-timeout", webhook.DefaultTimeout, "wait this `long` for the answer to a webhook")
+	f.Var(&o.webhookMaxAnswer, "webhook-max-answer", "take answers to webhooks up to this `size`")
+	f.StringVar(&o.pprof, "pprof", "", "serve Go's profiles on this loopback `address` (default: nowhere)")
+	f.Var(&o.logFormat, "log-format", "write the log as `text` or json")
+	f.Var(&o.logLevel, "log-level", "log from this `level` on: debug, info, warn or error")
+	return o
+}
+
+// validate finds what can be found before anything is opened.
+func (o *serveOptions) validate() error {
+	for name, d := range map[string]time.Duration{
+		"-read-timeout": o.readTimeout, "-shutdown-timeout": o.shutdownTimeout, "-webhook-timeout": o.webhookTimeout,
+	} {
+		if d <= 0 {
+			return usage("%s must be more than 0", name)
+		}
+	}
+	if o.workers <= 0 {
+		return usage("-workers must be more than 0")
+	}
+	if o.callbackURL != "" {
+		u, err := url.Parse(o.callbackURL)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+			return usage("-callback-url %q is no URL such as https://leads.example.com", o.callbackURL)
+		}
+	}
+	if o.token == "" && !loopback(o.addr) {
+		return usage("without a token the server listens on a loopback address only, and %q is none: "+
+			"set LEADFLOW_TOKEN, or listen on 127.0.0.1", o.addr)
+	}
+	if o.pprof != "" && !loopback(o.pprof) {
+		return usage("-pprof must be a loopback address, since profiles are open to whoever can reach them; %q is none", o.pprof)
+	}
+	return nil
+}
+
+// loopback reports whether an address can be reached from this machine only.
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
+}
+
+func (o *serveOptions) logger(w io.Writer) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(o.logLevel.value)) // one of the choices
+	options := &slog.HandlerOptions{Level: level}
+	if o.logFormat.value == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// serve runs the server until a signal stops it.
+func serve(ctx context.Context, p *program, o *serveOptions) (err error) {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	log := o.logger(p.stderr)
+	options := sqlite.Options{}
+	if o.synchronous.value == "normal" {
+		options.Synchronous = sqlite.Normal
+	}
+	db, err := sqlite.Open(ctx, o.db, options)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	listener, err := net.Listen("tcp", o.addr)
+	if err != nil {
+		return err
+	}
+	defer listener.Close() // by the server, once it has it
+	eng, api, err := o.assemble(db, listener.Addr(), log)
+	if err != nil {
+		return err
+	}
+	if err := eng.Start(ctx); err != nil {
+		return err
+	}
+	s, err := newServer(o, listener, api, eng, log)
+	if err != nil {
+		return errors.Join(err, eng.Shutdown(ctx))
+	}
+	if o.token == "" {
+		log.Warn("no token is set: whoever can reach this loopback address may do anything")
+	}
+	return s.run(p)
+}
+
+// assemble puts the engine together, with the webhook for every action and the
+// HTTP API in front.
+func (o *serveOptions) assemble(db *sqlite.Store, addr net.Addr, log *slog.Logger) (*engine.Engine, *httpapi.Handler, error) {
+	base := strings.TrimSuffix(o.callbackURL, "/")
+	if base == "" {
+		base = "http://" + reachable(addr)
+	}
+	key := o.key()
+	hook, err := webhook.New(webhook.Config{
+		CallbackURL: func(step lead.StepID) string { return callbackURL(base, key, step) },
+		Secret:      []byte(o.webhookSecret),
+		Timeout:     o.webhookTimeout,
+		MaxAnswer:   int64(o.webhookMaxAnswer),
+		Allow:       o.webhookAllow,
+		UserAgent:   "leadflow/" + buildVersion(),
+		Logger:      log,
+	})
+	if err != nil {
+		return nil, nil, &codeError{exitUsage, err}
+	}
+	eng, err := engine.New(db, engine.Config{
+		Handlers: map[workflow.NodeType]engine.Handler{
+			workflow.VoiceCall: hook, workflow.Message: hook, workflow.Application: hook,
+		},
+		Workers: o.workers,
+		Region:  o.region,
+		Logger:  log,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	api, err := httpapi.New(eng, httpapi.Config{
+		Token: o.token, CallbackKey: key, MaxUpload: int64(o.uploadLimit), MaxWait: maxWait, Logger: log,
+	})
+	if err != nil {
+		return nil, nil, &codeError{exitUsage, err}
+	}
+	return eng, api, nil
+}
+
+// key returns what callback URLs are signed with. It must outlive the process,
+// for a call may be in flight for longer; one that is made of the token does.
+// Without a token nothing needs a signature.
+func (o *serveOptions) key() []byte {
+	switch {
+	case o.callbackKey != "":
+		return []byte(o.callbackKey)
+	case o.token == "":
+		return nil
+	}
+	mac := hmac.New(sha256.New, []byte(o.token))
+	mac.Write([]byte("leadflow callback key"))
+	return mac.Sum(nil)
+}
+
+func callbackURL(base string, key []byte, step lead.StepID) string {
+	text := fmt.Sprintf("%s/v1/steps/%s/complete", base, step)
+	if key != nil {
+		text += "?sig=" + httpapi.SignCallback(key, step)
+	}
+	return text
+}
+
+// reachable is where a listener can be reached from this machine.
+func reachable(addr net.Addr) string {
+	to, err := netip.ParseAddrPort(addr.String())
+	if err != nil || !to.Addr().IsUnspecified() {
+		return addr.String()
+	}
+	return fmt.Sprintf("127.0.0.1:%d", to.Port())
+}

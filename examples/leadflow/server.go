@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"net/url"
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine"
+)
+
+const (
+	// maxWait is the longest that a client can ask a removal to be waited for.
+	maxWait = time.Minute
+	// maxGrace is the longest that requests are given to end before the engine is
+	// stopped; the rest of the time to shut down is for the webhooks.
+	maxGrace = 5 * time.Second
+)
+
+// server is the HTTP side of a running engine.
+type server struct {
+	eng      *engine.Engine
+	log      *slog.Logger
+	http     *http.Server
+	profiles *http.Server // nil unless asked for
+	cut      func()       // ends what requests wait for
+	timeout  time.Duration
+	failed   chan error // of Serve
+}
+
+func newServer(o *serveOptions, listener net.Listener, api http.Handler, eng *engine.Engine, log *slog.Logger) (*server, error) {
+	if o.token == "" {
+		api = neighboursOnly(api)
+	}
+	requests, cut := context.WithCancel(context.Background())
+	s := &server{eng: eng, log: log, cut: cut, timeout: o.shutdownTimeout, failed: make(chan error, 2)}
+	if o.pprof != "" {
+		profiles, err := net.Listen("tcp", o.pprof)
+		if err != nil {
+			return nil, err
+		}
+		log.Info("serving profiles", slog.String("url", "http://"+profiles.Addr().String()+"/debug/pprof/"))
+		s.profiles = &http.Server{Handler: neighboursOnly(profileRoutes()), ReadHeaderTimeout: 10 * time.Second}
+		go func() { s.failed <- s.profiles.Serve(profiles) }()
+	}
+	s.http = &http.Server{
+		Handler:           api,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       o.readTimeout,
+		// Counted from the end of the request's header, so it includes the body's
+		// arrival and the longest wait.
+		WriteTimeout:   o.readTimeout + maxWait + 30*time.Second,
+		IdleTimeout:    2 * time.Minute,
+		MaxHeaderBytes: 64 << 10,
+		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		BaseContext:    func(net.Listener) context.Context { return requests },
+	}
+	log.Info("listening", slog.String("addr", listener.Addr().String()), slog.String("url", "http://"+reachable(listener.Addr())),
+		slog.String("db", o.db), slog.String("version", buildVersion()))
+	go func() { s.failed <- s.http.Serve(listener) }()
+	return s, nil
+}
+
+func profileRoutes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+// neighboursOnly keeps web pages, which a browser on this machine may have
+// open, from a server that asks for no token: by the origin that the browser
+// names, and by the host, for a page's own name can be made to lead here.
+func neighboursOnly(h http.Handler) http.Handler {
+	h = http.NewCrossOriginProtection().Handler(h)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := (&url.URL{Host: r.Host}).Hostname()
+		if !loopback(net.JoinHostPort(host, "0")) {
+			http.Error(w, fmt.Sprintf("this server has no token and answers as localhost only, not as %q", host), http.StatusForbidden)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// run serves until a signal comes, and then lets what runs come to an end.
+func (s *server) run(p *program) error {
+	var failed error
+	select {
+	case first := <-p.signals:
+		s.log.Info("stopping; another signal stops at once", slog.String("signal", first.String()), slog.Duration("timeout", s.timeout))
+	case failed = <-s.failed:
+		s.log.Error("the server failed; stopping", slog.Any("error", failed))
+	}
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		select {
+		case second := <-p.signals:
+			s.log.Warn("stopped at once", slog.String("signal", second.String()))
+			p.exit(signalCode(second))
+		case <-done:
+		}
+	}()
+	return errors.Join(failed, s.shutdown())
+}
+
+// shutdown stops the server and then the engine. Requests have a part of the
+// time and webhooks the rest; callbacks that find nobody here have to come again.
+func (s *server) shutdown() error {
+	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
+	defer cancel()
+	if s.profiles != nil {
+		_ = s.profiles.Close() // whoever takes a profile now does without
+	}
+	grace, cancelGrace := context.WithTimeout(ctx, min(s.timeout/4, maxGrace))
+	defer cancelGrace()
+	if err := s.http.Shutdown(grace); err != nil {
+		// Waits for a removal end now, with an answer; uploads are cut, and what
+		// they enrolled so far is on disk.
+		s.log.Warn("cutting requests that take long")
+		s.cut()
+		last, cancelLast := context.WithTimeout(ctx, min(s.timeout/8, time.Second))
+		defer cancelLast()
+		if s.http.Shutdown(last) != nil {
+			_ = s.http.Close()
+		}
+	}
+	defer s.cut()
+	err := s.eng.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &codeError{exitCut, fmt.Errorf("not every webhook was answered within %s; those attempts are made again, under the same idempotency keys, at the next start", s.timeout)}
+	}
+	return err
+}

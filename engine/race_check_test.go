@@ -18,7 +18,6 @@ func (r *races) check(t *testing.T, workflows ...lead.WorkflowID) {
 	ways := map[string]int{}
 	total := 0
 	for _, wf := range workflows {
-		counted := r.counts(wf)
 		listed := map[lead.State]int64{}
 		log := map[lead.ID][]lead.Call{}
 		var leads []lead.Lead
@@ -46,7 +45,7 @@ func (r *races) check(t *testing.T, workflows ...lead.WorkflowID) {
 			}
 			ways[c.way()]++
 		}
-		counted = r.counts(wf)
+		counted := r.counts(wf)
 		for _, s := range lead.States() {
 			if counted[s] != listed[s] {
 				t.Errorf("%d leads are counted as %s, but %d are listed", counted[s], s, listed[s])

@@ -151,8 +151,11 @@ func (e *Engine) attempt(r *run) *attemptEnd {
 func (end *attemptEnd) take(result Result) error {
 	var schedule []Message
 	for _, m := range result.Schedule {
-		if len(m.Data) > MaxData || len(m.Data) > 0 && !json.Valid(m.Data) {
-			return fmt.Errorf("the data of a scheduled message is no JSON of at most %d bytes", MaxData)
+		if len(m.Data) > 0 && !json.Valid(m.Data) {
+			return errors.New("the data of a scheduled message is no JSON")
+		}
+		if err := checkJSON(m.Data); err != nil {
+			return fmt.Errorf("the data of a scheduled message %w", err)
 		}
 		m.Data = bytes.Clone(m.Data) // the handler may use its own again
 		schedule = append(schedule, m)

@@ -48,10 +48,10 @@ func (e *Engine) prepare(c lead.Contact) (*contact, error) {
 	if len(person.Metadata) == 0 {
 		return out, nil
 	}
-	if out.Metadata, err = json.Marshal(person.Metadata); err != nil || len(out.Metadata) > MaxData {
-		if err == nil {
-			err = fmt.Errorf("has %d bytes as JSON, more than %d", len(out.Metadata), MaxData)
-		}
+	if out.Metadata, err = json.Marshal(person.Metadata); err == nil {
+		err = checkJSON(out.Metadata)
+	}
+	if err != nil {
 		return nil, &lead.InvalidError{What: "contact", Faults: []lead.Fault{{Location: "metadata", Message: err.Error()}}}
 	}
 	// What the caller does with its map later is its own affair, and what

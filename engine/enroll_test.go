@@ -73,7 +73,8 @@ func TestEnrollingIntoNothingOrNonsenseIsRefused(t *testing.T) {
 			"metadata of no JSON": {PhoneNumber: phone, Metadata: map[string]any{
 				"f": func() {},
 			}},
-			"endless metadata": {PhoneNumber: phone, Metadata: map[string]any{"s": strings.Repeat("x", engine.MaxData)}},
+			"metadata without a bottom": {PhoneNumber: phone, Metadata: nested(5000)},
+			"endless metadata":          {PhoneNumber: phone, Metadata: map[string]any{"s": strings.Repeat("x", engine.MaxData)}},
 		} {
 			if _, err := w.eng.Enroll(background, wf, c); !errors.Is(err, lead.ErrInvalid) {
 				t.Errorf("%s: %v", name, err)

@@ -167,8 +167,36 @@ func encodeData(data map[string]any) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data cannot be written as JSON: %w", err)
 	}
-	if len(text) > MaxData {
-		return nil, fmt.Errorf("data has %d bytes as JSON, more than %d", len(text), MaxData)
+	if err := checkJSON(text); err != nil {
+		return nil, fmt.Errorf("data %w", err)
 	}
 	return text, nil
+}
+
+// maxDepth is how deep lists and objects may be nested in JSON that is kept.
+// encoding/json reads 10,000 levels, and what is kept is kept inside of more.
+const maxDepth = 1000
+
+// checkJSON reports why valid JSON could not be kept.
+func checkJSON(text []byte) error {
+	if len(text) > MaxData {
+		return fmt.Errorf("has %d bytes as JSON, more than %d", len(text), MaxData)
+	}
+	depth, quoted := 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			if depth++; depth > maxDepth {
+				return fmt.Errorf("is nested deeper than %d levels", maxDepth)
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return nil
 }

@@ -245,6 +245,7 @@ func TestPromise10NeverStuck(t *testing.T) {
 		for name, result := range map[string]engine.Result{
 			"data that is no JSON":   {Data: map[string]any{"f": func() {}}},
 			"data beyond the limit":  {Data: map[string]any{"s": strings.Repeat("x", engine.MaxData)}},
+			"data without a bottom":  {Data: nested(5000)},
 			"an endless outcome":     {Outcome: strings.Repeat("x", 1000)},
 			"messages without end":   {Schedule: make([]engine.Message, engine.MaxScheduled+1)},
 			"the same, while called": {InFlight: true, Schedule: make([]engine.Message, engine.MaxScheduled+1)},
@@ -283,6 +284,28 @@ func TestPromise10NeverStuck(t *testing.T) {
 				}
 			}
 		})
+	})
+}
+
+// nested is an object of so many objects, each in the other.
+func nested(depth int) map[string]any {
+	m := map[string]any{"]{": `"[{\`}
+	for range depth {
+		m = map[string]any{"in": m}
+	}
+	return m
+}
+
+func TestDataMayBeNestedAsDeepAsItIsReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(context.Context, engine.Attempt) (engine.Result, error) {
+			return engine.Result{Data: nested(990)}, nil
+		})
+		l := w.enroll(w.retryWorkflow(), phone)
+		synctest.Wait()
+		if got := w.history(l)[0]; got.Status != lead.StepCompleted || len(got.Data) < 990 {
+			t.Errorf("the step is %s: %s", got.Status, got.Error)
+		}
 	})
 }
 

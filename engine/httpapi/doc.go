@@ -40,6 +40,9 @@
 //     Config.MaxWait. The removal stands whatever becomes of the connection.
 //   - A CSV upload that ends too early (connection, size) leaves whole rows; the
 //     problem says how many. A row that was cut off is never enrolled.
+//   - A step's completion is read before its step is looked up: a faulty body is
+//     422 whatever the step. Elsewhere what is not there comes first.
+//   - Bodies are refused when they nest more than 100 deep.
 //   - A route that waits for an engine that does not run is 503.
 //
 // # Caveats

@@ -8,12 +8,9 @@ import (
 	"testing"
 
 	"github.com/leadflow-go/leadflow/engine/httpapi"
-	"github.com/leadflow-go/leadflow/store/sqlite"
 	"github.com/pb33f/libopenapi"
 	validator "github.com/pb33f/libopenapi-validator"
 )
-
-type storeHandle = sqlite.Store
 
 func readAll(t *testing.T, r io.Reader) []byte {
 	t.Helper()

@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -224,8 +225,7 @@ func TestAWaitEndsWithTheEngine(t *testing.T) {
 func TestSkipRetriesDropsTheQueuedRetry(t *testing.T) {
 	failing := func(context.Context, engine.Attempt) (engine.Result, error) { return engine.Result{}, errBusy }
 	s := newServer(t, httpapi.Config{}, failing)
-	log := s.active(callWaitText)
-	path := s.enroll(log, "+14155550002")
+	path := s.enroll(s.active(callWaitText), "+14155550002")
 	awaitStatus(t, s, path, "retrying")
 	expectRemoval(t, s.delete(path), 202, path, "pending_removal")
 	s.delete(path + "?skip_retries=1&wait=30s").expect(200)
@@ -239,7 +239,7 @@ func TestSkipRetriesDropsTheQueuedRetry(t *testing.T) {
 	}
 }
 
-var errBusy = context.DeadlineExceeded
+var errBusy = errors.New("busy")
 
 // awaitStatus asks until the lead's current step has the status: the engine
 // says nobody when that is.

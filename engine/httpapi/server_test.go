@@ -25,13 +25,13 @@ import (
 
 // server is an engine on a real SQLite file behind a handler on loopback.
 type server struct {
-	t      testing.TB
-	eng    *engine.Engine
-	store  *sqlite.Store
-	http   *httptest.Server
-	prefix string
-	token  string
-	check  *contract
+	t     testing.TB
+	eng   *engine.Engine
+	store *sqlite.Store
+	http  *httptest.Server
+	token string
+	check *contract
+	over  bool // the test has closed engine and store
 
 	mu     sync.Mutex
 	handle engine.HandlerFunc // nil succeeds at once
@@ -81,6 +81,9 @@ func newServer(t testing.TB, c httpapi.Config, handle engine.HandlerFunc) *serve
 
 func (s *server) close() {
 	s.http.Close()
+	if s.over {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := s.eng.Shutdown(ctx); err != nil {
@@ -122,7 +125,7 @@ func (a answer) String() string {
 	return http.StatusText(a.status) + " " + string(a.body)
 }
 
-// into decodes the body, which may have no other fields than to has.
+// into decodes the body.
 func (a answer) into(to any) {
 	a.t.Helper()
 	if err := json.Unmarshal(a.body, to); err != nil {
@@ -181,7 +184,7 @@ func (s *server) send(r request) answer {
 
 func (s *server) try(ctx context.Context, r request) (answer, error) {
 	s.t.Helper()
-	req, err := http.NewRequestWithContext(ctx, r.method, s.http.URL+s.prefix+r.path, r.body)
+	req, err := http.NewRequestWithContext(ctx, r.method, s.http.URL+r.path, r.body)
 	if err != nil {
 		return answer{}, err
 	}

@@ -72,15 +72,15 @@ func TestMachineRefusesAnUnknownEventAndState(t *testing.T) {
 	}
 }
 
-// The trap that Fire keeps away from. When this fails, fsm has mended its issue
-// 115, and Fire may pass its caller's context on.
+// The trap that decide keeps away from. When this fails, fsm has mended its issue
+// 115, and a caller's context may be passed on.
 func TestACancelledContextWedgesTheFSMForGood(t *testing.T) {
-	m := NewMachine()
+	machine := newTable()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	m.fsm.SetState(Enrolled.String())
-	_ = m.fsm.Event(ctx, string(EventStart)) // its error is what wedges
-	if _, err := m.Fire(Enrolled, EventStart); err == nil {
+	machine.SetState(Enrolled.String())
+	_ = machine.Event(ctx, string(EventStart)) // its error is what wedges
+	if _, ok := decide(machine, Enrolled, EventStart); ok {
 		t.Error("the machine still works")
 	}
 }

@@ -17,14 +17,6 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// contact is a lead's contact, as stored and as handlers and expressions see
-// it. It is shared by everything that concerns the lead, so nobody changes it.
-type contact struct {
-	store.Contact
-	Person lead.Contact
-	live   int64 // the lead that the person has, when enrolling was refused
-}
-
 // run is one call of a handler. All but the last fields are set before its
 // goroutine starts and never change.
 type run struct {
@@ -32,7 +24,7 @@ type run struct {
 	flow        *flow
 	nodeType    workflow.NodeType
 	sending     *message
-	contact     *contact // nil: to be read first
+	contact     *contact // nil until it is read, which is before the goroutine starts
 	redelivered bool
 
 	ctx    context.Context // the handler's; lives as long as its one call
@@ -76,8 +68,15 @@ type attemptEnd struct {
 	schedule []Message
 }
 
-func (e *Engine) launchRun(r *run) {
-	r.launched = true
+func (r *run) lead() int64 { return r.rec.Seq }
+
+func (r *run) launch(e *Engine, c *contact, unread error) {
+	r.contact = c
+	if unread != nil {
+		r.cancel(nil)
+		e.inbox.tell(&attemptEnd{run: r, unread: unread})
+		return
+	}
 	go func() {
 		// A handler may end its goroutine, as a test's Fatal does.
 		end := &attemptEnd{run: r, contact: r.contact, err: "the handler ended its goroutine"}
@@ -92,11 +91,6 @@ func (e *Engine) launchRun(r *run) {
 // attempt calls the handler and reads its answer, away from the loop.
 func (e *Engine) attempt(r *run) *attemptEnd {
 	end := &attemptEnd{run: r, contact: r.contact}
-	if end.contact == nil {
-		if end.contact, end.unread = e.readContact(r.rec.Seq); end.unread != nil {
-			return end
-		}
-	}
 	handler := e.config.Handlers[r.nodeType]
 	if handler == nil {
 		end.err, end.final = fmt.Sprintf("no handler for %s nodes is configured", r.nodeType), true
@@ -187,14 +181,6 @@ func (e *Engine) call(ctx context.Context, h Handler, a Attempt) (res Result, er
 		}
 	}()
 	return h.Handle(ctx, a)
-}
-
-func (e *Engine) readContact(seq int64) (*contact, error) {
-	found, err := e.store.Lead(context.Background(), seq)
-	if err != nil {
-		return nil, err
-	}
-	return newContact(found.Contact)
 }
 
 // beginCall opens the call log's entry of an attempt that is begun.

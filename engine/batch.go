@@ -149,13 +149,25 @@ func (l *loop) publish(done store.Result) {
 			l.place(e)
 		}
 	}
+	var unread []call
 	for _, e := range l.launches {
-		if e.run != nil && !e.run.launched {
-			l.eng.launchRun(e.run)
+		var c call
+		switch {
+		case e.run != nil && !e.run.launched:
+			e.run.launched, c = true, e.run
+		case e.hooks != nil && !e.hooks.launched:
+			e.hooks.launched, c = true, e.hooks
+		default:
+			continue
 		}
-		if e.hooks != nil && !e.hooks.launched {
-			l.eng.launchHooks(e.hooks)
+		if e.contact == nil {
+			unread = append(unread, c)
+		} else {
+			c.launch(l.eng, e.contact, nil)
 		}
+	}
+	if len(unread) > 0 {
+		l.eng.launchUnread(unread)
 	}
 	for _, f := range l.after {
 		f()

@@ -64,19 +64,6 @@ func (e *Engine) prepare(c lead.Contact) (*contact, error) {
 	return out, nil
 }
 
-// newContact returns a stored contact as handlers and expressions see it.
-func newContact(c store.Contact) (*contact, error) {
-	out := &contact{Contact: c, Person: lead.Contact{
-		PhoneNumber: lead.PhoneFromDigits(c.Phone), ExternalID: c.ExternalID, TimeZone: c.TimeZone,
-	}}
-	if len(c.Metadata) > 0 {
-		if err := json.Unmarshal(c.Metadata, &out.Person.Metadata); err != nil {
-			return nil, fmt.Errorf("engine: metadata of lead %s: %w", c.ID, err)
-		}
-	}
-	return out, nil
-}
-
 // chunk is a number of contacts that are enrolled in one request.
 type chunk struct {
 	contacts []*contact

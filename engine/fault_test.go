@@ -184,7 +184,7 @@ func TestAContactThatCannotBeReadForAWhile(t *testing.T) {
 		nodes, edges := callOnce()
 		draft := w.draft(nodes, edges...)
 		s.read(func(method string) error {
-			if method == "Lead" {
+			if method == "Contacts" {
 				return errDisk
 			}
 			return nil

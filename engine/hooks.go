@@ -16,7 +16,7 @@ type hookRun struct {
 	rec     store.Record
 	extra   extra
 	flow    *flow
-	contact *contact // nil: to be read first
+	contact *contact // nil until it is read, which is before the goroutine starts
 
 	ctx    context.Context // the hooks'; lives as long as they run
 	cancel context.CancelCauseFunc
@@ -57,11 +57,20 @@ func (res *hooksEnd) settle(l *loop) error {
 	return l.settleStep(e, l.flow(e.rec.Workflow), *e.extra.Ended, res.errors)
 }
 
-func (e *Engine) launchHooks(h *hookRun) {
-	h.launched = true
+func (h *hookRun) lead() int64 { return h.rec.Seq }
+
+func (h *hookRun) launch(e *Engine, c *contact, unread error) {
+	h.contact = c
+	end := &hooksEnd{run: h, contact: c}
+	if unread != nil {
+		e.log.Error("leadflow: a lead cannot be read; its hooks are not run", slog.Any("error", unread))
+		end.errors = []string{"not run: " + unread.Error()}
+		h.cancel(nil)
+		e.inbox.tell(end)
+		return
+	}
 	go func() {
-		end := &hooksEnd{run: h}
-		end.contact, end.errors = e.runHooks(h)
+		end.errors = e.runHooks(h)
 		h.cancel(nil)
 		e.inbox.tell(end)
 	}()
@@ -70,14 +79,8 @@ func (e *Engine) launchHooks(h *hookRun) {
 // runHooks runs every hook, one after the other, and returns what failed.
 // Whatever happens to them, it returns within Config.HookTimeout each (promise
 // 4).
-func (e *Engine) runHooks(h *hookRun) (c *contact, failed []string) {
-	if c = h.contact; c == nil {
-		var err error
-		if c, err = e.readContact(h.rec.Seq); err != nil {
-			e.log.Error("leadflow: a lead cannot be read; its hooks are not run", slog.Any("error", err))
-			return nil, []string{"not run: " + err.Error()}
-		}
-	}
+func (e *Engine) runHooks(h *hookRun) (failed []string) {
+	c := h.contact
 	person := store.Entry{Record: h.rec, Contact: c.Contact}
 	completion := Completion{
 		Lead: h.flow.lead(&person, &h.extra, c.Person),
@@ -92,7 +95,7 @@ func (e *Engine) runHooks(h *hookRun) (c *contact, failed []string) {
 				slog.String("hook", hook.Name), slog.String("step", completion.Step.ID.String()), slog.Any("error", err))
 		}
 	}
-	return c, failed
+	return failed
 }
 
 // runHook runs one hook, and leaves it behind when its time is up.

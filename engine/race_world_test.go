@@ -86,6 +86,13 @@ func (s *faultStore) Due(ctx context.Context, after store.Key, until store.Milli
 	return s.Store.Due(ctx, after, until, limit)
 }
 
+func (s *faultStore) Contacts(ctx context.Context, seqs []int64) ([]store.Contact, error) {
+	if err := s.asked("Contacts"); err != nil {
+		return nil, err
+	}
+	return s.Store.Contacts(ctx, seqs)
+}
+
 func (s *faultStore) Lead(ctx context.Context, seq int64) (store.Entry, error) {
 	if err := s.asked("Lead"); err != nil {
 		return store.Entry{}, err

@@ -155,12 +155,12 @@ func (l *loop) env(e *entry, f *flow) (*workflow.Env, error) {
 	node := e.rec.Node
 	if f.graph.NeedsContact(node) {
 		if e.contact == nil {
-			found, err := l.eng.store.Lead(context.Background(), e.rec.Seq)
+			found, err := l.eng.readContacts([]int64{e.rec.Seq})
 			if err != nil {
 				return nil, &storeError{err}
 			}
-			if e.contact, err = newContact(found.Contact); err != nil {
-				return nil, &storeError{err}
+			if e.contact = found[e.rec.Seq]; e.contact == nil {
+				return nil, &storeError{store.ErrNotFound}
 			}
 		}
 		env.Contact = e.contact.Person

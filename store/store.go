@@ -118,6 +118,8 @@ type LeadReader interface {
 	// Due returns records that are not final with after < Key and Wake <= until,
 	// in the order of Key, at most limit of them.
 	Due(ctx context.Context, after Key, until Millis, limit int) ([]Record, error)
+	// Contacts returns the contacts that exist among seqs, in order of Seq.
+	Contacts(ctx context.Context, seqs []int64) ([]Contact, error)
 	// Lead returns a lead whole, or ErrNotFound.
 	Lead(ctx context.Context, seq int64) (Entry, error)
 	// Leads returns the leads that match q, in order of Seq.

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"github.com/leadflow-go/leadflow/store"
@@ -10,6 +11,10 @@ import (
 // The statements of the tables contacts and live.
 const (
 	contactColumns = `c.id, c.phone, coalesce(c.external_id, ''), coalesce(c.time_zone, ''), c.metadata, c.enrolled`
+
+	contactsText = `
+		SELECT c.seq, ` + contactColumns + ` FROM contacts c
+		WHERE c.seq IN (SELECT value FROM json_each(?)) ORDER BY c.seq`
 
 	insertContactText = `
 		INSERT INTO contacts (seq, id, phone, external_id, time_zone, metadata, enrolled)
@@ -61,4 +66,26 @@ func copyID(id, bytes []byte) error {
 		return fmt.Errorf("an id of %d bytes", len(bytes))
 	}
 	return nil
+}
+
+func scanContact(row scanner, c *store.Contact) error {
+	var id []byte
+	if err := row.Scan(append([]any{&c.Seq}, contactDest(c, &id)...)...); err != nil {
+		return err
+	}
+	return copyID(c.ID[:], id)
+}
+
+// Contacts implements [store.LeadReader].
+func (s *Store) Contacts(ctx context.Context, seqs []int64) ([]store.Contact, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	list, err := json.Marshal(seqs)
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: read contacts: %w", err)
+	}
+	rows, err := s.reads.contacts.QueryContext(ctx, string(list))
+	return collect("contacts", rows, err, scanContact)
 }

@@ -10,7 +10,7 @@ import (
 // readStatements are the questions whose text is always the same. The pool
 // prepares them on each connection once.
 type readStatements struct {
-	records, due, lead, counts, steps, workflows *sql.Stmt
+	records, contacts, due, lead, counts, steps, workflows *sql.Stmt
 }
 
 func (r *readStatements) prepare(ctx context.Context, db *sql.DB) error {
@@ -19,6 +19,7 @@ func (r *readStatements) prepare(ctx context.Context, db *sql.DB) error {
 		text      string
 	}{
 		{&r.records, recordsText},
+		{&r.contacts, contactsText},
 		{&r.due, dueText},
 		{&r.lead, leadText},
 		{&r.counts, countsText},
@@ -35,7 +36,7 @@ func (r *readStatements) prepare(ctx context.Context, db *sql.DB) error {
 
 func (r *readStatements) close() error {
 	var errs []error
-	for _, statement := range []*sql.Stmt{r.records, r.due, r.lead, r.counts, r.steps, r.workflows} {
+	for _, statement := range []*sql.Stmt{r.records, r.contacts, r.due, r.lead, r.counts, r.steps, r.workflows} {
 		if statement != nil {
 			errs = append(errs, statement.Close())
 		}

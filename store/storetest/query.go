@@ -158,6 +158,13 @@ func recordsInOrder(s *suite) {
 	got, err := s.Records(s.ctx, []int64{leads[4].Seq, 1 << 39, leads[0].Seq, leads[2].Seq, leads[0].Seq, 0})
 	s.check(err)
 	equal(s, "records", got, []store.Record{leads[0].Record, leads[2].Record, leads[4].Record})
+	contacts, err := s.Contacts(s.ctx, []int64{leads[4].Record.Seq, 1 << 39, leads[0].Record.Seq, leads[0].Record.Seq, 0})
+	s.check(err)
+	equal(s, "contacts", contacts, []store.Contact{leads[0].Contact, leads[4].Contact})
+	s.must(store.Batch{Forget: []int64{leads[0].Record.Seq}})
+	contacts, err = s.Contacts(s.ctx, []int64{leads[0].Record.Seq})
+	s.check(err)
+	equal(s, "contacts of a forgotten lead", contacts, nil)
 }
 
 // waking is a workflow with a lead for each of the moments, in the order of

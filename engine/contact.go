@@ -1,0 +1,78 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// contact is a lead's contact, as stored and as handlers and expressions see
+// it. It is shared by everything that concerns the lead, so nobody changes it.
+type contact struct {
+	store.Contact
+	Person lead.Contact
+	live   int64 // the lead that the person has, when enrolling was refused
+}
+
+// newContact returns a stored contact as handlers and expressions see it.
+func newContact(c store.Contact) (*contact, error) {
+	out := &contact{Contact: c, Person: lead.Contact{
+		PhoneNumber: lead.PhoneFromDigits(c.Phone), ExternalID: c.ExternalID, TimeZone: c.TimeZone,
+	}}
+	if len(c.Metadata) > 0 {
+		if err := json.Unmarshal(c.Metadata, &out.Person.Metadata); err != nil {
+			return nil, fmt.Errorf("engine: metadata of lead %s: %w", c.ID, err)
+		}
+	}
+	return out, nil
+}
+
+// call is something that a goroutine of its own does for a lead, and which needs
+// the lead's contact: an attempt, or the hooks of a step.
+type call interface {
+	lead() int64
+	// launch starts the goroutine. unread says why there is no contact.
+	launch(e *Engine, c *contact, unread error)
+}
+
+// readAhead is how many contacts are read at once.
+const readAhead = 250
+
+// launchUnread reads the contacts of the leads and launches their calls, away
+// from the loop.
+func (e *Engine) launchUnread(calls []call) {
+	go func() {
+		for part := range slices.Chunk(calls, readAhead) {
+			seqs := make([]int64, len(part))
+			for i, c := range part {
+				seqs[i] = c.lead()
+			}
+			contacts, failed := e.readContacts(seqs)
+			for _, c := range part {
+				found, err := contacts[c.lead()], failed
+				if found == nil && err == nil {
+					err = fmt.Errorf("engine: lead %d: %w", c.lead(), store.ErrNotFound)
+				}
+				c.launch(e, found, err)
+			}
+		}
+	}()
+}
+
+func (e *Engine) readContacts(seqs []int64) (map[int64]*contact, error) {
+	rows, err := e.store.Contacts(context.Background(), seqs)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[int64]*contact, len(rows))
+	for _, row := range rows {
+		if out[row.Seq], err = newContact(row); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}

@@ -74,18 +74,18 @@ func (r *run) launch(e *Engine, c *contact, unread error) {
 	r.contact = c
 	if unread != nil {
 		r.cancel(nil)
-		e.inbox.tell(&attemptEnd{run: r, unread: unread})
+		e.tell(&attemptEnd{run: r, unread: unread})
 		return
 	}
-	go func() {
+	e.spawn(func() {
 		// A handler may end its goroutine, as a test's Fatal does.
 		end := &attemptEnd{run: r, contact: r.contact, err: "the handler ended its goroutine"}
 		defer func() {
 			r.cancel(nil)
-			e.inbox.tell(end)
+			e.tell(end)
 		}()
 		end = e.attempt(r)
-	}()
+	})
 }
 
 // attempt calls the handler and reads its answer, away from the loop.

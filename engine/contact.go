@@ -31,11 +31,11 @@ func newContact(c store.Contact) (*contact, error) {
 	return out, nil
 }
 
-// call is something that a goroutine of its own does for a lead, and which needs
+// call is something that is done for a lead away from the loop, and which needs
 // the lead's contact: an attempt, or the hooks of a step.
 type call interface {
 	lead() int64
-	// launch starts the goroutine. unread says why there is no contact.
+	// launch has it done. unread says why there is no contact.
 	launch(e *Engine, c *contact, unread error)
 }
 
@@ -45,7 +45,7 @@ const readAhead = 250
 // launchUnread reads the contacts of the leads and launches their calls, away
 // from the loop.
 func (e *Engine) launchUnread(calls []call) {
-	go func() {
+	read := func() {
 		for part := range slices.Chunk(calls, readAhead) {
 			seqs := make([]int64, len(part))
 			for i, c := range part {
@@ -60,7 +60,12 @@ func (e *Engine) launchUnread(calls []call) {
 				c.launch(e, found, err)
 			}
 		}
-	}()
+	}
+	if e.stepped != nil {
+		read()
+	} else {
+		go read()
+	}
 }
 
 func (e *Engine) readContacts(seqs []int64) (map[int64]*contact, error) {

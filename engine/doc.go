@@ -64,6 +64,9 @@
 // attempt that is on record as running, and that this process has not begun, is
 // one that a crash interrupted.
 //
+// A [Stepped] engine is the same without a goroutine: its caller turns the loop.
+// Tests and simulations use it, by way of package enginetest.
+//
 // # Decisions where the design left room
 //
 //   - A step's timeout bounds each attempt's time in flight, and when it passes

@@ -18,6 +18,8 @@ type Engine struct {
 	store  store.Store
 	log    *slog.Logger
 	inbox  *inbox
+	// stepped is set when no goroutine of the engine's own runs the loop.
+	stepped *stepper
 
 	// stop asks the loop to end, and idle is closed when an engine that drains
 	// has nothing left that runs; stopped is closed when the loop has ended.
@@ -123,10 +125,14 @@ func (e *Engine) Start(ctx context.Context) error {
 	}
 	e.inbox.start()
 	e.life = lifeRunning
-	go func() {
-		defer close(e.stopped)
-		l.run(e.stop)
-	}()
+	if e.stepped != nil {
+		e.stepped.loop = l
+	} else {
+		go func() {
+			defer close(e.stopped)
+			l.run(e.stop)
+		}()
+	}
 	e.log.Info("leadflow: started", slog.Int("workflows", len(e.flows)), slog.Int("workers", e.config.Workers))
 	return nil
 }
@@ -155,6 +161,9 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 		// Not through do: draining is no decision, and needs no commit.
 		e.inbox.drain()
 	})
+	if e.stepped != nil {
+		return e.stepped.shutdown(ctx)
+	}
 	var err error
 	select {
 	case <-e.idle:

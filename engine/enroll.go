@@ -27,7 +27,7 @@ func (e *Engine) Enroll(ctx context.Context, workflow lead.WorkflowID, c lead.Co
 	if err := e.enrollChunk(ctx, workflow, chunk); err != nil {
 		return lead.Lead{}, err
 	}
-	if err := chunk.request.wait(ctx); err != nil {
+	if err := e.answer(ctx, chunk.request); err != nil {
 		return lead.Lead{}, err
 	}
 	if err := e.refusal(ctx, workflow, prepared); err != nil {
@@ -104,7 +104,7 @@ func (l *loop) enroll(f *flow, contacts []*contact) error {
 	}
 	for i, c := range contacts {
 		seq := first + int64(i)
-		if c.ID, err = lead.NewID(l.now.Time(), seq); err != nil {
+		if c.ID, err = l.eng.newLeadID(l.now.Time(), seq); err != nil {
 			return err
 		}
 		c.Seq, c.Enrolled, c.live = seq, l.now, 0
@@ -263,7 +263,7 @@ func (s *enrollment) turn(ctx context.Context) error {
 // settle waits for a chunk and reports its rows.
 func (s *enrollment) settle(ctx context.Context, c *chunk) error {
 	if c.request != nil {
-		if err := c.request.wait(ctx); err != nil {
+		if err := s.eng.answer(ctx, c.request); err != nil {
 			return err
 		}
 	}

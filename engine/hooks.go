@@ -66,14 +66,14 @@ func (h *hookRun) launch(e *Engine, c *contact, unread error) {
 		e.log.Error("leadflow: a lead cannot be read; its hooks are not run", slog.Any("error", unread))
 		end.errors = []string{"not run: " + unread.Error()}
 		h.cancel(nil)
-		e.inbox.tell(end)
+		e.tell(end)
 		return
 	}
-	go func() {
+	e.spawn(func() {
 		end.errors = e.runHooks(h)
 		h.cancel(nil)
-		e.inbox.tell(end)
-	}()
+		e.tell(end)
+	})
 }
 
 // runHooks runs every hook, one after the other, and returns what failed.
@@ -103,19 +103,13 @@ func (e *Engine) runHook(ctx context.Context, hook Hook, c Completion) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	timedOut := fmt.Errorf("no answer within %s", e.config.HookTimeout)
+	if e.stepped != nil {
+		return e.stepped.runHook(timedOut, func() error { return e.callHook(ctx, hook, c) })
+	}
 	stop := e.config.Clock.AfterFunc(e.config.HookTimeout, func() { cancel(timedOut) })
 	defer stop()
 	done := make(chan error, 1)
-	go func() {
-		defer func() {
-			if p := recover(); p != nil {
-				e.log.Error("leadflow: a completion hook panicked", slog.Any("panic", p),
-					slog.String("hook", hook.Name), slog.String("stack", string(debug.Stack())))
-				done <- fmt.Errorf("panicked: %v", p)
-			}
-		}()
-		done <- hook.Run(ctx, c)
-	}()
+	go func() { done <- e.callHook(ctx, hook, c) }()
 	select {
 	case err := <-done:
 		return err
@@ -128,4 +122,16 @@ func (e *Engine) runHook(ctx context.Context, hook Hook, c Completion) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// callHook calls a hook; a panic of it is a failure, not a dead process.
+func (e *Engine) callHook(ctx context.Context, hook Hook, c Completion) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panicked: %v", p)
+			e.log.Error("leadflow: a completion hook panicked", slog.Any("panic", p),
+				slog.String("hook", hook.Name), slog.String("stack", string(debug.Stack())))
+		}
+	}()
+	return hook.Run(ctx, c)
 }

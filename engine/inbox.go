@@ -113,10 +113,16 @@ func (e *Engine) do(ctx context.Context, decide func(l *loop) error) error {
 	if !e.inbox.ask(r) {
 		return ErrNotRunning
 	}
-	return r.wait(ctx)
+	return e.answer(ctx, r)
 }
 
-func (r *request) wait(ctx context.Context) error {
+// answer waits until the loop has decided r.
+func (e *Engine) answer(ctx context.Context, r *request) error {
+	if e.stepped != nil {
+		if err := e.stepped.decide(r); err != nil {
+			return err
+		}
+	}
 	select {
 	case err := <-r.answer:
 		return err

@@ -52,14 +52,10 @@ func (r *Removal) Wait(ctx context.Context) (lead.Lead, error) {
 		return r.eng.Lead(ctx, r.workflow, r.id)
 	default:
 	}
-	select {
-	case <-r.done:
-		return r.eng.Lead(ctx, r.workflow, r.id)
-	case <-r.eng.stopped:
-		return lead.Lead{}, ErrNotRunning
-	case <-ctx.Done():
-		return lead.Lead{}, context.Cause(ctx)
+	if err := r.eng.await(ctx, r.done); err != nil {
+		return lead.Lead{}, err
 	}
+	return r.eng.Lead(ctx, r.workflow, r.id)
 }
 
 // Remove takes one lead out of a workflow. It returns as soon as that is on

@@ -153,6 +153,11 @@ func (e *Engine) CancelWorkflow(ctx context.Context, id lead.WorkflowID) (Workfl
 }
 
 func (e *Engine) await(ctx context.Context, done <-chan struct{}) error {
+	if e.stepped != nil {
+		if err := e.stepped.await(done); err != nil {
+			return err
+		}
+	}
 	select {
 	case <-done:
 		return nil

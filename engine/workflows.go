@@ -40,16 +40,18 @@ func (e *Engine) CreateWorkflow(ctx context.Context, def *workflow.Definition) (
 	if err != nil {
 		return Workflow{}, fmt.Errorf("engine: encode workflow: %w", err)
 	}
-	id, err := lead.NewWorkflowID()
-	if err != nil {
-		return Workflow{}, err
-	}
 	var seq int64
+	var id lead.WorkflowID
 	err = e.do(ctx, func(l *loop) error {
 		var err error
 		if seq == 0 {
 			if seq, err = e.store.Reserve(context.Background(), store.WorkflowSequence, 1); err != nil {
 				return &storeError{err}
+			}
+		}
+		if id.IsZero() {
+			if id, err = e.newWorkflowID(l.now.Time(), seq); err != nil {
+				return err
 			}
 		}
 		l.stage(&flow{graph: graph, row: store.Workflow{

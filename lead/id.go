@@ -55,7 +55,19 @@ func NewID(at time.Time, seq int64) (ID, error) {
 	if _, err := rand.Read(random[:]); err != nil {
 		return ID{}, fmt.Errorf("lead: new lead id: %w", err)
 	}
-	return ID(compose(at, seq, binary.BigEndian.Uint64(random[:]))), nil
+	return IDFrom(at, seq, binary.BigEndian.Uint64(random[:])), nil
+}
+
+// IDFrom returns the id that [NewID] makes when its random bits are the given
+// ones. It is for simulations, in which the same lead has the same id every
+// time.
+func IDFrom(at time.Time, seq int64, random uint64) ID { return ID(compose(at, seq, random)) }
+
+// WorkflowIDFrom returns an id for the workflow with the sequence number seq, 1
+// to [MaxSeq], with the given bits in place of random ones, as [IDFrom] does
+// for leads.
+func WorkflowIDFrom(at time.Time, seq int64, random uint64) WorkflowID {
+	return WorkflowID(compose(at, seq, random))
 }
 
 // NewStepID returns the id of a step: the lead's visit number visit, 1 to

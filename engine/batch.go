@@ -11,9 +11,11 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// batch is what one turn of the loop has decided so far.
+// batch is what the loop has decided and not yet let take effect. One is being
+// decided while the one before it is written, so that the disk waits for no
+// decision. The two have no lead in common: one that a batch in flight changes
+// is left alone until that has landed, so either can be taken back by itself.
 type batch struct {
-	now      store.Millis
 	writes   store.Batch
 	touched  []*entry
 	loaded   []*entry // read from the store for this batch
@@ -23,15 +25,29 @@ type batch struct {
 	settling []result
 	launches []*entry // whose run, or hooks, are to be launched
 	after    []func() // what else is to happen once the batch is on disk
-	counters
+	counters          // what the batch adds to the loop's
+
+	// What writing it came to.
+	done store.Result
+	err  error
 }
 
-// counters change with decisions and are put back when a commit fails.
+// counters change with decisions.
 type counters struct {
 	running int // entries with a run
 	live    int // goroutines whose result is still awaited
 	stats   Stats
 }
+
+func (c *counters) add(d *counters) {
+	c.running += d.running
+	c.live += d.live
+	c.stats.add(&d.stats)
+}
+
+// errInFlight: what is to be decided on is being changed by the batch in
+// flight. The request is decided when that has landed.
+var errInFlight = errors.New("engine: changed by the batch in flight")
 
 // touch notes that the batch changes e, before it does.
 func (l *loop) touch(e *entry) {
@@ -43,9 +59,12 @@ func (l *loop) touch(e *entry) {
 }
 
 // get returns the lead with that number, from memory or from the store, or nil
-// when there is none.
+// when there is none. errInFlight is for the request to return.
 func (l *loop) get(seq int64) (*entry, error) {
 	if e := l.hot[seq]; e != nil {
+		if e.inFlight {
+			return nil, errInFlight
+		}
 		return e, nil
 	}
 	records, err := l.eng.store.Records(context.Background(), []int64{seq})
@@ -79,9 +98,42 @@ func (l *loop) flow(seq int64) *flow {
 	return l.flows[seq]
 }
 
-// commit writes what was decided. Nothing of it has happened before it is on
-// disk (promise 1).
-func (l *loop) commit() (store.Result, error) {
+// fly hands what was decided, and is sealed, to the store. Nothing of it has
+// happened before it is on disk (promise 1).
+func (l *loop) fly() {
+	b := l.batch
+	for _, e := range b.touched {
+		e.inFlight = true
+		e.unqueue()
+	}
+	for _, e := range b.loaded {
+		if !e.touched && l.hot[e.rec.Seq] == e {
+			l.place(e)
+		}
+	}
+	l.flying = b
+	if n := len(l.free); n > 0 {
+		l.batch, l.free = l.free[n-1], l.free[:n-1]
+	} else {
+		l.batch = &batch{}
+	}
+	if l.writer != nil {
+		l.writer <- b
+	} else {
+		b.write(l.eng.store)
+		l.landing = b
+	}
+}
+
+// write commits the batch.
+func (b *batch) write(s store.Store) {
+	// The writer's context is its own: one that a caller cancels in the middle of
+	// a write would leave the connection busy.
+	b.done, b.err = s.Commit(context.Background(), &b.writes)
+}
+
+// seal makes what was decided into rows.
+func (l *loop) seal() error {
 	steps := 0
 	for _, e := range l.touched {
 		steps += len(e.steps)
@@ -90,7 +142,7 @@ func (l *loop) commit() (store.Result, error) {
 	if steps > 0 {
 		var err error
 		if nextStep, err = l.eng.store.Reserve(context.Background(), store.StepSequence, steps); err != nil {
-			return store.Result{}, err
+			return err
 		}
 	}
 	for _, e := range l.touched {
@@ -102,7 +154,7 @@ func (l *loop) commit() (store.Result, error) {
 		}
 		text, err := e.extra.encode()
 		if err != nil {
-			return store.Result{}, err
+			return err
 		}
 		e.rec.Extra, e.rec.Updated = text, l.now
 		if e.fresh {
@@ -114,28 +166,40 @@ func (l *loop) commit() (store.Result, error) {
 	for _, e := range l.fresh {
 		l.writes.Enroll = append(l.writes.Enroll, store.Enrollment{Record: e.rec, Contact: e.contact.Contact})
 	}
-	if l.writes.Empty() {
-		return store.Result{}, nil
+	return nil
+}
+
+// land lets the batch that has landed take effect, or takes it back.
+func (l *loop) land() {
+	b := l.landing
+	l.flying, l.landing = nil, nil
+	if b.err != nil {
+		// What has been decided since is decided anew after it.
+		l.takeBack(l.batch, nil)
+		l.takeBack(b, b.err)
+	} else {
+		l.publish(b)
 	}
-	// The writer's context is its own: one that a caller cancels in the middle of
-	// a write would leave the connection busy.
-	return l.eng.store.Commit(context.Background(), &l.writes)
 }
 
 // publish lets a batch that is on disk take effect.
-func (l *loop) publish(done store.Result) {
-	if !l.writes.Empty() {
-		l.stats.Commits++
+func (l *loop) publish(b *batch) {
+	l.failures = 0
+	if !b.writes.Empty() {
+		b.stats.Commits++
 	}
-	for seq, f := range l.staged {
+	for seq, f := range b.staged {
 		l.publishFlow(seq, f)
 	}
-	for _, refused := range done.Refused {
-		e := l.fresh[refused.Index]
-		e.contact.live = refused.Live
-		l.forgetFresh(e)
+	for _, e := range b.touched {
+		e.inFlight = false
 	}
-	for _, e := range l.touched {
+	for _, refused := range b.done.Refused {
+		e := b.fresh[refused.Index]
+		e.contact.live = refused.Live
+		l.forgetFresh(b, e)
+	}
+	for _, e := range b.touched {
 		e.touched, e.fresh, e.steps, e.was = false, false, nil, view{}
 		if e.rec.State.Final() {
 			l.eng.detached(e.rec.Seq)
@@ -144,13 +208,23 @@ func (l *loop) publish(done store.Result) {
 			l.place(e)
 		}
 	}
-	for _, e := range l.loaded {
-		if l.hot[e.rec.Seq] == e {
-			l.place(e)
-		}
+	if !l.closing {
+		l.launchCalls(b)
 	}
+	for _, f := range b.after {
+		f()
+	}
+	l.total.add(&b.counters)
+	for _, r := range b.deciding {
+		r.answer <- r.refusal
+	}
+	l.over(b)
+}
+
+// launchCalls has the handlers and hooks called that the batch begins.
+func (l *loop) launchCalls(b *batch) {
 	var unread []call
-	for _, e := range l.launches {
+	for _, e := range b.launches {
 		var c call
 		switch {
 		case e.run != nil && !e.run.launched:
@@ -169,37 +243,31 @@ func (l *loop) publish(done store.Result) {
 	if len(unread) > 0 {
 		l.eng.launchUnread(unread)
 	}
-	for _, f := range l.after {
-		f()
-	}
-	for _, r := range l.deciding {
-		r.answer <- r.refusal
-	}
-	l.endBatch()
 }
 
 // forgetFresh takes a lead out of memory that was not enrolled after all.
-func (l *loop) forgetFresh(e *entry) {
-	l.stats.LeadsEnrolled--
+func (l *loop) forgetFresh(b *batch, e *entry) {
+	b.stats.LeadsEnrolled--
 	if e.rec.State == lead.Completed {
-		l.stats.LeadsCompleted--
+		b.stats.LeadsCompleted--
 	}
 	if e.run != nil {
-		l.stats.StepsStarted--
-		l.running--
-		l.live--
+		b.stats.StepsStarted--
+		b.running--
+		b.live--
 		e.run = nil
 	}
 	l.drop(e)
 }
 
-// takeBack undoes a batch that the store did not take. What handlers and hooks
-// came to is kept for the next batch; callers are told.
-func (l *loop) takeBack(err error) {
-	conflict := errors.Is(err, store.ErrConflict) && l.failures < maxConflicts
-	for _, e := range l.touched {
+// takeBack undoes a batch that the store did not take, because of err, or one
+// that was being decided after it, without an error. What handlers and hooks
+// came to is kept for the next batch. Callers are told err, if there is one and
+// trying again at once does not help.
+func (l *loop) takeBack(b *batch, err error) {
+	for _, e := range b.touched {
 		fresh := e.fresh
-		e.touched, e.fresh, e.steps = false, false, nil
+		e.touched, e.fresh, e.inFlight, e.steps = false, false, false, nil
 		if fresh {
 			e.run, e.hooks = nil, nil
 			e.unqueue()
@@ -208,43 +276,48 @@ func (l *loop) takeBack(err error) {
 		}
 		e.view, e.was = e.was, view{}
 	}
-	if len(l.staged) > 0 {
+	if len(b.staged) > 0 {
 		// Leads were passed over and let go of as if those workflows had changed.
-		l.staged = nil
+		b.staged = nil
 		l.horizon.rewind()
 	}
-	if conflict {
-		l.reload()
+	again := err == nil
+	if err != nil {
+		if errors.Is(err, store.ErrConflict) && l.failures < maxConflicts {
+			again = true
+			l.reload(b)
+		}
+		l.failures++
 	}
-	for _, list := range [][]*entry{l.touched, l.loaded} {
+	for _, list := range [][]*entry{b.touched, b.loaded} {
 		for _, e := range list {
-			if l.hot[e.rec.Seq] == e {
+			if l.hot[e.rec.Seq] == e && !e.touched && !e.inFlight {
 				l.place(e)
 			}
 		}
 	}
-	l.results = append(slices.Clone(l.settling), l.results...)
-	l.failures++
-	if conflict {
-		l.requests = append(slices.Clone(l.deciding), l.requests...)
+	l.results = append(slices.Clone(b.settling), l.results...)
+	switch {
+	case again:
+		l.requests = append(slices.Clone(b.deciding), l.requests...)
 		l.retryAt = l.now
-	} else {
+	default:
 		backoff := min(minBackoff<<min(l.failures-1, 10), maxBackoff)
 		l.retryAt = l.now.Add(backoff)
 		l.eng.log.Error("leadflow: the store refuses to commit; trying again",
 			slog.Any("error", err), slog.Int("failures", l.failures), slog.Duration("after", backoff))
-		for _, r := range l.deciding {
+		for _, r := range b.deciding {
 			r.answer <- fmt.Errorf("engine: nothing was changed: %w", err)
 		}
 	}
-	l.endBatch()
+	l.over(b)
 }
 
 // reload reads anew what the batch was decided on, after another engine has
 // changed some of it.
-func (l *loop) reload() {
+func (l *loop) reload(b *batch) {
 	var seqs []int64
-	for _, e := range l.touched {
+	for _, e := range b.touched {
 		if l.hot[e.rec.Seq] == e {
 			seqs = append(seqs, e.rec.Seq)
 		}
@@ -261,20 +334,37 @@ func (l *loop) reload() {
 		}
 		if e.run != nil && (rec.Visit != e.rec.Visit || rec.Attempt != e.rec.Attempt || rec.Phase != store.PhaseRunning) {
 			e.run = nil // its result will be late
-			l.running--
+			l.total.running--
 		}
 		e.rec, e.extra = rec, x
 	}
 }
 
-func (l *loop) endBatch() {
-	clear(l.touched)
-	clear(l.loaded)
-	clear(l.launches)
-	l.batch = batch{
-		touched:  l.touched[:0],
-		loaded:   l.loaded[:0],
-		launches: l.launches[:0],
-		counters: l.counters,
+// over ends a batch, and lets what had to wait for it be decided.
+func (l *loop) over(b *batch) {
+	b.reset()
+	if b != l.batch {
+		l.free = append(l.free, b)
+		l.requests = append(l.deferred, l.requests...)
+		l.deferred = nil
+	}
+}
+
+// reset empties a batch, to be used again.
+func (b *batch) reset() {
+	clear(b.touched)
+	clear(b.loaded)
+	clear(b.fresh)
+	clear(b.deciding)
+	clear(b.settling)
+	clear(b.launches)
+	clear(b.after)
+	clear(b.writes.Changes)
+	clear(b.writes.Enroll)
+	clear(b.writes.Steps)
+	*b = batch{
+		touched: b.touched[:0], loaded: b.loaded[:0], fresh: b.fresh[:0], deciding: b.deciding[:0],
+		settling: b.settling[:0], launches: b.launches[:0], after: b.after[:0],
+		writes: store.Batch{Changes: b.writes.Changes[:0], Enroll: b.writes.Enroll[:0], Steps: b.writes.Steps[:0]},
 	}
 }

@@ -102,13 +102,7 @@ func (e *Engine) Start(ctx context.Context) error {
 		return errors.New("engine: was shut down; make a new one to start again")
 	}
 	var missing []error
-	l := &loop{
-		eng:     e,
-		machine: lead.NewMachine(),
-		flows:   map[int64]*flow{},
-		hot:     map[int64]*entry{},
-		horizon: newHorizon(),
-	}
+	l := newLoop(e)
 	for seq, f := range e.flows {
 		l.flows[seq] = f
 		if s := f.row.Status; !f.row.Deleted && (s == lead.WorkflowActive || s == lead.WorkflowPaused) {

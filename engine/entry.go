@@ -15,9 +15,11 @@ type entry struct {
 	// What a batch has decided and the store does not have yet. was is what to go
 	// back to if the commit fails.
 	touched bool
-	fresh   bool // enrolled in this batch
-	was     view
-	steps   []store.Step // finished in this batch
+	// inFlight: by a batch that is being written. Nobody decides on it meanwhile.
+	inFlight bool
+	fresh    bool // enrolled in this batch
+	was      view
+	steps    []store.Step // finished in this batch
 
 	// Where the entry waits, if it does: see queue.
 	queue *queue

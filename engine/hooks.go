@@ -42,6 +42,8 @@ type hooksEnd struct {
 	errors  []string
 }
 
+func (res *hooksEnd) lead() int64 { return res.run.rec.Seq }
+
 func (res *hooksEnd) settle(l *loop) error {
 	l.live--
 	e := l.hot[res.run.rec.Seq]

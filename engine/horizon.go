@@ -69,7 +69,7 @@ func (h *horizon) wanted(l *loop, now store.Millis) bool {
 		return true
 	case !h.more:
 		return h.wantedAt() <= now
-	case l.timers.Len() < fillBelow+l.running:
+	case l.timers.Len() < fillBelow+l.busy():
 		return true
 	}
 	// What is due on disk does not wait for what is not due in memory.
@@ -189,26 +189,28 @@ func (h *horizon) rewind() { *h = newHorizon() }
 // trim lets go of the leads that come last when too many wait in memory.
 func (h *horizon) trim(l *loop) {
 	if l.ready.Len() > maxReady {
-		last := l.letGo(&l.ready, maxReady/2)
-		if !h.crowded || last.Less(h.crowd) {
+		last, any := l.letGo(&l.ready, maxReady/2)
+		if any && (!h.crowded || last.Less(h.crowd)) {
 			h.crowded, h.crowd = true, last
 		}
 	}
-	if l.timers.Len() > maxWaiting+l.running {
-		last := l.letGo(&l.timers, maxWaiting/2)
-		if last.Less(h.cursor) {
-			h.cursor = last
+	if l.timers.Len() > maxWaiting+l.busy() {
+		if last, any := l.letGo(&l.timers, maxWaiting/2); any {
+			if last.Less(h.cursor) {
+				h.cursor = last
+			}
+			h.more = true
 		}
-		h.more = true
 	}
 }
 
-// letGo keeps the first leads of a queue, in the store's due order, and those
-// whose handler runs. It returns where the last one that is kept stands.
-func (l *loop) letGo(q *queue, keep int) store.Key {
+// letGo keeps the first leads of a queue, in the store's due order, those whose
+// handler runs, and those on which something has just been decided. It returns
+// where the last one that is kept stands, if it let go of any.
+func (l *loop) letGo(q *queue, keep int) (last store.Key, any bool) {
 	var waiting []*entry
 	for _, e := range q.entries {
-		if e.run == nil {
+		if e.run == nil && !e.touched {
 			waiting = append(waiting, e)
 		}
 	}
@@ -221,8 +223,11 @@ func (l *loop) letGo(q *queue, keep int) store.Key {
 		}
 		return 0
 	})
+	if len(waiting) <= keep {
+		return last, false
+	}
 	for _, e := range waiting[keep:] {
 		l.drop(e)
 	}
-	return waiting[keep-1].rec.Key()
+	return waiting[keep-1].rec.Key(), true
 }

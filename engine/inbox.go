@@ -14,6 +14,7 @@ type inbox struct {
 	mu       sync.Mutex // guards what follows
 	open     bool
 	draining bool
+	patience int // how much must have come in to wake the loop
 	requests []*request
 	results  []result
 }
@@ -31,6 +32,7 @@ type request struct {
 
 // result tells the loop that a goroutine of the engine has ended.
 type result interface {
+	lead() int64
 	settle(l *loop) error
 }
 
@@ -50,8 +52,9 @@ func (b *inbox) ask(r *request) bool {
 	if open {
 		b.requests = append(b.requests, r)
 	}
+	enough := b.enough()
 	b.mu.Unlock()
-	if open {
+	if enough {
 		b.wake()
 	}
 	return open
@@ -62,8 +65,24 @@ func (b *inbox) tell(r result) {
 	if b.open {
 		b.results = append(b.results, r)
 	}
+	enough := b.enough()
 	b.mu.Unlock()
-	b.wake()
+	if enough {
+		b.wake()
+	}
+}
+
+func (b *inbox) enough() bool { return len(b.requests)+len(b.results) >= b.patience }
+
+// expect sets how much must have come in to wake the loop.
+func (b *inbox) expect(n int) {
+	b.mu.Lock()
+	b.patience = n
+	enough := b.enough()
+	b.mu.Unlock()
+	if enough {
+		b.wake()
+	}
 }
 
 func (b *inbox) start() {

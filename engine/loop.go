@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"math"
 	"time"
 
 	"github.com/leadflow-go/leadflow/lead"
@@ -25,10 +26,11 @@ const (
 	maxConflicts = 3
 )
 
-// loop is the one writer. It takes what has come in, lets the machine decide
-// each, has the store write all of it in one commit, and only then answers
-// callers and starts handlers. Starts and removals are decided by the same
-// goroutine in one order, which is what keeps promise 2.
+// loop is what decides. It takes what has come in, lets the machine decide each,
+// has the store write all of it in one commit, and only then answers callers and
+// starts handlers. Starts and removals are decided by the same goroutine in one
+// order, which is what keeps promise 2. While a batch is being written the next
+// one is decided; see batch.
 type loop struct {
 	eng     *Engine
 	machine *lead.Machine
@@ -42,26 +44,57 @@ type loop struct {
 	sweeps  []*sweep
 
 	requests []*request // taken from the inbox, not yet decided
+	deferred []*request // to be decided when the batch in flight has landed
 	results  []result
 	draining bool
+	closing  bool
 	failures int // commits that failed in a row
 	retryAt  store.Millis
 
-	batch
+	now    store.Millis
+	total  counters // of all batches that took effect
+	*batch          // being decided
+	free   []*batch
+	flying *batch // being written, nil when none is
+
+	// landing is the batch in flight once it has been written. The goroutine that
+	// writes takes batches from writer and returns them by landed; a stepped engine
+	// has none, and writes at once.
+	landing *batch
+	writer  chan *batch
+	landed  chan *batch
+}
+
+func newLoop(e *Engine) *loop {
+	return &loop{
+		eng: e, machine: lead.NewMachine(), flows: map[int64]*flow{}, hot: map[int64]*entry{}, horizon: newHorizon(),
+		batch: &batch{},
+	}
 }
 
 // run turns until stop is closed.
 func (l *loop) run(stop <-chan struct{}) {
+	l.writer, l.landed = make(chan *batch, 1), make(chan *batch, 1)
+	go func() {
+		for b := range l.writer {
+			b.write(l.eng.store)
+			l.landed <- b
+		}
+	}()
 	for {
+		l.expect()
 		var wake func() bool
-		if d := l.sleep(); d > 0 {
+		switch d := l.sleep(); {
+		case l.flying != nil: // its landing wakes, or enough that comes in
+		case d > 0:
 			wake = l.eng.config.Clock.AfterFunc(d, l.eng.inbox.wake)
-		} else {
+		default:
 			l.eng.inbox.wake()
 		}
 		select {
 		case <-stop:
 		case <-l.eng.inbox.signal:
+		case l.landing = <-l.landed:
 		}
 		if wake != nil {
 			wake()
@@ -86,7 +119,7 @@ func (l *loop) sleep() time.Duration {
 	if len(l.requests) > 0 || len(l.sweeps) > 0 || l.horizon.wanted(l, now) {
 		return 0
 	}
-	if l.again.Len()+l.ready.Len() > 0 && !l.draining && l.running < l.eng.config.Workers {
+	if l.again.Len()+l.ready.Len() > 0 && !l.draining && l.busy() < l.eng.config.Workers {
 		return 0 // the batch was full before the free workers were given work
 	}
 	until := min(now.Add(365*24*time.Hour), l.horizon.wantedAt())
@@ -103,27 +136,75 @@ func (l *loop) sleep() time.Duration {
 
 func (l *loop) clock() store.Millis { return store.MillisOf(l.eng.config.Clock.Now()) }
 
-// turn decides one batch, commits it, and lets it take effect.
+// worthDeciding is how much must have come in to be decided while a batch is in
+// flight; what is less waits for its landing.
+const worthDeciding = 64
+
+// expect tells the inbox how much must come in before it wakes the loop.
+func (l *loop) expect() {
+	switch {
+	case l.flying == nil:
+		l.eng.inbox.expect(1)
+	case l.full() || len(l.flying.staged) > 0:
+		l.eng.inbox.expect(math.MaxInt)
+	default:
+		l.eng.inbox.expect(worthDeciding)
+	}
+}
+
+func (l *loop) full() bool { return len(l.touched) >= maxBatch }
+
+// turn decides, and has what was decided written unless a batch is in flight.
 func (l *loop) turn() {
 	l.eng.inbox.take(l)
-	before := l.counters
 	l.now = l.clock()
-	err := l.decide()
-	var done store.Result
-	if err == nil {
-		done, err = l.commit()
+	if l.flying != nil && l.landing == nil {
+		select {
+		case l.landing = <-l.landed:
+		default:
+		}
 	}
-	if err != nil {
-		l.counters = before
-		l.takeBack(err)
-	} else {
-		l.failures = 0
-		l.publish(done)
+	if b := l.landing; b != nil && (b.err != nil || len(b.staged)+len(l.deferred)+len(l.sweeps) > 0) {
+		l.land() // what is to be decided now depends on it
+	}
+	var err error
+	if l.flying == nil || !l.full() && len(l.flying.staged) == 0 {
+		if err = l.decide(); err != nil {
+			l.takeBack(l.batch, err)
+		}
+	}
+	if l.flying == nil && err == nil || l.landing != nil {
+		l.takeOff()
 	}
 	l.horizon.trim(l)
 	l.eng.publishStats(l)
-	if l.draining && l.live == 0 && len(l.requests) == 0 && len(l.results) == 0 {
+	if l.draining && l.flying == nil && l.total.live == 0 && len(l.requests)+len(l.results) == 0 {
 		l.eng.drained()
+	}
+}
+
+// takeOff has what was decided written and then, so that the disk does not wait,
+// lets the batch take effect that has landed.
+func (l *loop) takeOff() {
+	landed := l.landing
+	l.flying, l.landing = nil, nil
+	switch err := l.seal(); {
+	case err != nil:
+		l.takeBack(l.batch, err)
+	case l.writes.Empty():
+		if landed != nil {
+			l.publish(landed)
+			landed = nil
+		}
+		l.publish(l.batch)
+	default:
+		l.fly()
+	}
+	if landed != nil {
+		l.publish(landed)
+	}
+	if l.writer == nil && l.landing != nil {
+		l.land()
 	}
 }
 
@@ -142,22 +223,27 @@ func storeFailed(err error) bool {
 // decide lets everything that has come in, and everything that is due, change
 // the entries in memory. An error means that the store could not be read.
 func (l *loop) decide() error {
-	l.settling, l.results = l.results, nil
-	for _, r := range l.settling {
-		if err := r.settle(l); err != nil {
+	if err := l.settle(); err != nil {
+		return err
+	}
+	for len(l.requests) > 0 && !l.full() {
+		r := l.requests[0]
+		l.requests = l.requests[1:]
+		err := r.decide(l)
+		if errors.Is(err, errInFlight) {
+			l.deferred = append(l.deferred, r)
+			continue
+		}
+		r.refusal = err
+		l.deciding = append(l.deciding, r)
+		if storeFailed(err) {
 			return err
 		}
 	}
-	for len(l.requests) > 0 && len(l.touched) < maxBatch {
-		r := l.requests[0]
-		l.requests = l.requests[1:]
-		l.deciding = append(l.deciding, r)
-		if r.refusal = r.decide(l); storeFailed(r.refusal) {
-			return r.refusal
+	if l.flying == nil {
+		if err := l.sweepPage(); err != nil {
+			return err
 		}
-	}
-	if err := l.sweepPage(); err != nil {
-		return err
 	}
 	if err := l.horizon.fill(l); err != nil {
 		return err
@@ -176,7 +262,7 @@ func (l *loop) decide() error {
 		}
 	}
 	full = max(maxBatch, len(l.touched)+minShare)
-	for !l.draining && l.running < l.eng.config.Workers && len(l.touched) < full {
+	for !l.draining && l.busy() < l.eng.config.Workers && len(l.touched) < full {
 		e := l.again.first()
 		if e == nil {
 			e = l.ready.first()
@@ -190,6 +276,34 @@ func (l *loop) decide() error {
 		}
 	}
 	return nil
+}
+
+// settle takes what has come of handlers and hooks.
+func (l *loop) settle() error {
+	results := l.results
+	l.results = nil
+	for i, r := range results {
+		if e := l.hot[r.lead()]; e != nil && e.inFlight {
+			l.results = append(l.results, r)
+			continue
+		}
+		l.settling = append(l.settling, r)
+		if err := r.settle(l); err != nil {
+			l.results = append(l.results, results[i+1:]...)
+			return err
+		}
+	}
+	return nil
+}
+
+// busy is how many workers have something to do, or will once what was decided
+// takes effect.
+func (l *loop) busy() int {
+	n := l.total.running + l.running
+	if l.flying != nil {
+		n += l.flying.running
+	}
+	return n
 }
 
 // place puts an entry where the loop will find it when something must happen,
@@ -218,8 +332,20 @@ func (l *loop) drop(e *entry) {
 
 // close answers whoever still asks, and ends what still runs.
 func (l *loop) close() {
-	for _, r := range append(l.requests, l.eng.inbox.close()...) {
-		r.answer <- ErrNotRunning
+	l.closing = true
+	if l.flying != nil {
+		if l.landing == nil {
+			l.landing = <-l.landed
+		}
+		l.land()
+	}
+	if l.writer != nil {
+		close(l.writer)
+	}
+	for _, list := range [][]*request{l.deciding, l.requests, l.eng.inbox.close()} {
+		for _, r := range list {
+			r.answer <- ErrNotRunning
+		}
 	}
 	for _, e := range l.hot {
 		if e.run != nil {

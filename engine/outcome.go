@@ -14,6 +14,8 @@ import (
 // This file is how a step ends: what an attempt came to, the next one queued,
 // the outcome on record, the hooks, and the history.
 
+func (res *attemptEnd) lead() int64 { return res.run.rec.Seq }
+
 // settle takes what a handler came to.
 func (res *attemptEnd) settle(l *loop) error {
 	if !res.run.abandoned {

@@ -31,9 +31,25 @@ func (e *Engine) Stats() Stats {
 }
 
 func (e *Engine) publishStats(l *loop) {
-	s := l.stats
-	s.Running, s.Ready, s.InMemory = l.running, l.ready.Len()+l.again.Len(), len(l.hot)
+	s := l.total.stats
+	s.Running, s.Ready, s.InMemory = l.busy(), l.ready.Len()+l.again.Len(), len(l.hot)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.stats = s
+}
+
+func (s *Stats) add(d *Stats) {
+	s.LeadsEnrolled += d.LeadsEnrolled
+	s.LeadsCompleted += d.LeadsCompleted
+	s.LeadsRemoved += d.LeadsRemoved
+	s.StepsStarted += d.StepsStarted
+	s.StepsCompleted += d.StepsCompleted
+	s.StepsFailed += d.StepsFailed
+	s.TimedOut += d.TimedOut
+	s.Retries += d.Retries
+	s.Redelivered += d.Redelivered
+	s.LateResults += d.LateResults
+	s.TimersCancelled += d.TimersCancelled
+	s.HookFailures += d.HookFailures
+	s.Commits += d.Commits
 }

@@ -180,6 +180,9 @@ func (e *Engine) DeleteWorkflow(ctx context.Context, id lead.WorkflowID) error {
 	}
 	seq := now.row.Seq
 	err = e.do(ctx, func(l *loop) error {
+		if l.flying != nil {
+			return errInFlight
+		}
 		current := l.flow(seq)
 		if current == nil || current.row.Deleted {
 			return workflowNotFound(id)

@@ -17,7 +17,8 @@ type Store interface {
 	WorkflowReader
 }
 
-// Writer changes the store. Only one goroutine at a time calls it.
+// Writer changes the store. Only one goroutine at a time calls Commit; Reserve
+// may be called beside it, and does not wait for it.
 type Writer interface {
 	// Commit applies the batch, all of it or, when it returns an error, nothing.
 	// When it returns nil the batch is durable. It reads the batch and keeps

@@ -92,7 +92,7 @@ func (s *Store) rollback(ctx context.Context) {
 // transaction is one batch being written.
 type transaction struct {
 	*writer
-	last     *[sequenceCount]int64
+	last     *sequences
 	counts   countDeltas
 	refusals []store.Refusal
 	refused  map[int64]bool // by the Seq of the lead; nil if there are none

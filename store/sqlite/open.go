@@ -40,9 +40,9 @@ type Options struct {
 // ErrClosed: the Store was closed.
 var ErrClosed = errors.New("sqlite: store is closed")
 
-// Store is a [store.Store] in one SQLite file. Commit and Reserve are safe for
-// concurrent use, though the contract does not ask for it: they wait for each
-// other. Every other method may be called from any number of goroutines.
+// Store is a [store.Store] in one SQLite file. Every method may be
+// called from any number of goroutines, Commit too, though the contract does
+// not ask for it.
 type Store struct {
 	path string // absolute, without links
 	opts Options
@@ -60,7 +60,8 @@ type Store struct {
 	// writing is held, by sending, by the one goroutine that uses what follows.
 	writing chan struct{}
 	writer  *writer // nil after a failure; the next commit makes a new one
-	last    [sequenceCount]int64
+
+	last sequences
 }
 
 var _ store.Store = (*Store)(nil)
@@ -110,7 +111,7 @@ func open(ctx context.Context, path string, opts Options) (_ *Store, err error) 
 	if s.writer, err = newWriter(ctx, file, writerParams(opts)); err != nil {
 		return nil, err
 	}
-	if s.last, err = loadSequences(ctx, s.writer); err != nil {
+	if err := s.last.load(ctx, s.writer); err != nil {
 		return nil, err
 	}
 	if s.readers, err = openDB(file, readerParams(), max(4, runtime.NumCPU())); err != nil {

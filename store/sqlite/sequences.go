@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
@@ -27,18 +28,25 @@ const (
 		FROM found`
 )
 
-// sequenceCount is the length of an array that is indexed by store.Sequence.
 const sequenceCount = int(store.WorkflowSequence) + 1
 
-func loadSequences(ctx context.Context, w *writer) (last [sequenceCount]int64, err error) {
-	_, err = w.maxSequence.get(ctx, nil, &last[store.LeadSequence], &last[store.StepSequence],
+// sequences are the last numbers handed out, indexed by store.Sequence.
+type sequences [sequenceCount]atomic.Int64
+
+func (s *sequences) load(ctx context.Context, w *writer) error {
+	var last [sequenceCount]int64
+	_, err := w.maxSequence.get(ctx, nil, &last[store.LeadSequence], &last[store.StepSequence],
 		&last[store.CallSequence], &last[store.WorkflowSequence])
-	return last, err
+	for kind := range last {
+		s[kind].Store(last[kind])
+	}
+	return err
 }
 
-// Reserve implements [store.Writer]. It does no I/O: the owner of the file is
-// the only one that counts, and reads on opening where the last one stopped.
-func (s *Store) Reserve(ctx context.Context, kind store.Sequence, n int) (first int64, err error) {
+// Reserve implements [store.Writer]. It does no I/O and never waits for a
+// Commit: the owner of the file is the only one that counts, and reads on
+// opening where the last one stopped.
+func (s *Store) Reserve(_ context.Context, kind store.Sequence, n int) (first int64, err error) {
 	if kind < 1 || int(kind) >= sequenceCount || n < 1 {
 		return 0, fmt.Errorf("sqlite: reserve %d of sequence %d: no such thing", n, kind)
 	}
@@ -46,23 +54,19 @@ func (s *Store) Reserve(ctx context.Context, kind store.Sequence, n int) (first 
 		return 0, err
 	}
 	defer s.leave()
-	if err := s.startWriting(ctx); err != nil {
-		return 0, fmt.Errorf("sqlite: reserve: %w", err)
-	}
-	defer s.stopWriting()
-	if kind == store.LeadSequence && s.last[kind]+int64(n) > lead.MaxSeq {
+	last := s.last[kind].Add(int64(n))
+	if kind == store.LeadSequence && last > lead.MaxSeq {
+		s.last[kind].Add(-int64(n))
 		return 0, fmt.Errorf("sqlite: reserve: a file holds at most %d leads", int64(lead.MaxSeq))
 	}
-	first = s.last[kind] + 1
-	s.last[kind] += int64(n)
-	return first, nil
+	return last - int64(n) + 1, nil
 }
 
 // putSequences writes down what was handed out, before the rows go that would
 // tell.
 func (t *transaction) putSequences(ctx context.Context) error {
 	for kind := store.LeadSequence; int(kind) < sequenceCount; kind++ {
-		if _, err := t.setSequence.exec(ctx, int64(kind), t.last[kind]); err != nil {
+		if _, err := t.setSequence.exec(ctx, int64(kind), t.last[kind].Load()); err != nil {
 			return err
 		}
 	}

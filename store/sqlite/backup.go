@@ -97,7 +97,7 @@ func vacuumInto(ctx context.Context, file, temp string) error {
 	if err != nil {
 		return err
 	}
-	db, err := openDB(file, url.Values{"mode": {"rw"}, "_pragma": {busyTimeout, "cache_size(-8192)"}}, 1)
+	db, err := openDB(file, url.Values{"mode": {"rw"}, "_pragma": {busyPragma, "cache_size(-8192)"}}, 1)
 	if err != nil {
 		return err
 	}

@@ -1,14 +1,13 @@
 package sqlite
 
 import (
-	"context"
-	"database/sql/driver"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
+	"github.com/leadflow-go/leadflow/store/sqlite/raw"
 )
 
 const (
@@ -34,7 +33,11 @@ func BenchmarkCommit(b *testing.B) {
 	if _, err := s.Commit(b.Context(), &store.Batch{Enroll: list}); err != nil {
 		b.Fatal(err)
 	}
-	lean := newLean(b, filepath.Join(dir, "lean.db"))
+	lean, err := raw.NewLean(filepath.Join(dir, "lean.db"), benchLeads)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer lean.Close()
 	var ours, theirs time.Duration
 	from := 0
 	for b.Loop() {
@@ -48,7 +51,9 @@ func BenchmarkCommit(b *testing.B) {
 			records[from+i] = c.After
 		}
 		start = time.Now()
-		lean.commit(b, from)
+		if err := lean.Steps(1+from, benchBatch); err != nil {
+			b.Fatal(err)
+		}
 		theirs += time.Since(start)
 		from = (from + benchBatch) % benchLeads
 	}
@@ -78,60 +83,4 @@ func stepBatch(b *testing.B, s *Store, records []store.Record) (batch store.Batc
 		})
 	}
 	return batch
-}
-
-// lean updates five integers of a row by its key and appends a row, for each
-// step, on the driver's own connection.
-type lean struct {
-	begin, update, insert, end *stmt
-	n                          int64
-}
-
-func newLean(b *testing.B, path string) *lean {
-	connector, err := connect(path, writerParams(Options{}))
-	if err != nil {
-		b.Fatal(err)
-	}
-	conn, err := connector.Connect(b.Context())
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { conn.Close() })
-	prepare := func(text string) *stmt {
-		s, err := conn.(driver.ConnPrepareContext).PrepareContext(context.Background(), text)
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Cleanup(func() { s.Close() })
-		return &stmt{prepared: s, text: text}
-	}
-	l := &lean{}
-	l.exec(b, prepare(`CREATE TABLE leads (seq INTEGER PRIMARY KEY, a, b, c, d, e)`))
-	l.exec(b, prepare(`CREATE TABLE steps (seq INTEGER PRIMARY KEY, a, b, c, d, e)`))
-	l.exec(b, prepare(`
-		WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-		INSERT INTO leads SELECT i, 1, 1, 1, 1700000000000, 1700000000000 FROM n`), int64(benchLeads))
-	l.begin, l.end = prepare(`BEGIN IMMEDIATE`), prepare(`COMMIT`)
-	l.update = prepare(`UPDATE leads SET a = ?, b = ?, c = ?, d = ?, e = ? WHERE seq = ?`)
-	l.insert = prepare(`INSERT INTO steps (a, b, c, d, e, seq) VALUES (?, ?, ?, ?, ?, ?)`)
-	return l
-}
-
-func (l *lean) exec(b *testing.B, s *stmt, args ...any) {
-	if _, err := s.exec(context.Background(), args...); err != nil {
-		b.Fatal(err)
-	}
-}
-
-func (l *lean) commit(b *testing.B, from int) {
-	l.exec(b, l.begin)
-	l.n++
-	moment := 1_700_000_000_000 + l.n
-	for i := range int64(benchBatch) {
-		l.exec(b, l.update, l.n, l.n, int64(3), moment, moment+60_000, int64(from)+i+1)
-	}
-	for i := range int64(benchBatch) {
-		l.exec(b, l.insert, int64(from)+i+1, l.n, int64(3), moment, moment+60_000, l.n*benchBatch+i)
-	}
-	l.exec(b, l.end)
 }

@@ -31,12 +31,15 @@ const (
 		WHERE c.seq IN (%s) ORDER BY c.seq`
 )
 
-func (w *writer) putCall(ctx context.Context, c *store.Call) error {
-	args := []any{c.Workflow, int64(c.Visit), int64(c.Entered), int64(c.Attempt), text(c.NodeID), int64(c.Status),
-		int64(c.Started), int64(c.Ended), text(c.CallID), text(c.Outcome), text(c.Error), blob(c.Data), c.Seq}
-	n, err := w.insertCall.exec(ctx, append(args, c.Lead)...)
+func (w *writer) putCall(c *store.Call) error {
+	bind := func(s *stmt) *stmt {
+		return s.ints(c.Workflow, int64(c.Visit), int64(c.Entered), int64(c.Attempt)).text(c.NodeID).
+			ints(int64(c.Status), int64(c.Started), int64(c.Ended)).
+			text(c.CallID).text(c.Outcome).text(c.Error).blob(c.Data).ints(c.Seq)
+	}
+	n, err := bind(w.insertCall).ints(c.Lead).exec()
 	if err == nil && n == 0 {
-		n, err = w.updateCall.exec(ctx, args...)
+		n, err = bind(w.updateCall).exec()
 	}
 	if err == nil && n == 0 {
 		err = fmt.Errorf("there is no lead %d", c.Lead)

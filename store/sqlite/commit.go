@@ -40,24 +40,23 @@ func (s *Store) commit(ctx context.Context, b *store.Batch) (result store.Result
 	}
 
 	if s.writer == nil {
-		if s.writer, err = newWriter(ctx, s.path, writerParams(s.opts)); err != nil {
+		if s.writer, err = newWriter(s.path, s.opts); err != nil {
 			return result, err
 		}
 	}
 	t := transaction{writer: s.writer, last: &s.last}
 	defer func() {
 		if err != nil {
-			s.rollback(context.WithoutCancel(ctx))
+			s.rollback()
 		}
 	}()
-	if _, err := t.begin.exec(ctx); err != nil {
+	if err := t.start(ctx); err != nil {
 		return result, err
 	}
-	ctx = context.WithoutCancel(ctx)
-	if err := t.write(ctx, b); err != nil {
+	if err := t.write(b); err != nil {
 		return result, err
 	}
-	if _, err := t.commit.exec(ctx); err != nil { // promise 1: it is synced here
+	if _, err := t.commit.exec(); err != nil { // promise 1: it is synced here
 		return result, err
 	}
 	return store.Result{Refused: t.refusals}, nil
@@ -82,8 +81,8 @@ func (s *Store) stopWriting() { <-s.writing }
 // has rolled back by itself, so that ROLLBACK fails too: then, and whenever else
 // it fails, the connection goes, and its transaction with it. What closing it
 // says adds nothing to the error that led here.
-func (s *Store) rollback(ctx context.Context) {
-	if _, err := s.writer.rollback.exec(ctx); err != nil {
+func (s *Store) rollback() {
+	if _, err := s.writer.rollback.exec(); err != nil {
 		s.writer.close()
 		s.writer = nil
 	}
@@ -99,47 +98,47 @@ type transaction struct {
 }
 
 // write applies the batch in the order that store.Batch promises.
-func (t *transaction) write(ctx context.Context, b *store.Batch) error {
+func (t *transaction) write(b *store.Batch) error {
 	for i := range b.Workflows {
-		if err := t.putWorkflow(ctx, &b.Workflows[i]); err != nil {
+		if err := t.putWorkflow(&b.Workflows[i]); err != nil {
 			return err
 		}
 	}
 	for _, i := range bySeq(b.Changes) {
-		if err := t.change(ctx, &b.Changes[i]); err != nil {
+		if err := t.change(&b.Changes[i]); err != nil {
 			return err
 		}
 	}
 	for i := range b.Enroll {
-		if err := t.enroll(ctx, i, &b.Enroll[i]); err != nil {
+		if err := t.enroll(i, &b.Enroll[i]); err != nil {
 			return err
 		}
 	}
 	for i := range b.Steps {
 		if step := &b.Steps[i]; !t.refused[step.Lead] {
-			if err := t.putStep(ctx, step); err != nil {
+			if err := t.putStep(step); err != nil {
 				return err
 			}
 		}
 	}
 	for i := range b.Calls {
 		if call := &b.Calls[i]; !t.refused[call.Lead] {
-			if err := t.putCall(ctx, call); err != nil {
+			if err := t.putCall(call); err != nil {
 				return err
 			}
 		}
 	}
 	for _, seq := range b.Forget {
-		if err := t.forget(ctx, seq); err != nil {
+		if err := t.forget(seq); err != nil {
 			return err
 		}
 	}
 	if len(b.Forget) > 0 || b.Probe {
-		if err := t.putSequences(ctx); err != nil {
+		if err := t.putSequences(); err != nil {
 			return err
 		}
 	}
-	return t.putCounts(ctx)
+	return t.putCounts()
 }
 
 // bySeq returns the indices of changes in the order of the leads' keys, in
@@ -155,9 +154,9 @@ func bySeq(changes []store.Change) []int {
 	return order
 }
 
-func (t *transaction) change(ctx context.Context, c *store.Change) error {
+func (t *transaction) change(c *store.Change) error {
 	before, after := &c.Before, &c.After
-	if err := t.changeRecord(ctx, before, after); err != nil {
+	if err := t.changeRecord(before, after); err != nil {
 		return err
 	}
 	if before.State == after.State {
@@ -166,14 +165,14 @@ func (t *transaction) change(ctx context.Context, c *store.Change) error {
 	t.counts.add(before.Workflow, before.State, -1)
 	t.counts.add(after.Workflow, after.State, +1)
 	if after.State.Final() {
-		return t.endLive(ctx, after.Workflow, after.Seq)
+		return t.endLive(after.Workflow, after.Seq)
 	}
 	return nil
 }
 
-func (t *transaction) enroll(ctx context.Context, index int, e *store.Enrollment) error {
+func (t *transaction) enroll(index int, e *store.Enrollment) error {
 	if !e.Record.State.Final() {
-		live, err := t.beLive(ctx, &e.Record, e.Contact.Phone)
+		live, err := t.beLive(&e.Record, e.Contact.Phone)
 		if err != nil {
 			return err
 		}
@@ -186,29 +185,29 @@ func (t *transaction) enroll(ctx context.Context, index int, e *store.Enrollment
 			return nil
 		}
 	}
-	if err := t.putRecord(ctx, &e.Record); err != nil {
+	if err := t.putRecord(&e.Record); err != nil {
 		return err
 	}
 	t.counts.add(e.Record.Workflow, e.Record.State, +1)
-	return t.putContact(ctx, &e.Contact)
+	return t.putContact(&e.Contact)
 }
 
 // forget deletes the lead and its steps; its calls stay.
-func (t *transaction) forget(ctx context.Context, seq int64) error {
+func (t *transaction) forget(seq int64) error {
 	var workflow, state, last int64
-	found, err := t.findLead.get(ctx, []any{seq}, &workflow, &state, &last)
+	found, err := t.findLead.ints(seq).get(&workflow, &state, &last)
 	if err != nil || !found {
 		return err
 	}
 	t.counts.add(workflow, lead.State(state), -1)
-	if err := t.endLive(ctx, workflow, seq); err != nil { // needs the contact
+	if err := t.endLive(workflow, seq); err != nil { // needs the contact
 		return err
 	}
 	for _, deletion := range []struct {
 		*stmt
 		key int64
 	}{{t.deleteSteps, last}, {t.deleteContact, seq}, {t.deleteLead, seq}} {
-		if _, err := deletion.exec(ctx, deletion.key); err != nil {
+		if _, err := deletion.ints(deletion.key).exec(); err != nil {
 			return err
 		}
 	}

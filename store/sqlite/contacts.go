@@ -29,9 +29,9 @@ const (
 		WHERE workflow = ? AND phone = (SELECT phone FROM contacts WHERE seq = ?) AND lead = ?`
 )
 
-func (w *writer) putContact(ctx context.Context, c *store.Contact) error {
-	_, err := w.insertContact.exec(ctx, c.Seq, c.ID[:], c.Phone,
-		text(c.ExternalID), text(c.TimeZone), blob(c.Metadata), int64(c.Enrolled))
+func (w *writer) putContact(c *store.Contact) error {
+	_, err := w.insertContact.ints(c.Seq).blob(c.ID[:]).ints(c.Phone).
+		text(c.ExternalID).text(c.TimeZone).blob(c.Metadata).ints(int64(c.Enrolled)).exec()
 	if err != nil {
 		return fmt.Errorf("contact of lead %d: %w", c.Seq, err)
 	}
@@ -45,18 +45,18 @@ func contactDest(c *store.Contact, id *[]byte) []any {
 
 // beLive makes the record's lead the one that its contact has in the workflow,
 // or returns the one that it has.
-func (w *writer) beLive(ctx context.Context, r *store.Record, phone int64) (live int64, err error) {
-	n, err := w.insertLive.exec(ctx, r.Workflow, phone, r.Seq)
+func (w *writer) beLive(r *store.Record, phone int64) (live int64, err error) {
+	n, err := w.insertLive.ints(r.Workflow, phone, r.Seq).exec()
 	if err != nil || n == 1 {
 		return 0, err
 	}
-	_, err = w.findLive.get(ctx, []any{r.Workflow, phone}, &live)
+	_, err = w.findLive.ints(r.Workflow, phone).get(&live)
 	return live, err
 }
 
 // endLive lets the lead's contact be enrolled again.
-func (w *writer) endLive(ctx context.Context, workflow, seq int64) error {
-	_, err := w.deleteLive.exec(ctx, workflow, seq, seq)
+func (w *writer) endLive(workflow, seq int64) error {
+	_, err := w.deleteLive.ints(workflow, seq, seq).exec()
 	return err
 }
 

@@ -35,13 +35,13 @@ func (d *countDeltas) add(workflow int64, state lead.State, n int64) {
 	(*d)[countKey{workflow, state}] += n
 }
 
-func (t *transaction) putCounts(ctx context.Context) error {
+func (t *transaction) putCounts() error {
 	keys := slices.SortedFunc(maps.Keys(t.counts), func(a, b countKey) int {
 		return cmp.Or(cmp.Compare(a.workflow, b.workflow), cmp.Compare(a.state, b.state))
 	})
 	for _, key := range keys {
 		if n := t.counts[key]; n != 0 {
-			if _, err := t.addCount.exec(ctx, key.workflow, int64(key.state), n); err != nil {
+			if _, err := t.addCount.ints(key.workflow, int64(key.state), n).exec(); err != nil {
 				return err
 			}
 		}

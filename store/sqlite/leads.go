@@ -56,43 +56,45 @@ func updateLeadText(wake, state bool) string {
 	return text + ` WHERE seq = ? AND version = ?`
 }
 
-// recordArgs returns what every change of a record sets, with room for more.
-func recordArgs(r *store.Record) []any {
-	return append(make([]any, 0, 18),
-		r.Version, int64(r.Phase), int64(r.Node), int64(r.Visit), int64(r.Visits), int64(r.Attempt), int64(r.Entered),
-		int64(r.Due), int64(r.Started), int64(r.Deadline), r.LastStep, int64(r.Updated), text(r.Outcome), blob(r.Extra))
+// record binds what every change of a record sets.
+func (s *stmt) record(r *store.Record) *stmt {
+	return s.ints(r.Version, int64(r.Phase), int64(r.Node), int64(r.Visit), int64(r.Visits), int64(r.Attempt),
+		int64(r.Entered), int64(r.Due), int64(r.Started), int64(r.Deadline), r.LastStep, int64(r.Updated)).
+		text(r.Outcome).blob(r.Extra)
 }
 
-// wakeArg is NULL for a final lead, which keeps it out of the index.
-func wakeArg(m store.Millis) any {
+// wake binds NULL for a final lead, which keeps it out of the index.
+func (s *stmt) wake(m store.Millis) *stmt {
 	if m == 0 {
-		return nil
+		return s.text("")
 	}
-	return int64(m)
+	return s.ints(int64(m))
 }
 
-func (w *writer) changeRecord(ctx context.Context, before, after *store.Record) error {
-	args := recordArgs(after)
+func (w *writer) changeRecord(before, after *store.Record) error {
 	wake, state := 0, 0
 	if before.Wake != after.Wake {
 		wake = 1
-		args = append(args, wakeArg(after.Wake))
 	}
 	if before.State != after.State {
 		state = 1
-		args = append(args, int64(after.State))
 	}
-	args = append(args, before.Seq, before.Version)
-	n, err := w.updateLead[wake][state].exec(ctx, args...)
+	update := w.updateLead[wake][state].record(after)
+	if wake == 1 {
+		update.wake(after.Wake)
+	}
+	if state == 1 {
+		update.ints(int64(after.State))
+	}
+	n, err := update.ints(before.Seq, before.Version).exec()
 	if err == nil && n != 1 {
 		err = &store.ConflictError{Kind: "lead", Seq: before.Seq}
 	}
 	return err
 }
 
-func (w *writer) putRecord(ctx context.Context, r *store.Record) error {
-	args := append(recordArgs(r), wakeArg(r.Wake), int64(r.State), r.Seq, r.Workflow)
-	if _, err := w.insertLead.exec(ctx, args...); err != nil {
+func (w *writer) putRecord(r *store.Record) error {
+	if _, err := w.insertLead.record(r).wake(r.Wake).ints(int64(r.State), r.Seq, r.Workflow).exec(); err != nil {
 		return fmt.Errorf("lead %d: %w", r.Seq, err)
 	}
 	return nil

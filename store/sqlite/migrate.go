@@ -66,7 +66,7 @@ func inspect(ctx context.Context, path string, known int) error {
 	if info, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
 		return nil
 	}
-	db, err := openDB(path, url.Values{"mode": {"rw"}, "_pragma": {busyTimeout}}, 1)
+	db, err := openDB(path, url.Values{"mode": {"rw"}, "_pragma": {busyPragma}}, 1)
 	if err != nil {
 		return err
 	}

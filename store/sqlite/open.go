@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/gofrs/flock"
 	moderncsqlite "modernc.org/sqlite"
@@ -108,10 +109,10 @@ func open(ctx context.Context, path string, opts Options) (_ *Store, err error) 
 	if err := migrate(ctx, file, texts); err != nil {
 		return nil, err
 	}
-	if s.writer, err = newWriter(ctx, file, writerParams(opts)); err != nil {
+	if s.writer, err = newWriter(file, opts); err != nil {
 		return nil, err
 	}
-	if err := s.last.load(ctx, s.writer); err != nil {
+	if err := s.last.load(s.writer); err != nil {
 		return nil, err
 	}
 	if s.readers, err = openDB(file, readerParams(), max(4, runtime.NumCPU())); err != nil {
@@ -148,7 +149,7 @@ func (s *Store) shut(checkpoint bool) error {
 	}
 	if s.writer != nil {
 		if checkpoint {
-			errs = append(errs, s.writer.checkpoint(context.Background()))
+			errs = append(errs, s.writer.checkpoint())
 		}
 		errs = append(errs, s.writer.close())
 	}
@@ -233,34 +234,37 @@ func dsn(path string, params url.Values) string {
 }
 
 // busyTimeout is for locks of other programs, such as a shell that is used to
-// change something: milliseconds.
-const busyTimeout = "busy_timeout(10000)"
+// change something.
+const busyTimeout = 10 * time.Second
 
-func writerParams(opts Options) url.Values {
+var busyPragma = fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds())
+
+func writerPragmas(opts Options) []string {
 	synchronous := "synchronous(FULL)"
 	if opts.Synchronous == Normal {
 		synchronous = "synchronous(NORMAL)"
 	}
+	return []string{
+		"journal_mode(WAL)",
+		synchronous,
+		"temp_store(MEMORY)",
+		// KiB. The pages that a batch touches must stay between two commits:
+		// with SQLite's 2 MB, a million leads are read anew each time.
+		"cache_size(-65536)",
+		// An import can make the log large; this much of it is kept for reuse.
+		"journal_size_limit(67108864)",
+	}
+}
+
+func writerParams(opts Options) url.Values {
 	return url.Values{
-		"mode":    {"rwc"},
-		"_txlock": {"immediate"},
-		"_pragma": {
-			busyTimeout,
-			"journal_mode(WAL)",
-			synchronous,
-			"temp_store(MEMORY)",
-			// KiB. The pages that a batch touches must stay between two commits:
-			// with SQLite's 2 MB, a million leads are read anew each time.
-			"cache_size(-65536)",
-			// An import can make the log large; this much of it is kept for reuse.
-			"journal_size_limit(67108864)",
-		},
+		"mode": {"rwc"}, "_txlock": {"immediate"}, "_pragma": append([]string{busyPragma}, writerPragmas(opts)...),
 	}
 }
 
 func readerParams() url.Values {
 	return url.Values{
 		"mode":    {"ro"},
-		"_pragma": {busyTimeout, "temp_store(MEMORY)", "cache_size(-8192)"},
+		"_pragma": {busyPragma, "temp_store(MEMORY)", "cache_size(-8192)"},
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -247,7 +248,7 @@ func TestPragmasAreInForce(t *testing.T) {
 			t.Fatal(err)
 		}
 		text := `SELECT journal_mode = 'wal', synchronous FROM pragma_journal_mode, pragma_synchronous`
-		if got := onWriter(t, s, text); len(got) != 1 || got[0][0] != int64(1) || got[0][1] != int64(want) {
+		if got := onWriter(t, s, text); len(got) != 1 || got[0][0] != "1" || got[0][1] != strconv.Itoa(want) {
 			t.Errorf("WAL mode and synchronous: %v, want 1 and %d", got, want)
 		}
 		if _, err := s.readers.ExecContext(t.Context(), `DELETE FROM leads`); err == nil {

@@ -33,9 +33,9 @@ const sequenceCount = int(store.WorkflowSequence) + 1
 // sequences are the last numbers handed out, indexed by store.Sequence.
 type sequences [sequenceCount]atomic.Int64
 
-func (s *sequences) load(ctx context.Context, w *writer) error {
+func (s *sequences) load(w *writer) error {
 	var last [sequenceCount]int64
-	_, err := w.maxSequence.get(ctx, nil, &last[store.LeadSequence], &last[store.StepSequence],
+	_, err := w.maxSequence.get(&last[store.LeadSequence], &last[store.StepSequence],
 		&last[store.CallSequence], &last[store.WorkflowSequence])
 	for kind := range last {
 		s[kind].Store(last[kind])
@@ -64,9 +64,9 @@ func (s *Store) Reserve(_ context.Context, kind store.Sequence, n int) (first in
 
 // putSequences writes down what was handed out, before the rows go that would
 // tell.
-func (t *transaction) putSequences(ctx context.Context) error {
+func (t *transaction) putSequences() error {
 	for kind := store.LeadSequence; int(kind) < sequenceCount; kind++ {
-		if _, err := t.setSequence.exec(ctx, int64(kind), t.last[kind].Load()); err != nil {
+		if _, err := t.setSequence.ints(int64(kind), t.last[kind].Load()).exec(); err != nil {
 			return err
 		}
 	}

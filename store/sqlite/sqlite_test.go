@@ -3,11 +3,8 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
-	"io"
 	"net/url"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/leadflow-go/leadflow/store"
@@ -59,28 +56,24 @@ func plain(t *testing.T, path string) *sql.DB {
 
 // onWriter runs a statement on the writer's connection, with NULL for every
 // argument, and returns its rows.
-func onWriter(t *testing.T, s *Store, text string) (list [][]driver.Value) {
+func onWriter(t *testing.T, s *Store, text string) (list [][]string) {
 	t.Helper()
-	prepared, err := s.writer.conn.(driver.ConnPrepareContext).PrepareContext(t.Context(), text)
+	prepared, _, err := s.writer.conn.PrepareTransient(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer prepared.Close()
-	args := make([]driver.NamedValue, strings.Count(text, "?"))
-	for i := range args {
-		args[i].Ordinal = i + 1
-	}
-	rows, err := prepared.(driver.StmtQueryContext).QueryContext(t.Context(), args)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
+	defer prepared.Finalize()
 	for {
-		row := make([]driver.Value, len(rows.Columns()))
-		if err := rows.Next(row); err == io.EOF {
-			return list
-		} else if err != nil {
+		more, err := prepared.Step()
+		if err != nil {
 			t.Fatal(err)
+		}
+		if !more {
+			return list
+		}
+		row := make([]string, prepared.ColumnCount())
+		for i := range row {
+			row[i] = prepared.ColumnText(i)
 		}
 		list = append(list, row)
 	}

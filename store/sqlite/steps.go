@@ -34,10 +34,11 @@ const (
 		FROM chain`
 )
 
-func (w *writer) putStep(ctx context.Context, s *store.Step) error {
-	_, err := w.insertStep.exec(ctx, s.Seq, s.Prev, s.Lead, int64(s.Visit), int64(s.Node), int64(s.Kind),
-		int64(s.Status), int64(s.Attempts), int64(s.Entered), int64(s.Due), int64(s.Started), int64(s.Exited),
-		text(s.Outcome), blob(s.Detail))
+func (w *writer) putStep(s *store.Step) error {
+	_, err := w.insertStep.
+		ints(s.Seq, s.Prev, s.Lead, int64(s.Visit), int64(s.Node), int64(s.Kind), int64(s.Status), int64(s.Attempts),
+			int64(s.Entered), int64(s.Due), int64(s.Started), int64(s.Exited)).
+		text(s.Outcome).blob(s.Detail).exec()
 	if err != nil {
 		return fmt.Errorf("step %d: %w", s.Seq, err)
 	}

@@ -23,16 +23,22 @@ const (
 		FROM workflows ORDER BY seq`
 )
 
-func (w *writer) putWorkflow(ctx context.Context, f *store.Workflow) error {
-	args := []any{f.Version, f.ID[:], int64(f.Status), text(f.Name), text(f.Description), blob(f.Definition),
-		int64(f.Created), int64(f.Updated), f.Deleted, f.Seq}
+func (w *writer) putWorkflow(f *store.Workflow) error {
+	deleted := int64(0)
+	if f.Deleted {
+		deleted = 1
+	}
+	bind := func(s *stmt) *stmt {
+		return s.ints(f.Version).blob(f.ID[:]).ints(int64(f.Status)).text(f.Name).text(f.Description).blob(f.Definition).
+			ints(int64(f.Created), int64(f.Updated), deleted, f.Seq)
+	}
 	if f.Version == 1 {
-		if _, err := w.insertWorkflow.exec(ctx, args...); err != nil {
+		if _, err := bind(w.insertWorkflow).exec(); err != nil {
 			return fmt.Errorf("workflow %d: %w", f.Seq, err)
 		}
 		return nil
 	}
-	n, err := w.updateWorkflow.exec(ctx, append(args, f.Version-1)...)
+	n, err := bind(w.updateWorkflow).ints(f.Version - 1).exec()
 	if err == nil && n != 1 {
 		err = &store.ConflictError{Kind: "workflow", Seq: f.Seq}
 	}

@@ -12,7 +12,7 @@ import (
 const (
 	// maxBatch is how many leads a batch changes before the loop commits it, so
 	// that nobody waits long behind a crowd.
-	maxBatch = 1000
+	maxBatch = 2000
 	// minShare is how many leads come due, and how many are started, in a batch
 	// that others have filled, so that no import holds up who is under way.
 	minShare = 200

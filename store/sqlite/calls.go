@@ -50,33 +50,25 @@ func (w *writer) putCall(c *store.Call) error {
 	return nil
 }
 
-func scanCall(row scanner, c *store.Call) error {
+func scanCall(from row, c *store.Call) error {
 	var leadID, workflowID []byte
 	var visit, attempt, status int64
-	err := row.Scan(&c.Seq, &c.Lead, &leadID, &c.Workflow, &workflowID, &c.Phone, &visit, (*int64)(&c.Entered),
+	from.scan(&c.Seq, &c.Lead, &leadID, &c.Workflow, &workflowID, &c.Phone, &visit, (*int64)(&c.Entered),
 		&attempt, &c.NodeID, &status, (*int64)(&c.Started), (*int64)(&c.Ended), &c.CallID,
 		&c.Outcome, &c.Error, &c.Data)
-	if err != nil {
-		return err
-	}
 	c.Visit, c.Attempt, c.Status = int32(visit), int32(attempt), lead.StepStatus(status)
 	if workflowID != nil {
-		if err := copyID(c.WorkflowID[:], workflowID); err != nil {
+		if err := from.id(4, c.WorkflowID[:]); err != nil {
 			return err
 		}
 	}
-	return copyID(c.LeadID[:], leadID)
+	return from.id(2, c.LeadID[:])
 }
 
 // Calls implements [store.CallReader].
 func (s *Store) Calls(ctx context.Context, q store.CallQuery) ([]store.Call, error) {
-	if err := s.enter(); err != nil {
-		return nil, err
-	}
-	defer s.leave()
 	text, args := callsQuery(q)
-	rows, err := s.readers.QueryContext(ctx, text, args...)
-	return collect("calls", rows, err, scanCall)
+	return read(ctx, s, "calls", scanCall, text, args...)
 }
 
 // callsQuery goes by the index that leaves the fewest entries to look at, which

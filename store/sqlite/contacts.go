@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/leadflow-go/leadflow/store"
@@ -38,11 +37,6 @@ func (w *writer) putContact(c *store.Contact) error {
 	return nil
 }
 
-// contactDest is where contactColumns go; the bytes of the id go to id first.
-func contactDest(c *store.Contact, id *[]byte) []any {
-	return []any{id, &c.Phone, &c.ExternalID, &c.TimeZone, &c.Metadata, (*int64)(&c.Enrolled)}
-}
-
 // beLive makes the record's lead the one that its contact has in the workflow,
 // or returns the one that it has.
 func (w *writer) beLive(r *store.Record, phone int64) (live int64, err error) {
@@ -60,32 +54,21 @@ func (w *writer) endLive(workflow, seq int64) error {
 	return err
 }
 
-// copyID copies the bytes of an id, which are as many in every sound row.
-func copyID(id, bytes []byte) error {
-	if copy(id, bytes) != len(id) || len(bytes) != len(id) {
-		return fmt.Errorf("an id of %d bytes", len(bytes))
-	}
-	return nil
+func scanContact(from row, c *store.Contact) error {
+	from.scan(&c.Seq)
+	return scanContactAt(from, 1, c)
 }
 
-func scanContact(row scanner, c *store.Contact) error {
-	var id []byte
-	if err := row.Scan(append([]any{&c.Seq}, contactDest(c, &id)...)...); err != nil {
+// scanContactAt reads contactColumns, the first of which is column i.
+func scanContactAt(from row, i int, c *store.Contact) error {
+	if err := from.id(i, c.ID[:]); err != nil {
 		return err
 	}
-	return copyID(c.ID[:], id)
+	from.from(i+1).scan(&c.Phone, &c.ExternalID, &c.TimeZone, &c.Metadata, (*int64)(&c.Enrolled))
+	return nil
 }
 
 // Contacts implements [store.LeadReader].
 func (s *Store) Contacts(ctx context.Context, seqs []int64) ([]store.Contact, error) {
-	if err := s.enter(); err != nil {
-		return nil, err
-	}
-	defer s.leave()
-	list, err := json.Marshal(seqs)
-	if err != nil {
-		return nil, fmt.Errorf("sqlite: read contacts: %w", err)
-	}
-	rows, err := s.reads.contacts.QueryContext(ctx, string(list))
-	return collect("contacts", rows, err, scanContact)
+	return read(ctx, s, "contacts", scanContact, contactsText, numbers(seqs))
 }

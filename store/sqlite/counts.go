@@ -3,7 +3,6 @@ package sqlite
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -51,35 +50,26 @@ func (t *transaction) putCounts() error {
 
 // Counts implements [store.LeadReader].
 func (s *Store) Counts(ctx context.Context, workflow int64) (map[lead.State]int64, error) {
-	if err := s.enter(); err != nil {
-		return nil, err
-	}
-	defer s.leave()
-	return s.readCounts(ctx, workflow)
-}
-
-func (s *Store) readCounts(ctx context.Context, workflow int64) (map[lead.State]int64, error) {
-	type count struct {
-		state lead.State
-		n     int64
-	}
-	rows, err := s.reads.counts.QueryContext(ctx, workflow)
-	list, err := collect("counts", rows, err, func(row scanner, c *count) error { return row.Scan(&c.state, &c.n) })
+	type count struct{ state, n int64 }
+	list, err := read(ctx, s, "counts", func(from row, c *count) error {
+		from.scan(&c.state, &c.n)
+		return nil
+	}, countsText, workflow)
 	if err != nil {
 		return nil, err
 	}
 	counts := make(map[lead.State]int64, len(list))
 	for _, c := range list {
-		counts[c.state] = c.n
+		counts[lead.State(c.state)] = c.n
 	}
 	return counts, nil
 }
 
 // sumCounts answers a count of leads by state alone.
 func (s *Store) sumCounts(ctx context.Context, q store.LeadQuery) (sum int64, err error) {
-	counts, err := s.readCounts(ctx, q.Workflow)
+	counts, err := s.Counts(ctx, q.Workflow)
 	if err != nil {
-		return 0, fmt.Errorf("sqlite: count leads: %w", err)
+		return 0, err
 	}
 	for state, n := range counts {
 		if len(q.States) == 0 || slices.Contains(q.States, state) {

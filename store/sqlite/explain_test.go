@@ -13,11 +13,10 @@ import (
 // queryPlan returns the lines of EXPLAIN QUERY PLAN.
 func queryPlan(t *testing.T, s *Store, text string, args []any) []string {
 	t.Helper()
-	rows, err := s.readers.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+text, args...)
-	lines, err := collect("plan", rows, err, func(row scanner, line *string) error {
-		var id, parent, unused int
-		return row.Scan(&id, &parent, &unused, line)
-	})
+	lines, err := read(t.Context(), s, "plan", func(from row, line *string) error {
+		from.from(3).scan(line)
+		return nil
+	}, "EXPLAIN QUERY PLAN "+text, args...)
 	if err != nil {
 		t.Fatal(err)
 	}

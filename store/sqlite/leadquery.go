@@ -30,30 +30,25 @@ const (
 
 // Leads implements [store.LeadReader].
 func (s *Store) Leads(ctx context.Context, q store.LeadQuery) ([]store.Entry, error) {
-	if err := s.enter(); err != nil {
-		return nil, err
-	}
-	defer s.leave()
 	text, args := leadsQuery(q)
-	rows, err := s.readers.QueryContext(ctx, text, args...)
-	return collect("leads", rows, err, scanEntry)
+	return read(ctx, s, "leads", scanEntry, text, args...)
 }
 
 // CountLeads implements [store.LeadReader]. Without Node and Phone it takes the
 // same short time whatever the count.
-func (s *Store) CountLeads(ctx context.Context, q store.LeadQuery) (n int64, err error) {
-	if err := s.enter(); err != nil {
-		return 0, err
-	}
-	defer s.leave()
+func (s *Store) CountLeads(ctx context.Context, q store.LeadQuery) (int64, error) {
 	if q.Node == nil && q.Phone == 0 {
 		return s.sumCounts(ctx, q)
 	}
 	text, args := countQuery(q)
-	if err := s.readers.QueryRowContext(ctx, text, args...).Scan(&n); err != nil {
-		return 0, fmt.Errorf("sqlite: count leads: %w", err)
+	found, err := read(ctx, s, "how many leads", func(from row, n *int64) error {
+		from.scan(n)
+		return nil
+	}, text, args...)
+	if err != nil {
+		return 0, err
 	}
-	return n, nil
+	return found[0], nil
 }
 
 func leadsQuery(q store.LeadQuery) (string, []any) {

@@ -2,10 +2,8 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
-	"encoding/json"
-	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
@@ -100,79 +98,58 @@ func (w *writer) putRecord(r *store.Record) error {
 	return nil
 }
 
-// scanner is a row: *sql.Row or *sql.Rows.
-type scanner interface{ Scan(dest ...any) error }
+// recordWidth is how many columns recordColumns has.
+const recordWidth = 18
 
-// scanRecord reads recordColumns and then more. Integers go through int64:
-// database/sql takes a detour over text for every other size.
-func scanRecord(row scanner, r *store.Record, more ...any) error {
+func scanRecord(from row, r *store.Record) error {
 	var state, phase, node, visit, visits, attempt int64
-	var wake sql.NullInt64
-	dest := append(make([]any, 0, 26),
-		&r.Seq, &r.Workflow, &r.Version, &state, &phase, &node, &visit, &visits, &attempt,
+	from.scan(&r.Seq, &r.Workflow, &r.Version, &state, &phase, &node, &visit, &visits, &attempt,
 		(*int64)(&r.Entered), (*int64)(&r.Due), (*int64)(&r.Started), (*int64)(&r.Deadline),
-		&wake, &r.LastStep, (*int64)(&r.Updated), &r.Outcome, &r.Extra)
-	if err := row.Scan(append(dest, more...)...); err != nil {
-		return err
-	}
-	r.Wake = store.Millis(wake.Int64)
+		(*int64)(&r.Wake), &r.LastStep, (*int64)(&r.Updated), &r.Outcome, &r.Extra)
 	r.State, r.Phase, r.Node = lead.State(state), store.Phase(phase), int32(node)
 	r.Visit, r.Visits, r.Attempt = int32(visit), int32(visits), int32(attempt)
 	return nil
 }
 
-func scanRecordOnly(row scanner, r *store.Record) error { return scanRecord(row, r) }
-
-func scanEntry(row scanner, e *store.Entry) error {
-	var id []byte
-	if err := scanRecord(row, &e.Record, contactDest(&e.Contact, &id)...); err != nil {
+func scanEntry(from row, e *store.Entry) error {
+	if err := scanRecord(from, &e.Record); err != nil {
 		return err
 	}
 	e.Contact.Seq = e.Seq
-	return copyID(e.Contact.ID[:], id)
+	return scanContactAt(from, recordWidth, &e.Contact)
+}
+
+// numbers are seqs as an argument of a query.
+func numbers(seqs []int64) string {
+	text := []byte{'['}
+	for i, seq := range seqs {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = strconv.AppendInt(text, seq, 10)
+	}
+	return string(append(text, ']'))
 }
 
 // Records implements [store.LeadReader].
 func (s *Store) Records(ctx context.Context, seqs []int64) ([]store.Record, error) {
-	if err := s.enter(); err != nil {
-		return nil, err
-	}
-	defer s.leave()
-	list, err := json.Marshal(seqs)
-	if err != nil {
-		return nil, fmt.Errorf("sqlite: read leads: %w", err)
-	}
-	rows, err := s.reads.records.QueryContext(ctx, string(list))
-	return collect("leads", rows, err, scanRecordOnly)
+	return read(ctx, s, "leads", scanRecord, recordsText, numbers(seqs))
 }
 
 // Due implements [store.LeadReader].
 func (s *Store) Due(ctx context.Context, after store.Key, until store.Millis, limit int) ([]store.Record, error) {
-	if err := s.enter(); err != nil {
-		return nil, err
-	}
-	defer s.leave()
-	rows, err := s.reads.due.QueryContext(ctx, int64(after.Wake), after.Seq, int64(until),
-		int64(after.Wake), int64(until), limit)
-	return collect("due leads", rows, err, scanRecordOnly)
+	return read(ctx, s, "due leads", scanRecord, dueText, int64(after.Wake), after.Seq, int64(until),
+		int64(after.Wake), int64(until), int64(limit))
 }
 
 // Lead implements [store.LeadReader].
 func (s *Store) Lead(ctx context.Context, seq int64) (store.Entry, error) {
-	if err := s.enter(); err != nil {
-		return store.Entry{}, err
-	}
-	defer s.leave()
-	return readLead(ctx, s.reads.lead, seq)
-}
-
-func readLead(ctx context.Context, statement *sql.Stmt, seq int64) (entry store.Entry, err error) {
-	err = scanEntry(statement.QueryRowContext(ctx, seq), &entry)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = store.ErrNotFound
+	found, err := read(ctx, s, fmt.Sprintf("lead %d", seq), scanEntry, leadText, seq)
+	if err == nil && len(found) == 0 {
+		err = fmt.Errorf("sqlite: read lead %d: %w", seq, store.ErrNotFound)
 	}
 	if err != nil {
-		return store.Entry{}, fmt.Errorf("sqlite: read lead %d: %w", seq, err)
+		return store.Entry{}, err
 	}
-	return entry, nil
+	return found[0], nil
 }

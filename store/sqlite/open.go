@@ -17,6 +17,7 @@ import (
 
 	"github.com/gofrs/flock"
 	moderncsqlite "modernc.org/sqlite"
+	zombiezen "zombiezen.com/go/sqlite"
 
 	"github.com/leadflow-go/leadflow/store"
 )
@@ -55,8 +56,7 @@ type Store struct {
 	closed   bool  // guarded by life
 	closeErr error // guarded by life
 
-	readers *sql.DB
-	reads   readStatements
+	readers readers
 
 	// writing is held, by sending, by the one goroutine that uses what follows.
 	writing chan struct{}
@@ -115,10 +115,7 @@ func open(ctx context.Context, path string, opts Options) (_ *Store, err error) 
 	if err := s.last.load(s.writer); err != nil {
 		return nil, err
 	}
-	if s.readers, err = openDB(file, readerParams(), max(4, runtime.NumCPU())); err != nil {
-		return nil, err
-	}
-	if err := s.reads.prepare(ctx, s.readers); err != nil {
+	if s.readers, err = openReaders(file, max(4, runtime.NumCPU())); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -144,9 +141,7 @@ func (s *Store) Close() error {
 // write-ahead log with the last connection, which must be one that can write.
 func (s *Store) shut(checkpoint bool) error {
 	var errs []error
-	if s.readers != nil {
-		errs = append(errs, s.reads.close(), s.readers.Close())
-	}
+	errs = append(errs, s.readers.close())
 	if s.writer != nil {
 		if checkpoint {
 			errs = append(errs, s.writer.checkpoint())
@@ -262,9 +257,29 @@ func writerParams(opts Options) url.Values {
 	}
 }
 
-func readerParams() url.Values {
-	return url.Values{
-		"mode":    {"ro"},
-		"_pragma": {busyPragma, "temp_store(MEMORY)", "cache_size(-8192)"},
+var readerPragmas = []string{"temp_store(MEMORY)", "cache_size(-8192)"}
+
+// openConn opens a connection for one goroutine at a time; see writer.
+func openConn(path, mode string, flags zombiezen.OpenFlags, pragmas []string) (*zombiezen.Conn, error) {
+	conn, err := zombiezen.OpenConn(dsn(path, url.Values{"mode": {mode}}), flags|zombiezen.OpenURI)
+	if err != nil {
+		return nil, err
 	}
+	conn.SetBusyTimeout(busyTimeout)
+	for _, pragma := range pragmas {
+		if err := run(conn, "PRAGMA "+pragma); err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", pragma, err), conn.Close())
+		}
+	}
+	return conn, nil
+}
+
+// run runs a statement that is needed once.
+func run(conn *zombiezen.Conn, text string) error {
+	s, _, err := conn.PrepareTransient(text)
+	if err != nil {
+		return err
+	}
+	_, err = s.Step()
+	return errors.Join(err, s.Finalize())
 }

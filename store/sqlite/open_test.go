@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	zombiezen "zombiezen.com/go/sqlite"
+
 	"github.com/leadflow-go/leadflow/store"
 )
 
@@ -251,7 +253,8 @@ func TestPragmasAreInForce(t *testing.T) {
 		if got := onWriter(t, s, text); len(got) != 1 || got[0][0] != "1" || got[0][1] != strconv.Itoa(want) {
 			t.Errorf("WAL mode and synchronous: %v, want 1 and %d", got, want)
 		}
-		if _, err := s.readers.ExecContext(t.Context(), `DELETE FROM leads`); err == nil {
+		err = s.readers.use(t.Context(), func(conn *zombiezen.Conn) error { return run(conn, `DELETE FROM leads`) })
+		if err == nil {
 			t.Error("a reader can write")
 		}
 		if err := s.Close(); err != nil {

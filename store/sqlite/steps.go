@@ -2,9 +2,11 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
+
+	zombiezen "zombiezen.com/go/sqlite"
 
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
@@ -45,35 +47,43 @@ func (w *writer) putStep(s *store.Step) error {
 	return nil
 }
 
-func scanStep(row scanner, s *store.Step) error {
+func scanStep(from row, s *store.Step) error {
 	var visit, node, kind, status, attempts int64
-	err := row.Scan(&s.Seq, &s.Prev, &s.Lead, &visit, &node, &kind, &status, &attempts,
+	from.scan(&s.Seq, &s.Prev, &s.Lead, &visit, &node, &kind, &status, &attempts,
 		(*int64)(&s.Entered), (*int64)(&s.Due), (*int64)(&s.Started), (*int64)(&s.Exited), &s.Outcome, &s.Detail)
 	s.Visit, s.Node, s.Kind = int32(visit), int32(node), store.StepKind(kind)
 	s.Status, s.Attempts = lead.StepStatus(status), int32(attempts)
-	return err
+	return nil
 }
 
 // History implements [store.HistoryReader].
-func (s *Store) History(ctx context.Context, seq int64) (store.Entry, []store.Step, error) {
+func (s *Store) History(ctx context.Context, seq int64) (entry store.Entry, steps []store.Step, err error) {
 	if err := s.enter(); err != nil {
-		return store.Entry{}, nil, err
+		return entry, nil, err
 	}
 	defer s.leave()
-	// The two reads are of one moment, because they are in one transaction.
-	tx, err := s.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	err = s.readers.use(ctx, func(conn *zombiezen.Conn) (err error) {
+		// The two reads are of one moment, because they are in one transaction.
+		if err := run(conn, "BEGIN"); err != nil {
+			return err
+		}
+		defer func() {
+			conn.SetInterrupt(nil) // it must end, whatever ctx says
+			err = errors.Join(err, run(conn, "ROLLBACK"))
+		}()
+		found, err := query(conn, scanEntry, leadText, seq)
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			return store.ErrNotFound
+		}
+		entry = found[0]
+		steps, err = query(conn, scanStep, historyText, entry.LastStep)
+		return err
+	})
 	if err != nil {
-		return store.Entry{}, nil, fmt.Errorf("sqlite: read history: %w", err)
-	}
-	defer tx.Rollback() // it only reads
-	entry, err := readLead(ctx, tx.StmtContext(ctx, s.reads.lead), seq)
-	if err != nil {
-		return store.Entry{}, nil, err
-	}
-	rows, err := tx.StmtContext(ctx, s.reads.steps).QueryContext(ctx, entry.LastStep)
-	steps, err := collect("history", rows, err, scanStep)
-	if err != nil {
-		return store.Entry{}, nil, err
+		return store.Entry{}, nil, fmt.Errorf("sqlite: read history of lead %d: %w", seq, err)
 	}
 	slices.Reverse(steps) // the chain goes back in time
 	return entry, steps, nil

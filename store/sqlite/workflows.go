@@ -45,24 +45,16 @@ func (w *writer) putWorkflow(f *store.Workflow) error {
 	return err
 }
 
-func scanWorkflow(row scanner, f *store.Workflow) error {
+func scanWorkflow(from row, f *store.Workflow) error {
 	var id []byte
-	var status int64
-	err := row.Scan(&f.Seq, &id, &f.Version, &status, &f.Name, &f.Description, &f.Definition,
-		(*int64)(&f.Created), (*int64)(&f.Updated), &f.Deleted)
-	if err != nil {
-		return err
-	}
-	f.Status = lead.WorkflowStatus(status)
-	return copyID(f.ID[:], id)
+	var status, deleted int64
+	from.scan(&f.Seq, &id, &f.Version, &status, &f.Name, &f.Description, &f.Definition,
+		(*int64)(&f.Created), (*int64)(&f.Updated), &deleted)
+	f.Status, f.Deleted = lead.WorkflowStatus(status), deleted != 0
+	return from.id(1, f.ID[:])
 }
 
 // Workflows implements [store.WorkflowReader].
 func (s *Store) Workflows(ctx context.Context) ([]store.Workflow, error) {
-	if err := s.enter(); err != nil {
-		return nil, err
-	}
-	defer s.leave()
-	rows, err := s.reads.workflows.QueryContext(ctx)
-	return collect("workflows", rows, err, scanWorkflow)
+	return read(ctx, s, "workflows", scanWorkflow, workflowsText)
 }

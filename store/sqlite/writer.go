@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 
 	zombiezen "zombiezen.com/go/sqlite"
 )
@@ -116,17 +115,11 @@ func (s *stmt) get(dest ...*int64) (found bool, err error) {
 }
 
 func newWriter(path string, opts Options) (_ *writer, err error) {
-	conn, err := zombiezen.OpenConn(dsn(path, url.Values{"mode": {"rw"}}), zombiezen.OpenReadWrite, zombiezen.OpenURI)
+	conn, err := openConn(path, "rw", zombiezen.OpenReadWrite, writerPragmas(opts))
 	if err != nil {
 		return nil, err
 	}
 	w := &writer{conn: conn}
-	conn.SetBusyTimeout(busyTimeout)
-	for _, pragma := range writerPragmas(opts) {
-		if err := run(conn, "PRAGMA "+pragma); err != nil {
-			return nil, errors.Join(fmt.Errorf("%s: %w", pragma, err), conn.Close())
-		}
-	}
 	prepare := func(text string) *stmt {
 		s := &stmt{conn: conn}
 		if err == nil {
@@ -164,16 +157,6 @@ func newWriter(path string, opts Options) (_ *writer, err error) {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return w, nil
-}
-
-// run runs a statement that is needed once.
-func run(conn *zombiezen.Conn, text string) error {
-	s, _, err := conn.PrepareTransient(text)
-	if err != nil {
-		return err
-	}
-	_, err = s.Step()
-	return errors.Join(err, s.Finalize())
 }
 
 // start begins a transaction. It waits for other programs as long as ctx says,

@@ -70,19 +70,9 @@ func (r *Removal) Wait(ctx context.Context) (lead.Lead, error) {
 // matches lead.ErrNotFound; a lead that is already removed or completed, one
 // that matches lead.ErrLeadFinal and lead.ErrConflict.
 func (e *Engine) Remove(ctx context.Context, workflow lead.WorkflowID, id lead.ID, options ...RemoveOption) (*Removal, error) {
-	var how removal
-	for _, option := range options {
-		option(&how)
-	}
-	var faults []lead.Fault
-	for location, text := range map[string]string{"reason": how.Reason, "actor": how.Actor} {
-		if len(text) > maxReason {
-			faults = append(faults, lead.Fault{Location: location, Message: fmt.Sprintf("has more than %d bytes", maxReason)})
-		}
-	}
-	if faults != nil {
-		slices.SortFunc(faults, func(a, b lead.Fault) int { return len(a.Location) - len(b.Location) })
-		return nil, &lead.InvalidError{What: "removal", Faults: faults}
+	how, err := newRemoval(options)
+	if err != nil {
+		return nil, err
 	}
 	f, _, err := e.find(ctx, workflow, id)
 	if err != nil {
@@ -112,6 +102,71 @@ func (e *Engine) Remove(ctx context.Context, workflow lead.WorkflowID, id lead.I
 		return nil, err
 	}
 	return r, nil
+}
+
+// newRemoval checks what was said about a removal.
+func newRemoval(options []RemoveOption) (how removal, err error) {
+	for _, option := range options {
+		option(&how)
+	}
+	var faults []lead.Fault
+	for _, said := range []struct{ location, text string }{{"reason", how.Reason}, {"actor", how.Actor}} {
+		if len(said.text) > maxReason {
+			faults = append(faults, lead.Fault{Location: said.location, Message: fmt.Sprintf("has more than %d bytes", maxReason)})
+		}
+	}
+	if faults != nil {
+		return how, &lead.InvalidError{What: "removal", Faults: faults}
+	}
+	return how, nil
+}
+
+// RemoveLeads takes every lead that matches out of a workflow, each as Remove
+// would, a few hundred in a commit, so that others go on meanwhile. Leads that are
+// final are passed over. It returns when that is on disk, with how many leads are
+// removed, or pending removal; it does not wait for those.
+//
+// When ctx ends before that, or the engine is shut down, the leads removed so far
+// stay removed, and asking again removes the others. Errors are those of Leads,
+// and of Remove for its options.
+func (e *Engine) RemoveLeads(ctx context.Context, workflow lead.WorkflowID, filter LeadFilter, options ...RemoveOption) (int, error) {
+	how, err := newRemoval(options)
+	if err != nil {
+		return 0, err
+	}
+	f, err := e.flow(workflow)
+	if err != nil {
+		return 0, err
+	}
+	q, err := e.leadQuery(f, filter)
+	if err != nil {
+		return 0, err
+	}
+	live := []lead.State{lead.Enrolled, lead.InStep, lead.PendingRemoval}
+	if len(q.States) > 0 {
+		live = slices.DeleteFunc(live, func(s lead.State) bool { return !slices.Contains(q.States, s) })
+	}
+	if len(live) == 0 {
+		return 0, nil
+	}
+	q.States = live
+	s := &sweep{query: q, removal: how, done: make(chan struct{})}
+	err = e.do(ctx, func(l *loop) error {
+		if f := l.flow(f.row.Seq); f == nil || f.row.Deleted {
+			return workflowNotFound(workflow)
+		}
+		l.after = append(l.after, func() { l.addSweep(s) })
+		return nil
+	})
+	if err != nil {
+		s.given.Store(true)
+		return 0, err
+	}
+	if err := e.await(ctx, s.done); err != nil {
+		s.given.Store(true)
+		return 0, err
+	}
+	return s.removed, nil
 }
 
 // refuse makes the machine's refusal one that carries the ids.

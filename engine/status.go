@@ -138,9 +138,9 @@ func (e *Engine) CancelWorkflow(ctx context.Context, id lead.WorkflowID) (Workfl
 		if err != nil {
 			return err
 		}
-		done := make(chan struct{})
-		swept = done
-		l.after = append(l.after, func() { l.addSweep(&sweep{workflow: f.row.Seq, done: done}) })
+		s := cancelSweep(f.row.Seq)
+		swept = s.done
+		l.after = append(l.after, func() { l.addSweep(s) })
 		return nil
 	})
 	if err != nil {
@@ -204,9 +204,9 @@ func (e *Engine) DeleteWorkflow(ctx context.Context, id lead.WorkflowID) error {
 		}
 		f.row.Deleted = true
 		l.stage(&f)
-		done := make(chan struct{})
-		swept = done
-		l.after = append(l.after, func() { l.addSweep(&sweep{workflow: seq, done: done}) })
+		s := deleteSweep(seq)
+		swept = s.done
+		l.after = append(l.after, func() { l.addSweep(s) })
 		return nil
 	})
 	if err != nil {

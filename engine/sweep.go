@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
@@ -11,13 +12,31 @@ import (
 // goes on.
 const sweepSize = 500
 
-// sweep goes over all leads of a workflow that was cancelled, removing each
-// through the machine, or of one that was deleted, forgetting each. It is
-// started anew with the engine until nothing is left to do.
+// sweep goes over many leads of a workflow, removing each through the machine,
+// or forgetting each when the workflow was deleted. That of a workflow which was
+// cancelled or deleted is started anew with the engine until nothing is left to
+// do.
 type sweep struct {
-	workflow int64
-	after    int64
-	done     chan struct{}
+	query   store.LeadQuery // After moves on with every page
+	removal removal
+	removed int         // leads whose removal is on disk
+	given   atomic.Bool // up: whoever asked for it waits no longer
+	done    chan struct{}
+}
+
+// cancelSweep removes the leads of a cancelled workflow, deleteSweep forgets
+// those of a deleted one.
+
+func cancelSweep(workflow int64) *sweep {
+	return &sweep{
+		query:   store.LeadQuery{Workflow: workflow, States: []lead.State{lead.Enrolled, lead.InStep}},
+		removal: removal{Reason: lead.ReasonWorkflowCancelled},
+		done:    make(chan struct{}),
+	}
+}
+
+func deleteSweep(workflow int64) *sweep {
+	return &sweep{query: store.LeadQuery{Workflow: workflow}, done: make(chan struct{})}
 }
 
 func (l *loop) addSweep(s *sweep) { l.sweeps = append(l.sweeps, s) }
@@ -37,7 +56,11 @@ func (l *loop) resumeSweeps() error {
 			left += counts[lead.PendingRemoval] + counts[lead.Removed] + counts[lead.Completed]
 		}
 		if left > 0 {
-			l.addSweep(&sweep{workflow: seq, done: make(chan struct{})})
+			if f.row.Deleted {
+				l.addSweep(deleteSweep(seq))
+			} else {
+				l.addSweep(cancelSweep(seq))
+			}
 		}
 	}
 	return nil
@@ -49,15 +72,16 @@ func (l *loop) sweepPage() error {
 		return nil
 	}
 	s := l.sweeps[0]
-	f := l.flow(s.workflow)
-	query := store.LeadQuery{Workflow: s.workflow, After: s.after, Limit: sweepSize}
-	if !f.row.Deleted {
-		query.States = []lead.State{lead.Enrolled, lead.InStep}
+	f := l.flow(s.query.Workflow)
+	query := s.query
+	if query.Limit = sweepSize; s.query.Limit > 0 {
+		query.Limit = min(sweepSize, s.query.Limit)
 	}
 	page, err := l.eng.store.Leads(context.Background(), query)
 	if err != nil {
 		return &storeError{err}
 	}
+	removed := 0
 	for _, found := range page {
 		e := l.hot[found.Seq]
 		if e == nil {
@@ -70,15 +94,19 @@ func (l *loop) sweepPage() error {
 			l.after = append(l.after, func() { l.drop(e) })
 			continue
 		}
-		if s := e.rec.State; s == lead.Enrolled || s == lead.InStep {
-			if err := l.removeLead(e, f, removal{Reason: lead.ReasonWorkflowCancelled}); err != nil {
+		// It may have changed since it was found, in this very batch.
+		if !e.rec.State.Final() {
+			if err := l.removeLead(e, f, s.removal); err != nil {
 				return err
 			}
+			removed++
 		}
 	}
 	l.after = append(l.after, func() {
-		if len(page) == sweepSize {
-			s.after = page[len(page)-1].Seq
+		s.removed += removed
+		if len(page) == query.Limit && len(page) != s.query.Limit && !s.given.Load() {
+			s.query.After, s.query.Offset = page[len(page)-1].Seq, 0
+			s.query.Limit = max(0, s.query.Limit-len(page))
 			return
 		}
 		l.sweeps = l.sweeps[1:]

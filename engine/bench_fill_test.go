@@ -38,10 +38,16 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// waitingLeads returns a file in which n leads of an active workflow wait before
-// its one step; a day after it the workflow ends. due is how long after now each
-// of them waits; key names it.
-func waitingLeads(b *testing.B, n int, key string, due func(i int) time.Duration) *filled {
+// The nodes of the workflow in such a file: a wait, a step, a day's wait, and a
+// step that is never reached.
+const (
+	atWait = iota
+	atStep
+)
+
+// waitingLeads returns a file in which n leads of an active workflow are at a
+// node. due is how long after now each of them is due; key names the file.
+func waitingLeads(b *testing.B, n int, key string, node int32, due func(i int) time.Duration) *filled {
 	b.Helper()
 	files.Lock()
 	if files.made == nil {
@@ -57,11 +63,11 @@ func waitingLeads(b *testing.B, n int, key string, due func(i int) time.Duration
 		files.made[key] = f
 	}
 	files.Unlock()
-	f.once.Do(func() { f.fill(b, n, due) })
+	f.once.Do(func() { f.fill(b, n, node, due) })
 	return f
 }
 
-func (f *filled) fill(b *testing.B, n int, due func(i int) time.Duration) {
+func (f *filled) fill(b *testing.B, n int, node int32, due func(i int) time.Duration) {
 	f.now = time.Now()
 	r := openRig(b, f.path, nothing)
 	r.start(b)
@@ -96,7 +102,7 @@ func (f *filled) fill(b *testing.B, n int, due func(i int) time.Duration) {
 			at := now.Add(due(from + i))
 			batch.Enroll = append(batch.Enroll, store.Enrollment{
 				Record: store.Record{
-					Seq: first + int64(i), Workflow: rows[0].Seq, Version: 1, State: lead.Enrolled, Phase: store.PhaseWaiting,
+					Seq: first + int64(i), Workflow: rows[0].Seq, Version: 1, State: lead.Enrolled, Phase: store.PhaseWaiting, Node: node,
 					Visit: 1, Visits: 1, Entered: now, Due: at, Wake: at, Updated: now,
 				},
 				Contact: store.Contact{Seq: first + int64(i), ID: id, Phone: 1415_2000000 + int64(from+i), Enrolled: now},

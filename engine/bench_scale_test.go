@@ -26,7 +26,7 @@ const million = 1_000_000
 // sleepers is a file of a million leads that wait for a day, but for the first
 // thousand, which are due when it is opened.
 func sleepers(b *testing.B) *filled {
-	return waitingLeads(b, million, "sleepers", func(i int) time.Duration {
+	return waitingLeads(b, million, "sleepers", atWait, func(i int) time.Duration {
 		if i < 1000 {
 			return 0
 		}
@@ -255,7 +255,7 @@ func BenchmarkRemovalOfMany(b *testing.B) {
 func lateness(b *testing.B, n int, due func(i int) time.Duration) latencies {
 	b.Helper()
 	file := &filled{path: filepath.Join(b.TempDir(), "leads.db")}
-	file.fill(b, n, due)
+	file.fill(b, n, atWait, due)
 	var mu sync.Mutex
 	var late latencies
 	all := make(chan struct{})
@@ -323,7 +323,7 @@ func growth(b *testing.B, size int, order string, rates map[string]float64, lean
 		random := rand.New(rand.NewPCG(7, 7)).Perm(size)
 		due = func(i int) time.Duration { return time.Duration(random[i])*time.Millisecond - 24*time.Hour }
 	}
-	file := waitingLeads(b, size, fmt.Sprintf("%s-%d", order, size), due)
+	file := waitingLeads(b, size, fmt.Sprintf("%s-%d", order, size), atStep, due)
 	steps := min(size, 200_000)
 	var took time.Duration
 	for b.Loop() {
@@ -333,7 +333,7 @@ func growth(b *testing.B, size int, order string, rates map[string]float64, lean
 		r.store.committed = func(batch *store.Batch) {
 			n := int64(0)
 			for i := range batch.Steps {
-				if batch.Steps[i].Node == 1 {
+				if batch.Steps[i].Node == atStep {
 					n++
 				}
 			}

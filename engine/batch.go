@@ -106,11 +106,6 @@ func (l *loop) fly() {
 		e.inFlight = true
 		e.unqueue()
 	}
-	for _, e := range b.loaded {
-		if !e.touched && l.hot[e.rec.Seq] == e {
-			l.place(e)
-		}
-	}
 	l.flying = b
 	if n := len(l.free); n > 0 {
 		l.batch, l.free = l.free[n-1], l.free[:n-1]
@@ -174,8 +169,6 @@ func (l *loop) land() {
 	b := l.landing
 	l.flying, l.landing = nil, nil
 	if b.err != nil {
-		// What has been decided since is decided anew after it.
-		l.takeBack(l.batch, nil)
 		l.takeBack(b, b.err)
 	} else {
 		l.publish(b)
@@ -205,6 +198,12 @@ func (l *loop) publish(b *batch) {
 			l.eng.detached(e.rec.Seq)
 		}
 		if l.hot[e.rec.Seq] == e {
+			l.place(e)
+		}
+	}
+	for _, e := range b.loaded {
+		// Unless the batch after this one has something to do with it.
+		if l.hot[e.rec.Seq] == e && !e.touched && !e.inFlight {
 			l.place(e)
 		}
 	}
@@ -260,10 +259,9 @@ func (l *loop) forgetFresh(b *batch, e *entry) {
 	l.drop(e)
 }
 
-// takeBack undoes a batch that the store did not take, because of err, or one
-// that was being decided after it, without an error. What handlers and hooks
-// came to is kept for the next batch. Callers are told err, if there is one and
-// trying again at once does not help.
+// takeBack undoes a batch that the store did not take. What handlers and hooks
+// came to is kept for the next batch; callers are told, unless the batch was
+// only stale.
 func (l *loop) takeBack(b *batch, err error) {
 	for _, e := range b.touched {
 		fresh := e.fresh
@@ -281,14 +279,11 @@ func (l *loop) takeBack(b *batch, err error) {
 		b.staged = nil
 		l.horizon.rewind()
 	}
-	again := err == nil
-	if err != nil {
-		if errors.Is(err, store.ErrConflict) && l.failures < maxConflicts {
-			again = true
-			l.reload(b)
-		}
-		l.failures++
+	stale := errors.Is(err, store.ErrConflict) && l.failures < maxConflicts
+	if stale {
+		l.reload(b)
 	}
+	l.failures++
 	for _, list := range [][]*entry{b.touched, b.loaded} {
 		for _, e := range list {
 			if l.hot[e.rec.Seq] == e && !e.touched && !e.inFlight {
@@ -297,11 +292,10 @@ func (l *loop) takeBack(b *batch, err error) {
 		}
 	}
 	l.results = append(slices.Clone(b.settling), l.results...)
-	switch {
-	case again:
+	if stale {
 		l.requests = append(slices.Clone(b.deciding), l.requests...)
 		l.retryAt = l.now
-	default:
+	} else {
 		backoff := min(minBackoff<<min(l.failures-1, 10), maxBackoff)
 		l.retryAt = l.now.Add(backoff)
 		l.eng.log.Error("leadflow: the store refuses to commit; trying again",

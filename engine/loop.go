@@ -116,7 +116,7 @@ func (l *loop) sleep() time.Duration {
 		// The heap may be full of what could not be committed.
 		return time.Duration(l.retryAt-now) * time.Millisecond
 	}
-	if len(l.requests) > 0 || len(l.sweeps) > 0 || l.horizon.wanted(l, now) {
+	if len(l.requests)+len(l.results)+len(l.sweeps) > 0 || l.horizon.wanted(l, now) {
 		return 0
 	}
 	if l.again.Len()+l.ready.Len() > 0 && !l.draining && l.busy() < l.eng.config.Workers {
@@ -166,6 +166,9 @@ func (l *loop) turn() {
 	}
 	if b := l.landing; b != nil && (b.err != nil || len(b.staged)+len(l.deferred)+len(l.sweeps) > 0) {
 		l.land() // what is to be decided now depends on it
+		if l.failures > 0 && l.retryAt > l.now {
+			return // not before the store has had time to recover
+		}
 	}
 	var err error
 	if l.flying == nil || !l.full() && len(l.flying.staged) == 0 {
@@ -278,12 +281,14 @@ func (l *loop) decide() error {
 	return nil
 }
 
-// settle takes what has come of handlers and hooks.
+// settle takes what has come of handlers and hooks. What concerns a lead on which
+// something was decided that is not on disk yet waits until it is: whether a
+// deadline has passed, say, must be settled before a late answer comes.
 func (l *loop) settle() error {
 	results := l.results
 	l.results = nil
 	for i, r := range results {
-		if e := l.hot[r.lead()]; e != nil && e.inFlight {
+		if e := l.hot[r.lead()]; e != nil && (e.inFlight || e.touched) {
 			l.results = append(l.results, r)
 			continue
 		}

@@ -15,7 +15,7 @@ type clock struct {
 
 // event is something that the clock was asked to call.
 type event struct {
-	at    time.Time
+	at    int64 // in milliseconds since 1970, by which it is faster to compare
 	order int64 // of those at the same time, the one asked for first comes first
 	f     func()
 	off   bool
@@ -26,10 +26,8 @@ func (c *clock) Now() time.Time { return c.now }
 
 // AfterFunc has f called once d has passed, rounded up to a whole millisecond.
 func (c *clock) AfterFunc(d time.Duration, f func()) (stop func() bool) {
-	at := c.now.Add(max(d, 0))
-	if whole := at.Truncate(time.Millisecond); whole.Before(at) {
-		at = whole.Add(time.Millisecond)
-	}
+	const most = 200 * 365 * 24 * time.Hour // so that no sum overflows
+	at := c.now.Add(min(max(d, 0), most) + time.Millisecond - 1).UnixMilli()
 	c.asked++
 	e := &event{at: at, order: c.asked, f: f}
 	heap.Push(&c.agenda, e)
@@ -48,19 +46,17 @@ func (c *clock) next() (time.Time, bool) {
 	if len(c.agenda) == 0 {
 		return time.Time{}, false
 	}
-	return c.agenda[0].at, true
+	return time.UnixMilli(c.agenda[0].at).UTC(), true
 }
 
 // ring calls what is due.
 func (c *clock) ring() {
-	for {
-		at, ok := c.next()
-		if !ok || at.After(c.now) {
-			return
-		}
+	for now := c.now.UnixMilli(); len(c.agenda) > 0 && c.agenda[0].at <= now; {
 		e := heap.Pop(&c.agenda).(*event)
-		e.off = true
-		e.f()
+		if !e.off {
+			e.off = true
+			e.f()
+		}
 	}
 }
 
@@ -70,10 +66,7 @@ type agenda []*event
 func (a agenda) Len() int { return len(a) }
 
 func (a agenda) Less(i, j int) bool {
-	if !a[i].at.Equal(a[j].at) {
-		return a[i].at.Before(a[j].at)
-	}
-	return a[i].order < a[j].order
+	return a[i].at < a[j].at || a[i].at == a[j].at && a[i].order < a[j].order
 }
 
 func (a agenda) Swap(i, j int) { a[i], a[j] = a[j], a[i] }

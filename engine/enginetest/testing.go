@@ -81,13 +81,17 @@ func (w *World) EnrollMany(t TB, wf lead.WorkflowID, n int) []lead.ID {
 	return ids
 }
 
-// Contacts returns n people with a phone number each, of an area code that
-// nobody has.
+// Contact returns a made-up person. Each number, from 0, is another one, with a
+// phone number that begins with an area code that nobody has.
+func Contact(number int) lead.Contact {
+	return lead.Contact{PhoneNumber: "+1" + strconv.Itoa(5_550_000_000+number)}
+}
+
+// Contacts returns the first n people of [Contact].
 func Contacts(n int) iter.Seq2[lead.Contact, error] {
 	return func(yield func(lead.Contact, error) bool) {
-		const first = 5_550_000_000
 		for i := range n {
-			if !yield(lead.Contact{PhoneNumber: "+1" + strconv.Itoa(first+i)}, nil) {
+			if !yield(Contact(i), nil) {
 				return
 			}
 		}

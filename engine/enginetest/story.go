@@ -117,8 +117,10 @@ func (c *chronicle) addStep(s *lead.Step) {
 	for _, e := range s.HookErrors {
 		c.add(s.ExitedAt, "%s hook %s", name, e)
 	}
-	switch {
-	case !s.ExitedAt.IsZero() && s.NodeType == string(workflow.Time):
+	switch t := workflow.NodeType(s.NodeType); {
+	case t.Terminal():
+		c.add(s.ExitedAt, "%s is reached", name)
+	case !s.ExitedAt.IsZero() && t == workflow.Time:
 		c.add(s.ExitedAt, "%s is over%s", name, prefixed(": ", s.Error))
 	case !s.ExitedAt.IsZero():
 		c.add(s.ExitedAt, "%s came to %s%s", name, cmp.Or(s.Outcome, s.Status.String()), prefixed(": ", s.Error))

@@ -146,6 +146,11 @@ func TestBrokenPromisesAreNoticed(t *testing.T) {
 				rec.Phase, rec.Due = store.PhaseWaiting, 2_000_000_000_000
 			}
 		}}, false, (*enginetest.World).NothingLeftBehind, "the lead is removed, and due at 2033-05-18"},
+		{"a message is left behind", brokenStore{change: func(rec *store.Record) {
+			if rec.State == lead.Removed {
+				rec.Extra = []byte(`{"messages": [{"visit": 9, "node": 0, "entered": 1, "due": 2000000000000}]}`)
+			}
+		}}, false, (*enginetest.World).NothingLeftBehind, "the lead is removed, and its step call+message is waiting"},
 		{"a lead is never due", brokenStore{change: func(rec *store.Record) {
 			if rec.Phase == store.PhaseWaiting {
 				rec.Due = 0

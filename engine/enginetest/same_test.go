@@ -44,6 +44,9 @@ func TestTheSameSeedGivesTheSameHistoryByteForByte(t *testing.T) {
 	if lines := bytes.Count(first, []byte("\n")); lines < 200*10 {
 		t.Errorf("the history has only %d lines", lines)
 	}
+	if calls := bytes.Count(first, []byte("\n{\"call_id\":")); calls < 200 {
+		t.Errorf("%d entries of the call log are in it", calls)
+	}
 	w, _ = month(t, 42, 200)
 	if again := history(t, w); !bytes.Equal(first, again) {
 		t.Errorf("the second time the history is another, from byte %d", difference(first, again))

@@ -3,6 +3,7 @@ package enginetest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -173,6 +174,53 @@ func TestVisitsAreAnsweredInTurn(t *testing.T) {
 	id := w.Enroll(t, w.Activate(t, def), ada)
 	w.RunToEnd(t)
 	w.Path(t, id, "call:dnp", "rest", "call:busy", "rest", "call:completed", "won")
+}
+
+func TestARetryIsTheSameVisit(t *testing.T) {
+	var visits []string
+	def := &workflow.Definition{
+		Name: "Again and again", Entry: "call",
+		Nodes: []workflow.Node{
+			workflow.CallNode("call", nil).WithRetry(workflow.Retry{MaxAttempts: 2, Delay: workflow.Duration(time.Minute)}),
+			workflow.Wait("rest", time.Hour),
+		},
+		Edges: []workflow.Edge{workflow.On("call", "default", "rest"), workflow.To("rest", "call")},
+	}
+	w := enginetest.New(t, enginetest.Config{Script: enginetest.Script{"call": func(a *enginetest.Attempt) enginetest.Reply {
+		visits = append(visits, fmt.Sprint(a.Visit, "/", a.Number))
+		return enginetest.Fail("busy")(a)
+	}}})
+	w.Enroll(t, w.Activate(t, def), ada)
+	w.Run(t, 100*time.Minute)
+	if got := fmt.Sprint(visits); got != "[1/1 1/2 2/1 2/2]" {
+		t.Errorf("visits and attempts: %s", got)
+	}
+}
+
+func TestTheClockCallsInOrderAndNeverEarly(t *testing.T) {
+	w := enginetest.New(t, enginetest.Config{})
+	var order []string
+	note := func(name string) func() {
+		return func() { order = append(order, fmt.Sprint(name, " ", w.Now().Sub(enginetest.DefaultStart))) }
+	}
+	w.After(time.Second, note("b"))
+	w.After(time.Second, note("c"))
+	stop := w.Clock().AfterFunc(time.Second, note("stopped"))
+	w.After(1500*time.Microsecond, note("a"))
+	w.After(time.Second, note("d"))
+	w.After(-time.Second, note("at once"))
+	if !stop() || stop() {
+		t.Error("stopping works once")
+	}
+	w.Run(t, time.Minute)
+	if want := []string{"at once 0s", "a 2ms", "b 1s", "c 1s", "d 1s"}; !slices.Equal(order, want) {
+		t.Errorf("%q, want %q", order, want)
+	}
+	late := w.Clock().AfterFunc(0, func() {})
+	w.Run(t, 0)
+	if late() {
+		t.Error("what was called is stopped")
+	}
 }
 
 func TestScheduledMessagesHaveAnAnswerOfTheirOwn(t *testing.T) {

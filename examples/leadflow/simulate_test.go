@@ -312,6 +312,9 @@ func TestSimulateShowsProgressWhenAsked(t *testing.T) {
 	t.Parallel()
 	dir := files(t, map[string]string{"wf.json": certain})
 	quiet := simulate(t, "-workflow", dir+"wf.json") // fails if anything is on standard error
+	if never := simulate(t, "-workflow", dir+"wf.json", "-progress", "never"); never != quiet {
+		t.Errorf("%s\nwant\n%s", never, quiet)
+	}
 	out, bar, code := runBinary(t, nil, "simulate", "-workflow", dir+"wf.json", "-progress", "always")
 	if code != 0 || out != quiet {
 		t.Errorf("exit code %d\n%s\nwant\n%s", code, out, quiet)
@@ -323,8 +326,23 @@ func TestSimulateShowsProgressWhenAsked(t *testing.T) {
 
 func TestSimulateStopsAtASignal(t *testing.T) {
 	t.Parallel()
-	dir := files(t, map[string]string{"wf.json": certain})
-	cmd := exec.CommandContext(limited(t), binary, "simulate", "-workflow", dir+"wf.json", "-leads", "5000000", "-progress", "always")
+	dir := files(t, map[string]string{"wf.json": `{
+		"name": "For ever", "entry": "call",
+		"nodes": [{"id": "call", "type": "voice_call"}, {"id": "rest", "type": "time", "config": {"duration": "1h"}}],
+		"edges": [{"from": "call", "label": "default", "to": "rest"}, {"from": "rest", "to": "call"}]}`})
+	for name, until := range map[string]struct{ args, bar string }{
+		"enrolling":  {"-leads 5000000", "leads enrolled"},
+		"simulating": {"-leads 100 -days 3650", "day 2 "},
+	} {
+		t.Run(name, func(t *testing.T) { stopSimulation(t, dir, until.args, until.bar) })
+	}
+}
+
+// stopSimulation sends SIGINT when the progress bar says so.
+func stopSimulation(t *testing.T, dir, args, bar string) {
+	t.Helper()
+	args = "simulate -progress always -workflow " + dir + "wf.json " + args
+	cmd := exec.CommandContext(limited(t), binary, strings.Fields(args)...)
 	cmd.Env = environ()
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
@@ -334,8 +352,10 @@ func TestSimulateStopsAtASignal(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := bufio.NewReader(stderr)
-	if _, err := said.ReadString('%'); err != nil { // the bar is there
-		t.Fatal(err)
+	for text := ""; !strings.Contains(text, bar); {
+		if text, err = said.ReadString('\r'); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)

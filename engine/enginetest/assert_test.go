@@ -181,3 +181,31 @@ func TestBrokenPromisesAreNoticed(t *testing.T) {
 		})
 	}
 }
+
+// A removal that a store forgets, of somebody whose call had not begun.
+func TestAStartAfterRemovalIsNoticed(t *testing.T) {
+	broken := brokenStore{change: func(rec *store.Record) {
+		if rec.State == lead.Removed {
+			rec.State, rec.Phase, rec.Wake, rec.Due = lead.Enrolled, store.PhaseWaiting, 1, 1
+		}
+	}}
+	w := enginetest.New(t, enginetest.Config{Store: broken.over(t)})
+	wf := w.Activate(t, followUp())
+	if _, err := w.Engine().PauseWorkflow(t.Context(), wf); err != nil {
+		t.Fatal(err)
+	}
+	id := w.Enroll(t, wf, ada)
+	w.Run(t, time.Minute)
+	w.Remove(t, id)
+	w.Run(t, time.Minute)
+	if got := said(w.NoStepAfterRemoval); got != "" {
+		t.Errorf("nothing has started, and it says %s", got)
+	}
+	if _, err := w.Engine().ResumeWorkflow(t.Context(), wf); err != nil {
+		t.Fatal(err)
+	}
+	w.Run(t, 0)
+	if got := said(w.NoStepAfterRemoval); !strings.Contains(got, "call was started after the lead's removal") {
+		t.Errorf("%s", got)
+	}
+}

@@ -30,15 +30,15 @@ that as a file; with figures of your own in it, -answers takes it.`,
 	define: func(f *flags) func(context.Context, *program, []string) error {
 		s := simulation{progress: choice{value: "auto", values: []string{"auto", "always", "never"}}}
 		f.StringVar(&s.workflow, "workflow", "", "the workflow, a JSON `file` as for import")
-		f.IntVar(&s.leads, "leads", 1000, "how many leads go through it")
-		f.Float64Var(&s.days, "days", 30, "end after so many days")
+		f.IntVar(&s.leads, "leads", 1000, "the `number` of leads that go through it")
+		f.Float64Var(&s.days, "days", 30, "end after this `number` of days")
 		f.Uint64Var(&s.seed, "seed", 1, "what chance decides follows from this `number`")
 		f.StringVar(&s.answers, "answers", "", "how people answer, a JSON `file`")
 		f.BoolVar(&s.printAnswers, "print-answers", false, "print how people answer, for -answers, and do nothing else")
-		f.TextVar(&s.start, "start", enginetest.DefaultStart, "the `time` at which it begins")
-		f.DurationVar(&s.enrollOver, "enroll-over", 0, "enroll the leads evenly over this `time`; 0 enrolls all at the start, as import does")
+		f.TextVar(&s.start, "start", enginetest.DefaultStart, "the `time` at which it begins, in RFC 3339 form")
+		f.DurationVar(&s.enrollOver, "enroll-over", 0, "enroll the leads evenly over this `duration`, such as 120h; 0 enrolls all at the start, as import does")
 		f.StringVar(&s.picture, "picture", "", "draw the calls of each hour into this SVG `file`")
-		f.Var(&s.progress, "progress", "show a progress bar: always, never, or auto, which is on a terminal (`when`)")
+		f.Var(&s.progress, "progress", "`when` to show a progress bar: always, never, or auto, on a terminal only")
 		return func(ctx context.Context, p *program, args []string) error {
 			if err := s.check(args); err != nil {
 				return err

@@ -332,7 +332,7 @@ func TestSimulateStopsAtASignal(t *testing.T) {
 		"edges": [{"from": "call", "label": "default", "to": "rest"}, {"from": "rest", "to": "call"}]}`})
 	for name, until := range map[string]struct{ args, bar string }{
 		"enrolling":  {"-leads 5000000", "leads enrolled"},
-		"simulating": {"-leads 100 -days 3650", "day 2 "},
+		"simulating": {"-leads 100 -days 3650", "attempts"},
 	} {
 		t.Run(name, func(t *testing.T) { stopSimulation(t, dir, until.args, until.bar) })
 	}

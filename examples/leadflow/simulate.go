@@ -119,10 +119,7 @@ func (s *simulation) run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer s.world.Close()
-	if err := s.play(ctx, p, ways); err != nil {
-		return err
-	}
-	sum, err := s.world.Summarize(s.id)
+	sum, err := s.play(ctx, p, ways)
 	if err != nil {
 		return err
 	}
@@ -171,14 +168,12 @@ func (s *simulation) open(ways *answers) error {
 	return err
 }
 
-// The bar is at barEnrolled when the leads are enrolled, and at barTotal when
-// the days have passed.
-const barEnrolled, barTotal = 300, 1000
+// The bar is at barEnrolled when the leads are enrolled, at barPassed when the
+// days have passed, and at barTotal when everything is summed up.
+const barEnrolled, barPassed, barTotal = 300, 800, 1000
 
-// play enrolls the leads and lets the days pass.
-func (s *simulation) play(ctx context.Context, p *program, ways *answers) error {
-	const slice = time.Hour // after which the bar moves
-	length := s.length()
+// play enrolls the leads, lets the days pass, and sums up.
+func (s *simulation) play(ctx context.Context, p *program, ways *answers) (*enginetest.Summary, error) {
 	s.bar = newProgress(p.stderr, "Simulating", barTotal)
 	if s.progress.value != "auto" {
 		s.bar.live = s.progress.value == "always"
@@ -187,8 +182,21 @@ func (s *simulation) play(ctx context.Context, p *program, ways *answers) error 
 	defer s.bar.end()
 	enrolled := s.enrollAll(ctx, ways)
 	if _, err := s.world.Engine().ActivateWorkflow(ctx, s.id); err != nil {
-		return err
+		return nil, err
 	}
+	if err := s.pass(ctx, enrolled); err != nil {
+		return nil, err
+	}
+	s.bar.reach(barPassed)
+	sum, err := s.world.Summarize(s.id)
+	s.bar.reach(barTotal)
+	return sum, err
+}
+
+// pass lets the days pass.
+func (s *simulation) pass(ctx context.Context, enrolled func() error) error {
+	const slice = time.Hour // after which the bar moves
+	length := s.length()
 	for passed := time.Duration(0); passed < length; passed += slice {
 		if err := enrolled(); err != nil {
 			return err
@@ -203,9 +211,8 @@ func (s *simulation) play(ctx context.Context, p *program, ways *answers) error 
 		if done {
 			break
 		}
-		s.bar.reach(barEnrolled + int64(float64(passed)/float64(length)*(barTotal-barEnrolled)))
+		s.bar.reach(barEnrolled + int64(float64(passed)/float64(length)*(barPassed-barEnrolled)))
 	}
-	s.bar.reach(barTotal)
 	return enrolled()
 }
 

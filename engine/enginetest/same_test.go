@@ -73,14 +73,21 @@ func difference(a, b []byte) int {
 	return min(len(a), len(b))
 }
 
+func TestTheStoreMakesNoDifference(t *testing.T) {
+	w, _ := month(t, 5, 50)
+	usual := history(t, w)
+	w = enginetest.New(t, enginetest.Config{Seed: 5, Script: people(), Store: new(brokenStore).over(t)})
+	w.EnrollMany(t, w.Activate(t, nurture()), 50)
+	w.Run(t, 30*day)
+	if onDisk := history(t, w); !bytes.Equal(usual, onDisk) {
+		t.Errorf("differs from byte %d", difference(usual, onDisk))
+	}
+}
+
 func TestHowTimeIsCutUpChangesNothing(t *testing.T) {
 	w, _ := month(t, 5, 50)
 	atOnce := history(t, w)
-	w, err := enginetest.Open(enginetest.Config{Seed: 5, Script: people()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
+	w = enginetest.New(t, enginetest.Config{Seed: 5, Script: people()})
 	w.EnrollMany(t, w.Activate(t, nurture()), 50)
 	for range 30 * 24 * 4 {
 		w.Run(t, 15*time.Minute)

@@ -14,6 +14,7 @@ import (
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
+	"github.com/leadflow-go/leadflow/store/memory"
 )
 
 // Config sets a World up. The zero value works: everything succeeds at once.
@@ -30,7 +31,7 @@ type Config struct {
 	// world. Default of the logger: nothing is logged.
 	Engine engine.Config
 	// Store is the store under the engine, which stays the caller's to close.
-	// Default: one of the world's own.
+	// Default: one of the world's own, in memory.
 	Store store.Store
 }
 
@@ -40,12 +41,11 @@ var DefaultStart = time.Date(2030, time.January, 7, 9, 0, 0, 0, time.UTC)
 // World is an engine, time that passes when told to, and people who answer as
 // scripted. One goroutine at a time may use it.
 type World struct {
-	config  Config
-	clock   *clock
-	store   store.Store
-	release func() error // closes a store of the world's own
-	eng     *engine.Stepped
-	nodes   map[nodeKey]*node
+	config Config
+	clock  *clock
+	own    *memory.Store // in place of Config.Store
+	eng    *engine.Stepped
+	nodes  map[nodeKey]*node
 
 	watched bool  // look whom handlers are called for
 	checked bool  // the script names nodes that there are
@@ -66,7 +66,7 @@ func Open(c Config) (*World, error) {
 	if c.Engine.Logger == nil {
 		c.Engine.Logger = slog.New(slog.DiscardHandler)
 	}
-	w := &World{config: c, clock: &clock{now: c.Start.UTC().Truncate(time.Millisecond)}, store: c.Store, nodes: map[nodeKey]*node{}}
+	w := &World{config: c, clock: &clock{now: c.Start.UTC().Truncate(time.Millisecond)}, nodes: map[nodeKey]*node{}}
 	w.config.Engine.Clock = w.clock
 	w.config.Engine.Handlers = maps.Clone(c.Engine.Handlers)
 	if w.config.Engine.Handlers == nil {
@@ -77,20 +77,21 @@ func Open(c Config) (*World, error) {
 			w.config.Engine.Handlers[t] = engine.HandlerFunc(w.handle)
 		}
 	}
-	if w.store == nil {
-		var err error
-		if w.store, w.release, err = ownStore(); err != nil {
-			return nil, err
-		}
+	if c.Store == nil {
+		w.own = memory.New()
 	}
 	if err := w.start(); err != nil {
-		return nil, errors.Join(err, w.Close())
+		return nil, err
 	}
 	return w, nil
 }
 
 func (w *World) start() (err error) {
-	if w.eng, err = engine.NewStepped(w.store, w.config.Engine, w.config.Seed); err != nil {
+	s := w.config.Store
+	if s == nil {
+		s = w.own
+	}
+	if w.eng, err = engine.NewStepped(s, w.config.Engine, w.config.Seed); err != nil {
 		return err
 	}
 	return w.eng.Start(context.Background())
@@ -166,34 +167,27 @@ func (w *World) advance(until time.Time) (idle bool, err error) {
 // Crash ends the engine as the end of its process would, and starts another on
 // the same store. The people go on as scripted.
 func (w *World) Crash() error {
-	if err := w.stop(); err != nil {
+	if err := w.Close(); err != nil {
 		return err
+	}
+	if w.own != nil {
+		var err error
+		if w.own, err = w.own.Reopen(); err != nil {
+			return err
+		}
 	}
 	return w.start()
 }
 
-// stop ends the engine without letting anything come to its end.
-func (w *World) stop() error {
-	if w.eng == nil {
-		return nil
-	}
+// Close ends the world's engine, without letting anything come to its end. A
+// world that is not closed holds memory, and nothing else.
+func (w *World) Close() error {
 	over, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := w.eng.Shutdown(over); !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil
-}
-
-// Close ends the world. A world that is not closed holds memory, and nothing
-// else.
-func (w *World) Close() error {
-	err := w.stop()
-	if w.release != nil {
-		err = errors.Join(err, w.release())
-		w.release = nil
-	}
-	return err
 }
 
 // checkScript looks once whether the script names a node that no workflow has,

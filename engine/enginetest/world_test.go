@@ -13,6 +13,7 @@ import (
 	"github.com/leadflow-go/leadflow/engine/enginetest"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store/memory"
 )
 
 var (
@@ -300,8 +301,12 @@ func TestACrashLosesNobody(t *testing.T) {
 	}})
 	rings, talks := w.Enroll(t, wf, ada), w.Enroll(t, wf, ben)
 	w.Run(t, 30*time.Second)
+	before := w.Engine()
 	if err := w.Crash(); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := before.Lead(ctx, wf, rings); !errors.Is(err, memory.ErrClosed) {
+		t.Errorf("the engine that crashed still answers: %v", err)
 	}
 	w.Run(t, 30*time.Second)
 	w.At(t, talks, "wait") // its callback came to the new engine

@@ -63,6 +63,11 @@ type stepped struct {
 // wrap may stand between it and its store.
 func newStepped(t *testing.T, handle engine.HandlerFunc, wrap func(store.Store) store.Store, hooks ...engine.Hook) *stepped {
 	t.Helper()
+	return newSeeded(t, 1, handle, wrap, hooks...)
+}
+
+func newSeeded(t *testing.T, seed uint64, handle engine.HandlerFunc, wrap func(store.Store) store.Store, hooks ...engine.Hook) *stepped {
+	t.Helper()
 	file, err := sqlite.Open(background, filepath.Join(t.TempDir(), "leads.db"), sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +81,7 @@ func newStepped(t *testing.T, handle engine.HandlerFunc, wrap func(store.Store) 
 	s.Stepped, err = engine.NewStepped(st, engine.Config{
 		Handlers: map[workflow.NodeType]engine.Handler{workflow.VoiceCall: handle, workflow.Message: handle},
 		Hooks:    hooks, Clock: s.clock, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
-	}, 1)
+	}, seed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -365,6 +370,26 @@ func TestASteppedEnginesStoreMayFail(t *testing.T) {
 	s.expect(l, "enrolled: call=completed wait=waiting")
 }
 
+// A lead whose hooks have run has no deadline any more.
+func TestASteppedEngineTriesAgainWhatAHookCameTo(t *testing.T) {
+	failing := &failingStore{}
+	s := newStepped(t, answer, func(st store.Store) store.Store { failing.Store = st; return failing },
+		engine.Hook{Name: "breaks the disk", Run: func(context.Context, engine.Completion) error {
+			failing.err = errors.New("disk full")
+			return nil
+		}})
+	l := s.enroll(s.callWaitMessage(), phone)
+	s.settle(0)
+	s.expect(l, "in_step: call=completed")
+	at, ok := s.Next()
+	if !ok {
+		t.Fatal("nothing is due, and the lead is stuck")
+	}
+	failing.err = nil
+	s.settle(at.Sub(s.clock.now))
+	s.expect(l, "enrolled: call=completed wait=waiting")
+}
+
 func answer(context.Context, engine.Attempt) (engine.Result, error) { return engine.Result{}, nil }
 
 type failingStore struct {
@@ -380,14 +405,17 @@ func (s *failingStore) Commit(ctx context.Context, b *store.Batch) (store.Result
 }
 
 func TestASteppedEnginesIdsFollowFromItsSeed(t *testing.T) {
-	id := func() (lead.WorkflowID, lead.ID) {
-		s := newStepped(t, liveCall, nil)
+	id := func(seed uint64) (lead.WorkflowID, lead.ID) {
+		s := newSeeded(t, seed, liveCall, nil)
 		wf := s.callWaitMessage()
 		return wf, s.enroll(wf, phone).ID
 	}
-	wf, l := id()
-	if againWF, again := id(); againWF != wf || again != l {
+	wf, l := id(1)
+	if againWF, again := id(1); againWF != wf || again != l {
 		t.Errorf("%s %s, and then %s %s", wf, l, againWF, again)
+	}
+	if otherWF, other := id(2); otherWF == wf || other == l {
+		t.Errorf("%s %s, and with another seed %s %s", wf, l, otherWF, other)
 	}
 	if l.Seq() != 1 {
 		t.Errorf("lead %s has number %d", l, l.Seq())

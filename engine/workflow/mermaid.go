@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -10,7 +11,23 @@ import (
 // definitions give equal text. Nodes are named by their numbers and everything
 // that a person wrote is escaped, so that no label can change the chart. An
 // invalid definition is drawn as far as it goes.
-func (d *Definition) Mermaid() string {
+func (d *Definition) Mermaid() string { return d.chart(nil) }
+
+// Tally counts the leads that went through a workflow.
+type Tally struct {
+	// Entered is how many began at the entry.
+	Entered int
+	// Edges is how often a lead took each edge, by the edge's index.
+	Edges []int
+	// Here is how many leads are at each node or ended there, by the node's index.
+	Here []int
+}
+
+// MermaidTally is Mermaid with the numbers in it: on each edge how often it was
+// taken, 0 too, and in each node how many leads have come no further.
+func (d *Definition) MermaidTally(t *Tally) string { return d.chart(t) }
+
+func (d *Definition) chart(t *Tally) string {
 	index := make(map[string]int, len(d.Nodes))
 	var b strings.Builder
 	b.WriteString("flowchart TD\n")
@@ -20,22 +37,41 @@ func (d *Definition) Mermaid() string {
 			index[n.ID] = i
 		}
 		left, right := shape(n.Type)
-		fmt.Fprintf(&b, "    n%d%s\"%s\"%s\n", i, left, caption(n), right)
+		text := caption(n)
+		if t != nil && i < len(t.Here) && t.Here[i] > 0 {
+			text += fmt.Sprintf("<br/>%d leads", t.Here[i])
+			if t.Here[i] == 1 {
+				text = strings.TrimSuffix(text, "s")
+			}
+		}
+		fmt.Fprintf(&b, "    n%d%s\"%s\"%s\n", i, left, text, right)
 	}
 	if entry, ok := index[d.Entry]; ok {
 		b.WriteString("    start(( ))\n")
-		fmt.Fprintf(&b, "    start --> n%d\n", entry)
+		arrow := "-->"
+		if t != nil {
+			arrow = fmt.Sprintf("-->|\"%d\"|", t.Entered)
+		}
+		fmt.Fprintf(&b, "    start %s n%d\n", arrow, entry)
 	}
 	for i := range d.Edges {
 		e := &d.Edges[i]
 		from, fromOK := index[e.From]
 		to, toOK := index[e.To]
-		switch {
-		case !fromOK || !toOK:
-		case e.Label == "":
+		if !fromOK || !toOK {
+			continue
+		}
+		text := escape(e.Label)
+		if t != nil && i < len(t.Edges) {
+			if text != "" {
+				text += "<br/>"
+			}
+			text += strconv.Itoa(t.Edges[i])
+		}
+		if text == "" {
 			fmt.Fprintf(&b, "    n%d --> n%d\n", from, to)
-		default:
-			fmt.Fprintf(&b, "    n%d -->|\"%s\"| n%d\n", from, escape(e.Label), to)
+		} else {
+			fmt.Fprintf(&b, "    n%d -->|\"%s\"| n%d\n", from, text, to)
 		}
 	}
 	return b.String()

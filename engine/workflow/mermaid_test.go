@@ -39,9 +39,12 @@ func TestMermaidGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, d := range map[string]*Definition{"full": full, "hostile": hostileDefinition()} {
+	for name, draw := range map[string]func() string{
+		"full": full.Mermaid, "hostile": hostileDefinition().Mermaid,
+		"tally": func() string { return full.MermaidTally(tallyOf(full)) },
+	} {
 		file := filepath.Join("testdata", name+".mmd")
-		got := d.Mermaid()
+		got := draw()
 		if *update {
 			if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 				t.Fatal(err)
@@ -54,9 +57,29 @@ func TestMermaidGolden(t *testing.T) {
 		if got != string(want) {
 			t.Errorf("%s: run go test -update if this is right:\n%s", file, got)
 		}
-		if again := d.Mermaid(); again != got {
+		if again := draw(); again != got {
 			t.Errorf("%s: not the same twice", name)
 		}
+	}
+}
+
+// tallyOf counts something at each node but the first, and on each edge but the
+// first.
+func tallyOf(d *Definition) *Tally {
+	t := &Tally{Entered: 1000}
+	for i := range d.Nodes {
+		t.Here = append(t.Here, i)
+	}
+	for i := range d.Edges {
+		t.Edges = append(t.Edges, 100*i)
+	}
+	return t
+}
+
+func TestATallyOfAnotherWorkflowIsDrawnAsFarAsItGoes(t *testing.T) {
+	d := hostileDefinition()
+	if got, want := d.MermaidTally(&Tally{}), strings.Replace(d.Mermaid(), "start -->", `start -->|"0"|`, 1); got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
 	}
 }
 

@@ -9,6 +9,7 @@
 //	leadflow history WORKFLOW LEAD                           show every step of a lead
 //	leadflow remove WORKFLOW LEAD                            take a lead out
 //	leadflow backup FILE                                     copy the database while it is in use
+//	leadflow simulate -workflow FILE.json                    play a workflow in virtual time, before it goes live
 //	leadflow version                                         print the version
 //
 // Every flag can be given as an environment variable instead: -shutdown-timeout
@@ -65,7 +66,8 @@ type command struct {
 }
 
 var commands = []command{
-	serveCommand, importCommand, listCommand, showCommand, historyCommand, removeCommand, backupCommand, versionCommand,
+	serveCommand, importCommand, listCommand, showCommand, historyCommand, removeCommand, backupCommand, simulateCommand,
+	versionCommand,
 }
 
 // codeError is an error with an exit code of its own.

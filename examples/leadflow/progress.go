@@ -8,22 +8,24 @@ import (
 	"time"
 )
 
-// progress shows how much of a file has been sent: a bar on a terminal, which
-// is written over until the end, and nothing elsewhere.
+// progress shows how much of something is done, such as of a file that is sent:
+// a bar on a terminal, which is written over until the end, and nothing
+// elsewhere.
 type progress struct {
 	w        io.Writer
 	name     string
 	total    int64
-	live     bool // w is a terminal
+	live     bool                                         // w is a terminal
+	text     func(done, total int64, took float64) string // beside the bar; took is in seconds
 	now      func() time.Time
-	sent     int64
+	done     int64
 	begun    time.Time
 	drawn    time.Time
 	lastText string
 }
 
 func newProgress(w io.Writer, name string, total int64) *progress {
-	b := &progress{w: w, name: printable(name), total: total, now: time.Now, begun: time.Now()}
+	b := &progress{w: w, name: printable(name), total: total, text: bytesDone, now: time.Now, begun: time.Now()}
 	if f, ok := w.(*os.File); ok {
 		info, err := f.Stat()
 		b.live = err == nil && info.Mode()&os.ModeCharDevice != 0
@@ -36,12 +38,17 @@ const redraw = 100 * time.Millisecond
 
 // Write counts what was sent.
 func (b *progress) Write(p []byte) (int, error) {
-	b.sent += int64(len(p))
-	if now := b.now(); b.live && (now.Sub(b.drawn) >= redraw || b.sent == b.total) {
+	b.reach(b.done + int64(len(p)))
+	return len(p), nil
+}
+
+// reach says how much is done by now.
+func (b *progress) reach(done int64) {
+	b.done = done
+	if now := b.now(); b.live && (now.Sub(b.drawn) >= redraw || b.done == b.total) {
 		b.drawn = now
 		b.draw()
 	}
-	return len(p), nil
 }
 
 const barWidth = 30
@@ -49,16 +56,22 @@ const barWidth = 30
 func (b *progress) draw() {
 	share := 1.0
 	if b.total > 0 {
-		share = min(float64(b.sent)/float64(b.total), 1)
+		share = min(float64(b.done)/float64(b.total), 1)
 	}
 	full := int(share * barWidth)
-	text := fmt.Sprintf("%s [%s%s] %3d%%  %s of %s", b.name, strings.Repeat("#", full), strings.Repeat(".", barWidth-full),
-		int(share*100), byteText(b.sent), byteText(b.total))
-	if took := b.now().Sub(b.begun).Seconds(); took >= 1 {
-		text += fmt.Sprintf("  %s/s", byteText(int64(float64(b.sent)/took)))
-	}
+	text := fmt.Sprintf("%s [%s%s] %3d%%  %s", b.name, strings.Repeat("#", full), strings.Repeat(".", barWidth-full),
+		int(share*100), b.text(b.done, b.total, b.now().Sub(b.begun).Seconds()))
 	fmt.Fprintf(b.w, "\r\x1b[K%s", text) // to the line's start, and clear it
 	b.lastText = text
+}
+
+// bytesDone is the text of a bar that counts bytes.
+func bytesDone(done, total int64, took float64) string {
+	text := byteText(done) + " of " + byteText(total)
+	if took >= 1 {
+		text += fmt.Sprintf("  %s/s", byteText(int64(float64(done)/took)))
+	}
+	return text
 }
 
 // end leaves the bar as it is and goes on below it.

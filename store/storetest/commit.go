@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"math"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,9 +20,18 @@ func emptyStore(s *suite) {
 	if _, _, err := s.History(s.ctx, 1); !errors.Is(err, store.ErrNotFound) {
 		s.Errorf("History: got error %v, want ErrNotFound", err)
 	}
-	records, err := s.Records(s.ctx, []int64{1, 2})
+	// Numbers may come from an id that somebody made up.
+	for _, seq := range []int64{0, -1, math.MinInt64, math.MaxInt64} {
+		if _, err := s.Lead(s.ctx, seq); !errors.Is(err, store.ErrNotFound) {
+			s.Errorf("Lead %d: got error %v, want ErrNotFound", seq, err)
+		}
+	}
+	records, err := s.Records(s.ctx, []int64{1, 2, 0, -1, math.MinInt64, math.MaxInt64})
 	s.check(err)
 	equal(s, "records", records, nil)
+	contacts, err := s.Contacts(s.ctx, []int64{1, 2, 0, -1, math.MinInt64, math.MaxInt64})
+	s.check(err)
+	equal(s, "contacts", contacts, nil)
 	records, err = s.Records(s.ctx, nil)
 	s.check(err)
 	equal(s, "records of nobody", records, nil)
@@ -64,6 +74,9 @@ func everyField(s *suite) {
 	call.LeadID, call.Phone, call.WorkflowID = e.Contact.ID, e.Contact.Phone, w.ID
 	check := func() {
 		s.Helper()
+		found, err := s.Contacts(s.ctx, []int64{e.Record.Seq})
+		s.check(err)
+		equal(s, "contacts", found, []store.Contact{e.Contact})
 		equal(s, "contents", s.contents(), contents{
 			Workflows: []store.Workflow{w},
 			Leads:     map[int64][]store.Entry{w.Seq: {entryOf(e)}},
@@ -170,20 +183,6 @@ func workflowConflict(s *suite) {
 	unknown := s.newWorkflow()
 	unknown.Version = 2
 	s.conflict(store.Batch{Workflows: []store.Workflow{unknown}}, "workflow", unknown.Seq)
-	s.must(s.fullBatch(workflow, leads))
-}
-
-func numberTwice(s *suite) {
-	workflow, leads := s.seeded(3)
-	before := s.contents()
-	b := s.fullBatch(workflow, leads)
-	again := s.newLead(workflow.Seq)
-	again.Record.Seq, again.Contact.Seq = leads[1].Seq, leads[1].Seq
-	b.Enroll = append(b.Enroll, again)
-	if _, err := s.Commit(s.ctx, &b); err == nil {
-		s.Fatal("got no error")
-	}
-	equal(s, "contents", s.contents(), before)
 	s.must(s.fullBatch(workflow, leads))
 }
 

@@ -11,13 +11,20 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// wholeBatches changes every lead of a workflow in each batch, so that a reader
-// who finds two of different versions has seen half a batch, and one who finds
-// an older version than was acknowledged before it asked has missed one.
+// wholeBatches changes every lead of a workflow in each batch, a call of each, and
+// as many workflows, so that a reader who finds two of different versions has
+// seen half a batch, and one who finds an older version than was acknowledged
+// before it asked has missed one.
 func wholeBatches(s *suite) {
 	const n = 20
 	workflow, leads := s.enrolled(n)
 	seqs := seqsOf(leads)
+	var more store.Batch // its Attempt is the version of a call
+	for i := range leads {
+		more.Workflows = append(more.Workflows, s.newWorkflow())
+		more.Calls = append(more.Calls, s.callOf(leads[i]))
+	}
+	s.must(more)
 	var acknowledged atomic.Int64
 	acknowledged.Store(1)
 
@@ -25,9 +32,10 @@ func wholeBatches(s *suite) {
 	defer cancel()
 	done := make(chan struct{})
 	var readers sync.WaitGroup
+	var reads atomic.Int64
 	read := func(question func() (versions []int64, err error)) {
 		readers.Go(func() {
-			for ended := false; !ended; {
+			for ended := false; !ended; reads.Add(1) {
 				select {
 				case <-done:
 					ended = true // one more, which sees the end
@@ -84,10 +92,36 @@ func wholeBatches(s *suite) {
 		return versions, err
 	})
 
+	read(func() (versions []int64, err error) {
+		k, err := s.CountLeads(ctx, store.LeadQuery{Workflow: workflow, States: []lead.State{lead.Enrolled}})
+		if err == nil && k != 0 && k != n {
+			s.Errorf("%d leads enrolled, want all or none", k)
+		}
+		return slices.Repeat([]int64{math.MaxInt64}, n), err
+	})
+	read(func() (versions []int64, err error) {
+		calls, err := s.Calls(ctx, store.CallQuery{Workflow: workflow})
+		for _, c := range calls {
+			versions = append(versions, int64(c.Attempt))
+		}
+		return versions, err
+	})
+	read(func() (versions []int64, err error) {
+		workflows, err := s.Workflows(ctx)
+		for _, w := range workflows {
+			if w.Seq != workflow {
+				versions = append(versions, w.Version)
+			}
+		}
+		return versions, err
+	})
+
 	states := []lead.State{lead.Enrolled, lead.InStep}
-	for round := range 50 {
-		b := store.Batch{}
+	for round := 0; round < 50 || reads.Load() < 500 && !s.Failed(); round++ { // a fast store has to meet readers too
+		b := store.Batch{Workflows: more.Workflows, Calls: more.Calls}
 		for i := range leads {
+			b.Workflows[i].Version++
+			b.Calls[i].Attempt++
 			change := changeOf(leads[i].Record, func(r *store.Record) { r.State = states[(round+1)%2] })
 			if round%3 == 0 {
 				change.After.Wake++

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -52,9 +53,10 @@ func historySnapshot(s *suite) {
 	current.Store(leads[0].Seq)
 	done := make(chan struct{})
 	var readers sync.WaitGroup
+	var reads atomic.Int64
 	for range 3 {
 		readers.Go(func() {
-			for ended := false; !ended; {
+			for ended := false; !ended; reads.Add(1) {
 				select {
 				case <-done:
 					ended = true
@@ -80,7 +82,7 @@ func historySnapshot(s *suite) {
 	defer readers.Wait()
 	defer close(done)
 	r := leads[0].Record
-	for range 60 {
+	for round := 0; round < 60 || reads.Load() < 1000 && !s.Failed(); round++ { // a fast store has to meet readers too
 		for range 3 {
 			change, step := s.stepOf(r)
 			s.must(store.Batch{Changes: []store.Change{change}, Steps: []store.Step{step}})
@@ -129,6 +131,19 @@ func forgetLeads(s *suite) {
 	counts, err := s.Counts(s.ctx, workflow.Seq)
 	s.check(err)
 	equal(s, "counts", counts, map[lead.State]int64{lead.Enrolled: 3})
+
+	// They were deleted, not only hidden: the numbers can be written again, and
+	// nothing of the old lead shows in the new one.
+	again := s.newLead(workflow.Seq)
+	again.Record.Seq, again.Contact.Seq = leads[0].Seq, leads[0].Seq
+	again.Record.LastStep = step.Seq
+	first := step
+	first.Seq, first.Prev = step.Prev, 0
+	s.must(store.Batch{Enroll: []store.Enrollment{again}, Steps: []store.Step{first, step}})
+	entry, steps, err := s.History(s.ctx, leads[0].Seq)
+	s.check(err)
+	equal(s, "lead with a number used again", entry, entryOf(again))
+	equal(s, "steps of a lead with a number used again", steps, []store.Step{first, step})
 }
 
 func forgetFrees(s *suite) {
@@ -138,6 +153,44 @@ func forgetFrees(s *suite) {
 		s.newLeadOf(workflow, leads[0].Contact.Phone), s.newLeadOf(workflow, leads[1].Contact.Phone),
 	}}
 	equal(s, "refused", s.commit(b).Refused, []store.Refusal{{Index: 1, Live: leads[1].Seq}})
+}
+
+// reserveBeside reserves on several goroutines while batches are committed.
+func reserveBeside(s *suite) {
+	workflow, _ := s.enrolled(1)
+	const goroutines, times, size = 3, 200, 3
+	firsts := make([][]int64, goroutines)
+	var reserving sync.WaitGroup
+	for i := range firsts {
+		reserving.Go(func() {
+			for range times {
+				first, err := s.Reserve(s.ctx, store.LeadSequence, size)
+				if err != nil {
+					s.Error(err)
+					return
+				}
+				firsts[i] = append(firsts[i], first)
+			}
+		})
+	}
+	for range 20 {
+		s.must(store.Batch{Enroll: []store.Enrollment{s.newLead(workflow)}})
+	}
+	reserving.Wait()
+	all := slices.Concat(firsts...)
+	slices.Sort(all)
+	for i := 1; i < len(all); i++ {
+		if all[i] < all[i-1]+size {
+			s.Fatalf("%d numbers from %d on were handed out, and %d from %d on", size, all[i-1], size, all[i])
+		}
+	}
+	leads, err := s.Leads(s.ctx, store.LeadQuery{Workflow: workflow})
+	s.check(err)
+	for _, l := range leads {
+		if i, found := slices.BinarySearch(all, l.Seq); found || i > 0 && l.Seq < all[i-1]+size {
+			s.Errorf("number %d was handed out twice", l.Seq)
+		}
+	}
 }
 
 func reserveOnce(s *suite) {
@@ -159,6 +212,9 @@ func reserveOnce(s *suite) {
 	}
 	if _, err := s.Reserve(s.ctx, 0, 1); err == nil {
 		s.Error("reserved of no sequence")
+	}
+	if _, err := s.Reserve(s.ctx, store.LeadSequence, lead.MaxSeq); err == nil {
+		s.Error("reserved numbers of leads that fit into no id")
 	}
 
 	// A batch with the highest number of each kind; what it uses is used.

@@ -197,6 +197,7 @@ func dueOrder(s *suite) {
 	due(store.Key{}, 29, 10, order[:3]...)
 	due(store.Key{}, 9, 10)
 	due(store.Key{}, store.MaxMillis, 2, order[:2]...)
+	due(store.Key{}, store.MaxMillis, 0)
 	for i := range order { // after is not
 		due(order[i].Key(), store.MaxMillis, 10, order[i+1:]...)
 		due(store.Key{Wake: order[i].Wake, Seq: order[i].Seq - 1}, store.MaxMillis, 10, order[i:]...)

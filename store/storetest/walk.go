@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -17,6 +18,7 @@ type walker struct {
 	*suite
 	*rand.Rand
 	model *model
+	held  store.Enrollment // reserved, and to come later than those after it
 }
 
 func randomWalk(s *suite) {
@@ -35,6 +37,7 @@ func randomWalk(s *suite) {
 		}
 		if round%40 == 39 {
 			s.reopen()
+			w.held = store.Enrollment{} // its number may be handed out again
 			equal(s, "contents after reopening", s.contents(), w.model.contents())
 		}
 		if s.Failed() {
@@ -51,10 +54,24 @@ func (w *walker) round() {
 		w.conflict(b, "lead", stale.Seq)
 		return // the model stays, and so must the store
 	}
+	if w.IntN(6) == 0 && w.spoil(b) {
+		return
+	}
 	after, want := w.model.apply(&b)
 	equal(w.suite, "result", w.commit(b), want)
 	w.model = after
 	w.ask()
+}
+
+// spoil commits a batch with a fault, if the store has what that takes.
+func (w *walker) spoil(b store.Batch) bool {
+	if len(w.model.steps) == 0 {
+		return false
+	}
+	of := w.model.leads[pick(w, slices.Sorted(maps.Keys(w.model.steps)))]
+	has := stock{w.model.workflows[of.Workflow], of, pick(w, w.model.steps[of.Seq])}
+	w.refused(pick(w, faults), b, has)
+	return true
 }
 
 func (w *walker) batch() store.Batch {
@@ -85,6 +102,12 @@ func (w *walker) batch() store.Batch {
 		e.Record.Wake = start + store.Millis(w.IntN(20))
 		if w.IntN(8) == 0 {
 			e.Record.State, e.Record.Phase, e.Record.Wake = lead.Completed, store.PhaseEnded, 0
+		}
+		if w.IntN(4) == 0 {
+			e, w.held = w.held, e
+			if _, ok := w.model.workflows[e.Record.Workflow]; !ok { // none held, or of a batch that failed
+				continue
+			}
 		}
 		if w.IntN(3) == 0 {
 			_, step := w.stepOf(e.Record)
@@ -165,7 +188,30 @@ func (w *walker) ask() {
 		calls := w.model.sortedCalls()
 		c := pick(w, calls)
 		w.callsAre(store.CallQuery{Phone: c.Phone, Status: c.Status, Limit: w.IntN(4)}, calls)
+		w.callsAre(store.CallQuery{Lead: c.Lead, After: c.Seq - w.Int64N(3)}, calls)
+		w.callsAre(store.CallQuery{Workflow: c.Workflow, From: c.Started, Limit: 5}, calls)
 	}
+	w.dueIs(l.Key(), start+store.Millis(w.IntN(20)), w.IntN(6))
+	some := leads[w.IntN(len(leads)):]
+	records, err := w.Records(w.ctx, seqsOf(some))
+	w.check(err)
+	equal(w.suite, "records", records, recordsOf(some))
+	contacts, err := w.Contacts(w.ctx, seqsOf(some))
+	w.check(err)
+	equal(w.suite, "contacts", contacts, contactsOf(some))
+}
+
+func (w *walker) dueIs(after store.Key, until store.Millis, limit int) {
+	w.Helper()
+	var want []store.Record
+	for _, r := range w.model.contents().Due {
+		if after.Less(r.Key()) && r.Wake <= until && len(want) < limit {
+			want = append(want, r)
+		}
+	}
+	got, err := w.Due(w.ctx, after, until, limit)
+	w.check(err)
+	equal(w.suite, fmt.Sprintf("due after %v until %d, at most %d", after, until, limit), got, want)
 }
 
 func pick[T any](w *walker, from []T) T { return from[w.IntN(len(from))] }

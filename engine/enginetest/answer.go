@@ -1,0 +1,189 @@
+package enginetest
+
+import (
+	"errors"
+	"maps"
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine"
+)
+
+// Script says what comes of the attempts at each node, by the node's id. The
+// messages that a handler of a node scheduled go by the id with "+message"
+// behind it. What is not in the script succeeds at once.
+type Script map[string]Answer
+
+// Answer decides what becomes of an attempt. This package has the common ones,
+// and a function of one's own is as good.
+type Answer func(a *Attempt) Reply
+
+// Attempt is an attempt as a script sees it.
+type Attempt struct {
+	engine.Attempt
+	// Lead is the lead's number: 1 for the first that the store has seen.
+	Lead int64
+	// Visit is how often the lead has come to the node, this time included; of a
+	// scheduled message, the number of the step.
+	Visit int
+
+	key     uint64
+	choices uint64
+}
+
+// Reply is what becomes of an attempt. Its zero value is success, at once.
+type Reply struct {
+	// Result is the handler's. With InFlight set and no After the outcome never
+	// comes, unless the test itself sends it.
+	engine.Result
+	// Err fails the attempt; the node's retry rule says what then.
+	Err error
+	// Takes is how long the handler runs.
+	Takes time.Duration
+	// After, if not 0, is how long after the handler has returned the outcome
+	// comes by callback; the handler answers that the step is in flight.
+	After time.Duration
+}
+
+// Outcome is an attempt that comes to that outcome; "" is the node type's good
+// one.
+func Outcome(name string) Answer {
+	return func(*Attempt) Reply { return Reply{Result: engine.Result{Outcome: name}} }
+}
+
+// Fail is an attempt that fails with an error of that text.
+func Fail(text string) Answer {
+	err := errors.New(text)
+	return func(*Attempt) Reply { return Reply{Err: err} }
+}
+
+// FailFinal is an attempt that fails, and after which no other is made.
+func FailFinal(text string) Answer {
+	err := engine.Final(errors.New(text))
+	return func(*Attempt) Reply { return Reply{Err: err} }
+}
+
+// Lost is a live call whose callback never comes: the step ends at its deadline.
+func Lost() Answer {
+	return func(*Attempt) Reply { return Reply{Result: engine.InFlight("")} }
+}
+
+// Panic is a handler that panics.
+func Panic(text string) Answer {
+	return func(*Attempt) Reply { panic(text) }
+}
+
+// After has the outcome come by callback, d after the handler has returned.
+func (f Answer) After(d time.Duration) Answer { return f.AfterBetween(d, d) }
+
+// AfterBetween is After with a time between the two that chance picks.
+func (f Answer) AfterBetween(least, most time.Duration) Answer {
+	return func(a *Attempt) Reply {
+		r := f(a)
+		r.After = a.Between("after", least, most)
+		return r
+	}
+}
+
+// Taking has the handler run for d.
+func (f Answer) Taking(d time.Duration) Answer { return f.TakingBetween(d, d) }
+
+// TakingBetween is Taking with a time between the two that chance picks.
+func (f Answer) TakingBetween(least, most time.Duration) Answer {
+	return func(a *Attempt) Reply {
+		r := f(a)
+		r.Takes = a.Between("taking", least, most)
+		return r
+	}
+}
+
+// With adds what the handler, or its callback, returns besides the outcome.
+func (f Answer) With(data map[string]any) Answer {
+	return func(a *Attempt) Reply {
+		r := f(a)
+		r.Data = maps.Clone(data)
+		return r
+	}
+}
+
+// ID gives the call the provider's name for it.
+func (f Answer) ID(callID string) Answer {
+	return func(a *Attempt) Reply {
+		r := f(a)
+		r.CallID = callID
+		return r
+	}
+}
+
+// Schedule has the handler schedule a message beside the lead's path.
+func (f Answer) Schedule(m engine.Message) Answer {
+	return func(a *Attempt) Reply {
+		r := f(a)
+		r.Result.Schedule = append(r.Result.Schedule, m)
+		return r
+	}
+}
+
+// Odds is an answer and how likely it is.
+type Odds struct {
+	Weight float64
+	Answer Answer
+}
+
+// Share gives an answer its part of all, by weight: with 60 and 20 it is three
+// of four.
+func Share(weight float64, a Answer) Odds { return Odds{weight, a} }
+
+// OneOf leaves the answer to chance.
+func OneOf(shares ...Odds) Answer {
+	sum := 0.0
+	for _, s := range shares {
+		sum += max(s.Weight, 0)
+	}
+	if sum == 0 {
+		return FailFinal("enginetest: OneOf needs a share that is more than 0")
+	}
+	return func(a *Attempt) Reply {
+		a.choices++ // one of the shares may be a choice itself
+		at := a.chance(a.choices) * sum
+		for _, s := range shares {
+			if at -= max(s.Weight, 0); at < 0 {
+				return s.Answer(a)
+			}
+		}
+		return shares[len(shares)-1].Answer(a) // rounding
+	}
+}
+
+// Times answers the first n attempts of a step in one way, and later ones in
+// another.
+func Times(n int, first, then Answer) Answer {
+	return func(a *Attempt) Reply {
+		if a.Number <= n {
+			return first(a)
+		}
+		return then(a)
+	}
+}
+
+// Visits answers a lead's first visit to the node with the first of the answers,
+// its second with the second, and every later one with the last.
+func Visits(answers ...Answer) Answer {
+	if len(answers) == 0 {
+		return FailFinal("enginetest: Visits needs an answer")
+	}
+	return func(a *Attempt) Reply { return answers[min(a.Visit, len(answers))-1](a) }
+}
+
+// ByLead answers for each person in another way, by phone number or external
+// id, and for those that are not named as otherwise says.
+func ByLead(answers map[string]Answer, otherwise Answer) Answer {
+	return func(a *Attempt) Reply {
+		if f, ok := answers[a.Contact.PhoneNumber]; ok {
+			return f(a)
+		}
+		if f, ok := answers[a.Contact.ExternalID]; ok && a.Contact.ExternalID != "" {
+			return f(a)
+		}
+		return otherwise(a)
+	}
+}

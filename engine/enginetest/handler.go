@@ -1,0 +1,138 @@
+package enginetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/lead"
+)
+
+// scheduledSuffix tells the messages that a node's handler scheduled from visits
+// to the node.
+const scheduledSuffix = "+message"
+
+// node is a node of a workflow as the script knows it.
+type node struct {
+	key    uint64
+	answer Answer
+	// visits counts how often each lead has come to a node that it can come back
+	// to; nil for the others.
+	visits map[int64]visit
+}
+
+type nodeKey struct {
+	workflow lead.WorkflowID
+	id       string // with scheduledSuffix
+}
+
+type visit struct {
+	step  int32 // the number of the step
+	count int
+}
+
+// handle is the handler of all that is scripted.
+func (w *World) handle(ctx context.Context, ea engine.Attempt) (engine.Result, error) {
+	if w.watched {
+		w.watch(ctx, &ea)
+	}
+	n := w.node(&ea)
+	a := &Attempt{Attempt: ea, Lead: ea.LeadID.Seq(), Visit: n.visit(&ea)}
+	a.key = attemptKey(w.config.Seed, a.Lead, n.key, a.Visit, a.Number)
+	var r Reply
+	if n.answer != nil {
+		r = n.answer(a)
+	}
+	w.eng.Takes(r.Takes)
+	if r.Err != nil {
+		return engine.Result{}, r.Err
+	}
+	if r.After > 0 {
+		out := engine.Outcome{Outcome: r.Outcome, Data: r.Data, CallID: r.CallID, Attempt: ea.Number}
+		w.clock.AfterFunc(max(r.Takes, 0)+r.After, func() { w.callBack(ea.StepID, out) })
+		return engine.Result{InFlight: true, CallID: r.CallID, Schedule: r.Schedule}, nil
+	}
+	return r.Result, nil
+}
+
+// watch notes when a handler is called for somebody who is out.
+func (w *World) watch(ctx context.Context, a *engine.Attempt) {
+	if l, err := w.eng.Lead(ctx, a.WorkflowID, a.LeadID); err == nil && l.State.Final() {
+		w.spoken = append(w.spoken, fmt.Sprintf("%s: the handler of %s is called for lead %s, which is %s",
+			w.clock.now.Format(clockLayout), a.Node.ID, a.LeadID, l.State))
+	}
+}
+
+// callBack reports what came of a live call. That the step is over by then is no
+// fault: a deadline passed, or a test had another idea.
+func (w *World) callBack(step lead.StepID, out engine.Outcome) {
+	_, err := w.eng.CompleteStep(context.Background(), step, out)
+	if err != nil && !errors.Is(err, lead.ErrConflict) && !errors.Is(err, lead.ErrNotFound) {
+		w.fail(fmt.Errorf("the callback of step %s: %w", step, err))
+	}
+}
+
+// fail keeps the first thing that went wrong while time passes.
+func (w *World) fail(err error) {
+	if w.failed == nil {
+		w.failed = fmt.Errorf("enginetest: %w", err)
+	}
+}
+
+// node returns what the script knows of an attempt's node.
+func (w *World) node(a *engine.Attempt) *node {
+	key := nodeKey{a.WorkflowID, a.Node.ID}
+	if a.Scheduled != nil {
+		key.id += scheduledSuffix
+	}
+	n := w.nodes[key]
+	if n == nil {
+		n = &node{key: textKey(key.id), answer: w.config.Script[key.id]}
+		if a.Scheduled == nil && w.comesBack(a.WorkflowID, a.Node.ID) {
+			n.visits = map[int64]visit{}
+		}
+		w.nodes[key] = n
+	}
+	return n
+}
+
+// comesBack reports whether a way leads from a node back to it.
+func (w *World) comesBack(wf lead.WorkflowID, id string) bool {
+	def, err := w.eng.Definition(wf)
+	if err != nil {
+		return false // deleted meanwhile
+	}
+	next := map[string][]string{}
+	for _, e := range def.Edges {
+		next[e.From] = append(next[e.From], e.To)
+	}
+	seen := map[string]bool{}
+	for todo := next[id]; len(todo) > 0; todo = todo[1:] {
+		if todo[0] == id {
+			return true
+		}
+		if !seen[todo[0]] {
+			seen[todo[0]] = true
+			todo = append(todo, next[todo[0]]...)
+		}
+	}
+	return false
+}
+
+// visit returns how often the attempt's lead has come to the node.
+func (n *node) visit(a *engine.Attempt) int {
+	step := a.StepID.Visit()
+	switch {
+	case a.Scheduled != nil:
+		return int(step)
+	case n.visits == nil:
+		return 1
+	}
+	v := n.visits[a.LeadID.Seq()]
+	if v.step != step {
+		v = visit{step, v.count + 1}
+		n.visits[a.LeadID.Seq()] = v
+	}
+	return v.count
+}

@@ -1,0 +1,166 @@
+package enginetest
+
+import (
+	"context"
+	"iter"
+	"strconv"
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
+)
+
+// TB is what this package needs of a *testing.T, so that other test frameworks
+// will do, and programs that are no tests need not contain package testing.
+type TB interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Logf(format string, args ...any)
+}
+
+// New returns a world for a test, which ends when the test does.
+func New(t TB, c Config) *World {
+	t.Helper()
+	w, err := Open(c)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	w.watched = true
+	if c, ok := t.(interface{ Cleanup(func()) }); ok {
+		c.Cleanup(func() {
+			if err := w.Close(); err != nil {
+				t.Errorf("enginetest: Close: %v", err)
+			}
+		})
+	}
+	return w
+}
+
+// The methods that take a TB end the test when something fails that is not the
+// matter of the test.
+
+// Activate makes a workflow of the definition and sets it going.
+func (w *World) Activate(t TB, def *workflow.Definition) lead.WorkflowID {
+	t.Helper()
+	wf, err := w.eng.CreateWorkflow(context.Background(), def)
+	if err == nil {
+		_, err = w.eng.ActivateWorkflow(context.Background(), wf.ID)
+	}
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return wf.ID
+}
+
+// Enroll makes a person a lead. What the lead is due for now happens when time
+// passes, if only by Run(t, 0).
+func (w *World) Enroll(t TB, wf lead.WorkflowID, c lead.Contact) lead.ID {
+	t.Helper()
+	l, err := w.eng.Enroll(context.Background(), wf, c)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return l.ID
+}
+
+// EnrollMany makes n people of [Contacts] leads and returns them in order.
+func (w *World) EnrollMany(t TB, wf lead.WorkflowID, n int) []lead.ID {
+	t.Helper()
+	ids := make([]lead.ID, 0, n)
+	_, err := w.eng.EnrollAll(context.Background(), wf, Contacts(n), engine.OnRow(func(row int, id lead.ID, err error) {
+		if err != nil {
+			t.Errorf("contact %d: %v", row, err)
+		}
+		ids = append(ids, id)
+	}))
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return ids
+}
+
+// Contact returns a made-up person. Each number, from 0, is another one, with a
+// phone number that begins with an area code that nobody has.
+func Contact(number int) lead.Contact {
+	return lead.Contact{PhoneNumber: "+1" + strconv.Itoa(5_550_000_000+number)}
+}
+
+// Contacts returns the first n people of [Contact].
+func Contacts(n int) iter.Seq2[lead.Contact, error] {
+	return func(yield func(lead.Contact, error) bool) {
+		for i := range n {
+			if !yield(Contact(i), nil) {
+				return
+			}
+		}
+	}
+}
+
+// Run lets so much time pass, as Advance does.
+func (w *World) Run(t TB, d time.Duration) {
+	t.Helper()
+	if err := w.Advance(d); err != nil {
+		t.Fatalf("%v", err)
+	}
+}
+
+// RunToEnd lets time pass until nothing is due any more. A world in which
+// something always is, such as a workflow that goes round in a circle, fails the
+// test after ten years.
+func (w *World) RunToEnd(t TB) {
+	t.Helper()
+	done, err := w.Finish(workflow.MaxDuration)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	if !done {
+		t.Fatalf("something is still due after %s\n%s", workflow.MaxDuration, w.report())
+	}
+}
+
+// Lead returns a lead as it is now.
+func (w *World) Lead(t TB, id lead.ID) lead.Lead {
+	t.Helper()
+	l, err := w.find(id)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return l
+}
+
+// History returns every step of a lead.
+func (w *World) History(t TB, id lead.ID) []lead.Step {
+	t.Helper()
+	steps, err := w.eng.History(context.Background(), w.Lead(t, id).WorkflowID, id)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return steps
+}
+
+// Remove takes a lead out and returns the state that it came to at once.
+func (w *World) Remove(t TB, id lead.ID, options ...engine.RemoveOption) lead.State {
+	t.Helper()
+	r, err := w.eng.Remove(context.Background(), w.Lead(t, id).WorkflowID, id, options...)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return r.State
+}
+
+// Complete reports what came of the step that a lead is at, as a callback would.
+func (w *World) Complete(t TB, id lead.ID, out engine.Outcome) {
+	t.Helper()
+	for _, s := range w.History(t, id) {
+		if s.Status != lead.StepInProgress && s.Status != lead.StepRetrying {
+			continue
+		}
+		if _, err := w.eng.CompleteStep(context.Background(), s.ID, out); err != nil {
+			t.Fatalf("%v", err)
+		}
+		return
+	}
+	t.Fatalf("no step of lead %s is in flight\n%s", id, w.story(id))
+}

@@ -1,0 +1,238 @@
+package enginetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+	"github.com/leadflow-go/leadflow/store/memory"
+)
+
+// Config sets a World up. The zero value works: everything succeeds at once.
+type Config struct {
+	// Seed decides all that is left to chance, ids among it. Two worlds of the
+	// same seed to which the same happens have the same history, byte for byte.
+	Seed uint64
+	// Start is the time at which the world begins. Default: [DefaultStart].
+	Start time.Time
+	// Script says what comes of the attempts at each node.
+	Script Script
+	// Engine is for the engine under test. A handler given here is called for the
+	// nodes of its type in place of the script; the clock must be left to the
+	// world. Default of the logger: nothing is logged.
+	Engine engine.Config
+	// Store is the store under the engine, which stays the caller's to close.
+	// Default: one of the world's own, in memory.
+	Store store.Store
+}
+
+// DefaultStart is a Monday morning.
+var DefaultStart = time.Date(2030, time.January, 7, 9, 0, 0, 0, time.UTC)
+
+// World is an engine, time that passes when told to, and people who answer as
+// scripted. One goroutine at a time may use it.
+type World struct {
+	config Config
+	clock  *clock
+	own    *memory.Store // in place of Config.Store
+	eng    *engine.Stepped
+	nodes  map[nodeKey]*node
+
+	watched bool  // look whom handlers are called for
+	checked bool  // the script names nodes that there are
+	failed  error // what went wrong while time passed
+	moving  bool
+	// spoken says which handlers were called for leads that were final.
+	spoken []string
+}
+
+// Open returns a world without any workflow. Tests call [New].
+func Open(c Config) (*World, error) {
+	if c.Engine.Clock != nil {
+		return nil, errors.New("enginetest: the clock is the world's; leave Config.Engine.Clock unset")
+	}
+	if c.Start.IsZero() {
+		c.Start = DefaultStart
+	}
+	if c.Engine.Logger == nil {
+		c.Engine.Logger = slog.New(slog.DiscardHandler)
+	}
+	w := &World{config: c, clock: &clock{now: c.Start.UTC().Truncate(time.Millisecond)}, nodes: map[nodeKey]*node{}}
+	w.config.Engine.Clock = w.clock
+	w.config.Engine.Handlers = maps.Clone(c.Engine.Handlers)
+	if w.config.Engine.Handlers == nil {
+		w.config.Engine.Handlers = map[workflow.NodeType]engine.Handler{}
+	}
+	for _, t := range []workflow.NodeType{workflow.VoiceCall, workflow.Message, workflow.Application} {
+		if w.config.Engine.Handlers[t] == nil {
+			w.config.Engine.Handlers[t] = engine.HandlerFunc(w.handle)
+		}
+	}
+	if c.Store == nil {
+		w.own = memory.New()
+	}
+	if err := w.start(); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+func (w *World) start() (err error) {
+	s := w.config.Store
+	if s == nil {
+		s = w.own
+	}
+	if w.eng, err = engine.NewStepped(s, w.config.Engine, w.config.Seed); err != nil {
+		return err
+	}
+	return w.eng.Start(context.Background())
+}
+
+// Engine returns the engine, for everything that an engine can do. After Crash
+// it is another one.
+func (w *World) Engine() *engine.Stepped { return w.eng }
+
+// Now returns the world's time.
+func (w *World) Now() time.Time { return w.clock.Now() }
+
+// Clock returns the world's clock, for code under test that needs one.
+func (w *World) Clock() engine.Clock { return w.clock }
+
+// After has f called when so much time has passed, between two steps of the
+// engine; f may do anything but let time pass.
+func (w *World) After(d time.Duration, f func()) { w.clock.AfterFunc(d, f) }
+
+// Advance lets so much time pass, and everything happen that is due by then.
+// The clock jumps from one due time to the next. With 0 everything happens that
+// can happen now.
+func (w *World) Advance(d time.Duration) error {
+	until := w.clock.now.Add(d)
+	idle, err := w.advance(until)
+	if idle && until.After(w.clock.now) {
+		w.clock.now = until
+	}
+	return err
+}
+
+// Finish lets time pass until nothing is due any more, but no longer than d. It
+// reports whether that was enough; if so, it is the time at which the last thing
+// happened.
+func (w *World) Finish(d time.Duration) (done bool, err error) {
+	return w.advance(w.clock.now.Add(d))
+}
+
+// advance moves the clock to until, or reports that nothing is due any more and
+// leaves it where it is.
+func (w *World) advance(until time.Time) (idle bool, err error) {
+	if w.moving {
+		return false, errors.New("enginetest: time cannot pass inside of what happens at one time")
+	}
+	w.moving = true
+	defer func() { w.moving = false }()
+	if err := w.checkScript(); err != nil {
+		return false, err
+	}
+	for {
+		w.clock.ring()
+		if err := errors.Join(w.failed, w.eng.Settle()); err != nil {
+			return false, err
+		}
+		next, due := w.eng.Next()
+		if at, ok := w.clock.next(); ok && (!due || at.Before(next)) {
+			next, due = at, true
+		}
+		switch {
+		case !due:
+			return true, nil
+		case next.After(until):
+			if until.After(w.clock.now) {
+				w.clock.now = until
+			}
+			return false, nil
+		case next.After(w.clock.now):
+			w.clock.now = next
+		}
+	}
+}
+
+// Crash ends the engine as the end of its process would, and starts another on
+// the same store. The people go on as scripted.
+func (w *World) Crash() error {
+	if err := w.Close(); err != nil {
+		return err
+	}
+	if w.own != nil {
+		var err error
+		if w.own, err = w.own.Reopen(); err != nil {
+			return err
+		}
+	}
+	return w.start()
+}
+
+// Close ends the world's engine, without letting anything come to its end. A
+// world that is not closed holds memory, and nothing else.
+func (w *World) Close() error {
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := w.eng.Shutdown(over); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// checkScript looks once whether the script names a node that no workflow has,
+// since a misspelled one would change nothing.
+func (w *World) checkScript() error {
+	if w.checked {
+		return nil
+	}
+	known := map[string]bool{}
+	list, err := w.eng.Workflows(context.Background(), engine.WorkflowFilter{})
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	for _, wf := range list {
+		def, err := w.eng.Definition(wf.ID)
+		if err != nil {
+			return err
+		}
+		for _, n := range def.Nodes {
+			if n.Type.Action() {
+				known[n.ID] = true
+			}
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(w.config.Script)) {
+		if !known[strings.TrimSuffix(id, scheduledSuffix)] {
+			return fmt.Errorf("enginetest: the script has an answer for %q, and no workflow has such an action node; there are %s",
+				id, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+		}
+	}
+	w.checked = true
+	return nil
+}
+
+// find returns a lead whose workflow is not known.
+func (w *World) find(id lead.ID) (lead.Lead, error) {
+	list, err := w.eng.Workflows(context.Background(), engine.WorkflowFilter{})
+	if err != nil {
+		return lead.Lead{}, err
+	}
+	for _, wf := range list {
+		l, err := w.eng.Lead(context.Background(), wf.ID, id)
+		if !errors.Is(err, lead.ErrNotFound) {
+			return l, err
+		}
+	}
+	return lead.Lead{}, &lead.NotFoundError{Kind: "lead", Name: id.String()}
+}

@@ -1,0 +1,260 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/enginetest"
+	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
+)
+
+var simulateCommand = command{
+	name:    "simulate",
+	args:    "-workflow FILE.json",
+	summary: "play a workflow in virtual time, before it goes live",
+	details: `Nobody is called, and no server is asked: made-up people go through the workflow, on the engine that
+serve runs, while its clock jumps from one due time to the next. The report says how many end how, how
+many calls a day that takes and how many at once, how long conversion takes, and, as a diagram, which
+way they went. The same command prints the same report.
+
+How people answer is made up from the outcomes that the workflow's edges name. -print-answers prints
+that as a file; with figures of your own in it, -answers takes it.`,
+	define: func(f *flags) func(context.Context, *program, []string) error {
+		s := simulation{progress: choice{value: "auto", values: []string{"auto", "always", "never"}}}
+		f.StringVar(&s.workflow, "workflow", "", "the workflow, a JSON `file` as for import")
+		f.IntVar(&s.leads, "leads", 1000, "the `number` of leads that go through it")
+		f.Float64Var(&s.days, "days", 30, "end after this `number` of days")
+		f.Uint64Var(&s.seed, "seed", 1, "what chance decides follows from this `number`")
+		f.StringVar(&s.answers, "answers", "", "how people answer, a JSON `file`")
+		f.BoolVar(&s.printAnswers, "print-answers", false, "print how people answer, for -answers, and do nothing else")
+		f.TextVar(&s.start, "start", enginetest.DefaultStart, "the `time` at which it begins, in RFC 3339 form")
+		f.DurationVar(&s.enrollOver, "enroll-over", 0, "enroll the leads evenly over this `duration`, such as 120h; 0 enrolls all at the start, as import does")
+		f.StringVar(&s.picture, "picture", "", "draw the calls of each hour into this SVG `file`")
+		f.Var(&s.progress, "progress", "`when` to show a progress bar: always, never, or auto, on a terminal only")
+		return func(ctx context.Context, p *program, args []string) error {
+			if err := s.check(args); err != nil {
+				return err
+			}
+			ctx, stop := p.interruptible(ctx)
+			defer stop()
+			return s.run(ctx, p)
+		}
+	},
+}
+
+// simulation is one run of the command.
+type simulation struct {
+	workflow, answers, picture string
+	leads                      int
+	days                       float64
+	seed                       uint64
+	start                      time.Time
+	enrollOver                 time.Duration
+	printAnswers               bool
+	progress                   choice
+
+	def   *workflow.Definition
+	world *enginetest.World
+	id    lead.WorkflowID
+	bar   *progress
+}
+
+const day = 24 * time.Hour
+
+func (s *simulation) check(args []string) error {
+	const mostDays = float64(workflow.MaxDuration / day)
+	switch {
+	case len(args) > 0:
+		return usage("takes no arguments, and got %q", args)
+	case s.workflow == "":
+		return usage("needs -workflow")
+	case s.leads < 1:
+		return usage("-leads must be 1 or more")
+	case !(s.days > 0 && s.days <= mostDays):
+		return usage("-days must be more than 0, and at most %g", mostDays)
+	case s.enrollOver < 0 || s.enrollOver > s.length():
+		return usage("-enroll-over must be a time from 0 to the %g days of -days", s.days)
+	case s.start.Year() < 1970 || s.start.Year() > 2200:
+		return usage("-start must be between the years 1970 and 2200")
+	case s.picture != "" && !strings.EqualFold(filepath.Ext(s.picture), ".svg"):
+		return usage("-picture draws SVG; name a file that ends in .svg")
+	}
+	return nil
+}
+
+func (s *simulation) length() time.Duration { return time.Duration(s.days * float64(day)) }
+
+func (s *simulation) run(ctx context.Context, p *program) error {
+	text, err := os.ReadFile(s.workflow)
+	if err != nil {
+		return err
+	}
+	if s.def, err = workflow.Parse(text); err != nil {
+		return faults(s.workflow, err)
+	}
+	ways, err := readAnswers(s.def, s.answers)
+	if err != nil {
+		return err
+	}
+	if s.printAnswers {
+		return ways.print(p.stdout)
+	}
+	// Opened before anything is done that takes time.
+	var picture *os.File
+	if s.picture != "" {
+		if picture, err = os.Create(s.picture); err != nil {
+			return err
+		}
+		defer picture.Close()
+	}
+	if err := s.open(ways); err != nil {
+		return err
+	}
+	defer s.world.Close()
+	sum, err := s.play(ctx, p, ways)
+	if err != nil {
+		return err
+	}
+	if err := s.report(p.stdout, sum); err != nil || picture == nil {
+		return err
+	}
+	if _, err := io.WriteString(picture, s.draw(sum)); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "\nThe calls of each hour are drawn in %s.\n", s.picture)
+	return picture.Close()
+}
+
+// faults is the error of a file, with every fault in it on a line of its own.
+func faults(path string, err error) error {
+	var invalid *lead.InvalidError
+	if !errors.As(err, &invalid) {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: the %s is not valid", path, invalid.What)
+	for _, f := range invalid.Faults {
+		b.WriteString("\n  " + printable(f.String()))
+	}
+	return errors.New(b.String())
+}
+
+// open makes the world, with the workflow in it.
+func (s *simulation) open(ways *answers) error {
+	config := enginetest.Config{Seed: s.seed, Start: s.start, Script: ways.script(s.def)}
+	if len(ways.RemoveOn) > 0 {
+		config.Engine.Hooks = []engine.Hook{{Name: "removal", Run: func(ctx context.Context, c engine.Completion) error {
+			if !ways.removes(c.Step.Outcome) {
+				return nil
+			}
+			_, err := s.world.Engine().Remove(ctx, c.Lead.WorkflowID, c.Lead.ID, engine.Reason(c.Step.Outcome))
+			return err
+		}}}
+	}
+	var err error
+	if s.world, err = enginetest.Open(config); err != nil {
+		return err
+	}
+	wf, err := s.world.Engine().CreateWorkflow(context.Background(), s.def)
+	s.id = wf.ID
+	return err
+}
+
+// The bar is at barEnrolled when the leads are enrolled, at barPassed when the
+// days have passed, and at barTotal when everything is summed up.
+const barEnrolled, barPassed, barTotal = 300, 800, 1000
+
+// play enrolls the leads, lets the days pass, and sums up.
+func (s *simulation) play(ctx context.Context, p *program, ways *answers) (*enginetest.Summary, error) {
+	s.bar = newProgress(p.stderr, "Simulating", barTotal)
+	if s.progress.value != "auto" {
+		s.bar.live = s.progress.value == "always"
+	}
+	s.bar.text = s.progressText
+	defer s.bar.end()
+	enrolled := s.enrollAll(ctx, ways)
+	if _, err := s.world.Engine().ActivateWorkflow(ctx, s.id); err != nil {
+		return nil, err
+	}
+	if err := s.pass(ctx, enrolled); err != nil {
+		return nil, err
+	}
+	s.bar.reach(barPassed)
+	sum, err := s.world.Summarize(s.id)
+	s.bar.reach(barTotal)
+	return sum, err
+}
+
+// pass lets the days pass.
+func (s *simulation) pass(ctx context.Context, enrolled func() error) error {
+	const slice = time.Hour // after which the bar moves
+	length := s.length()
+	for passed := time.Duration(0); passed < length; passed += slice {
+		if err := enrolled(); err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		done, err := s.world.Finish(min(slice, length-passed))
+		if err != nil {
+			return err
+		}
+		if done {
+			break
+		}
+		s.bar.reach(barEnrolled + int64(float64(passed)/float64(length)*(barPassed-barEnrolled)))
+	}
+	return enrolled()
+}
+
+// enrollAll enrolls the leads now, or sees to it that they are later. What it
+// returns says what has gone wrong with that so far.
+func (s *simulation) enrollAll(ctx context.Context, ways *answers) (failed func() error) {
+	batches := 1
+	if s.enrollOver > 0 {
+		batches = min(s.leads, 10_000)
+	}
+	var first error
+	enroll := func(batch int) {
+		from, to := s.leads*batch/batches, s.leads*(batch+1)/batches
+		_, err := s.world.Engine().EnrollAll(ctx, s.id, ways.people(s.seed, from, to), engine.OnRow(func(row int, _ lead.ID, err error) {
+			if err != nil && first == nil {
+				first = err
+			}
+			if s.enrollOver == 0 {
+				s.bar.reach(int64(float64(row) / float64(s.leads) * barEnrolled))
+			}
+		}))
+		if err != nil && first == nil {
+			first = err
+		}
+	}
+	if s.enrollOver == 0 {
+		enroll(0)
+	} else {
+		for batch := range batches {
+			s.world.After(time.Duration(float64(s.enrollOver)*float64(batch)/float64(batches)), func() { enroll(batch) })
+		}
+	}
+	return func() error { return first }
+}
+
+// progressText is what stands beside the bar.
+func (s *simulation) progressText(_, _ int64, took float64) string {
+	stats := s.world.Engine().Stats()
+	steps := stats.StepsStarted + stats.Retries
+	text := fmt.Sprintf("day %d of %g, %s attempts", 1+int(s.world.Now().Sub(s.start)/day), s.days, thousands(int(steps)))
+	if steps == 0 {
+		text = fmt.Sprintf("%s leads enrolled", thousands(int(stats.LeadsEnrolled)))
+	}
+	return text
+}

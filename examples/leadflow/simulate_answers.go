@@ -1,0 +1,254 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine/enginetest"
+	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
+)
+
+// answers is how the people of a simulation answer: the file of -answers.
+type answers struct {
+	// Nodes says what comes of the attempts at each action node.
+	Nodes map[string]nodeAnswers `json:"nodes"`
+	// RemoveOn are outcomes after which the lead is removed.
+	RemoveOn []string `json:"remove_on,omitempty"`
+	// Metadata are the values that a lead may have, each as likely as the next.
+	Metadata map[string][]any `json:"metadata,omitempty"`
+}
+
+// nodeAnswers is what comes of the attempts at a node.
+type nodeAnswers struct {
+	// Outcomes are weighted against one another.
+	Outcomes map[string]float64 `json:"outcomes"`
+	// Fails is the percentage of attempts that fail, to be tried again as the
+	// node's retry rule says.
+	Fails float64 `json:"fails"`
+	// Lost is the percentage of outcomes that never come.
+	Lost float64 `json:"lost"`
+	// Lasts is how long it is until the outcome comes, at least and at most.
+	Lasts [2]workflow.Duration `json:"lasts"`
+	// Data are the values that the step's data may have, each as likely as the next.
+	Data map[string][]any `json:"data,omitempty"`
+}
+
+// defaultAnswers makes answers up from the outcomes that a node's edges name.
+func defaultAnswers(def *workflow.Definition) *answers {
+	a := &answers{Nodes: map[string]nodeAnswers{}}
+	for _, n := range def.Nodes {
+		if !n.Type.Action() {
+			continue
+		}
+		good, bad := n.Type.SuccessOutcome(), n.Type.FailureOutcome()
+		way := nodeAnswers{Outcomes: map[string]float64{}, Fails: 2, Lasts: [2]workflow.Duration{0, workflow.Duration(2 * time.Second)}}
+		if n.Type == workflow.VoiceCall {
+			way.Fails, way.Lasts = 10, [2]workflow.Duration{workflow.Duration(20 * time.Second), workflow.Duration(4 * time.Minute)}
+		}
+		var others []string
+		for _, e := range def.Edges {
+			switch {
+			case e.From != n.ID || e.Label == bad: // failed attempts come to that
+			case e.Label == good:
+				way.Outcomes[good] = 50
+			case e.Label == workflow.DefaultLabel && n.Type == workflow.VoiceCall:
+				others = append(others, "no_answer")
+			case e.Label != workflow.DefaultLabel:
+				others = append(others, e.Label)
+			}
+		}
+		for _, o := range others {
+			way.Outcomes[o] = 50 / float64(len(others))
+		}
+		if len(way.Outcomes) == 0 {
+			way.Outcomes[good] = 100
+		}
+		a.Nodes[n.ID] = way
+	}
+	return a
+}
+
+// readAnswers returns the answers of a file, or those made up where it says
+// nothing. The error names every fault.
+func readAnswers(def *workflow.Definition, path string) (*answers, error) {
+	a := defaultAnswers(def)
+	if path == "" {
+		return a, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var file struct {
+		answers
+		Nodes map[string]json.RawMessage `json:"nodes"`
+	}
+	if err := decode(text, &file); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	a.RemoveOn, a.Metadata = file.RemoveOn, file.Metadata
+	var found []lead.Fault
+	fault := func(location, format string, args ...any) {
+		found = append(found, lead.Fault{Location: location, Message: fmt.Sprintf(format, args...)})
+	}
+	for _, id := range slices.Sorted(maps.Keys(file.Nodes)) {
+		way, ok := a.Nodes[id]
+		if !ok {
+			fault("nodes."+id, "the workflow has no such action node; it has %s", strings.Join(slices.Sorted(maps.Keys(a.Nodes)), ", "))
+			continue
+		}
+		outcomes := way.Outcomes
+		way.Outcomes = nil // what the file has replaces them all
+		if err := decode(file.Nodes[id], &way); err != nil {
+			fault("nodes."+id, "%v", err)
+			continue
+		}
+		if way.Outcomes == nil {
+			way.Outcomes = outcomes
+		}
+		way.check("nodes."+id, fault)
+		a.Nodes[id] = way
+	}
+	for _, key := range slices.Sorted(maps.Keys(a.Metadata)) {
+		if len(a.Metadata[key]) == 0 {
+			fault("metadata."+key, "needs a value")
+		}
+	}
+	if found != nil {
+		return nil, faults(path, &lead.InvalidError{What: "file of answers", Faults: found})
+	}
+	return a, nil
+}
+
+// decode reads JSON and refuses fields that it does not know, which are often
+// misspelled.
+func decode(text []byte, into any) error {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(into); err != nil {
+		return err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return fmt.Errorf("something follows behind the JSON object")
+	}
+	return nil
+}
+
+func (n *nodeAnswers) check(location string, fault func(location, format string, args ...any)) {
+	sum := 0.0
+	for _, o := range slices.Sorted(maps.Keys(n.Outcomes)) {
+		weight := n.Outcomes[o]
+		if weight < 0 {
+			fault(location+".outcomes."+o, "is less than 0")
+		}
+		if o == "" {
+			fault(location+".outcomes", "has one without a name")
+		}
+		sum += max(weight, 0)
+	}
+	if sum == 0 {
+		fault(location+".outcomes", "needs an outcome with more than 0")
+	}
+	for _, p := range []struct {
+		name  string
+		value float64
+	}{{"fails", n.Fails}, {"lost", n.Lost}} {
+		if p.value < 0 || p.value > 100 {
+			fault(location+"."+p.name, "is a percentage, from 0 to 100")
+		}
+	}
+	if n.Lasts[0] < 0 || n.Lasts[1] < n.Lasts[0] || n.Lasts[1] > workflow.Duration(workflow.MaxDuration) {
+		fault(location+".lasts", `is the shortest time and the longest, such as ["20s", "4m"]`)
+	}
+	for _, key := range slices.Sorted(maps.Keys(n.Data)) {
+		if len(n.Data[key]) == 0 {
+			fault(location+".data."+key, "needs a value")
+		}
+	}
+}
+
+func (a *answers) print(w io.Writer) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(a)
+}
+
+func (a *answers) removes(outcome string) bool { return slices.Contains(a.RemoveOn, outcome) }
+
+// script is the answers as the engine's people give them.
+func (a *answers) script(def *workflow.Definition) enginetest.Script {
+	script := enginetest.Script{}
+	for _, n := range def.Nodes {
+		if way, ok := a.Nodes[n.ID]; ok {
+			script[n.ID] = way.answer(n.Type)
+		}
+	}
+	return script
+}
+
+func (n *nodeAnswers) answer(t workflow.NodeType) enginetest.Answer {
+	var shares []enginetest.Odds
+	for _, o := range slices.Sorted(maps.Keys(n.Outcomes)) {
+		shares = append(shares, enginetest.Share(n.Outcomes[o], enginetest.Outcome(o)))
+	}
+	least, most := time.Duration(n.Lasts[0]), time.Duration(n.Lasts[1])
+	answer := n.withData(enginetest.OneOf(shares...))
+	if t == workflow.VoiceCall {
+		answer = answer.AfterBetween(least, most) // a live call, and a callback
+	} else {
+		answer = answer.TakingBetween(least, most)
+	}
+	return enginetest.OneOf(
+		enginetest.Share(n.Fails, enginetest.Fail("the attempt failed")),
+		enginetest.Share((100-n.Fails)*n.Lost/100, enginetest.Lost()),
+		enginetest.Share((100-n.Fails)*(100-n.Lost)/100, answer))
+}
+
+func (n *nodeAnswers) withData(answer enginetest.Answer) enginetest.Answer {
+	if len(n.Data) == 0 {
+		return answer
+	}
+	keys := slices.Sorted(maps.Keys(n.Data))
+	return func(a *enginetest.Attempt) enginetest.Reply {
+		r := answer(a)
+		r.Data = make(map[string]any, len(keys))
+		for _, key := range keys {
+			values := n.Data[key]
+			r.Data[key] = values[int(a.Chance("data."+key)*float64(len(values)))]
+		}
+		return r
+	}
+}
+
+// people are the made-up people with the numbers from one to before another.
+// Their metadata hangs on the seed and the number alone.
+func (a *answers) people(seed uint64, from, to int) iter.Seq2[lead.Contact, error] {
+	keys := slices.Sorted(maps.Keys(a.Metadata))
+	return func(yield func(lead.Contact, error) bool) {
+		for number := from; number < to; number++ {
+			c := enginetest.Contact(number)
+			if len(keys) > 0 {
+				draw := rand.New(rand.NewPCG(seed, uint64(number)))
+				c.Metadata = make(map[string]any, len(keys))
+				for _, key := range keys {
+					values := a.Metadata[key]
+					c.Metadata[key] = values[draw.IntN(len(values))]
+				}
+			}
+			if !yield(c, nil) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package memory
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// Commit implements [store.Writer]. It looks at the whole batch before it
+// changes anything, so that there is nothing to take back. ctx is looked at
+// once, before it waits for readers.
+//
+// A stale version is a [*store.ConflictError].
+func (s *Store) Commit(ctx context.Context, b *store.Batch) (store.Result, error) {
+	c, err := s.startWriting(ctx)
+	if err != nil {
+		return store.Result{}, fmt.Errorf("memory: commit: %w", err)
+	}
+	defer s.stopWriting()
+	p, err := c.plan(b)
+	if err != nil {
+		return store.Result{}, fmt.Errorf("memory: commit: %w", err)
+	}
+	c.apply(b, &p)
+	return store.Result{Refused: p.refusals}, nil
+}
+
+// apply writes a batch that is known to be good, in the order that store.Batch
+// promises.
+func (c *contents) apply(b *store.Batch, p *plan) {
+	c.workflows = p.workflows
+	for i := range b.Changes {
+		c.change(&b.Changes[i].After)
+	}
+	for i := range b.Enroll {
+		if e := &b.Enroll[i]; !p.refused[e.Record.Seq] {
+			c.enroll(e)
+		}
+	}
+	for i := range b.Steps {
+		if step := &b.Steps[i]; !p.refused[step.Lead] {
+			c.putStep(step)
+		}
+	}
+	for i := range b.Calls {
+		if call := &b.Calls[i]; !p.refused[call.Lead] {
+			c.putCall(call)
+		}
+	}
+	for _, seq := range b.Forget {
+		c.forget(seq)
+	}
+}
+
+func (c *contents) change(after *store.Record) {
+	row := c.leads.row(after.Seq)
+	c.due.move(after.Seq, row.wake, after.Wake)
+	if row.state != after.State {
+		c.counts.add(row.workflow, row.state, -1)
+		c.counts.add(row.workflow, after.State, +1)
+	}
+	row.set(after)
+	c.putTail(after)
+}
+
+func (c *contents) enroll(e *store.Enrollment) {
+	r := &e.Record
+	row := c.leads.add(r.Seq)
+	row.workflow = r.Workflow
+	row.set(r)
+	c.putTail(r)
+	c.putContact(&e.Contact)
+	c.phones.add(e.Contact.Phone, r.Seq)
+	c.due.move(r.Seq, 0, r.Wake)
+	c.counts.add(r.Workflow, r.State, +1)
+}
+
+// forget deletes the lead and its steps; its calls stay.
+func (c *contents) forget(seq int64) {
+	row := c.leads.row(seq)
+	if row == nil {
+		return
+	}
+	c.counts.add(row.workflow, row.state, -1)
+	c.due.move(seq, row.wake, 0)
+	c.phones.remove(c.contact(seq).Phone, seq)
+	c.dropSteps(row.lastStep)
+	c.contacts.drop(seq)
+	c.tails.drop(seq)
+	c.leads.remove(seq)
+}

@@ -1,0 +1,148 @@
+package memory
+
+import (
+	"bytes"
+	"encoding/binary"
+	"iter"
+	"slices"
+)
+
+// pack keeps entries of bytes by number, for what is written once or twice and
+// seldom read. An entry costs its bytes and five more, where a struct of the
+// same fields would cost three times as much, and there is no pointer in it for
+// the garbage collector to follow. Numbers are dense; one that has no entry
+// costs four bytes, or none when its neighbours have none either.
+type pack struct {
+	runs []packRun
+	// large has the entries that are too long for a run.
+	large map[int64][]byte
+}
+
+const (
+	packRunLen   = 256
+	packEntryMax = 1 << 16 // so that places in a run fit into 32 bits
+)
+
+// packRun has the entries of packRunLen numbers that follow each other.
+type packRun struct {
+	at   *[packRunLen]uint32 // where in data an entry begins, plus one; 0 for none
+	data []byte              // entries: the length, then the bytes
+	used int                 // bytes of data that are not left over
+	n    int                 // entries
+}
+
+// elsewhere is the place of an entry that is too long for the run.
+const elsewhere = 1<<32 - 1
+
+// slot returns where the number's entry is noted, or nil.
+func (p *pack) slot(seq int64) (*packRun, *uint32) {
+	if i := uint64(seq) / packRunLen; i < uint64(len(p.runs)) && p.runs[i].at != nil {
+		return &p.runs[i], &p.runs[i].at[seq%packRunLen]
+	}
+	return nil, nil
+}
+
+// get returns the number's entry, or nil. It is not to be changed, and good
+// until the pack is.
+func (p *pack) get(seq int64) []byte {
+	run, at := p.slot(seq)
+	if run == nil || *at == 0 {
+		return nil
+	}
+	if *at == elsewhere {
+		return p.large[seq]
+	}
+	entry, _ := run.entry(*at)
+	return entry
+}
+
+// entry returns the entry at a place, and how many bytes it takes.
+func (r *packRun) entry(at uint32) (entry []byte, size int) {
+	data := r.data[at-1:]
+	n, prefix := binary.Uvarint(data)
+	size = prefix + int(n)
+	return data[prefix:size:size], size
+}
+
+// after yields the entries with larger numbers, in order.
+func (p *pack) after(seq int64) iter.Seq2[int64, []byte] {
+	return func(yield func(int64, []byte) bool) {
+		first := uint64(max(seq, 0)) + 1
+		for i := first / packRunLen; i < uint64(len(p.runs)); i++ {
+			if p.runs[i].at == nil {
+				continue
+			}
+			for n := max(first, i*packRunLen); n < (i+1)*packRunLen; n++ {
+				if entry := p.get(int64(n)); entry != nil && !yield(int64(n), entry) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// put copies the entry, which is not empty, to the number's place. What was
+// there before is gone.
+func (p *pack) put(seq int64, entry []byte) {
+	p.drop(seq)
+	i := seq / packRunLen
+	for int64(len(p.runs)) <= i {
+		p.runs = append(p.runs, packRun{})
+	}
+	run := &p.runs[i]
+	if run.at == nil {
+		run.at = new([packRunLen]uint32)
+		if i > 0 { // much as it will need, so that it seldom has to grow
+			run.data = slices.Grow(run.data, p.runs[i-1].used*33/32)
+		}
+	}
+	run.n++
+	if len(entry) > packEntryMax {
+		if p.large == nil {
+			p.large = make(map[int64][]byte)
+		}
+		p.large[seq], run.at[seq%packRunLen] = bytes.Clone(entry), elsewhere
+		return
+	}
+	run.append(seq%packRunLen, entry)
+}
+
+func (r *packRun) append(slot int64, entry []byte) {
+	start := len(r.data)
+	r.at[slot] = uint32(start) + 1
+	r.data = binary.AppendUvarint(r.data, uint64(len(entry)))
+	r.data = append(r.data, entry...)
+	r.used += len(r.data) - start
+}
+
+// drop removes the number's entry, if it has one.
+func (p *pack) drop(seq int64) {
+	run, at := p.slot(seq)
+	if run == nil || *at == 0 {
+		return
+	}
+	if *at == elsewhere {
+		delete(p.large, seq)
+	} else {
+		_, size := run.entry(*at)
+		run.used -= size
+	}
+	*at = 0
+	if run.n--; run.n == 0 {
+		*run = packRun{}
+	} else if len(run.data)-run.used > run.used/4+packRunLen {
+		run.tidy()
+	}
+}
+
+// tidy gives back what dropped entries have left over.
+func (r *packRun) tidy() {
+	tidied := packRun{at: r.at, data: make([]byte, 0, r.used), n: r.n}
+	for slot, at := range r.at {
+		if at != 0 && at != elsewhere {
+			entry, _ := r.entry(at)
+			tidied.append(int64(slot), entry)
+		}
+	}
+	*r = tidied
+}

@@ -1,0 +1,152 @@
+package memory
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// plan is what a batch comes to, found out before anything is changed.
+type plan struct {
+	workflows []store.Workflow // all of them, as they will be
+	refusals  []store.Refusal
+	refused   map[int64]bool // leads that are not enrolled; nil if there are none
+	enrolled  map[int64]bool // leads that are; nil if there are none
+}
+
+func (c *contents) plan(b *store.Batch) (p plan, err error) {
+	if p.workflows, err = c.withWorkflows(b.Workflows); err != nil {
+		return p, err
+	}
+	if err := c.planChanges(b); err != nil {
+		return p, err
+	}
+	if err := c.planEnroll(&p, b); err != nil {
+		return p, err
+	}
+	if err := c.planSteps(&p, b); err != nil {
+		return p, err
+	}
+	return p, c.planCalls(&p, b)
+}
+
+func (c *contents) planChanges(b *store.Batch) error {
+	c.seqs = c.seqs[:0]
+	for i := range b.Changes {
+		before, after := &b.Changes[i].Before, &b.Changes[i].After
+		if row := c.leads.row(before.Seq); row == nil || row.version != before.Version {
+			return &store.ConflictError{Kind: "lead", Seq: before.Seq}
+		}
+		if after.Seq != before.Seq || after.Workflow != before.Workflow {
+			return fmt.Errorf("lead %d: a change makes another lead of it", before.Seq)
+		}
+		c.seqs = append(c.seqs, before.Seq)
+	}
+	if seq := twice(c.seqs); seq != 0 { // the second was decided on what the first changes
+		return &store.ConflictError{Kind: "lead", Seq: seq}
+	}
+	return nil
+}
+
+// contactIn is a contact in a workflow.
+type contactIn struct{ workflow, phone int64 }
+
+func (c *contents) planEnroll(p *plan, b *store.Batch) error {
+	if len(b.Enroll) == 0 {
+		return nil
+	}
+	ended := make(map[int64]bool) // leads that this batch ends
+	for i := range b.Changes {
+		if after := &b.Changes[i].After; after.State.Final() {
+			ended[after.Seq] = true
+		}
+	}
+	begun := make(map[contactIn]int64) // leads that this batch makes live
+	p.enrolled = make(map[int64]bool, len(b.Enroll))
+	for i := range b.Enroll {
+		r, contact := &b.Enroll[i].Record, &b.Enroll[i].Contact
+		if !r.State.Final() {
+			who := contactIn{r.Workflow, contact.Phone}
+			live := begun[who]
+			if live == 0 {
+				live = c.liveLead(who, ended)
+			}
+			if live != 0 {
+				if p.refused == nil {
+					p.refused = make(map[int64]bool)
+				}
+				p.refused[r.Seq] = true
+				p.refusals = append(p.refusals, store.Refusal{Index: i, Live: live})
+				continue
+			}
+			begun[who] = r.Seq
+		}
+		if p.enrolled[r.Seq] || c.leads.row(r.Seq) != nil || !c.numbers.reserved(store.LeadSequence, r.Seq) {
+			return fmt.Errorf("lead %d: its number is taken, or was not reserved", r.Seq)
+		}
+		if contact.Seq != r.Seq {
+			return fmt.Errorf("lead %d: its contact has the number %d", r.Seq, contact.Seq)
+		}
+		p.enrolled[r.Seq] = true
+	}
+	return nil
+}
+
+// liveLead returns the lead that the contact has in the workflow, or 0.
+func (c *contents) liveLead(who contactIn, ended map[int64]bool) int64 {
+	for seq := range c.phones.leads(who.phone) {
+		if row := c.leads.row(seq); row.workflow == who.workflow && !row.state.Final() && !ended[seq] {
+			return seq
+		}
+	}
+	return 0
+}
+
+func (c *contents) planSteps(p *plan, b *store.Batch) error {
+	c.seqs = c.seqs[:0]
+	for i := range b.Steps {
+		step := &b.Steps[i]
+		if p.refused[step.Lead] {
+			continue
+		}
+		if c.steps.get(step.Seq) != nil || !c.numbers.reserved(store.StepSequence, step.Seq) {
+			return fmt.Errorf("step %d: its number is taken, or was not reserved", step.Seq)
+		}
+		c.seqs = append(c.seqs, step.Seq)
+	}
+	if seq := twice(c.seqs); seq != 0 {
+		return fmt.Errorf("step %d is in the batch twice", seq)
+	}
+	return nil
+}
+
+// planCalls makes sure that an entry is in the log already, or has a lead to
+// take its contact from.
+func (c *contents) planCalls(p *plan, b *store.Batch) error {
+	for i := range b.Calls {
+		call := &b.Calls[i]
+		switch {
+		case p.refused[call.Lead] || c.calls.get(call.Seq) != nil:
+		case !c.numbers.reserved(store.CallSequence, call.Seq):
+			return fmt.Errorf("call %d: its number was not reserved", call.Seq)
+		case c.leads.row(call.Lead) != nil || p.enrolled[call.Lead]:
+		case slices.ContainsFunc(b.Calls[:i], func(c store.Call) bool { return c.Seq == call.Seq }):
+		default:
+			return fmt.Errorf("call %d: there is no lead %d", call.Seq, call.Lead)
+		}
+	}
+	return nil
+}
+
+// twice returns a number that is in the list more than once, or 0. The list is
+// sorted, which it mostly is already.
+func twice(seqs []int64) int64 {
+	slices.Sort(seqs)
+	for i := 1; i < len(seqs); i++ {
+		if seqs[i] == seqs[i-1] {
+			return seqs[i]
+		}
+	}
+	return 0
+}

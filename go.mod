@@ -15,6 +15,7 @@ require (
 	go.uber.org/goleak v1.3.0
 	modernc.org/sqlite v1.61.1
 	zombiezen.com/go/sqlite v1.4.2
+	pgregory.net/rapid v1.3.0
 )
 
 require (

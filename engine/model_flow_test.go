@@ -129,9 +129,11 @@ func drawContact(t *rapid.T) lead.Contact {
 
 // drawAnswer draws what the handler of a lead's attempt returns.
 func (w *trial) drawAnswer(l *specLead) answer {
-	a := answer{name: rapid.SampledFrom([]string{
-		"ok", "dnp", "odd", "busy", "busy", "later", "final", "panic", "in flight", "in flight",
-	}).Draw(w.t, "answer")}
+	names := []string{"ok", "dnp", "odd", "busy", "busy", "later", "final", "panic", "in flight", "in flight"}
+	if l.state == lead.PendingRemoval { // what retries then come to is the point
+		names = append(names, "busy", "busy", "later", "later")
+	}
+	a := answer{name: rapid.SampledFrom(names).Draw(w.t, "answer")}
 	switch a.name {
 	case "ok":
 		if rapid.Bool().Draw(w.t, "with data") {

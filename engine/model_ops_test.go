@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"slices"
 	"testing/synctest"
@@ -104,11 +105,20 @@ func (w *trial) anyLead(t *rapid.T) *specLead {
 	return list[rapid.IntRange(0, len(list)-1).Draw(t, "lead")]
 }
 
+// changeFlow changes a workflow's status, and sometimes the process dies over it.
 func (w *trial) changeFlow(t *rapid.T) {
 	f := w.anyFlow(t)
-	w.alone(w.askStatus(f, rapid.SampledFrom([]string{
-		"pause", "resume", "pause", "resume", "resume", "resume", "activate", "activate", "cancel", "complete", "delete",
-	}).Draw(t, "change")))
+	changes := []string{"pause", "resume", "pause", "resume", "resume", "activate", "cancel", "cancel", "complete", "delete"}
+	if f.status.Final() {
+		changes = append(changes, "delete", "delete", "delete", "delete")
+	}
+	r := w.askStatus(f, rapid.SampledFrom(changes).Draw(t, "change"))
+	fates := []fate{fatePass, fatePass, fatePass, fateStale, fateLostBefore, fateLostAfter}
+	if f := rapid.SampledFrom(fates).Draw(t, "fate"); f != fatePass {
+		w.together(f, nil, []*modelRequest{r})
+		return
+	}
+	w.alone(r)
 }
 
 func (w *trial) enroll(t *rapid.T) {
@@ -179,6 +189,10 @@ func (w *trial) remove(t *rapid.T) {
 		w.promises.unchanged(w, others)
 	}
 	w.alone(r)
+	if w.calls[l] != nil && rapid.Bool().Draw(t, "then the handler answers") {
+		w.answer(l, w.drawAnswer(l))
+		w.settle()
+	}
 }
 
 // askForWhatIsNot: promise 11.
@@ -468,7 +482,11 @@ func (w *trial) secondOwner(t *rapid.T) {
 	if w.backend.locked == nil {
 		t.Skip("nobody else could open it")
 	}
-	if _, err := w.open(); !errors.Is(err, w.backend.locked) {
+	second, err := w.open()
+	if err == nil {
+		defer second.(io.Closer).Close()
+	}
+	if !errors.Is(err, w.backend.locked) {
 		t.Fatalf("a second owner is answered %v", err)
 	}
 }

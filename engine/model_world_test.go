@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"os"
@@ -185,7 +186,7 @@ func (w *trial) kill() {
 }
 
 func (w *trial) close() {
-	if closer, ok := w.store.(interface{ Close() error }); ok && w.store != nil {
+	if closer, ok := w.store.(io.Closer); ok && w.store != nil {
 		if err := closer.Close(); err != nil {
 			w.t.Errorf("Close: %v", err)
 		}

@@ -3,6 +3,7 @@ module github.com/leadflow-go/leadflow
 go 1.26.0
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/danielgtaylor/huma/v2 v2.37.2
 	github.com/expr-lang/expr v1.17.8
 	github.com/gofrs/flock v0.13.1
@@ -16,6 +17,7 @@ require (
 	go.uber.org/goleak v1.3.0
 	modernc.org/sqlite v1.61.1
 	zombiezen.com/go/sqlite v1.4.2
+	pgregory.net/rapid v1.3.0
 )
 
 require (

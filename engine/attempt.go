@@ -113,6 +113,12 @@ func (e *Engine) attempt(r *run) *attemptEnd {
 	if r.sending != nil {
 		a.Scheduled = &Message{Data: bytes.Clone(r.sending.Data)}
 	}
+	if r.ctx.Err() != nil {
+		// This goroutine came to run so late that the step is over, and its lead may
+		// have been removed since (promise 2): nobody is called any more.
+		end.err = context.Cause(r.ctx).Error()
+		return end
+	}
 	if a.Redelivered {
 		e.log.Warn("leadflow: an attempt that the end of a process interrupted is made again",
 			slog.String("step", a.StepID.String()), slog.Int("attempt", a.Number), slog.String("node", a.Node.ID))

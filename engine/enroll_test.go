@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store/sqlite"
 )
@@ -206,4 +207,22 @@ func TestEnrollCSVTakes100000RowsInConstantMemory(t *testing.T) {
 	if grown := int64(most) - int64(before); grown > 24<<20 {
 		t.Errorf("the heap grew by %d MiB", grown>>20)
 	}
+}
+
+func TestALiveContactIsRefusedThoughItsNewLeadWouldEndAtOnce(t *testing.T) {
+	w := newWorld(t, nil)
+	wf := w.draft([]workflow.Node{
+		workflow.If("vip", "metadata.vip == true"), workflow.CallNode("call", nil), workflow.End("no", workflow.Dropped),
+	}, workflow.On("vip", "true", "call"), workflow.On("vip", "false", "no"))
+	vip := lead.Contact{PhoneNumber: phone, Metadata: map[string]any{"vip": true}}
+	live, err := w.eng.Enroll(background, wf, vip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var conflict *lead.ConflictError
+	_, err = w.eng.Enroll(background, wf, lead.Contact{PhoneNumber: phone})
+	if !errors.As(err, &conflict) || !errors.Is(err, lead.ErrContactLive) || conflict.Lead != live.ID {
+		t.Errorf("enrolled again: %v", err)
+	}
+	w.expectCounts(wf, map[lead.State]int64{lead.Enrolled: 1})
 }

@@ -73,7 +73,8 @@ type Change struct {
 
 // Enrollment is a new lead. Its record may already be further on than
 // enrolled; Version is 1. While the record is not final, no other lead of the
-// same workflow can be enrolled with the same Phone.
+// same workflow can be enrolled with the same Phone, not even one that is final
+// at once.
 type Enrollment struct {
 	Record  Record
 	Contact Contact

@@ -171,19 +171,17 @@ func (t *transaction) change(c *store.Change) error {
 }
 
 func (t *transaction) enroll(index int, e *store.Enrollment) error {
-	if !e.Record.State.Final() {
-		live, err := t.beLive(&e.Record, e.Contact.Phone)
-		if err != nil {
-			return err
+	live, err := t.beLive(&e.Record, e.Contact.Phone)
+	if err != nil {
+		return err
+	}
+	if live != 0 {
+		if t.refused == nil {
+			t.refused = make(map[int64]bool)
 		}
-		if live != 0 {
-			if t.refused == nil {
-				t.refused = make(map[int64]bool)
-			}
-			t.refused[e.Record.Seq] = true
-			t.refusals = append(t.refusals, store.Refusal{Index: index, Live: live})
-			return nil
-		}
+		t.refused[e.Record.Seq] = true
+		t.refusals = append(t.refusals, store.Refusal{Index: index, Live: live})
+		return nil
 	}
 	if err := t.putRecord(&e.Record); err != nil {
 		return err

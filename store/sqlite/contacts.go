@@ -37,12 +37,14 @@ func (w *writer) putContact(c *store.Contact) error {
 	return nil
 }
 
-// beLive makes the record's lead the one that its contact has in the workflow,
-// or returns the one that it has.
+// beLive makes the record's lead, unless it is final, the one that its contact
+// has in the workflow, or returns the one that it has.
 func (w *writer) beLive(r *store.Record, phone int64) (live int64, err error) {
-	n, err := w.insertLive.ints(r.Workflow, phone, r.Seq).exec()
-	if err != nil || n == 1 {
-		return 0, err
+	if !r.State.Final() {
+		n, err := w.insertLive.ints(r.Workflow, phone, r.Seq).exec()
+		if err != nil || n == 1 {
+			return 0, err
+		}
 	}
 	_, err = w.findLive.ints(r.Workflow, phone).get(&live)
 	return live, err

@@ -113,32 +113,36 @@ func welcomeInBatch(s *suite) {
 
 func enrollFinal(s *suite) {
 	workflow, leads := s.enrolled(1)
+	phone := leads[0].Contact.Phone
 	ended := func() store.Enrollment {
-		e := s.newLeadOf(workflow, leads[0].Contact.Phone)
+		e := s.newLeadOf(workflow, phone)
 		e.Record = finish(e.Record).After
 		e.Record.Version = 1
 		return e
 	}
-	first, second := ended(), ended() // beside the live lead
-	s.must(store.Batch{Enroll: []store.Enrollment{first, second}})
+	equal(s, "refused beside the live lead", s.commit(store.Batch{Enroll: []store.Enrollment{ended()}}).Refused,
+		[]store.Refusal{{Index: 0, Live: leads[0].Seq}})
+	s.must(store.Batch{Changes: []store.Change{finish(leads[0].Record)}})
+	live, late := s.newLeadOf(workflow, phone), ended()
+	equal(s, "refused", s.commit(store.Batch{Enroll: []store.Enrollment{ended(), ended(), live, late}}).Refused,
+		[]store.Refusal{{Index: 3, Live: live.Record.Seq}})
 	counts, err := s.Counts(s.ctx, workflow)
 	s.check(err)
-	equal(s, "counts", counts, map[lead.State]int64{lead.Enrolled: 1, lead.Completed: 2})
-	s.must(store.Batch{Changes: []store.Change{finish(leads[0].Record)}})
-	s.must(store.Batch{Enroll: []store.Enrollment{s.newLeadOf(workflow, leads[0].Contact.Phone)}})
+	equal(s, "counts", counts, map[lead.State]int64{lead.Enrolled: 1, lead.Completed: 3})
 }
 
 func oldEndKeepsNew(s *suite) {
 	workflow, leads := s.enrolled(1)
 	phone := leads[0].Contact.Phone
-	old := s.newLeadOf(workflow, phone)
-	old.Record = finish(old.Record).After
-	old.Record.Version = 1
-	s.must(store.Batch{Enroll: []store.Enrollment{old}})
+	end := finish(leads[0].Record)
+	old := store.Enrollment{Record: end.After}
+	s.must(store.Batch{Changes: []store.Change{end}})
+	live := s.newLeadOf(workflow, phone)
+	s.must(store.Batch{Enroll: []store.Enrollment{live}})
 	refused := func() {
 		s.Helper()
 		equal(s, "refused", s.commit(store.Batch{Enroll: []store.Enrollment{s.newLeadOf(workflow, phone)}}).Refused,
-			[]store.Refusal{{Index: 0, Live: leads[0].Seq}})
+			[]store.Refusal{{Index: 0, Live: live.Record.Seq}})
 	}
 	refused()
 	// From final to final, which no machine does, but which is no end.

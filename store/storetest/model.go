@@ -44,7 +44,7 @@ func (m *model) apply(b *store.Batch) (*model, store.Result) {
 	}
 	refused := map[int64]bool{}
 	for i, e := range b.Enroll {
-		if live := m.liveLead(e.Record.Workflow, e.Contact.Phone); live != 0 && !e.Record.State.Final() {
+		if live := m.liveLead(e.Record.Workflow, e.Contact.Phone); live != 0 {
 			refused[e.Record.Seq] = true
 			result.Refused = append(result.Refused, store.Refusal{Index: i, Live: live})
 			continue

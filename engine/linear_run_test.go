@@ -1,0 +1,413 @@
+package engine_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/httpapi"
+	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store/sqlite"
+)
+
+const (
+	linearContacts = 6
+	linearClients  = 5
+	linearActs     = 60 // of each client
+)
+
+// linearRun is one engine with clients that do as they please at the same time,
+// and a record of all that they asked and were answered.
+type linearRun struct {
+	t     *testing.T
+	flow  linearFlow
+	seed  uint64
+	eng   *engine.Engine
+	wf    lead.WorkflowID
+	over  atomic.Bool  // no handler waits any more
+	ticks atomic.Int64 // of two moments the later has the higher one
+
+	mu       sync.Mutex // guards what follows
+	ops      []recorded
+	closed   bool // what is recorded from now on is too late for the history
+	contacts [linearContacts]linearContact
+}
+
+// recorded is an operation before the leads have numbers.
+type recorded struct {
+	porcupine.Operation
+	lead lead.ID // of the input
+	got  lead.ID // of the output
+}
+
+type linearContact struct {
+	enrolled int // how often enrolling was tried
+	leads    []lead.ID
+	steps    []linearStep  // that have begun
+	gate     chan struct{} // closed to let the contact's handlers go on
+}
+
+type linearStep struct {
+	lead  lead.ID
+	visit int
+	id    lead.StepID
+}
+
+func linearPhone(contact int) string { return fmt.Sprintf("+1415555%04d", 2000+contact) }
+
+// linearHistoryOf runs the clients against an engine of their own and returns the
+// history.
+func linearHistoryOf(t *testing.T, flow linearFlow, http bool, seed uint64) []porcupine.Operation {
+	t.Helper()
+	folder := t.TempDir()
+	st, err := sqlite.Open(context.Background(), filepath.Join(folder, "leads.db"), sqlite.Options{Synchronous: sqlite.Normal})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	r := &linearRun{t: t, flow: flow, seed: seed}
+	for i := range r.contacts {
+		r.contacts[i].gate = make(chan struct{})
+	}
+	handler := engine.HandlerFunc(r.handle)
+	config := engine.Config{
+		Handlers: map[workflow.NodeType]engine.Handler{workflow.VoiceCall: handler}, Logger: slog.New(slog.DiscardHandler),
+	}
+	if flow.hooks {
+		config.Hooks = []engine.Hook{{Name: "none", Run: func(context.Context, engine.Completion) error { return nil }}}
+	}
+	if r.eng, err = engine.New(st, config); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.eng.Start(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	r.wf = r.workflow()
+	client := linearClient(direct{r.eng, r.wf})
+	if http {
+		h, err := httpapi.New(r.eng, httpapi.Config{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := httptest.NewServer(h)
+		defer server.Close()
+		client = overHTTP{server.URL, r.wf, server.Client()}
+	}
+	r.clients(client)
+	r.end(client)
+	return r.history()
+}
+
+// workflow makes a call, a moment, another call, and then a long wait. A call that
+// nobody answers ends it.
+func (r *linearRun) workflow() lead.WorkflowID {
+	r.t.Helper()
+	retry := workflow.Retry{MaxAttempts: linearTries, Delay: workflow.Duration(time.Millisecond)}
+	first, second := workflow.CallNode("first", nil).WithRetry(retry), workflow.CallNode("second", nil).WithRetry(retry)
+	if r.flow.timeout {
+		first, second = first.WithTimeout(3*time.Millisecond), second.WithTimeout(3*time.Millisecond)
+	}
+	wf, err := r.eng.CreateWorkflow(context.Background(), &workflow.Definition{
+		Name: "linear", Entry: "first",
+		Nodes: []workflow.Node{
+			first, workflow.Wait("moment", time.Millisecond), second, workflow.Wait("rest", 48*time.Hour),
+			workflow.End("done", workflow.Converted), workflow.End("gone", workflow.Dropped),
+		},
+		Edges: []workflow.Edge{
+			workflow.On("first", "dnp", "gone"), workflow.On("first", workflow.DefaultLabel, "moment"), workflow.To("moment", "second"),
+			workflow.On("second", "dnp", "gone"), workflow.On("second", workflow.DefaultLabel, "rest"), workflow.To("rest", "done"),
+		},
+	})
+	if err == nil {
+		_, err = r.eng.ActivateWorkflow(context.Background(), wf.ID)
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return wf.ID
+}
+
+func (r *linearRun) tick() int64 { return r.ticks.Add(1) }
+
+// record keeps an operation that began at the tick.
+func (r *linearRun) record(client int, begun int64, id lead.ID, in linearInput, got lead.ID, out linearOutput) {
+	op := recorded{lead: id, got: got, Operation: porcupine.Operation{
+		ClientId: client, Input: in, Call: begun, Output: out, Return: r.tick(),
+	}}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ops = append(r.ops, op)
+}
+
+// handle is the engine's own client: it records that an attempt has begun, and
+// what the handler has come to.
+func (r *linearRun) handle(ctx context.Context, a engine.Attempt) (engine.Result, error) {
+	var contact int
+	if _, err := fmt.Sscanf(a.Contact.PhoneNumber, "+1415555%d", &contact); err != nil {
+		panic(err)
+	}
+	contact -= 2000
+	visit := visitOf(a.Node.ID)
+	in := linearInput{kind: linearStart, contact: contact, visit: visit, attempt: a.Number}
+	started := recorded{lead: a.LeadID, Operation: porcupine.Operation{
+		ClientId: linearClients + contact, Input: in, Output: linearOutput{}, Return: r.tick(),
+	}}
+	r.mu.Lock()
+	if !r.closed {
+		r.ops = append(r.ops, started)
+	}
+	c := &r.contacts[contact]
+	if a.Number == 1 {
+		c.steps = append(c.steps, linearStep{a.LeadID, visit, a.StepID})
+	}
+	gate := c.gate
+	r.mu.Unlock()
+
+	does := rand.New(rand.NewPCG(r.seed, uint64(a.LeadID.Seq()*100+int64(visit*10+a.Number))))
+	if does.IntN(2) == 0 && !r.over.Load() {
+		select {
+		case <-gate:
+		case <-ctx.Done():
+		}
+	}
+	in.kind, in.outcome = linearReturn, [...]string{"ok", "dnp", failed, failed, inFlight, inFlight}[does.IntN(6)]
+	// It counts at some time from now on, when the engine has heard of it.
+	op := recorded{lead: a.LeadID, Operation: porcupine.Operation{
+		ClientId: linearClients + contact, Input: in, Call: r.tick(), Output: linearOutput{}, Return: math.MaxInt64,
+	}}
+	r.mu.Lock()
+	if !r.closed {
+		r.ops = append(r.ops, op)
+	}
+	r.mu.Unlock()
+	switch in.outcome {
+	case failed:
+		return engine.Result{}, errors.New("busy")
+	case inFlight:
+		return engine.InFlight(""), nil
+	}
+	return engine.Result{Outcome: in.outcome}, nil
+}
+
+// clients has all clients do what they do.
+func (r *linearRun) clients(client linearClient) {
+	var all sync.WaitGroup
+	for n := range linearClients {
+		all.Go(func() {
+			random := rand.New(rand.NewPCG(r.seed, uint64(1_000_000+n)))
+			for i := range linearActs {
+				if err := r.act(client, n, fmt.Sprintf("%d.%d", n, i), random); err != nil {
+					r.t.Errorf("client %d: %v", n, err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// act does one thing. The error is one that is no answer.
+func (r *linearRun) act(client linearClient, n int, name string, random *rand.Rand) error {
+	contact := random.IntN(linearContacts)
+	r.mu.Lock()
+	c := &r.contacts[contact]
+	enroll := len(c.leads) == 0 || random.IntN(6) == 0
+	if enroll && c.enrolled == linearLeads {
+		enroll = false
+	}
+	if enroll {
+		c.enrolled++
+	}
+	var id lead.ID
+	if len(c.leads) > 0 {
+		id = c.leads[max(0, len(c.leads)-1-random.IntN(5)/4)] // mostly the last one
+	}
+	var step linearStep
+	if len(c.steps) > 0 {
+		step = c.steps[max(0, len(c.steps)-1-random.IntN(6)/4)]
+	}
+	r.mu.Unlock()
+	in := linearInput{contact: contact}
+	begun := r.tick()
+	switch what := random.IntN(14); {
+	case enroll:
+		got, err := client.enroll(linearPhone(contact))
+		if err != nil && !refuses(err) {
+			return err
+		}
+		r.record(n, begun, lead.ID{}, in, got, linearOutput{refused: err})
+		if err == nil {
+			r.mu.Lock()
+			c.leads = append(c.leads, got)
+			r.mu.Unlock()
+		}
+	case id.IsZero():
+	case what < 3:
+		in.kind, in.skip, in.reason = linearRemove, random.IntN(2) == 0, name
+		state, seen, err := client.remove(id, in.reason, in.skip)
+		if err != nil && !refuses(err) {
+			return err
+		}
+		r.record(n, begun, id, in, lead.ID{}, linearOutput{refused: err, state: state})
+		if err == nil && seen != 0 {
+			// The lead was so at some time before the answer.
+			in.kind = linearSeen
+			r.record(n, begun, id, in, lead.ID{}, linearOutput{state: seen})
+		}
+	case what < 7 && !step.id.IsZero():
+		in.kind, in.visit, in.outcome = linearComplete, step.visit, [...]string{"ok", "dnp"}[random.IntN(2)]
+		state, err := client.complete(step.id, in.outcome)
+		if err != nil && !refuses(err) {
+			return err
+		}
+		r.record(n, begun, step.lead, in, lead.ID{}, linearOutput{refused: err, state: state})
+	case what < 9:
+		r.mu.Lock()
+		close(c.gate)
+		c.gate = make(chan struct{})
+		r.mu.Unlock()
+	case what < 12:
+		return r.get(client, n, contact, id)
+	default:
+		return r.read(client, n, contact, id)
+	}
+	return nil
+}
+
+func refuses(err error) bool {
+	return errors.Is(err, lead.ErrConflict) || errors.Is(err, lead.ErrLeadFinal) || errors.Is(err, lead.ErrContactLive) ||
+		errors.Is(err, lead.ErrStepFinished) || errors.Is(err, lead.ErrStepNotStarted) || errors.Is(err, lead.ErrOtherAttempt)
+}
+
+func (r *linearRun) get(client linearClient, n, contact int, id lead.ID) error {
+	begun := r.tick()
+	state, reason, err := client.get(id)
+	if err == nil {
+		r.record(n, begun, id, linearInput{kind: linearGet, contact: contact}, lead.ID{}, linearOutput{state: state, reason: reason})
+	}
+	return err
+}
+
+func (r *linearRun) read(client linearClient, n, contact int, id lead.ID) error {
+	begun := r.tick()
+	steps, err := client.history(id)
+	var out linearOutput
+	for i, node := range []string{"first", "second"} {
+		if outcome, begun := steps[node]; begun {
+			out.outcomes[i] = cmp.Or(outcome, inFlight)
+		}
+	}
+	if err == nil {
+		r.record(n, begun, id, linearInput{kind: linearHistory, contact: contact}, lead.ID{}, out)
+	}
+	return err
+}
+
+// end lets all handlers return, waits until what they came to is on disk, and
+// reads every lead once more.
+func (r *linearRun) end(client linearClient) {
+	r.over.Store(true)
+	r.mu.Lock()
+	for i := range r.contacts {
+		close(r.contacts[i].gate)
+	}
+	r.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := r.eng.Shutdown(ctx); err != nil {
+		r.t.Fatalf("Shutdown: %v", err)
+	}
+	settled := r.tick()
+	r.mu.Lock()
+	r.closed = true
+	for i := range r.ops {
+		if op := &r.ops[i]; op.Return == math.MaxInt64 {
+			op.Return = settled
+		}
+	}
+	r.mu.Unlock()
+	for contact := range r.contacts {
+		for _, id := range r.contacts[contact].leads {
+			r.addStarts(contact, id, settled)
+			if err := errors.Join(r.get(client, 0, contact, id), r.read(client, 0, contact, id)); err != nil {
+				r.t.Fatal(err)
+			}
+		}
+	}
+}
+
+// addStarts adds attempts that are on record, and whose handler was so late, or
+// will be, that their deadline had passed before.
+func (r *linearRun) addStarts(contact int, id lead.ID, settled int64) {
+	steps, err := r.eng.History(context.Background(), r.wf, id)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range steps {
+		for _, a := range s.Attempts {
+			in := linearInput{kind: linearStart, contact: contact, visit: visitOf(s.NodeID), attempt: a.Number}
+			if a.StartedAt.IsZero() || slices.ContainsFunc(r.ops, func(op recorded) bool { return op.lead == id && op.Input == in }) {
+				continue
+			}
+			r.ops = append(r.ops, recorded{lead: id, Operation: porcupine.Operation{
+				ClientId: linearClients + contact, Input: in, Output: linearOutput{}, Return: settled,
+			}})
+		}
+	}
+}
+
+func visitOf(node string) int {
+	if node == "second" {
+		return 2
+	}
+	return 1
+}
+
+// history gives the leads of each contact their numbers, and the operations
+// that began before anybody knew when a moment.
+func (r *linearRun) history() []porcupine.Operation {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	numbers := map[lead.ID]int{}
+	enrolled := map[lead.ID]int64{}
+	for i := range r.contacts {
+		leads := r.contacts[i].leads
+		slices.SortFunc(leads, func(a, b lead.ID) int { return int(a.Seq() - b.Seq()) })
+		for n, id := range leads {
+			numbers[id] = n + 1
+		}
+	}
+	for _, op := range r.ops {
+		if op.Input.(linearInput).kind == linearEnroll && op.Output.(linearOutput).refused == nil {
+			enrolled[op.got] = op.Call
+		}
+	}
+	out := make([]porcupine.Operation, 0, len(r.ops))
+	for _, op := range r.ops {
+		in, got := op.Input.(linearInput), op.Output.(linearOutput)
+		in.lead, got.lead = numbers[op.lead], numbers[op.got]
+		op.Input, op.Output = in, got
+		if in.kind == linearStart {
+			op.Call = enrolled[op.lead] // at the earliest
+		}
+		out = append(out, op.Operation)
+	}
+	return out
+}

@@ -1,0 +1,197 @@
+package engine_test
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"github.com/leadflow-go/leadflow/lead"
+)
+
+var (
+	linearRuns = flag.Int("linear.n", 10, "how many runs of concurrent clients each case of TestLinearizable makes")
+	linearSeed = flag.Uint64("linear.seed", 0, "seed of the clients' choices; 0 means a new one")
+)
+
+// TestLinearizable has clients enroll, remove, complete and read the same few
+// leads at the same time, on real goroutines and in real time, and then asks
+// whether there is an order of all that in which a lead, one operation after
+// the other, would have answered everybody as they were answered. The engine's
+// own doings, the calls of handlers, are in that order too.
+//
+// The seed that is logged repeats the clients' choices, though not their
+// interleaving. More of it:
+//
+//	go test ./engine -run TestLinearizable -linear.n=1000 -timeout 1h
+func TestLinearizable(t *testing.T) {
+	seed := *linearSeed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("-linear.seed=%d", seed)
+	runs := *linearRuns
+	if raceEnabled {
+		runs = max(1, runs/5)
+	}
+	for _, c := range []struct {
+		name string
+		flow linearFlow
+		http bool
+	}{
+		{"calls", linearFlow{}, false},
+		{"calls with hooks", linearFlow{hooks: true}, false},
+		{"calls with deadlines", linearFlow{timeout: true}, false},
+		{"calls with hooks and deadlines", linearFlow{hooks: true, timeout: true}, false},
+		{"over HTTP", linearFlow{}, true},
+		{"over HTTP with hooks and deadlines", linearFlow{hooks: true, timeout: true}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			model := c.flow.model()
+			histories, operations := 0, 0
+			for i := range runs {
+				history := linearHistoryOf(t, c.flow, c.http, seed+uint64(i))
+				histories += len(model.Partition(history))
+				operations += len(history)
+				checkLinear(t, model, history)
+				if t.Failed() {
+					return
+				}
+			}
+			t.Logf("%d histories with %d operations", histories, operations)
+		})
+	}
+}
+
+// checkLinear fails the test when the history is not that of leads, and writes
+// the part of it that shows it, for one contact, as a text and as a picture.
+func checkLinear(t *testing.T, model porcupine.Model, history []porcupine.Operation) {
+	t.Helper()
+	for _, part := range model.Partition(history) {
+		result, info := porcupine.CheckOperationsVerbose(model, part, time.Minute)
+		if result == porcupine.Ok {
+			continue
+		}
+		file, err := os.CreateTemp("", "leadflow-linear-*.html")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		if err := porcupine.Visualize(model, info, file); err != nil {
+			t.Error(err)
+		}
+		slices.SortFunc(part, func(a, b porcupine.Operation) int { return int(a.Call - b.Call) })
+		var text strings.Builder
+		for _, op := range part {
+			fmt.Fprintf(&text, "\t%d..%d client %d: %s\n", op.Call, op.Return, op.ClientId, model.DescribeOperation(op.Input, op.Output))
+		}
+		t.Errorf("a history is %s; see %s\n%s", result, file.Name(), text.String())
+	}
+}
+
+// TestTheCheckOfHistoriesFindsFaults shows it histories that no lead can have,
+// and the same without their fault.
+func TestTheCheckOfHistoriesFindsFaults(t *testing.T) {
+	enroll := linearOp{in: linearInput{kind: linearEnroll}, out: linearOutput{lead: 1}}
+	again := linearOp{in: linearInput{kind: linearEnroll}, out: linearOutput{lead: 2}}
+	live := linearOp{in: linearInput{kind: linearEnroll}, out: linearOutput{refused: lead.ErrContactLive, lead: 1}}
+	start := linearOp{in: linearInput{kind: linearStart, lead: 1, visit: 1, attempt: 1}}
+	second := linearOp{in: linearInput{kind: linearStart, lead: 1, visit: 2, attempt: 1}}
+	retry := linearOp{in: linearInput{kind: linearStart, lead: 1, visit: 1, attempt: 2}}
+	returned := func(outcome string) linearOp {
+		return linearOp{in: linearInput{kind: linearReturn, lead: 1, visit: 1, attempt: 1, outcome: outcome}}
+	}
+	remove := func(reason string, state lead.State) linearOp {
+		return linearOp{in: linearInput{kind: linearRemove, lead: 1, reason: reason}, out: linearOutput{state: state}}
+	}
+	skip := func(state lead.State) linearOp {
+		return linearOp{in: linearInput{kind: linearRemove, lead: 1, reason: "a", skip: true}, out: linearOutput{state: state}}
+	}
+	final := linearOp{in: linearInput{kind: linearRemove, lead: 1}, out: linearOutput{refused: lead.ErrLeadFinal, state: lead.Removed}}
+	get := func(state lead.State, reason string) linearOp {
+		return linearOp{in: linearInput{kind: linearGet, lead: 1}, out: linearOutput{state: state, reason: reason}}
+	}
+	say := func(outcome string, state lead.State, refused error) linearOp {
+		in := linearInput{kind: linearComplete, lead: 1, visit: 1, outcome: outcome}
+		return linearOp{in: in, out: linearOutput{state: state, refused: refused}}
+	}
+	history := func(outcome string) linearOp {
+		return linearOp{in: linearInput{kind: linearHistory, lead: 1}, out: linearOutput{outcomes: [linearVisits]string{outcome}}}
+	}
+	row := func(ops ...linearOp) []linearOp { return ops }
+
+	for _, c := range []struct {
+		name      string
+		good, bad []linearOp // one after the other, but for those that are early
+	}{
+		{"a step starts after removal",
+			row(enroll, remove("a", lead.Removed), get(lead.Removed, "a")),
+			row(enroll, remove("a", lead.Removed), start)},
+		{"a second step starts while removal is pending",
+			row(enroll, start, remove("a", lead.PendingRemoval), returned("ok"), get(lead.Removed, "a")),
+			row(enroll, start, remove("a", lead.PendingRemoval), returned("ok"), second)},
+		{"a removal is lost",
+			row(enroll, start, remove("a", lead.PendingRemoval), get(lead.PendingRemoval, "a")),
+			row(enroll, start, remove("a", lead.PendingRemoval), get(lead.InStep, ""))},
+		{"a removal is acknowledged twice",
+			row(enroll, remove("a", lead.Removed), final),
+			row(enroll, remove("a", lead.Removed), remove("b", lead.Removed))},
+		{"the second removal counts",
+			row(enroll, start, remove("a", lead.PendingRemoval), remove("b", lead.PendingRemoval), get(lead.PendingRemoval, "a")),
+			row(enroll, start, remove("a", lead.PendingRemoval), remove("b", lead.PendingRemoval), get(lead.PendingRemoval, "b"))},
+		{"two outcomes are accepted",
+			row(enroll, start, returned(inFlight), say("ok", lead.Enrolled, nil), say("dnp", 0, lead.ErrStepFinished)),
+			row(enroll, start, returned(inFlight), say("ok", lead.Enrolled, nil), say("dnp", lead.Enrolled, nil))},
+		{"the handler overrides the callback",
+			row(enroll, start, say("ok", lead.InStep, nil), returned("dnp"), history("ok")),
+			row(enroll, start, say("ok", lead.InStep, nil), returned("dnp"), history("dnp"))},
+		{"a retry is made although it was to be skipped",
+			row(enroll, start, returned(failed), skip(lead.Removed), history(failed)),
+			row(enroll, start, returned(failed), skip(lead.PendingRemoval), retry)},
+		{"a queued retry is dropped by a plain removal",
+			row(enroll, start, returned(failed), remove("a", lead.PendingRemoval), retry),
+			row(enroll, start, returned(failed), remove("a", lead.Removed))},
+		{"a read is stale",
+			row(enroll, start, returned("dnp"), get(lead.Completed, ""), get(lead.Completed, "")),
+			row(enroll, start, returned("dnp"), get(lead.Completed, ""), get(lead.InStep, ""))},
+		{"a live contact is enrolled twice",
+			row(enroll, live, start),
+			row(enroll, again, start)},
+		{"an attempt is made twice",
+			row(enroll, start, returned(failed), retry),
+			row(enroll, start, start)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for name, ops := range map[string][]linearOp{"good": c.good, "bad": c.bad} {
+				want := porcupine.CheckResult(porcupine.Ok)
+				if name == "bad" {
+					want = porcupine.Illegal
+				}
+				if got := porcupine.CheckOperationsTimeout(linearFlow{}.model(), oneByOne(ops), time.Minute); got != want {
+					t.Errorf("the %s history is %s", name, got)
+				}
+			}
+		})
+	}
+}
+
+type linearOp struct {
+	in  linearInput
+	out linearOutput
+}
+
+// oneByOne is the history of operations of which each begins when the one
+// before is over.
+func oneByOne(ops []linearOp) []porcupine.Operation {
+	var out []porcupine.Operation
+	for i, op := range ops {
+		out = append(out, porcupine.Operation{Input: op.in, Call: int64(2 * i), Output: op.out, Return: int64(2*i + 1)})
+	}
+	return out
+}

@@ -1,0 +1,310 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"testing/synctest"
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/lead"
+)
+
+// modelRequest is something asked of the engine, and of the model.
+type modelRequest struct {
+	what  string
+	ask   func() error // of the engine; it may run on another goroutine
+	apply func() error // of the model; the refusal as the engine is to word it
+	last  func() error // what of apply counts after all else that is decided with it; may be nil
+	check func()       // looks at the rest of an answer that was no refusal
+	err   error
+	done  chan struct{}
+}
+
+// conflict is the refusal with a reason, or nil without one.
+func conflict(reason error, wf lead.WorkflowID, id lead.ID, step lead.StepID, state string) error {
+	if reason == nil {
+		return nil
+	}
+	return &lead.ConflictError{Reason: reason, Workflow: wf, Lead: id, Step: step, State: state}
+}
+
+// missing is the refusal to know something.
+func missing(kind, name, in string) error { return &lead.NotFoundError{Kind: kind, Name: name, In: in} }
+
+// expectRefusal: promise 11. Both the class and what the error carries are as
+// the model says.
+func (w *trial) expectRefusal(what string, got, want error) {
+	w.t.Helper()
+	classes := func(err error) (out [3]bool) {
+		for i, class := range []error{lead.ErrNotFound, lead.ErrConflict, lead.ErrInvalid} {
+			out[i] = errors.Is(err, class)
+		}
+		return out
+	}
+	ok := (got == nil) == (want == nil) && classes(got) == classes(want)
+	var conflict, wantConflict *lead.ConflictError
+	var gone, wantGone *lead.NotFoundError
+	switch {
+	case errors.As(want, &wantConflict):
+		ok = ok && errors.As(got, &conflict) && errors.Is(got, wantConflict.Reason)
+		if ok && wantConflict.State == anyText {
+			conflict.State = anyText
+		}
+		ok = ok && reflect.DeepEqual(conflict, wantConflict)
+	case errors.As(want, &wantGone):
+		ok = ok && errors.As(got, &gone) && reflect.DeepEqual(gone, wantGone)
+	}
+	if !ok {
+		w.t.Fatalf("%s: answered %s, want %s", what, w.text(got), w.text(want))
+	}
+}
+
+// given is an answer for the handler of a lead's attempt.
+type given struct {
+	lead   *specLead
+	answer answer
+}
+
+// together lets handlers return and makes requests while the engine writes
+// something else, so that it decides all of it in one batch, in this order; and
+// then decides the fate of that batch.
+func (w *trial) together(f fate, answers []given, requests []*modelRequest) {
+	w.t.Helper()
+	w.batched = true
+	defer func() { w.batched = false }()
+	w.gate.hold()
+	probe := make(chan error, 1)
+	go func() { probe <- w.eng.Health(context.Background()) }()
+	synctest.Wait()
+	for _, g := range answers {
+		w.calls[g.lead].answer <- g.answer
+		delete(w.calls, g.lead)
+		synctest.Wait()
+	}
+	for _, r := range requests {
+		r.done = make(chan struct{})
+		go func() {
+			defer close(r.done)
+			r.err = r.ask()
+		}()
+		synctest.Wait()
+	}
+	w.gate.doom(f)
+	w.gate.release()
+	synctest.Wait()
+	if err := <-probe; err != nil {
+		w.t.Fatalf("Health: %s", w.text(err))
+	}
+	if w.gate.doom(fatePass) == f {
+		f = fatePass // there was nothing to write
+	}
+	for _, r := range requests {
+		select {
+		case <-r.done:
+		default:
+			w.t.Fatalf("%s: there is no answer", r.what)
+		}
+	}
+	w.settleFate(f, answers, requests)
+}
+
+// settleFate has the model follow a batch.
+func (w *trial) settleFate(f fate, answers []given, requests []*modelRequest) {
+	w.t.Helper()
+	for _, g := range answers {
+		w.t.Logf("%s: the handler answers %s", g.lead, g.answer.name)
+	}
+	for _, r := range requests {
+		w.t.Logf("%s: %s", r.what, w.text(r.err))
+	}
+	if f != fatePass {
+		w.t.Logf("the batch %s", f)
+	}
+	switch f {
+	case fatePass, fateStale, fateLostAfter:
+		for _, g := range answers {
+			w.spec.answered(g.lead, g.answer)
+		}
+		wants := make([]error, len(requests))
+		for i, r := range requests {
+			wants[i] = r.apply()
+		}
+		for i, r := range requests {
+			if r.last != nil && wants[i] == nil {
+				wants[i] = r.last()
+			}
+			if f != fateLostAfter { // else nobody was told
+				w.answered(r, wants[i])
+			}
+		}
+	}
+	for _, r := range requests {
+		// Promise 1: what is not on disk is not acknowledged.
+		if r.err == nil && r.check != nil && (f == fateRefused || f.deadly()) {
+			w.t.Fatalf("%s was acknowledged, though the commit failed", r.what)
+		}
+	}
+	switch {
+	case f.deadly():
+		w.dies(f)
+	case f == fateRefused:
+		time.Sleep(100 * time.Millisecond) // the engine tries again after 50
+		w.spec.now = time.Now()
+		w.settle()
+	default:
+		w.settle()
+	}
+}
+
+// alone makes a request of an engine at rest.
+func (w *trial) alone(r *modelRequest) {
+	w.t.Helper()
+	r.err = r.ask()
+	w.t.Logf("%s: %s", r.what, w.text(r.err))
+	want := r.apply()
+	if r.last != nil && want == nil {
+		want = r.last()
+	}
+	w.answered(r, want)
+	w.settle()
+}
+
+// answered holds the answer to a request against what is wanted.
+func (w *trial) answered(r *modelRequest, want error) {
+	w.t.Helper()
+	w.expectRefusal(r.what, r.err, want)
+	if r.check != nil && want == nil {
+		r.check()
+	}
+}
+
+func (w *trial) askEnroll(f *specFlow, c lead.Contact) *modelRequest {
+	var got lead.Lead
+	var fresh *specLead
+	return &modelRequest{
+		what: "enroll " + c.PhoneNumber + " in " + f.name,
+		ask: func() (err error) {
+			got, err = w.eng.Enroll(context.Background(), f.id, c)
+			return err
+		},
+		apply: func() error { return w.spec.mayEnroll(f) },
+		// Whom the same batch ends makes room for a new lead.
+		last: func() error {
+			var live *specLead
+			if fresh, live = w.spec.enroll(f, c); live != nil {
+				return conflict(lead.ErrContactLive, f.id, live.id, lead.StepID{}, anyText)
+			}
+			return nil
+		},
+		check: func() {
+			if fresh.id = got.ID; got.ID.IsZero() || got.WorkflowID != f.id || got.PhoneNumber != c.PhoneNumber {
+				w.t.Fatalf("Enroll answered for %s, %s", got.PhoneNumber, got.State)
+			}
+		},
+	}
+}
+
+// mayEnroll is the refusal of a workflow that takes nobody.
+func (s *spec) mayEnroll(f *specFlow) error {
+	switch {
+	case f.deleted:
+		return missing("workflow", f.id.String(), "")
+	case f.status.Final():
+		return conflict(lead.ErrWorkflowStatus, f.id, lead.ID{}, lead.StepID{}, f.status.String())
+	}
+	return nil
+}
+
+func (w *trial) askRemove(l *specLead, how lead.Removal) *modelRequest {
+	var got *engine.Removal
+	options := []engine.RemoveOption{engine.Reason(how.Reason), engine.Actor(how.Actor)}
+	what := "remove " + l.String()
+	if how.SkipRetries {
+		options, what = append(options, engine.SkipRetries()), what+" and skip retries"
+	}
+	var state lead.State
+	return &modelRequest{
+		what: what,
+		ask: func() (err error) {
+			got, err = w.eng.Remove(context.Background(), l.flow.id, l.id, options...)
+			return err
+		},
+		apply: func() error {
+			if l.flow.deleted {
+				return missing("workflow", l.flow.id.String(), "")
+			}
+			before := l.state
+			w.tally["removed while "+l.doing.String()]++
+			err := w.spec.remove(l, how)
+			state = l.state
+			return conflict(err, l.flow.id, l.id, lead.StepID{}, before.String())
+		},
+		check: func() {
+			if got.State != state {
+				w.t.Fatalf("%s: answered %s, want %s", what, got.State, state)
+			}
+			w.removals = append(w.removals, seenRemoval{l, got})
+			w.promises.removed(w, l)
+		},
+	}
+}
+
+func (w *trial) askCallback(l *specLead, st *specStep, out engine.Outcome) *modelRequest {
+	var got engine.Completed
+	var state lead.State
+	r := &modelRequest{what: "callback " + out.Outcome + " for " + st.NodeID + " of " + l.String()}
+	r.ask = func() (err error) {
+		got, err = w.eng.CompleteStep(context.Background(), st.ID, out)
+		return err
+	}
+	r.apply = func() error {
+		if l.flow.deleted {
+			return missing("step", st.ID.String(), "")
+		}
+		w.tally["callback while "+l.doing.String()]++
+		err := w.spec.callback(l, st, out)
+		state = l.state
+		return conflict(err, l.flow.id, l.id, st.ID, anyText)
+	}
+	r.check = func() {
+		// A step that is over is looked up past the batch.
+		if got.StepID != st.ID || got.LeadID != l.id || got.LeadState != state && !w.batched {
+			w.t.Fatalf("%s: answered for a lead that is %s, want %s", r.what, got.LeadState, state)
+		}
+	}
+	return r
+}
+
+// askStatus asks for a change of a workflow's status.
+func (w *trial) askStatus(f *specFlow, what string) *modelRequest {
+	type change struct {
+		ask   func(context.Context, lead.WorkflowID) (engine.Workflow, error)
+		apply func(*specFlow) error
+	}
+	c := map[string]change{
+		"activate": {w.eng.ActivateWorkflow, w.spec.activate},
+		"pause":    {w.eng.PauseWorkflow, w.spec.pause},
+		"resume":   {w.eng.ResumeWorkflow, w.spec.resume},
+		"cancel":   {w.eng.CancelWorkflow, w.spec.cancel},
+		"complete": {w.eng.CompleteWorkflow, w.spec.closeFlow},
+		"delete": {func(ctx context.Context, id lead.WorkflowID) (engine.Workflow, error) {
+			return engine.Workflow{}, w.eng.DeleteWorkflow(ctx, id)
+		}, w.spec.deleteFlow},
+	}[what]
+	return &modelRequest{
+		what: what + " " + f.name,
+		ask: func() error {
+			_, err := c.ask(context.Background(), f.id)
+			return err
+		},
+		apply: func() error {
+			if f.deleted {
+				return missing("workflow", f.id.String(), "")
+			}
+			return conflict(c.apply(f), f.id, lead.ID{}, lead.StepID{}, anyText)
+		},
+		check: func() {},
+	}
+}

@@ -1,0 +1,492 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/lead"
+)
+
+// This file is what a trial does: the operations that rapid strings together.
+
+const (
+	maxFlows = 4
+	maxLeads = 14
+)
+
+// operations are named by what they do. rapid takes each as often as the
+// others; what stands here twice is taken twice as often.
+func (w *trial) operations() map[string]func(*rapid.T) {
+	return map[string]func(*rapid.T){
+		"":                     func(*rapid.T) { w.tally["operations"]++; w.check() },
+		"create workflow":      w.create,
+		"change workflow":      w.changeFlow,
+		"change it again":      w.changeFlow,
+		"enroll":               w.enroll,
+		"enroll again":         w.enroll,
+		"enroll many":          w.enrollMany,
+		"remove":               w.remove,
+		"remove again":         w.remove,
+		"ask for what is not":  w.askForWhatIsNot,
+		"callback":             w.callback,
+		"callback again":       w.callback,
+		"handler answers":      w.handlerAnswers,
+		"handlers answer":      w.handlerAnswers,
+		"late answer":          w.lateAnswer,
+		"hook answers":         w.hookAnswers,
+		"several at once":      w.several,
+		"several more at once": w.several,
+		"many at once":         w.several,
+		"clock forward":        w.clock,
+		"clock on":             w.clock,
+		"clock further":        w.clock,
+		"crash":                w.crashes,
+		"die at what is due":   w.dieAtWhatIsDue,
+		"shut down":            w.shutDown,
+		"second owner":         w.secondOwner,
+	}
+}
+
+// begin makes a workflow with somebody in it, so that there is something to do.
+func (w *trial) begin(t *rapid.T) {
+	w.create(t)
+	for range rapid.IntRange(1, 3).Draw(t, "leads") {
+		w.enroll(t)
+	}
+}
+
+func (w *trial) create(t *rapid.T) {
+	if len(w.spec.flows) == maxFlows {
+		t.Skip("enough workflows")
+	}
+	f := drawFlow(t, fmt.Sprintf("flow %d", len(w.spec.flows)))
+	got, err := w.eng.CreateWorkflow(context.Background(), f.definition())
+	if err != nil {
+		t.Fatalf("CreateWorkflow: %v", err)
+	}
+	f.id = got.ID
+	w.spec.flows = append(w.spec.flows, f)
+	if rapid.IntRange(0, 7).Draw(t, "stays a draft") < 7 {
+		w.alone(w.askStatus(f, "activate"))
+	}
+}
+
+// anyFlow draws a workflow, one that was deleted too.
+func (w *trial) anyFlow(t *rapid.T) *specFlow {
+	if len(w.spec.flows) == 0 {
+		t.Skip("no workflow")
+	}
+	return w.spec.flows[rapid.IntRange(0, len(w.spec.flows)-1).Draw(t, "flow")]
+}
+
+// anyLead draws a lead, mostly one with a step in flight.
+func (w *trial) anyLead(t *rapid.T) *specLead {
+	list := w.spec.leads
+	busy := slices.DeleteFunc(slices.Clone(list), func(l *specLead) bool { return l.doing == nothing || l.flow.deleted })
+	live := slices.DeleteFunc(slices.Clone(list), func(l *specLead) bool { return l.state.Final() || l.flow.deleted })
+	switch of := rapid.IntRange(0, 5).Draw(t, "of all"); {
+	case of < 3 && len(busy) > 0:
+		list = busy
+	case of < 5 && len(live) > 0:
+		list = live
+	}
+	if len(list) == 0 {
+		t.Skip("no lead")
+	}
+	return list[rapid.IntRange(0, len(list)-1).Draw(t, "lead")]
+}
+
+// changeFlow changes a workflow's status, and sometimes the process dies over it.
+func (w *trial) changeFlow(t *rapid.T) {
+	f := w.anyFlow(t)
+	changes := []string{"pause", "resume", "pause", "resume", "resume", "activate", "cancel", "cancel", "complete", "delete"}
+	if f.status.Final() {
+		changes = append(changes, "delete", "delete", "delete", "delete")
+	}
+	r := w.askStatus(f, rapid.SampledFrom(changes).Draw(t, "change"))
+	fates := []fate{fatePass, fatePass, fatePass, fateStale, fateLostBefore, fateLostAfter}
+	if f := rapid.SampledFrom(fates).Draw(t, "fate"); f != fatePass {
+		w.together(f, nil, []*modelRequest{r})
+		return
+	}
+	w.alone(r)
+}
+
+func (w *trial) enroll(t *rapid.T) {
+	f := w.anyFlow(t)
+	if len(w.spec.leads) >= maxLeads {
+		t.Skip("enough leads")
+	}
+	w.alone(w.askEnroll(f, drawContact(t)))
+}
+
+// enrollMany enrolls a stream with people in it twice, and a number that is none.
+func (w *trial) enrollMany(t *rapid.T) {
+	f := w.anyFlow(t)
+	if len(w.spec.leads) > maxLeads-4 {
+		t.Skip("enough leads")
+	}
+	people := rapid.SliceOfN(rapid.Custom(drawContact), 1, 4).Draw(t, "people")
+	people = append(people, lead.Contact{PhoneNumber: "nobody"})
+	var stream iter.Seq2[lead.Contact, error] = func(yield func(lead.Contact, error) bool) {
+		for _, c := range people {
+			if !yield(c, nil) {
+				return
+			}
+		}
+	}
+	var ids []lead.ID
+	var errs []error
+	report, err := w.eng.EnrollAll(context.Background(), f.id, stream, engine.OnRow(func(_ int, id lead.ID, err error) {
+		ids, errs = append(ids, id), append(errs, err)
+	}))
+	want := w.spec.mayEnroll(f)
+	w.expectRefusal("enroll many in "+f.name, err, want)
+	if want != nil {
+		return
+	}
+	enrolled := 0
+	for i, c := range people[:len(people)-1] {
+		fresh, live := w.spec.enroll(f, c)
+		if fresh == nil {
+			w.expectRefusal("enroll "+c.PhoneNumber, errs[i], conflict(lead.ErrContactLive, f.id, live.id, lead.StepID{}, anyText))
+			continue
+		}
+		w.expectRefusal("enroll "+c.PhoneNumber, errs[i], nil)
+		fresh.id = ids[i]
+		enrolled++
+	}
+	w.expectRefusal("enroll nobody", errs[len(people)-1], &lead.InvalidError{})
+	if report.Enrolled != enrolled || report.Rejected != len(people)-enrolled {
+		t.Fatalf("the report says %d and %d of %d, want %d", report.Enrolled, report.Rejected, len(people), enrolled)
+	}
+	w.settle()
+}
+
+func drawRemoval(t *rapid.T) lead.Removal {
+	return lead.Removal{
+		SkipRetries: rapid.Bool().Draw(t, "skip retries"),
+		Reason:      rapid.SampledFrom([]string{"", "asked to stop"}).Draw(t, "reason"), Actor: "agent",
+	}
+}
+
+func (w *trial) remove(t *rapid.T) {
+	l := w.anyLead(t)
+	others := w.promises.others(w, l)
+	r := w.askRemove(l, drawRemoval(t))
+	check := r.check
+	r.check = func() {
+		check()
+		w.promises.unchanged(w, others)
+	}
+	w.alone(r)
+	if w.calls[l] != nil && rapid.Bool().Draw(t, "then the handler answers") {
+		w.answer(l, w.drawAnswer(l))
+		w.settle()
+	}
+}
+
+// askForWhatIsNot: promise 11.
+func (w *trial) askForWhatIsNot(t *rapid.T) {
+	l := w.anyLead(t)
+	ctx := context.Background()
+	unknownLead, unknownFlow := lead.ID{15: 1}, lead.WorkflowID{15: 1}
+	wf, id := l.flow.id, unknownLead
+	want := missing("lead", id.String(), wf.String())
+	switch other := w.anyFlow(t); rapid.SampledFrom([]string{"lead", "workflow", "other"}).Draw(t, "unknown") {
+	case "workflow":
+		wf, id = unknownFlow, l.id
+		want = missing("workflow", wf.String(), "")
+	case "other":
+		if other == l.flow {
+			t.Skip("the lead's own workflow")
+		}
+		wf, id = other.id, l.id
+		want = missing("lead", id.String(), wf.String())
+	}
+	for _, f := range w.spec.flows {
+		if f.id == wf && f.deleted {
+			want = missing("workflow", wf.String(), "")
+		}
+	}
+	_, err := w.eng.Remove(ctx, wf, id)
+	w.expectRefusal("remove", err, want)
+	_, err = w.eng.Lead(ctx, wf, id)
+	w.expectRefusal("read", err, want)
+	_, err = w.eng.History(ctx, wf, id)
+	w.expectRefusal("read the history", err, want)
+	step := lead.NewStepID(l.enrolled, l.id, 77)
+	_, err = w.eng.CompleteStep(ctx, step, engine.Outcome{Outcome: "completed"})
+	w.expectRefusal("callback for no step", err, missing("step", step.String(), ""))
+	w.settle()
+}
+
+func drawOutcome(t *rapid.T) engine.Outcome {
+	out := engine.Outcome{
+		Outcome: rapid.SampledFrom([]string{"", "completed", "dnp", "odd"}).Draw(t, "outcome"),
+		Attempt: rapid.SampledFrom([]int{0, 0, 1, 2, 3}).Draw(t, "attempt"),
+	}
+	if rapid.Bool().Draw(t, "with data") {
+		out.Data, out.CallID = map[string]any{"score": 7}, "call-back"
+	}
+	return out
+}
+
+// callback: in time, early, late, twice, or for a step that has not begun. Often
+// it comes twice, the second time perhaps with another outcome.
+func (w *trial) callback(t *rapid.T) {
+	l := w.anyLead(t)
+	st := l.at
+	if rapid.IntRange(0, 3).Draw(t, "of any step") == 3 {
+		st = l.steps[rapid.IntRange(0, len(l.steps)-1).Draw(t, "step")]
+	}
+	out := drawOutcome(t)
+	w.alone(w.askCallback(l, st, out))
+	if rapid.Bool().Draw(t, "twice") {
+		if rapid.Bool().Draw(t, "another") {
+			out = drawOutcome(t)
+		}
+		w.alone(w.askCallback(l, st, out))
+	}
+}
+
+// held returns the leads that have a handler or a hook that holds.
+func held[T any](w *trial, calls map[*specLead]T) []*specLead {
+	var out []*specLead
+	for _, l := range w.spec.leads {
+		if _, ok := calls[l]; ok {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+func (w *trial) handlerAnswers(t *rapid.T) {
+	for _, g := range w.drawAnswers(t, 1) {
+		w.answer(g.lead, g.answer)
+	}
+	w.settle()
+}
+
+// drawAnswers draws answers for at least so many handlers.
+func (w *trial) drawAnswers(t *rapid.T, least int) []given {
+	list := held(w, w.calls)
+	if len(list) < least {
+		t.Skip("no handler runs")
+	}
+	var out []given
+	for range rapid.IntRange(least, min(3, len(list))).Draw(t, "handlers") {
+		i := rapid.IntRange(0, len(list)-1).Draw(t, "lead")
+		out = append(out, given{list[i], w.drawAnswer(list[i])})
+		list = slices.Delete(list, i, i+1)
+	}
+	return out
+}
+
+// lateAnswer: a handler returns whose step is over; nothing changes.
+func (w *trial) lateAnswer(t *rapid.T) {
+	if len(w.late) == 0 {
+		t.Skip("nobody is late")
+	}
+	c := w.late[0]
+	w.late = w.late[1:]
+	c.answer <- answer{result: engine.Result{Outcome: "dnp", Schedule: []engine.Message{{After: time.Minute}}}}
+	w.settle()
+}
+
+func (w *trial) hookAnswers(t *rapid.T) {
+	list := held(w, w.hooks)
+	if len(list) == 0 {
+		t.Skip("no hook runs")
+	}
+	w.answerHook(list[rapid.IntRange(0, len(list)-1).Draw(t, "lead")], drawHookAnswer(t))
+	w.settle()
+}
+
+// several things that come in while the engine writes.
+func (w *trial) several(t *rapid.T) {
+	f := rapid.SampledFrom([]fate{fatePass, fatePass, fateStale, fateRefused, fateLostBefore, fateLostAfter}).Draw(t, "fate")
+	var answers []given
+	if f == fateRefused {
+		// The engine tries again a little later, when nothing may be due.
+		if next := w.spec.nextEvent(); !next.IsZero() && next.Before(w.spec.now.Add(time.Second)) {
+			t.Skip("something is due")
+		}
+	} else {
+		answers = w.drawAnswers(t, 0)
+	}
+	var requests []*modelRequest
+	for range rapid.IntRange(1, 4).Draw(t, "requests") {
+		switch rapid.SampledFrom([]string{"remove", "callback", "remove", "enroll", "status"}).Draw(t, "request") {
+		case "remove":
+			requests = append(requests, w.askRemove(w.anyLead(t), drawRemoval(t)))
+		case "callback":
+			// That a step has not started is looked up twice, so the answer would depend
+			// on what else is in the batch.
+			l := w.anyLead(t)
+			if l.doing == nothing {
+				t.Skip("nothing is in flight")
+			}
+			r := w.askCallback(l, l.at, drawOutcome(t))
+			if f == fateRefused || f.deadly() {
+				r.check = nil // it may be acknowledged already, and then it is again
+			}
+			requests = append(requests, r)
+		case "enroll":
+			requests = append(requests, w.askEnroll(w.anyFlow(t), drawContact(t)))
+		case "status":
+			change := rapid.SampledFrom([]string{"pause", "resume", "resume", "activate", "cancel"}).Draw(t, "change")
+			requests = append(requests, w.askStatus(w.anyFlow(t), change))
+		}
+	}
+	w.together(f, answers, requests)
+}
+
+// clock lets time pass, and what is due in it happen.
+func (w *trial) clock(t *rapid.T) {
+	var until time.Time
+	next := w.spec.nextEvent()
+	switch by := rapid.SampledFrom([]string{
+		"next", "just before next", "1ms", "1s", "1m", "10m", "1h", "3h", "25h", "49h",
+	}).Draw(t, "by"); by {
+	case "next", "just before next":
+		if next.IsZero() {
+			t.Skip("nothing is due")
+		}
+		if until = next; by != "next" {
+			until = until.Add(-time.Millisecond)
+		}
+	default:
+		d, err := time.ParseDuration(by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		until = w.spec.now.Add(d)
+	}
+	w.passTo(until, 60)
+}
+
+// passTo lets time pass until then, or until so many moments have come at which
+// something was due.
+func (w *trial) passTo(until time.Time, moments int) {
+	for ; moments > 0; moments-- {
+		next := w.spec.nextEvent()
+		if next.IsZero() || next.After(until) {
+			break
+		}
+		w.sleepTo(next)
+		w.settle()
+	}
+	if moments > 0 {
+		w.sleepTo(until)
+		w.settle()
+	}
+}
+
+func (w *trial) sleepTo(at time.Time) {
+	time.Sleep(time.Until(at))
+	w.spec.now = time.Now()
+}
+
+func (w *trial) crashes(t *rapid.T) {
+	down := rapid.SampledFrom([]time.Duration{0, time.Second, 25 * time.Minute, 30 * time.Hour}).Draw(t, "down")
+	w.t.Logf("crash, down for %s", down)
+	w.tally["crashes"]++
+	w.crash(down)
+}
+
+// dieAtWhatIsDue has the process die around the commit of what comes due next.
+func (w *trial) dieAtWhatIsDue(t *rapid.T) {
+	next := w.spec.nextEvent()
+	if next.IsZero() {
+		t.Skip("nothing is due")
+	}
+	for l := range w.hooks {
+		if l.hookSince.Add(w.spec.hookTimeout).Equal(next) {
+			t.Skip("what hooks come to may be in another commit than what else is due")
+		}
+	}
+	f := rapid.SampledFrom([]fate{fateLostBefore, fateLostAfter}).Draw(t, "fate")
+	w.gate.doom(f)
+	w.sleepTo(next)
+	synctest.Wait()
+	if w.gate.doom(fatePass) == f {
+		w.settle() // there was nothing to write
+		return
+	}
+	w.t.Logf("what was due %s", f)
+	w.dies(f)
+}
+
+// dies has the model follow a process that died around a commit.
+func (w *trial) dies(f fate) {
+	w.t.Helper()
+	w.tally["deaths around a commit"]++
+	if w.doubt = f == fateLostAfter; w.doubt {
+		w.spec.pass()
+	}
+	w.crash(0)
+}
+
+// shutDown ends the engine in good order: nobody is cut short (promise 3), and
+// nothing begins any more.
+func (w *trial) shutDown(t *rapid.T) {
+	w.spec.draining = true
+	done := make(chan error, 1)
+	go func() { done <- w.eng.Shutdown(context.Background()) }()
+	w.settle()
+	w.promises.check(w)
+	for len(w.calls)+len(w.hooks) > 0 {
+		select {
+		case err := <-done:
+			t.Fatalf("Shutdown returned %v while a handler or a hook ran", err)
+		default:
+		}
+		for _, l := range held(w, w.calls) {
+			w.answer(l, w.drawAnswer(l))
+		}
+		for _, l := range held(w, w.hooks) {
+			w.answerHook(l, drawHookAnswer(t))
+		}
+		w.settle()
+	}
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Fatalf("Shutdown: %v", err)
+		}
+	default:
+		t.Fatal("Shutdown does not return, though nothing runs")
+	}
+	if err := w.eng.Health(context.Background()); !errors.Is(err, engine.ErrNotRunning) {
+		t.Fatalf("an engine that was shut down answers %v", err)
+	}
+	w.close()
+	w.gone()
+	w.spec.draining = false
+	w.start()
+	w.settle()
+}
+
+// secondOwner: promise 12.
+func (w *trial) secondOwner(t *rapid.T) {
+	if w.backend.locked == nil {
+		t.Skip("nobody else could open it")
+	}
+	second, err := w.open()
+	if err == nil {
+		defer second.(io.Closer).Close()
+	}
+	if !errors.Is(err, w.backend.locked) {
+		t.Fatalf("a second owner is answered %v", err)
+	}
+}

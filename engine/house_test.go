@@ -77,15 +77,18 @@ func TestImportsRunOneWay(t *testing.T) {
 	}
 }
 
+// testSupport are the packages that tests import, and production does not.
+var testSupport = []string{"store/storetest", "store/sqlite/disktest", "engine/enginetest"}
+
 func TestProductionImportsNoTesting(t *testing.T) {
 	for _, s := range sources(t) {
-		if s.test || s.dir == "store/storetest" || s.dir == "engine/enginetest" {
+		if s.test || slices.Contains(testSupport, s.dir) {
 			continue
 		}
 		for _, i := range s.file.Imports {
 			switch path, _ := strconv.Unquote(i.Path.Value); {
 			case path == "testing" || strings.HasPrefix(path, "testing/"),
-				path == module+"store/storetest", path == module+"engine/enginetest",
+				slices.Contains(testSupport, strings.TrimPrefix(path, module)),
 				strings.HasPrefix(path, "github.com/google/go-cmp"), strings.HasPrefix(path, "go.uber.org/goleak"):
 				t.Errorf("%s imports %s", s.path, path)
 			}

@@ -133,8 +133,13 @@ func (t *transaction) write(b *store.Batch) error {
 			return err
 		}
 	}
-	if len(b.Forget) > 0 || b.Probe {
+	if len(b.Forget) > 0 {
 		if err := t.putSequences(); err != nil {
+			return err
+		}
+	}
+	if b.Probe {
+		if _, err := t.probe.exec(); err != nil {
 			return err
 		}
 	}

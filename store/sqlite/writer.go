@@ -36,6 +36,7 @@ type writer struct {
 	insertWorkflow *stmt
 	updateWorkflow *stmt
 	setSequence    *stmt
+	probe          *stmt
 	maxSequence    *stmt
 }
 
@@ -152,6 +153,7 @@ func newWriter(path string, opts Options) (_ *writer, err error) {
 	w.insertWorkflow = prepare(insertWorkflowText)
 	w.updateWorkflow = prepare(updateWorkflowText)
 	w.setSequence = prepare(setSequenceText)
+	w.probe = prepare(probeText)
 	w.maxSequence = prepare(maxSequenceText)
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())

@@ -78,7 +78,7 @@ func TestImportsRunOneWay(t *testing.T) {
 }
 
 // testSupport are the packages that tests import, and production does not.
-var testSupport = []string{"store/storetest", "store/sqlite/disktest", "engine/enginetest"}
+var testSupport = []string{"store/storetest", "store/faulty", "store/sqlite/disktest", "engine/enginetest"}
 
 func TestProductionImportsNoTesting(t *testing.T) {
 	for _, s := range sources(t) {

@@ -64,6 +64,7 @@ type pending struct {
 type naming struct {
 	name   string
 	file   *file
+	was    *file // that had the name before
 	number int
 }
 
@@ -94,7 +95,7 @@ func (d *Disk) Clone() *Disk {
 		c.durable[name] = of(f)
 	}
 	for _, n := range d.naming {
-		c.naming = append(c.naming, naming{n.name, of(n.file), n.number})
+		c.naming = append(c.naming, naming{n.name, of(n.file), of(n.was), n.number})
 	}
 	return c
 }
@@ -115,12 +116,12 @@ func (d *Disk) After(op Op) {
 		return
 	case Create:
 		f := &file{}
+		d.naming = append(d.naming, naming{op.File, f, d.names[op.File], d.ops})
 		d.names[op.File] = f
-		d.naming = append(d.naming, naming{op.File, f, d.ops})
 		return
 	case Delete:
+		d.naming = append(d.naming, naming{op.File, nil, d.names[op.File], d.ops})
 		delete(d.names, op.File)
-		d.naming = append(d.naming, naming{op.File, nil, d.ops})
 		return
 	}
 	f := d.names[op.File]
@@ -134,6 +135,23 @@ func (d *Disk) After(op Op) {
 	case Sync:
 		f.durable = f.cut(nil, Everything)
 		f.pending = nil
+	}
+}
+
+// Undo takes back the last operation, if it is no sync: it was told of, and then
+// not done.
+func (d *Disk) Undo() {
+	for _, f := range d.names {
+		if n := len(f.pending); n > 0 && f.pending[n-1].number == d.ops {
+			f.pending = f.pending[:n-1]
+		}
+	}
+	if n := len(d.naming); n > 0 && d.naming[n-1].number == d.ops {
+		last := d.naming[n-1]
+		d.naming = d.naming[:n-1]
+		if delete(d.names, last.name); last.was != nil {
+			d.names[last.name] = last.was
+		}
 	}
 }
 

@@ -91,6 +91,21 @@ func TestWhatACutLeaves(t *testing.T) {
 	}
 }
 
+func TestWhatWasNotDoneIsTakenBack(t *testing.T) {
+	for _, op := range []disktest.Op{
+		write(1, "new"), {Kind: disktest.Truncate, File: "f"}, {Kind: disktest.Delete, File: "f"}, {Kind: disktest.Create, File: "g"},
+	} {
+		want := disktest.Files{"f": []byte("o!d")}
+		disk := disktest.New(disktest.Files{"f": []byte("old")})
+		disk.After(write(1, "!"))
+		disk.After(op)
+		disk.Undo()
+		if diff := cmp.Diff(want, disk.Cut(nil, disktest.Everything)); diff != "" {
+			t.Errorf("%s: %s", op.Kind, diff)
+		}
+	}
+}
+
 func TestASyncAfterOneThatFailedDoesNotMakeUpForIt(t *testing.T) {
 	disk := disktest.New(disktest.Files{"f": []byte("old")})
 	disk.After(write(0, "n"))

@@ -76,7 +76,7 @@ var _ store.Store = (*Store)(nil)
 func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 	s, err := open(ctx, path, opts)
 	if err != nil {
-		return nil, fmt.Errorf("sqlite: open %s: %w", path, err)
+		return nil, fmt.Errorf("sqlite: open %s: %w", path, advised(err))
 	}
 	return s, nil
 }
@@ -110,6 +110,9 @@ func open(ctx context.Context, path string, opts Options) (_ *Store, err error) 
 		return nil, err
 	}
 	if s.writer, err = newWriter(file, opts); err != nil {
+		return nil, err
+	}
+	if err := s.writer.mayWrite(); err != nil {
 		return nil, err
 	}
 	if err := s.last.load(s.writer); err != nil {
@@ -147,7 +150,7 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	if err := s.shut(true); err != nil {
-		s.closeErr = fmt.Errorf("sqlite: close %s: %w", s.path, err)
+		s.closeErr = fmt.Errorf("sqlite: close %s: %w", s.path, advised(err))
 	}
 	return s.closeErr
 }

@@ -75,7 +75,7 @@ type image struct {
 // cutEverywhere cuts the power after each operation, or some of them, and
 // returns how often it did, and how often again.
 func (h *history) cutEverywhere(t *testing.T) (cuts, again int) {
-	dir := t.TempDir()
+	dir := imageDir(t)
 	disk := disktest.New(nil)
 	seen := map[string]bool{}
 	for n := 0; ; n++ {
@@ -109,6 +109,18 @@ func (h *history) cutEverywhere(t *testing.T) (cuts, again int) {
 // log.
 func (h *history) aboutToSync(n int) bool {
 	return n < len(h.ops) && h.ops[n].Kind == disktest.Sync && h.ops[n].File == powerFile+"-wal"
+}
+
+// imageDir is a directory in which images are opened, quickly.
+func imageDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	stop, err := disktest.Watch(dir, pretending{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	return dir
 }
 
 // fates is how many ways there are to lose what was not synced; killed is that
@@ -159,8 +171,9 @@ func (img *image) key() string {
 	return string(sum.Sum(nil))
 }
 
-// check opens the image, in a directory of no matter what.
-func (img *image) check(t *testing.T, dir string, h *history) {
+// check opens the image, in a directory of no matter what, and returns after
+// which batch it is.
+func (img *image) check(t *testing.T, dir string, h *history) (batch int) {
 	t.Helper()
 	if err := img.files.WriteTo(dir, powerFile); err != nil {
 		t.Fatal(err)
@@ -170,7 +183,7 @@ func (img *image) check(t *testing.T, dir string, h *history) {
 	if err != nil {
 		t.Fatalf("%s: %v", img.cut, err)
 	}
-	img.batch(t, h, s)
+	batch = img.batch(t, h, s)
 	// It goes on from there, and hands out no number twice.
 	b := newScribe(t, h.Rand, s).batch(t, s)
 	if _, err := s.Commit(t.Context(), &b); err != nil {
@@ -180,6 +193,7 @@ func (img *image) check(t *testing.T, dir string, h *history) {
 		t.Errorf("%s: %v", img.cut, err)
 	}
 	checkIntegrity(t, path)
+	return batch
 }
 
 // batch returns after which batch the store is, as it opened from the image.
@@ -200,8 +214,9 @@ func (img *image) batch(t *testing.T, h *history, s *Store) int {
 // how often it did. The disk may be that of a process that was killed: then what
 // it had written is not synced yet, but whoever opens the file sees it, and may
 // tell others.
-func (img *image) cutAgain(t *testing.T, dir string, h *history, disk *disktest.Disk) (cuts int) {
+func (img *image) cutAgain(t *testing.T, images string, h *history, disk *disktest.Disk) (cuts int) {
 	t.Helper()
+	dir := t.TempDir()
 	if err := img.files.WriteTo(dir, powerFile); err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +257,7 @@ func (img *image) cutAgain(t *testing.T, dir string, h *history, disk *disktest.
 			(&image{
 				files: disk.Cut(h.Rand, fate), must: must, most: batch,
 				cut: fmt.Sprintf("%s; and then, opened anew, %s, after operation %d of %d", img.cut, name, n, opened),
-			}).check(t, dir, h)
+			}).check(t, images, h)
 		}
 	}
 	return cuts

@@ -181,6 +181,18 @@ func (w *writer) start(ctx context.Context) error {
 	return err
 }
 
+// mayWrite refuses a file that can only be read, which SQLite opens all the
+// same. One that another program writes to right now can be written.
+func (w *writer) mayWrite() error {
+	w.conn.SetBusyTimeout(0)
+	defer w.conn.SetBusyTimeout(busyTimeout)
+	err := run(w.conn, `UPDATE sequences SET last = last WHERE kind < 0`) // changes nothing
+	if zombiezen.ErrCode(err).ToPrimary() == zombiezen.ResultBusy {
+		return nil
+	}
+	return err
+}
+
 // checkpoint moves the whole log into the file. That another program reads and
 // so keeps some of it is no error.
 func (w *writer) checkpoint() error {

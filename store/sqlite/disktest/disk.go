@@ -40,8 +40,8 @@ type Op struct {
 type Files map[string][]byte
 
 // Disk is what a disk holds: what it must, and what it may. It is a [Watcher]
-// that lets everything pass. Its methods may not be called at the same time, nor
-// while SQLite writes.
+// that lets everything pass, but only pretends to sync. Its methods may not be
+// called at the same time, nor while SQLite writes.
 type Disk struct {
 	names   map[string]*file // as a process sees them
 	durable map[string]*file // as they are after a power cut, but for naming
@@ -101,7 +101,12 @@ func (d *Disk) Clone() *Disk {
 }
 
 // Before implements [Watcher].
-func (d *Disk) Before(Op) Code { return OK }
+func (d *Disk) Before(op Op) Code {
+	if op.Kind == Sync {
+		return Pretend
+	}
+	return OK
+}
 
 // After implements [Watcher]: it notes an operation.
 func (d *Disk) After(op Op) {

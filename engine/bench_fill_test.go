@@ -69,7 +69,7 @@ func waitingLeads(b *testing.B, n int, key string, node int32, due func(i int) t
 
 func (f *filled) fill(b *testing.B, n int, node int32, due func(i int) time.Duration) {
 	f.now = time.Now()
-	r := openRig(b, f.path, nothing)
+	r := openRig(b, f.path, noop)
 	r.start(b)
 	f.wf = r.create(b, &workflow.Definition{
 		Name: "a step and a day's wait", Entry: "wait",

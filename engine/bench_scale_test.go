@@ -138,7 +138,7 @@ func (r *rig) removeSome(b *testing.B, wf lead.WorkflowID, n int, random *rand.R
 func BenchmarkRemoval(b *testing.B) {
 	file := sleepers(b)
 	dir := b.TempDir()
-	r := openRig(b, file.copy(b), nothing)
+	r := openRig(b, file.copy(b), noop)
 	defer r.close(b)
 	r.start(b)
 	least, err := raw.NewLean(filepath.Join(dir, "lean.db"), 1000)
@@ -193,7 +193,7 @@ func BenchmarkRemovalOfMany(b *testing.B) {
 	var quiet, beside latencies
 	for b.Loop() {
 		dir := b.TempDir()
-		r := openRig(b, file.copy(b), nothing)
+		r := openRig(b, file.copy(b), noop)
 		r.start(b)
 		time.Sleep(time.Second)
 		remove := func(after int64) time.Duration {
@@ -327,7 +327,7 @@ func growth(b *testing.B, size int, order string, rates map[string]float64, lean
 	steps := min(size, 200_000)
 	var took time.Duration
 	for b.Loop() {
-		r := openRig(b, file.copy(b), nothing)
+		r := openRig(b, file.copy(b), noop)
 		var done atomic.Int64
 		all := make(chan struct{})
 		r.store.committed = func(batch *store.Batch) {
@@ -374,7 +374,7 @@ func growth(b *testing.B, size int, order string, rates map[string]float64, lean
 		b.ReportMetric(lean[size]/lean[10_000], "lean-raw-of-10000")
 		return
 	}
-	r := openRig(b, file.path, nothing) // not started
+	r := openRig(b, file.path, noop) // not started
 	defer func() {
 		if err := r.store.Close(); err != nil {
 			b.Fatal(err)
@@ -404,7 +404,7 @@ func growth(b *testing.B, size int, order string, rates map[string]float64, lean
 // fast as it can.
 func BenchmarkQueries(b *testing.B) {
 	file := sleepers(b)
-	r := openRig(b, file.copy(b), nothing)
+	r := openRig(b, file.copy(b), noop)
 	defer r.close(b)
 	r.start(b)
 	random := rand.New(rand.NewPCG(3, 4))

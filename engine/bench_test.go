@@ -47,8 +47,8 @@ func (w *watched) Commit(ctx context.Context, b *store.Batch) (store.Result, err
 	return done, err
 }
 
-// nothing is a handler that succeeds at once.
-var nothing = engine.HandlerFunc(func(context.Context, engine.Attempt) (engine.Result, error) {
+// noop is a handler that succeeds at once.
+var noop = engine.HandlerFunc(func(context.Context, engine.Attempt) (engine.Result, error) {
 	return engine.Result{}, nil
 })
 
@@ -117,20 +117,9 @@ func (r *rig) activate(b *testing.B, wf lead.WorkflowID) {
 	}
 }
 
-// contacts are the contacts first, first+1, …, n of them.
-func contacts(first, n int) func(yield func(lead.Contact, error) bool) {
-	return func(yield func(lead.Contact, error) bool) {
-		for i := range n {
-			if !yield(lead.Contact{PhoneNumber: "+1415" + strconv.Itoa(2_000_000+first+i)}, nil) {
-				return
-			}
-		}
-	}
-}
-
 func (r *rig) enroll(b *testing.B, wf lead.WorkflowID, first, n int) {
 	b.Helper()
-	report, err := r.EnrollAll(background, wf, contacts(first, n))
+	report, err := r.EnrollAll(background, wf, people(first, n))
 	if err != nil || report.Enrolled != n {
 		b.Fatal(report, err)
 	}
@@ -178,7 +167,7 @@ func BenchmarkThroughput(b *testing.B) {
 	var commits int64
 	for b.Loop() {
 		dir := b.TempDir()
-		r := openRig(b, filepath.Join(dir, "leads.db"), nothing)
+		r := openRig(b, filepath.Join(dir, "leads.db"), noop)
 		r.start(b)
 		wf := r.create(b, inSteps(steps))
 		r.enroll(b, wf, 0, leads)
@@ -245,7 +234,7 @@ func BenchmarkThroughput(b *testing.B) {
 // engine, from the call of Enroll to the commit that completes the lead.
 func BenchmarkLatency(b *testing.B) {
 	dir := b.TempDir()
-	r := openRig(b, filepath.Join(dir, "leads.db"), nothing)
+	r := openRig(b, filepath.Join(dir, "leads.db"), noop)
 	defer r.close(b)
 	r.start(b)
 	wf := r.create(b, inSteps(benchSteps))
@@ -272,7 +261,7 @@ func BenchmarkLatency(b *testing.B) {
 				b.Fatal(err)
 			}
 			theirs = append(theirs, time.Since(began))
-			for c := range contacts(next, 1) {
+			for c := range people(next, 1) {
 				began = time.Now()
 				if _, err := r.Enroll(background, wf, c); err != nil {
 					b.Fatal(err)
@@ -295,7 +284,7 @@ func BenchmarkEnrollment(b *testing.B) {
 	var ours, own time.Duration
 	for b.Loop() {
 		dir := b.TempDir()
-		r := openRig(b, filepath.Join(dir, "leads.db"), nothing)
+		r := openRig(b, filepath.Join(dir, "leads.db"), noop)
 		r.start(b)
 		wf := r.create(b, inSteps(benchSteps))
 		began := time.Now()

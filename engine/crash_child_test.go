@@ -9,15 +9,17 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
-	"github.com/leadflow-go/leadflow/store"
 	"github.com/leadflow-go/leadflow/store/sqlite"
+	"github.com/leadflow-go/leadflow/store/sqlite/disktest"
 )
 
 // This file is the process that the crash test kills: an engine on a real file
@@ -26,9 +28,9 @@ import (
 // crashFileEnv holds the path of the file, and marks the process as the child.
 const crashFileEnv = "LEADFLOW_CRASH_FILE"
 
-// crashDieEnv makes the child kill itself at its n-th commit: "before 7", when
-// nothing of it is written, or "after 7", when it is on disk and nobody knows.
-const crashDieEnv = "LEADFLOW_CRASH_DIE"
+// crashLogEnv holds the path of another, to which the child writes what SQLite
+// does to the first.
+const crashLogEnv = "LEADFLOW_CRASH_LOG"
 
 // crashHookTimeout is short, so that a hook that hangs is seen to be left behind.
 const crashHookTimeout = 400 * time.Millisecond
@@ -36,7 +38,7 @@ const crashHookTimeout = 400 * time.Millisecond
 // crashEvent is a line from the child to the parent. The kinds: opening, ready,
 // dispatch and hook (which wait for an answer), reply (to a command), detached (a
 // removal's Wait has returned), cut (a handler's context was cancelled before
-// its deadline), commit and committed, bye.
+// its deadline), commit and committed, point (where the child kills itself), bye.
 type crashEvent struct {
 	Kind string `json:"kind"`
 	ID   int64  `json:"id,omitempty"` // of what is to be answered, or of the command replied to
@@ -59,7 +61,8 @@ type crashEvent struct {
 }
 
 // crashCommand is a line from the parent to the child. The kinds: answer (to a
-// dispatch or a hook), enroll, remove, complete, status, quit.
+// dispatch or a hook), enroll, remove, complete, doom and end (a workflow, which
+// is not that of the leads), status, quit.
 type crashCommand struct {
 	Kind string `json:"kind"`
 	ID   int64  `json:"id"`
@@ -71,6 +74,8 @@ type crashCommand struct {
 	Attempt     int             `json:"attempt,omitempty"`
 	Reason      string          `json:"reason,omitempty"`
 	SkipRetries bool            `json:"skip_retries,omitempty"`
+	Name        string          `json:"name,omitempty"`
+	Delete      bool            `json:"delete,omitempty"`
 
 	Do       string   `json:"do,omitempty"` // of an answer: see crashAnswer
 	Outcome  string   `json:"outcome,omitempty"`
@@ -94,7 +99,10 @@ func TestCrashChild(t *testing.T) {
 }
 
 type crashChild struct {
-	eng *engine.Engine
+	eng   *engine.Engine
+	point *crashPoint
+
+	withheld atomic.Bool // a caller waits for its reply
 
 	mu      sync.Mutex // guards what follows, and standard output
 	lastID  int64
@@ -132,13 +140,21 @@ func (c *crashChild) ask(ev crashEvent) <-chan crashCommand {
 func (c *crashChild) run(path string) error {
 	ctx := context.Background()
 	c.say(crashEvent{Kind: "opening"})
+	c.point = newCrashPoint(c)
+	log, err := disktest.NewLog(os.Getenv(crashLogEnv))
+	if err != nil {
+		return err
+	}
+	disk := &crashDisk{Log: log, point: c.point}
+	if _, err := disktest.Watch(filepath.Dir(path), disk); err != nil {
+		return err
+	}
 	file, err := sqlite.Open(ctx, path, sqlite.Options{})
 	if err != nil {
 		return err
 	}
-	s := &crashStore{Store: file, child: c}
-	fmt.Sscanf(os.Getenv(crashDieEnv), "%s %d", &s.die, &s.dieAt)
-	c.eng, err = engine.New(s, engine.Config{
+	disk.ready.Store(true)
+	c.eng, err = engine.New(&crashStore{Store: file, point: c.point}, engine.Config{
 		Handlers: map[workflow.NodeType]engine.Handler{
 			workflow.VoiceCall:   engine.HandlerFunc(c.handle),
 			workflow.Message:     engine.HandlerFunc(c.handle),
@@ -223,22 +239,40 @@ func (c *crashChild) carryOut(cmd crashCommand) {
 			Outcome: cmd.Outcome, Attempt: cmd.Attempt, Data: map[string]any{"score": cmd.Score},
 		})
 		reply.Lead = done.LeadID
+	case "doom":
+		err = c.doom(ctx, cmd.Name, cmd.Delete)
+	case "end":
+		err = c.end(ctx, cmd.Workflow, cmd.Delete)
 	case "status":
-		reply.Live, err = c.eng.CountLeads(ctx, cmd.Workflow, engine.LeadFilter{
-			States: []lead.State{lead.Enrolled, lead.InStep, lead.PendingRemoval},
-		})
+		var flows []engine.Workflow
+		flows, err = c.eng.Workflows(ctx, engine.WorkflowFilter{})
+		for _, f := range flows {
+			reply.Live += f.Counts[lead.Enrolled] + f.Counts[lead.InStep] + f.Counts[lead.PendingRemoval]
+		}
 	default:
 		err = fmt.Errorf("unknown command %q", cmd.Kind)
 	}
 	if err != nil {
 		reply.Error, reply.Refusal = err.Error(), crashRefusal(err)
 	}
-	c.say(reply)
+	c.point.pass("acknowledged")
+	c.reply(reply)
+	c.point.pass("told")
 	if removal != nil {
 		if l, err := removal.Wait(ctx); err == nil {
 			c.say(crashEvent{Kind: "detached", Lead: l.ID, State: l.State.String()})
 		}
 	}
+}
+
+// reply tells the parent what a caller was answered, unless the life is to end
+// when handlers were called and callers were not answered.
+func (c *crashChild) reply(ev crashEvent) {
+	if c.point.name == "unanswered" {
+		c.withheld.Store(true)
+		select {}
+	}
+	c.say(ev)
 }
 
 // crashRefusal names the class of an error.
@@ -270,7 +304,13 @@ func (c *crashChild) handle(ctx context.Context, a engine.Attempt) (engine.Resul
 	if a.Scheduled != nil {
 		ev.Message = a.Scheduled.Data
 	}
-	cmd := <-c.ask(ev)
+	c.point.pass("launched")
+	answer := c.ask(ev)
+	if c.withheld.Load() {
+		c.point.pass("unanswered")
+	}
+	cmd := <-answer
+	c.point.pass("answered")
 	if ctx.Err() != nil && time.Now().Before(a.Deadline) {
 		c.say(crashEvent{Kind: "cut", Lead: a.LeadID, Step: a.StepID, Error: context.Cause(ctx).Error()})
 	}
@@ -306,6 +346,7 @@ func (c *crashChild) handle(ctx context.Context, a engine.Attempt) (engine.Resul
 }
 
 func (c *crashChild) hook(ctx context.Context, done engine.Completion) error {
+	c.point.pass("hooked")
 	answer := c.ask(crashEvent{
 		Kind: "hook", Lead: done.Lead.ID, Contact: done.Lead.ExternalID, State: done.Lead.State.String(),
 		Step: done.Step.ID, Node: done.Step.NodeID, Outcome: done.Step.Outcome,
@@ -324,42 +365,4 @@ func (c *crashChild) hook(ctx context.Context, done engine.Completion) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-// crashStore tells the parent of every commit, so that it can kill in the
-// middle of one.
-type crashStore struct {
-	store.Store
-	child   *crashChild
-	commits int
-	die     string
-	dieAt   int
-}
-
-func (s *crashStore) Commit(ctx context.Context, b *store.Batch) (store.Result, error) {
-	s.commits++
-	s.child.say(crashEvent{Kind: "commit"})
-	if s.die == "before" && s.commits == s.dieAt {
-		crashSelf()
-	}
-	res, err := s.Store.Commit(ctx, b)
-	if s.die == "after" && s.commits == s.dieAt {
-		crashSelf()
-	}
-	if err == nil {
-		s.child.say(crashEvent{Kind: "committed"})
-	}
-	return res, err
-}
-
-// crashSelf ends the process as kill -9 does.
-func crashSelf() {
-	self, err := os.FindProcess(os.Getpid())
-	if err == nil {
-		err = self.Kill()
-	}
-	if err != nil {
-		panic(err)
-	}
-	select {}
 }

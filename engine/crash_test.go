@@ -24,6 +24,7 @@ import (
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store/sqlite"
+	"github.com/leadflow-go/leadflow/store/sqlite/disktest"
 )
 
 var (
@@ -32,8 +33,10 @@ var (
 )
 
 // A child process that runs an engine on a real file is killed with SIGKILL
-// again and again, at random moments, and started anew on the same file.
-// Promises 1, 2, 3, 4, 5, 7, 8, 9 and 10 must hold all the time.
+// again and again, at random moments and at each of crashPoints, and started anew
+// on the same file. Every third time it is the power that is cut: what SQLite had
+// not synced is lost, in part or altogether, or garbage. Promises 1, 2, 3, 4, 5,
+// 7, 8, 9 and 10 must hold all the time.
 //
 // The parent is the world outside and the witness. Handlers and hooks tell it
 // that they were called before they do anything, and do what it answers. It
@@ -57,62 +60,18 @@ func TestEveryLeadOutlivesSIGKILL(t *testing.T) {
 	defer r.end()
 	for r.round = range *crashRounds {
 		r.live(r.plan())
+		r.powerDown()
 		r.survey()
 	}
 	r.round = *crashRounds
 	r.live(crashPlan{last: true})
+	r.powerDown()
 	r.survey()
 	r.verify()
 	r.report()
 }
 
-// crashPlan is how one life of the child ends.
-type crashPlan struct {
-	last  bool   // not at all, but in peace when all leads are final
-	on    string // the kind of event that counts; a crashEvent's, command or answer
-	count int    // how many of them
-	after time.Duration
-	die   string // crashDieEnv
-}
-
-func (p crashPlan) String() string {
-	if p.die != "" {
-		return "by its own hand, " + p.die
-	}
-	return fmt.Sprintf("%s after %s %d", p.after, p.on, p.count)
-}
-
-// plan says when to kill the child in the present round.
-func (r *crashRun) plan() crashPlan {
-	rng := r.rand("plan", r.round)
-	micros := func(most int) time.Duration { return time.Duration(rng.IntN(most)) * time.Microsecond }
-	switch n := rng.IntN(20); {
-	case n < 5:
-		return crashPlan{on: "ready", count: 1, after: micros(300_000)}
-	case n < 7:
-		return crashPlan{on: "opening", count: 1, after: micros(20_000)}
-	case n < 11:
-		return crashPlan{on: "commit", count: 1 + rng.IntN(60), after: micros(2_500)}
-	case n < 13:
-		return crashPlan{on: "dispatch", count: 1 + rng.IntN(30), after: micros(1_000)}
-	case n < 14:
-		return crashPlan{on: "answer", count: 1 + rng.IntN(30), after: micros(1_500)}
-	case n < 15:
-		return crashPlan{on: "hook", count: 1 + rng.IntN(20), after: micros(1_500)}
-	case n < 17:
-		return crashPlan{on: "reply", count: 1 + rng.IntN(30), after: micros(300)}
-	case n < 18:
-		return crashPlan{on: "command", count: 1 + rng.IntN(30), after: micros(3_000)}
-	case n < 19:
-		return crashPlan{die: fmt.Sprint("before ", 1+rng.IntN(40))}
-	default:
-		return crashPlan{die: fmt.Sprint("after ", 1+rng.IntN(40))}
-	}
-}
-
 const (
-	// crashLongest bounds a life whose plan does not come to pass.
-	crashLongest = 1200 * time.Millisecond
 	// crashPatience is how long nothing may happen while leads are live.
 	crashPatience = 30 * time.Second
 )
@@ -122,6 +81,8 @@ type crashRun struct {
 	*testing.T
 	seed    uint64
 	path    string
+	log     string // what the child that lives does to the file
+	disk    *disktest.Disk
 	id      lead.WorkflowID
 	graph   *workflow.Graph
 	round   int
@@ -136,18 +97,22 @@ type crashRun struct {
 	lastID  int64
 	replies map[int64]func(crashEvent)
 	status  struct{ asked, dirty bool }
+	died    map[string]int  // how often at which point
+	missed  map[string]bool // points that the last plan for them did not come to
+	doomed  []*crashDoomed
 
 	crashWitness
 	figures struct {
 		dispatches, redeliveries, retries, callbacks, resent, refused, hooks   int
 		enrolled, removed, pending, lateRemovals, inCommit, starting, timeouts int
+		cuts, losses, doomed                                                   int
 	}
 }
 
 func newCrashRun(t *testing.T, seed uint64) *crashRun {
 	r := &crashRun{
-		T: t, seed: seed, path: filepath.Join(t.TempDir(), "leads.db"), begun: time.Now(),
-		actions: make(chan func(), 1), over: make(chan struct{}),
+		T: t, seed: seed, path: filepath.Join(t.TempDir(), crashBase), log: filepath.Join(t.TempDir(), "log"), begun: time.Now(),
+		actions: make(chan func(), 1), over: make(chan struct{}), died: map[string]int{}, missed: map[string]bool{},
 		crashWitness: newCrashWitness(),
 	}
 	var err error
@@ -180,6 +145,11 @@ func newCrashRun(t *testing.T, seed uint64) *crashRun {
 		t.Fatal(err)
 	}
 	r.id = made.ID
+	there, err := disktest.Read(filepath.Dir(r.path), crashBase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.disk = disktest.New(there)
 	return r
 }
 
@@ -232,7 +202,7 @@ func (r *crashRun) start(plan crashPlan) *crashProcess {
 		r.Fatal(err)
 	}
 	p := &crashProcess{cmd: exec.Command(self, "-test.run=^TestCrashChild$"), events: make(chan crashEvent, 100)}
-	p.cmd.Env = append(os.Environ(), crashFileEnv+"="+r.path, crashDieEnv+"="+plan.die)
+	p.cmd.Env = append(os.Environ(), crashFileEnv+"="+r.path, crashLogEnv+"="+r.log, crashPointEnv+"="+plan.point)
 	p.cmd.Stderr = &p.errors
 	out, err := p.cmd.StdoutPipe()
 	if err == nil {
@@ -278,9 +248,11 @@ func (r *crashRun) send(cmd crashCommand) {
 }
 
 // command gives the child a command and has reply called with what it says.
-func (r *crashRun) command(cmd crashCommand, reply func(crashEvent)) {
+func (r *crashRun) command(cmd crashCommand, reply func(crashEvent)) { r.commandOf(r.id, cmd, reply) }
+
+func (r *crashRun) commandOf(workflow lead.WorkflowID, cmd crashCommand, reply func(crashEvent)) {
 	r.lastID++
-	cmd.ID, cmd.Workflow = r.lastID, r.id
+	cmd.ID, cmd.Workflow = r.lastID, workflow
 	r.replies[cmd.ID] = reply
 	r.send(cmd)
 	r.count("command")
@@ -330,6 +302,7 @@ func (r *crashRun) live(plan crashPlan) {
 			for range r.child.events {
 			}
 			r.planned = crashPlan{}
+			r.powerDown()
 			r.survey()
 			r.stuck()
 		}
@@ -372,9 +345,13 @@ func (r *crashRun) hear(ev crashEvent) {
 	switch ev.Kind {
 	case "ready":
 		if !r.planned.last {
-			r.killAfter(crashLongest)
+			r.killAfter(r.planned.longest())
 		}
 		r.ready()
+		r.doom()
+	case "point":
+		r.died[ev.Node]++
+		r.missed[ev.Node] = false
 	case "dispatch":
 		r.dispatched(ev)
 	case "hook":
@@ -421,12 +398,22 @@ func (r *crashRun) report() {
 		*crashRounds, time.Since(r.begun).Round(time.Millisecond), f.inCommit, f.starting, f.enrolled, f.removed, f.pending, f.lateRemovals)
 	r.Logf("%d dispatches, %d of them redeliveries and %d retries; %d timeouts; %d callbacks, %d sent again after a kill, %d refused; %d hooks",
 		f.dispatches, f.redeliveries, f.retries, f.timeouts, f.callbacks, f.resent, f.refused, f.hooks)
+	var points []string
+	for _, p := range crashPoints {
+		points = append(points, fmt.Sprint(p.name, " ", r.died[p.name]))
+		if r.died[p.name] == 0 && *crashRounds >= 50 {
+			r.Errorf("the child was never killed at %q: the test tests less than it says", p.name)
+		}
+	}
+	r.Logf("kills at points: %s; %d power cuts, of which %d lost something; %d workflows ended meanwhile",
+		strings.Join(points, ", "), f.cuts, f.losses, f.doomed)
 	if *crashRounds < 50 {
 		return
 	}
 	for what, n := range map[string]int{
 		"kill inside a commit": f.inCommit, "redelivery": f.redeliveries, "retry": f.retries, "timeout": f.timeouts,
 		"callback sent again": f.resent, "callback refused": f.refused, "removal at once": f.removed, "pending removal": f.pending,
+		"power cut that loses something": f.losses,
 	} {
 		if n == 0 {
 			r.Errorf("in %d rounds there was no %s: the test tests less than it says", *crashRounds, what)

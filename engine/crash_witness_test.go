@@ -211,6 +211,9 @@ func (r *crashRun) detached(ev crashEvent) {
 
 // dispatched judges the call of a handler, and has it answered.
 func (r *crashRun) dispatched(ev crashEvent) {
+	if r.isDoomed(ev) {
+		return
+	}
 	r.figures.dispatches++
 	l := r.names[ev.Contact]
 	if l == nil {
@@ -343,6 +346,9 @@ func (r *crashRun) accepted(l *crashLead, a *crashAttempt) {
 
 // hooked judges the call of a hook, and has it answered.
 func (r *crashRun) hooked(ev crashEvent) {
+	if r.isDoomed(ev) {
+		return
+	}
 	r.figures.hooks++
 	l := r.names[ev.Contact]
 	if l == nil || l.id != ev.Lead && !l.id.IsZero() {

@@ -13,6 +13,7 @@ import (
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
+	"github.com/leadflow-go/leadflow/store/faulty"
 )
 
 func changesWorkflow(b *store.Batch) bool { return len(b.Workflows) > 0 }
@@ -39,7 +40,7 @@ func TestAFailedPauseStopsNobody(t *testing.T) {
 				wf := w.waitThenCall(time.Minute)
 				l := w.enroll(wf, "+14155552671")
 				synctest.Wait()
-				s.write(failNext(1, errDisk, changesWorkflow))
+				s.Inject(faulty.Fault{If: changesWorkflow, Err: errDisk})
 				asked := make(chan error)
 				// In the same millisecond as the lead comes due.
 				time.AfterFunc(time.Minute, func() { asked <- c.change(w, wf) })
@@ -97,13 +98,7 @@ func failEvery(t *testing.T, fault error, every int) {
 		workflow.End("done", workflow.Converted),
 	}, workflow.On("call", "completed", "wait"), workflow.To("wait", "text"), workflow.On("text", "success", "done"))
 
-	n := 0
-	s.write(func(b *store.Batch) error {
-		if n++; n%every == 0 {
-			return fault
-		}
-		return nil
-	})
+	s.Inject(faulty.Fault{Method: faulty.Commit, Nth: every, Every: every, Times: faulty.Always, Err: fault})
 	var leads []lead.Lead
 	refused := 0
 	for i := range people {
@@ -183,12 +178,7 @@ func TestAContactThatCannotBeReadForAWhile(t *testing.T) {
 		s := w.refit(nil) // whose memory has no contacts
 		nodes, edges := callOnce()
 		draft := w.draft(nodes, edges...)
-		s.read(func(method string) error {
-			if method == "Contacts" {
-				return errDisk
-			}
-			return nil
-		})
+		s.Inject(faulty.Fault{Method: faulty.Contacts, Times: faulty.Always, Err: errDisk})
 		// The workflow that is activated has the engine look through the store
 		// anew, in the batch that learns of the trouble.
 		time.AfterFunc(time.Hour, func() {
@@ -196,7 +186,7 @@ func TestAContactThatCannotBeReadForAWhile(t *testing.T) {
 		})
 		time.Sleep(time.Hour + 10*time.Second)
 		synctest.Wait()
-		s.read(nil)
+		s.Clear()
 		w.expectState(l, lead.InStep)
 		if n := len(w.seen()); n != 0 {
 			t.Errorf("%d handlers were called without a contact", n)

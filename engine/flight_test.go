@@ -10,21 +10,15 @@ import (
 	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
+	"github.com/leadflow-go/leadflow/store/faulty"
 )
 
-// hold has the next batch that matches wait in the middle of its commit until
-// the channel is told how it ends.
-func (s *faultStore) hold(match func(b *store.Batch) bool) (release chan error) {
-	release = make(chan error)
-	held := false
-	s.write(func(b *store.Batch) error {
-		if held || !match(b) {
-			return nil
-		}
-		held = true
-		return <-release
-	})
-	return release
+// hold has the next batch that matches wait in the middle of its commit until it
+// is released, and then end like that.
+func hold(s *faulty.Store, match func(b *store.Batch) bool, ends error) (release func()) {
+	held := make(chan struct{})
+	s.Inject(faulty.Fault{Method: faulty.Commit, If: match, Until: held, Err: ends})
+	return func() { close(held) }
 }
 
 func removes(b *store.Batch) bool {
@@ -52,7 +46,7 @@ func TestPromise1ALeadInABatchInFlightIsDecidedOnWhenThatHasLanded(t *testing.T)
 				w, s := newFaulty(t, nil, nil)
 				l := w.enroll(w.waitThenCall(time.Hour), phone)
 				synctest.Wait()
-				release := s.hold(removes)
+				release := hold(s, removes, c.ends)
 				answers := [2]chan error{make(chan error, 1), make(chan error, 1)}
 				for i := range answers {
 					go func() {
@@ -65,7 +59,7 @@ func TestPromise1ALeadInABatchInFlightIsDecidedOnWhenThatHasLanded(t *testing.T)
 					}
 				}
 				w.expectState(l, lead.Enrolled)
-				release <- c.ends
+				release()
 				if err := <-answers[0]; !errors.Is(err, c.first) || (err == nil) != (c.first == nil) {
 					t.Errorf("the first removal answers %v, want %v", err, c.first)
 				}
@@ -88,7 +82,7 @@ func TestABatchThatFailsDoesNotFailTheNextOne(t *testing.T) {
 		wf := w.waitThenCall(time.Hour)
 		ids := w.enrollMany(wf, 0, 1+others)
 		synctest.Wait()
-		release := s.hold(removes)
+		release := hold(s, removes, errDisk)
 		remove := func(id lead.ID) chan error {
 			answer := make(chan error, 1)
 			go func() {
@@ -104,7 +98,7 @@ func TestABatchThatFailsDoesNotFailTheNextOne(t *testing.T) {
 			answers = append(answers, remove(id))
 		}
 		synctest.Wait()
-		release <- errDisk
+		release()
 		if err := <-unlucky; !errors.Is(err, errDisk) {
 			t.Errorf("the removal in the failed batch answers %v", err)
 		}
@@ -132,9 +126,9 @@ func TestPromise8AnOutcomeThatMeetsABatchInFlight(t *testing.T) {
 			l := w.enroll(w.callWaitMessage(), phone)
 			synctest.Wait()
 			step := w.history(l)[0].ID
-			release := s.hold(func(b *store.Batch) bool {
+			release := hold(s, func(b *store.Batch) bool {
 				return len(b.Changes) == 1 && b.Changes[0].After.State == lead.PendingRemoval
-			})
+			}, ends)
 			asked, told := make(chan error, 1), make(chan error, 1)
 			go func() {
 				_, err := w.eng.Remove(context.Background(), l.WorkflowID, l.ID)
@@ -146,7 +140,7 @@ func TestPromise8AnOutcomeThatMeetsABatchInFlight(t *testing.T) {
 				told <- err
 			}()
 			synctest.Wait()
-			release <- ends
+			release()
 			if err := <-asked; !errors.Is(err, ends) {
 				t.Errorf("Remove answers %v, want %v", err, ends)
 			}
@@ -169,7 +163,7 @@ func TestShutdownWaitsForABatchInFlight(t *testing.T) {
 		w, s := newFaulty(t, nil, nil)
 		l := w.enroll(w.waitThenCall(time.Hour), phone)
 		synctest.Wait()
-		release := s.hold(removes)
+		release := hold(s, removes, nil)
 		removed, stopped := make(chan error, 1), make(chan error, 1)
 		go func() {
 			_, err := w.eng.Remove(context.Background(), l.WorkflowID, l.ID)
@@ -183,7 +177,7 @@ func TestShutdownWaitsForABatchInFlight(t *testing.T) {
 		if len(removed)+len(stopped) > 0 {
 			t.Fatal("somebody is answered while the batch is in flight")
 		}
-		release <- nil
+		release()
 		if err := <-removed; err != nil {
 			t.Errorf("Remove answers %v", err)
 		}
@@ -215,9 +209,9 @@ func TestWhatAHandlerCameToWaitsForABatchInFlight(t *testing.T) {
 			}, nil)
 			l := w.enroll(w.callWaitMessage(), phone)
 			synctest.Wait()
-			release := s.hold(func(b *store.Batch) bool {
+			release := hold(s, func(b *store.Batch) bool {
 				return len(b.Changes) == 1 && b.Changes[0].After.State == lead.PendingRemoval
-			})
+			}, nil)
 			asked := make(chan error, 1)
 			go func() {
 				_, err := w.eng.Remove(context.Background(), l.WorkflowID, l.ID)
@@ -230,7 +224,7 @@ func TestWhatAHandlerCameToWaitsForABatchInFlight(t *testing.T) {
 			} else {
 				synctest.Wait()
 			}
-			release <- nil
+			release()
 			if err := <-asked; err != nil {
 				t.Error(err)
 			}
@@ -248,9 +242,9 @@ func TestASweepGoesOnWhenItsPageHasLanded(t *testing.T) {
 		wf := w.callOnce()
 		w.enrollMany(wf, 0, n)
 		synctest.Wait()
-		release := s.hold(func(b *store.Batch) bool {
+		release := hold(s, func(b *store.Batch) bool {
 			return len(b.Changes) > 0 && b.Changes[0].After.State == lead.PendingRemoval
-		})
+		}, nil)
 		type answer struct {
 			n   int
 			err error
@@ -262,7 +256,7 @@ func TestASweepGoesOnWhenItsPageHasLanded(t *testing.T) {
 		}()
 		synctest.Wait()
 		w.flood()
-		release <- nil
+		release()
 		if got := <-answers; got != (answer{n, nil}) {
 			t.Errorf("%d leads are removed, %v, want %d", got.n, got.err, n)
 		}
@@ -276,7 +270,7 @@ func TestAWorkflowChangesWhenABatchInFlightHasLanded(t *testing.T) {
 		w, s := newFaulty(t, nil, nil)
 		wf := w.waitThenCall(time.Hour)
 		synctest.Wait()
-		release := s.hold(func(b *store.Batch) bool { return len(b.Enroll) > 0 })
+		release := hold(s, func(b *store.Batch) bool { return len(b.Enroll) > 0 }, nil)
 		enrolled, completed := make(chan error, 1), make(chan error, 1)
 		go func() {
 			_, err := w.eng.Enroll(context.Background(), wf, lead.Contact{PhoneNumber: phone})
@@ -288,7 +282,7 @@ func TestAWorkflowChangesWhenABatchInFlightHasLanded(t *testing.T) {
 			completed <- err
 		}()
 		w.flood()
-		release <- nil
+		release()
 		if err := <-enrolled; err != nil {
 			t.Error(err)
 		}
@@ -305,7 +299,7 @@ func TestNothingIsDecidedWhileAPauseIsInFlight(t *testing.T) {
 		w, s := newFaulty(t, nil, nil)
 		wf := w.callOnce()
 		synctest.Wait()
-		release := s.hold(changesWorkflow)
+		release := hold(s, changesWorkflow, nil)
 		paused, enrolled := make(chan error, 1), make(chan error, 1)
 		go func() {
 			_, err := w.eng.PauseWorkflow(context.Background(), wf)
@@ -317,7 +311,7 @@ func TestNothingIsDecidedWhileAPauseIsInFlight(t *testing.T) {
 			enrolled <- err
 		}()
 		w.flood()
-		release <- nil
+		release()
 		if err := <-paused; err != nil {
 			t.Error(err)
 		}
@@ -357,15 +351,12 @@ func TestAStoreThatFailsIsLeftAloneForAWhile(t *testing.T) {
 		wf := w.waitThenCall(time.Minute)
 		w.enroll(wf, phone)
 		synctest.Wait()
-		asked := 0
-		s.write(func(*store.Batch) error {
-			asked++
-			return errDisk
-		})
+		s.Inject(faulty.Fault{Method: faulty.Commit, Err: errDisk, Times: faulty.Always})
+		before := s.Count(faulty.Commit)
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		s.write(nil)
-		if asked < 5 || asked > 50 {
+		s.Clear()
+		if asked := s.Count(faulty.Commit) - before; asked < 5 || asked > 50 {
 			t.Errorf("asked %d times in a minute", asked)
 		}
 	})

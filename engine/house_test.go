@@ -77,9 +77,14 @@ func TestImportsRunOneWay(t *testing.T) {
 	}
 }
 
+// testSupport are the packages that tests import, and production does not.
+var testSupport = []string{
+	"store/storetest", "store/faulty", "store/sqlite/disktest", "store/sqlite/raw", "engine/enginetest",
+}
+
 func TestProductionImportsNoTesting(t *testing.T) {
 	for _, s := range sources(t) {
-		if s.test || s.dir == "store/storetest" {
+		if s.test || slices.Contains(testSupport, s.dir) && s.dir != "engine/enginetest" {
 			continue
 		}
 		for _, i := range s.file.Imports {
@@ -88,7 +93,7 @@ func TestProductionImportsNoTesting(t *testing.T) {
 				// A simulation is a program too, which is why enginetest itself may not
 				// import testing.
 			case path == "testing" || strings.HasPrefix(path, "testing/"),
-				path == module+"store/storetest", path == module+"engine/enginetest",
+				slices.Contains(testSupport, strings.TrimPrefix(path, module)),
 				strings.HasPrefix(path, "github.com/google/go-cmp"), strings.HasPrefix(path, "go.uber.org/goleak"):
 				t.Errorf("%s imports %s", s.path, path)
 			}

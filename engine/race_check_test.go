@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -163,6 +164,9 @@ func (c *checker) checkAttempts() {
 			want := 1
 			if a.Status == lead.StepCancelled {
 				want = 0
+			}
+			if made[key] == 0 && strings.Contains(a.Error, "within the timeout") {
+				want = 0 // the deadline passed before its goroutine ran
 			}
 			if !a.Status.Final() || made[key] != want {
 				c.fault("attempt %d of %s is %s and was made %d times", a.Number, s.ID, a.Status, made[key])

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -184,9 +185,12 @@ func (r *races) raceDeadline(t *testing.T) {
 	}
 	r.activateAll(t, workflows...)
 	r.race(t, *raceLeads, workflows, func(p *play) {
-		p.line()
+		// On a busy machine the deadline can pass before the handler is called.
+		called := p.lineUnless(func() bool {
+			return strings.HasPrefix(p.steps(lead.Lead{ID: p.lead, WorkflowID: p.wf}), "call=failed")
+		})
 		acts := []func(){func() { p.remove() }}
-		if p.i%3 == 0 {
+		if called && p.i%3 == 0 {
 			call := p.track.lastCall()
 			acts = append(acts, func() { p.say(call.step, engine.Outcome{Outcome: "completed"}) })
 		}

@@ -212,13 +212,23 @@ func (r *races) play(t *testing.T, i int, wf lead.WorkflowID, id lead.ID) *play 
 
 // line waits until the lead is where the race begins.
 func (p *play) line() {
-	ctx, cancel := context.WithTimeout(context.Background(), raceGiveUp)
-	defer cancel()
-	select {
-	case <-p.track.line:
-	case <-ctx.Done():
+	if !p.lineUnless(func() bool { return false }) {
 		p.t.Errorf("lead %s never came to its line: %s", p.lead, p.steps(lead.Lead{ID: p.lead, WorkflowID: p.wf}))
 	}
+}
+
+// lineUnless waits until the lead is where the race begins, unless it is past
+// that without having been there. It reports whether the lead is at its line.
+func (p *play) lineUnless(past func() bool) bool {
+	giveUp := time.Now().Add(raceGiveUp)
+	for time.Now().Before(giveUp) && !past() {
+		select {
+		case <-p.track.line:
+			return true
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return false
 }
 
 // together runs all at once, each after a moment of its own, and returns when

@@ -82,7 +82,7 @@ func TestRemoveLeadsStopsWhenItsCallerGivesUp(t *testing.T) {
 		const n = 1200
 		w.enrollMany(wf, 0, n)
 		synctest.Wait()
-		release := s.hold(removes)
+		release := hold(s, removes, nil)
 		ctx, cancel := context.WithCancel(context.Background())
 		answer := make(chan error, 1)
 		go func() {
@@ -94,7 +94,7 @@ func TestRemoveLeadsStopsWhenItsCallerGivesUp(t *testing.T) {
 		if err := <-answer; !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
 		}
-		release <- nil
+		release()
 		synctest.Wait()
 		got := w.counts(wf)
 		if got[lead.Removed] == 0 || got[lead.Removed]+got[lead.Enrolled] != n || got[lead.Enrolled] == 0 {

@@ -352,7 +352,7 @@ func TestASteppedEngineRefusesTwoGoroutinesAtOnce(t *testing.T) {
 
 func TestASteppedEnginesStoreMayFail(t *testing.T) {
 	failing := &failingStore{}
-	s := newStepped(t, answer, func(st store.Store) store.Store { failing.Store = st; return failing })
+	s := newStepped(t, succeedAtOnce, func(st store.Store) store.Store { failing.Store = st; return failing })
 	wf := s.callWaitMessage()
 	l := s.enroll(wf, phone)
 	failing.err = errors.New("disk full")
@@ -373,7 +373,7 @@ func TestASteppedEnginesStoreMayFail(t *testing.T) {
 // A lead whose hooks have run has no deadline any more.
 func TestASteppedEngineTriesAgainWhatAHookCameTo(t *testing.T) {
 	failing := &failingStore{}
-	s := newStepped(t, answer, func(st store.Store) store.Store { failing.Store = st; return failing },
+	s := newStepped(t, succeedAtOnce, func(st store.Store) store.Store { failing.Store = st; return failing },
 		engine.Hook{Name: "breaks the disk", Run: func(context.Context, engine.Completion) error {
 			failing.err = errors.New("disk full")
 			return nil
@@ -390,7 +390,7 @@ func TestASteppedEngineTriesAgainWhatAHookCameTo(t *testing.T) {
 	s.expect(l, "enrolled: call=completed wait=waiting")
 }
 
-func answer(context.Context, engine.Attempt) (engine.Result, error) { return engine.Result{}, nil }
+func succeedAtOnce(context.Context, engine.Attempt) (engine.Result, error) { return engine.Result{}, nil }
 
 type failingStore struct {
 	store.Store

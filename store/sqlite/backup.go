@@ -23,7 +23,7 @@ import (
 // and a database that Open would refuse as Open does. ctx ends it early.
 func Backup(ctx context.Context, path, dest string) error {
 	if err := backup(ctx, path, dest); err != nil {
-		return fmt.Errorf("sqlite: back up %s: %w", path, err)
+		return fmt.Errorf("sqlite: back up %s: %w", path, advised(err))
 	}
 	return nil
 }

@@ -17,11 +17,13 @@ import (
 // helps no one.
 //
 // A stale version is a [*store.ConflictError]. After any error nothing of the
-// batch is kept, and the next Commit starts afresh.
+// batch is kept, and the next Commit starts afresh. One thing can come between: if
+// it was the sync that failed, and the process ends before another Commit
+// succeeds, then the next owner of the file may find the batch there, whole.
 func (s *Store) Commit(ctx context.Context, b *store.Batch) (store.Result, error) {
 	result, err := s.commit(ctx, b)
 	if err != nil {
-		return store.Result{}, fmt.Errorf("sqlite: commit: %w", err)
+		return store.Result{}, fmt.Errorf("sqlite: commit: %w", advised(err))
 	}
 	return result, nil
 }
@@ -133,8 +135,13 @@ func (t *transaction) write(b *store.Batch) error {
 			return err
 		}
 	}
-	if len(b.Forget) > 0 || b.Probe {
+	if len(b.Forget) > 0 {
 		if err := t.putSequences(); err != nil {
+			return err
+		}
+	}
+	if b.Probe {
+		if _, err := t.probe.exec(); err != nil {
 			return err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
+	"github.com/leadflow-go/leadflow/store/sqlite/disktest"
 )
 
 // enrollments are n leads of the workflow.
@@ -161,6 +162,28 @@ func TestAFullDiskRefusesTheBatchAndNoMore(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkIntegrity(t, path)
+}
+
+// Whether the store can commit, a batch does not tell that SQLite finds nothing
+// to write in.
+func TestEveryProbeIsWrittenAndSynced(t *testing.T) {
+	dir := t.TempDir()
+	var disk tape
+	stop, err := disktest.Watch(dir, &disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	s := openTest(t, filepath.Join(dir, "leads.db"))
+	for range 3 {
+		disk.ops = nil
+		if _, err := s.Commit(t.Context(), &store.Batch{Probe: true}); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(disk.ops); n < 2 || disk.ops[n-1].Kind != disktest.Sync && disk.ops[n-1].Kind != disktest.SyncNames {
+			t.Errorf("a probe made %d operations, or no sync at last", n)
+		}
+	}
 }
 
 func TestATransactionThatWasLeftOpenIsRolledBack(t *testing.T) {

@@ -42,6 +42,11 @@
 // snapshot the whole file system. With leads.db, move its -wal along, or it is
 // another day's data.
 //
+// What a disk has synced it must keep. SQLite has checksums in NAME-wal and none
+// in the file itself: a page there that was overwritten is found out when it makes
+// no sense, and a NAME-wal with a fault in it counts up to that fault, so that the
+// batches behind it are gone without a word.
+//
 // A sequence number that was reserved and never written may be handed out again
 // after a restart.
 package sqlite

@@ -76,7 +76,7 @@ var _ store.Store = (*Store)(nil)
 func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 	s, err := open(ctx, path, opts)
 	if err != nil {
-		return nil, fmt.Errorf("sqlite: open %s: %w", path, err)
+		return nil, fmt.Errorf("sqlite: open %s: %w", path, advised(err))
 	}
 	return s, nil
 }
@@ -112,13 +112,31 @@ func open(ctx context.Context, path string, opts Options) (_ *Store, err error) 
 	if s.writer, err = newWriter(file, opts); err != nil {
 		return nil, err
 	}
+	if err := s.writer.mayWrite(); err != nil {
+		return nil, err
+	}
 	if err := s.last.load(s.writer); err != nil {
+		return nil, err
+	}
+	if err := s.syncLog(ctx); err != nil {
 		return nil, err
 	}
 	if s.readers, err = openReaders(file, max(4, runtime.NumCPU())); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// syncLog puts on disk what the last owner wrote to the log and did not live to
+// sync: whoever reads from here on sees it, and acts on it (promise 1). As a rule
+// inspect and migrate have folded the log into the file, but not while another
+// program has it open.
+func (s *Store) syncLog(ctx context.Context) error {
+	if info, err := os.Stat(s.path + "-wal"); err != nil || info.Size() == 0 {
+		return nil
+	}
+	_, err := s.commit(ctx, &store.Batch{Probe: true}) // syncs the log as a whole
+	return err
 }
 
 // Close waits for what is under way, folds the write-ahead log into the file
@@ -132,7 +150,7 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	if err := s.shut(true); err != nil {
-		s.closeErr = fmt.Errorf("sqlite: close %s: %w", s.path, err)
+		s.closeErr = fmt.Errorf("sqlite: close %s: %w", s.path, advised(err))
 	}
 	return s.closeErr
 }

@@ -94,7 +94,7 @@ func (r row) scan(dest ...any) {
 // id copies the bytes of an id, which are as many in every sound row.
 func (r row) id(column int, id []byte) error {
 	if n := r.ColumnLen(column); n != len(id) {
-		return fmt.Errorf("an id of %d bytes", n)
+		return fmt.Errorf("%w: an id of %d bytes", errSenseless, n)
 	}
 	r.ColumnBytes(column, id)
 	return nil
@@ -147,7 +147,7 @@ func read[T any](ctx context.Context, s *Store, what string, scan func(row, *T) 
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("sqlite: read %s: %w", what, err)
+		return nil, fmt.Errorf("sqlite: read %s: %w", what, advised(err))
 	}
 	return list, nil
 }

@@ -14,6 +14,10 @@ const (
 	setSequenceText = `
 		INSERT INTO sequences (kind, last) VALUES (?, ?)
 		ON CONFLICT DO UPDATE SET last = excluded.last`
+	// Which no sequence is, and changes each time: what is as it was is not written.
+	probeText = `
+		INSERT INTO sequences (kind, last) VALUES (0, 1)
+		ON CONFLICT DO UPDATE SET last = last + 1`
 	// The highest number that was ever on disk, in the order of store.Sequence:
 	// that of a row, or what was written before rows were deleted.
 	maxSequenceText = `

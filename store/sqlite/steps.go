@@ -13,7 +13,8 @@ import (
 )
 
 // The statements of the table steps. A lead's steps are found by following
-// prev from the one that its record names.
+// prev from the one that its record names, back and back: in a damaged file the
+// chain may be a circle.
 const (
 	insertStepText = `
 		INSERT INTO steps (seq, prev, lead, visit, node, kind, status, attempts,
@@ -24,13 +25,13 @@ const (
 			WITH RECURSIVE chain (seq, prev) AS (
 				SELECT seq, prev FROM steps WHERE seq = ?
 				UNION ALL
-				SELECT s.seq, s.prev FROM chain JOIN steps s ON s.seq = chain.prev)
+				SELECT s.seq, s.prev FROM chain JOIN steps s ON s.seq = chain.prev AND s.seq < chain.seq)
 			SELECT seq FROM chain)`
 	historyText = `
 		WITH RECURSIVE chain AS (
 			SELECT * FROM steps WHERE seq = ?
 			UNION ALL
-			SELECT s.* FROM chain JOIN steps s ON s.seq = chain.prev)
+			SELECT s.* FROM chain JOIN steps s ON s.seq = chain.prev AND s.seq < chain.seq)
 		SELECT seq, prev, lead, visit, node, kind, status, attempts,
 			entered, due, started, exited, coalesce(outcome, ''), detail
 		FROM chain`
@@ -83,7 +84,7 @@ func (s *Store) History(ctx context.Context, seq int64) (entry store.Entry, step
 		return err
 	})
 	if err != nil {
-		return store.Entry{}, nil, fmt.Errorf("sqlite: read history of lead %d: %w", seq, err)
+		return store.Entry{}, nil, fmt.Errorf("sqlite: read history of lead %d: %w", seq, advised(err))
 	}
 	slices.Reverse(steps) // the chain goes back in time
 	return entry, steps, nil

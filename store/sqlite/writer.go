@@ -36,6 +36,7 @@ type writer struct {
 	insertWorkflow *stmt
 	updateWorkflow *stmt
 	setSequence    *stmt
+	probe          *stmt
 	maxSequence    *stmt
 }
 
@@ -152,6 +153,7 @@ func newWriter(path string, opts Options) (_ *writer, err error) {
 	w.insertWorkflow = prepare(insertWorkflowText)
 	w.updateWorkflow = prepare(updateWorkflowText)
 	w.setSequence = prepare(setSequenceText)
+	w.probe = prepare(probeText)
 	w.maxSequence = prepare(maxSequenceText)
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
@@ -175,6 +177,18 @@ func (w *writer) start(ctx context.Context) error {
 	w.conn.SetBusyTimeout(busyTimeout)
 	if err != nil && ctx.Err() != nil {
 		return ctx.Err()
+	}
+	return err
+}
+
+// mayWrite refuses a file that can only be read, which SQLite opens all the
+// same. One that another program writes to right now can be written.
+func (w *writer) mayWrite() error {
+	w.conn.SetBusyTimeout(0)
+	defer w.conn.SetBusyTimeout(busyTimeout)
+	err := run(w.conn, `UPDATE sequences SET last = last WHERE kind < 0`) // changes nothing
+	if zombiezen.ErrCode(err).ToPrimary() == zombiezen.ResultBusy {
+		return nil
 	}
 	return err
 }

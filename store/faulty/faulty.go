@@ -1,0 +1,241 @@
+package faulty
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// Method is a method of a store, by its name.
+type Method string
+
+// The methods.
+const (
+	Commit     Method = "Commit"
+	Reserve    Method = "Reserve"
+	Records    Method = "Records"
+	Due        Method = "Due"
+	Contacts   Method = "Contacts"
+	Lead       Method = "Lead"
+	Leads      Method = "Leads"
+	CountLeads Method = "CountLeads"
+	Counts     Method = "Counts"
+	History    Method = "History"
+	Calls      Method = "Calls"
+	Workflows  Method = "Workflows"
+)
+
+// Always is a number of Times that is never used up.
+const Always = -1
+
+// Fault says which calls it hits, and what happens to them. Its zero value hits
+// the next call, and does nothing to it.
+type Fault struct {
+	Method Method                    // of these calls; "" for all
+	If     func(b *store.Batch) bool // of these commits alone; it must not call the Store
+	Nth    int                       // the first that it hits, from 1; 0 is 1
+	Every  int                       // and then each so-manieth; 0 is 1
+	Times  int                       // so many in all, or Always; 0 is 1
+
+	Delay time.Duration   // the call waits so long, by the clock of package time
+	Until <-chan struct{} // and until this is closed
+	Err   error           // and fails with this error; nil lets it go on
+}
+
+// Conflict is the error of a commit that was decided on a lead, of that number,
+// as it is no longer.
+func Conflict(seq int64) error { return &store.ConflictError{Kind: "lead", Seq: seq} }
+
+// Store is a [store.Store] with faults before another one. What it has no fault
+// for goes through. It may be used from any number of goroutines.
+type Store struct {
+	store store.Store
+
+	mu     sync.Mutex // guards what follows
+	faults []*injected
+	calls  map[Method]int
+}
+
+// injected is a fault and the calls that it has met.
+type injected struct {
+	Fault
+	met, hit int
+}
+
+var _ store.Store = (*Store)(nil)
+
+// New returns a store without faults before s.
+func New(s store.Store) *Store { return &Store{store: s, calls: map[Method]int{}} }
+
+// Inject adds faults, which count calls from now on. When a call is hit by
+// several it waits for all, and fails with the error of the first that has one.
+func (s *Store) Inject(faults ...Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range faults {
+		s.faults = append(s.faults, &injected{Fault: f})
+	}
+}
+
+// Clear takes all faults away. A call that is waiting goes on waiting.
+func (s *Store) Clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = nil
+}
+
+// Count returns how often a method was called, whether it was hit or not; "" for
+// all.
+func (s *Store) Count(m Method) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls[m]
+}
+
+// meet has a call meet the faults. b is nil if it is no commit.
+func (s *Store) meet(ctx context.Context, m Method, b *store.Batch) error {
+	s.mu.Lock()
+	s.calls[m]++
+	s.calls[""]++
+	var hits []Fault
+	for _, f := range s.faults {
+		if f.meets(m, b) {
+			hits = append(hits, f.Fault)
+		}
+	}
+	s.mu.Unlock()
+	for _, f := range hits {
+		if f.Delay > 0 {
+			select {
+			case <-time.After(f.Delay):
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		if f.Until != nil {
+			select {
+			case <-f.Until:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+	}
+	for _, f := range hits {
+		if f.Err != nil {
+			return f.Err
+		}
+	}
+	return nil
+}
+
+// meets counts a call and reports whether it is hit.
+func (f *injected) meets(m Method, b *store.Batch) bool {
+	if f.Method != "" && f.Method != m || f.If != nil && (b == nil || !f.If(b)) {
+		return false
+	}
+	f.met++
+	if f.Times != Always && f.hit == max(1, f.Times) || f.met < f.Nth || (f.met-max(1, f.Nth))%max(1, f.Every) != 0 {
+		return false
+	}
+	f.hit++
+	return true
+}
+
+// Commit implements [store.Writer].
+func (s *Store) Commit(ctx context.Context, b *store.Batch) (store.Result, error) {
+	if err := s.meet(ctx, Commit, b); err != nil {
+		return store.Result{}, err
+	}
+	return s.store.Commit(ctx, b)
+}
+
+// Reserve implements [store.Writer].
+func (s *Store) Reserve(ctx context.Context, kind store.Sequence, n int) (first int64, err error) {
+	if err := s.meet(ctx, Reserve, nil); err != nil {
+		return 0, err
+	}
+	return s.store.Reserve(ctx, kind, n)
+}
+
+// Records implements [store.LeadReader].
+func (s *Store) Records(ctx context.Context, seqs []int64) ([]store.Record, error) {
+	if err := s.meet(ctx, Records, nil); err != nil {
+		return nil, err
+	}
+	return s.store.Records(ctx, seqs)
+}
+
+// Due implements [store.LeadReader].
+func (s *Store) Due(ctx context.Context, after store.Key, until store.Millis, limit int) ([]store.Record, error) {
+	if err := s.meet(ctx, Due, nil); err != nil {
+		return nil, err
+	}
+	return s.store.Due(ctx, after, until, limit)
+}
+
+// Contacts implements [store.LeadReader].
+func (s *Store) Contacts(ctx context.Context, seqs []int64) ([]store.Contact, error) {
+	if err := s.meet(ctx, Contacts, nil); err != nil {
+		return nil, err
+	}
+	return s.store.Contacts(ctx, seqs)
+}
+
+// Lead implements [store.LeadReader].
+func (s *Store) Lead(ctx context.Context, seq int64) (store.Entry, error) {
+	if err := s.meet(ctx, Lead, nil); err != nil {
+		return store.Entry{}, err
+	}
+	return s.store.Lead(ctx, seq)
+}
+
+// Leads implements [store.LeadReader].
+func (s *Store) Leads(ctx context.Context, q store.LeadQuery) ([]store.Entry, error) {
+	if err := s.meet(ctx, Leads, nil); err != nil {
+		return nil, err
+	}
+	return s.store.Leads(ctx, q)
+}
+
+// CountLeads implements [store.LeadReader].
+func (s *Store) CountLeads(ctx context.Context, q store.LeadQuery) (int64, error) {
+	if err := s.meet(ctx, CountLeads, nil); err != nil {
+		return 0, err
+	}
+	return s.store.CountLeads(ctx, q)
+}
+
+// Counts implements [store.LeadReader].
+func (s *Store) Counts(ctx context.Context, workflow int64) (map[lead.State]int64, error) {
+	if err := s.meet(ctx, Counts, nil); err != nil {
+		return nil, err
+	}
+	return s.store.Counts(ctx, workflow)
+}
+
+// History implements [store.HistoryReader].
+func (s *Store) History(ctx context.Context, seq int64) (store.Entry, []store.Step, error) {
+	if err := s.meet(ctx, History, nil); err != nil {
+		return store.Entry{}, nil, err
+	}
+	return s.store.History(ctx, seq)
+}
+
+// Calls implements [store.CallReader].
+func (s *Store) Calls(ctx context.Context, q store.CallQuery) ([]store.Call, error) {
+	if err := s.meet(ctx, Calls, nil); err != nil {
+		return nil, err
+	}
+	return s.store.Calls(ctx, q)
+}
+
+// Workflows implements [store.WorkflowReader].
+func (s *Store) Workflows(ctx context.Context) ([]store.Workflow, error) {
+	if err := s.meet(ctx, Workflows, nil); err != nil {
+		return nil, err
+	}
+	return s.store.Workflows(ctx)
+}

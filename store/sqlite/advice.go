@@ -1,0 +1,59 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	moderncsqlite "modernc.org/sqlite"
+	zombiezen "zombiezen.com/go/sqlite"
+)
+
+// advised adds to an error of SQLite, or of the system, what can be done about
+// it. SQLite says what it met, and not always in words that say where to look.
+func advised(err error) error {
+	if advice := adviceOn(err); advice != "" {
+		return fmt.Errorf("%w: %s", err, advice)
+	}
+	return err
+}
+
+const (
+	adviceFull     = "make room on the disk; what is written after that succeeds"
+	adviceDisk     = "the disk does not do what it is asked to; see the system's log, and whether it is full"
+	adviceWritable = "this user must be allowed to write the file and its directory, on a file system that is not read-only"
+	adviceDamaged  = "the file is damaged, or no database: stop, keep it and its -wal as they are, and restore a backup"
+	adviceLocked   = "another program is writing to the file, or keeps it locked: end that"
+)
+
+// errSenseless: something in the file is as this package never writes it.
+var errSenseless = errors.New("the file makes no sense")
+
+func adviceOn(err error) string {
+	code := zombiezen.ErrCode(err)
+	if driver := (*moderncsqlite.Error)(nil); errors.As(err, &driver) {
+		code = zombiezen.ResultCode(driver.Code())
+	}
+	switch code.ToPrimary() {
+	case zombiezen.ResultFull:
+		return adviceFull
+	case zombiezen.ResultIOErr:
+		return adviceDisk
+	case zombiezen.ResultReadOnly, zombiezen.ResultCantOpen, zombiezen.ResultPerm:
+		return adviceWritable
+	case zombiezen.ResultCorrupt, zombiezen.ResultNotADB:
+		return adviceDamaged
+	case zombiezen.ResultBusy:
+		return adviceLocked
+	}
+	switch {
+	case errors.Is(err, errSenseless):
+		return adviceDamaged
+	case errors.Is(err, syscall.ENOSPC):
+		return adviceFull
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return adviceWritable
+	}
+	return ""
+}

@@ -66,20 +66,20 @@ func (c *contents) planEnroll(p *plan, b *store.Batch) error {
 	p.enrolled = make(map[int64]bool, len(b.Enroll))
 	for i := range b.Enroll {
 		r, contact := &b.Enroll[i].Record, &b.Enroll[i].Contact
+		who := contactIn{r.Workflow, contact.Phone}
+		live := begun[who]
+		if live == 0 {
+			live = c.liveLead(who, ended)
+		}
+		if live != 0 {
+			if p.refused == nil {
+				p.refused = make(map[int64]bool)
+			}
+			p.refused[r.Seq] = true
+			p.refusals = append(p.refusals, store.Refusal{Index: i, Live: live})
+			continue
+		}
 		if !r.State.Final() {
-			who := contactIn{r.Workflow, contact.Phone}
-			live := begun[who]
-			if live == 0 {
-				live = c.liveLead(who, ended)
-			}
-			if live != 0 {
-				if p.refused == nil {
-					p.refused = make(map[int64]bool)
-				}
-				p.refused[r.Seq] = true
-				p.refusals = append(p.refusals, store.Refusal{Index: i, Live: live})
-				continue
-			}
 			begun[who] = r.Seq
 		}
 		if p.enrolled[r.Seq] || c.leads.row(r.Seq) != nil || !c.numbers.reserved(store.LeadSequence, r.Seq) {

@@ -13,18 +13,18 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// slowReads is a store whose next read of a lead takes until go on is closed.
+// slowReads is a store whose next read of contacts takes until goOn is closed.
 type slowReads struct {
 	store.Store
 	armed atomic.Bool
 	goOn  chan struct{}
 }
 
-func (s *slowReads) Lead(ctx context.Context, seq int64) (store.Entry, error) {
+func (s *slowReads) Contacts(ctx context.Context, seqs []int64) ([]store.Contact, error) {
 	if s.armed.Swap(false) {
 		<-s.goOn
 	}
-	return s.Store.Lead(ctx, seq)
+	return s.Store.Contacts(ctx, seqs)
 }
 
 // The goroutine of a handler may be so late, because the machine is busy or the
@@ -36,7 +36,7 @@ func TestPromise2AHandlerThatIsTooLateIsNotCalled(t *testing.T) {
 			workflow.Wait("wait", time.Hour), workflow.CallNode("call", nil).WithTimeout(time.Minute),
 			workflow.Wait("rest", 48*time.Hour), workflow.End("done", workflow.Converted),
 		}, workflow.To("wait", "call"), workflow.On("call", "failed", "rest"), workflow.To("rest", "done")), phone)
-		// An engine that has not seen the lead reads it when its call begins.
+		// An engine that has not seen the lead reads its contact when its call begins.
 		if err := w.eng.Shutdown(background); err != nil {
 			t.Fatal(err)
 		}
@@ -52,7 +52,7 @@ func TestPromise2AHandlerThatIsTooLateIsNotCalled(t *testing.T) {
 		slow.armed.Store(true)
 		w.pass(2 * time.Hour)
 		if slow.armed.Load() {
-			t.Fatal("nobody read the lead")
+			t.Fatal("nobody read the contact")
 		}
 		w.expectSteps(l, "wait=completed call=failed rest=waiting")
 		if got := w.remove(l).State; got != lead.Removed {

@@ -30,13 +30,13 @@ type linearClient interface {
 }
 
 // direct calls the engine.
-type direct struct {
+type linearDirect struct {
 	eng *engine.Engine
 	wf  lead.WorkflowID
 }
 
 // refusal is what an error of the engine says, as far as it is a refusal.
-func refusal(err error) error {
+func linearRefusal(err error) error {
 	var conflict *lead.ConflictError
 	if errors.As(err, &conflict) {
 		return conflict.Reason
@@ -44,7 +44,7 @@ func refusal(err error) error {
 	return err
 }
 
-func (d direct) enroll(phone string) (lead.ID, error) {
+func (d linearDirect) enroll(phone string) (lead.ID, error) {
 	l, err := d.eng.Enroll(context.Background(), d.wf, lead.Contact{PhoneNumber: phone})
 	var conflict *lead.ConflictError
 	if errors.As(err, &conflict) {
@@ -53,7 +53,7 @@ func (d direct) enroll(phone string) (lead.ID, error) {
 	return l.ID, err
 }
 
-func (d direct) remove(id lead.ID, reason string, skip bool) (state, seen lead.State, err error) {
+func (d linearDirect) remove(id lead.ID, reason string, skip bool) (state, seen lead.State, err error) {
 	options := []engine.RemoveOption{engine.Reason(reason)}
 	if skip {
 		options = append(options, engine.SkipRetries())
@@ -72,12 +72,12 @@ func (d direct) remove(id lead.ID, reason string, skip bool) (state, seen lead.S
 	return r.State, 0, nil
 }
 
-func (d direct) complete(step lead.StepID, outcome string) (lead.State, error) {
+func (d linearDirect) complete(step lead.StepID, outcome string) (lead.State, error) {
 	done, err := d.eng.CompleteStep(context.Background(), step, engine.Outcome{Outcome: outcome})
-	return done.LeadState, refusal(err)
+	return done.LeadState, linearRefusal(err)
 }
 
-func (d direct) get(id lead.ID) (state lead.State, reason string, err error) {
+func (d linearDirect) get(id lead.ID) (state lead.State, reason string, err error) {
 	l, err := d.eng.Lead(context.Background(), d.wf, id)
 	if l.Removal != nil {
 		reason = l.Removal.Reason
@@ -85,7 +85,7 @@ func (d direct) get(id lead.ID) (state lead.State, reason string, err error) {
 	return l.State, reason, err
 }
 
-func (d direct) history(id lead.ID) (map[string]string, error) {
+func (d linearDirect) history(id lead.ID) (map[string]string, error) {
 	steps, err := d.eng.History(context.Background(), d.wf, id)
 	out := map[string]string{}
 	for _, s := range steps {
@@ -97,7 +97,7 @@ func (d direct) history(id lead.ID) (map[string]string, error) {
 }
 
 // overHTTP speaks HTTP.md.
-type overHTTP struct {
+type linearHTTP struct {
 	base   string // of the server
 	wf     lead.WorkflowID
 	client *http.Client
@@ -105,7 +105,7 @@ type overHTTP struct {
 
 // call makes a request and decodes its answer, or says which class of refusal
 // it was.
-func (h overHTTP) call(method, path string, body, into any) (status int, err error) {
+func (h linearHTTP) call(method, path string, body, into any) (status int, err error) {
 	var text io.Reader
 	if body != nil {
 		data, err := json.Marshal(body)
@@ -140,11 +140,11 @@ func (h overHTTP) call(method, path string, body, into any) (status int, err err
 	return resp.StatusCode, json.Unmarshal(data, into)
 }
 
-func (h overHTTP) leadPath(id lead.ID) string {
+func (h linearHTTP) leadPath(id lead.ID) string {
 	return "/workflows/" + h.wf.String() + "/leads/" + id.String()
 }
 
-func (h overHTTP) enroll(phone string) (lead.ID, error) {
+func (h linearHTTP) enroll(phone string) (lead.ID, error) {
 	var got struct {
 		ID lead.ID `json:"id"`
 	}
@@ -152,7 +152,7 @@ func (h overHTTP) enroll(phone string) (lead.ID, error) {
 	return got.ID, err
 }
 
-func (h overHTTP) remove(id lead.ID, reason string, skip bool) (state, seen lead.State, err error) {
+func (h linearHTTP) remove(id lead.ID, reason string, skip bool) (state, seen lead.State, err error) {
 	query := url.Values{"reason": {reason}}
 	if skip {
 		query.Set("skip_retries", "true")
@@ -167,7 +167,7 @@ func (h overHTTP) remove(id lead.ID, reason string, skip bool) (state, seen lead
 	return 0, got.Status, err
 }
 
-func (h overHTTP) complete(step lead.StepID, outcome string) (lead.State, error) {
+func (h linearHTTP) complete(step lead.StepID, outcome string) (lead.State, error) {
 	var got struct {
 		State lead.State `json:"lead_status"`
 	}
@@ -175,7 +175,7 @@ func (h overHTTP) complete(step lead.StepID, outcome string) (lead.State, error)
 	return got.State, err
 }
 
-func (h overHTTP) get(id lead.ID) (state lead.State, reason string, err error) {
+func (h linearHTTP) get(id lead.ID) (state lead.State, reason string, err error) {
 	var got struct {
 		State   lead.State `json:"status"`
 		Removal *struct {
@@ -189,7 +189,7 @@ func (h overHTTP) get(id lead.ID) (state lead.State, reason string, err error) {
 	return got.State, reason, err
 }
 
-func (h overHTTP) history(id lead.ID) (map[string]string, error) {
+func (h linearHTTP) history(id lead.ID) (map[string]string, error) {
 	var got struct {
 		History []struct {
 			Node     string            `json:"node_id"`

@@ -43,8 +43,8 @@ type linearInput struct {
 
 // What a handler may come to besides an outcome.
 const (
-	inFlight = "in flight"
-	failed   = "failed"
+	linearInFlight = "in flight"
+	linearFailed   = "failed"
 )
 
 // linearOutput is what was answered. Not all of it is known for every kind.
@@ -73,11 +73,11 @@ type linearFlow struct {
 type linearPhase int8
 
 const (
-	resting linearPhase = iota
-	running
-	awaited
-	retrying
-	hooking
+	linearResting linearPhase = iota
+	linearRunning
+	linearAwaited
+	linearRetrying
+	linearHooking
 )
 
 // linearLead is one lead. All of it can be compared.
@@ -156,14 +156,14 @@ func (f linearFlow) reachable(s linearState) []linearState {
 // alone returns what a lead may become although nobody asks for it.
 func (f linearFlow) alone(l linearLead) []linearLead {
 	switch {
-	case l.phase == hooking:
+	case l.phase == linearHooking:
 		l.settle()
 		return []linearLead{l}
-	case f.timeout && (l.phase == running || l.phase == awaited):
+	case f.timeout && (l.phase == linearRunning || l.phase == linearAwaited):
 		if l.called != "" {
 			f.ends(&l, l.called)
 		} else {
-			f.ends(&l, failed)
+			f.ends(&l, linearFailed)
 		}
 		return []linearLead{l}
 	}
@@ -173,7 +173,7 @@ func (f linearFlow) alone(l linearLead) []linearLead {
 // ends gives the step in flight its outcome.
 func (f linearFlow) ends(l *linearLead, outcome string) {
 	l.outcomes[l.visit-1], l.called = outcome, ""
-	l.phase = hooking
+	l.phase = linearHooking
 	if !f.hooks {
 		l.settle()
 	}
@@ -181,7 +181,7 @@ func (f linearFlow) ends(l *linearLead, outcome string) {
 
 // settle is the table's complete.
 func (l *linearLead) settle() {
-	l.phase, l.attempt = resting, 0
+	l.phase, l.attempt = linearResting, 0
 	switch {
 	case l.state == lead.PendingRemoval:
 		l.state = lead.Removed
@@ -213,32 +213,32 @@ func (f linearFlow) step(s *linearState, in linearInput, out linearOutput) bool 
 		return out.state == l.state
 	case linearHistory:
 		want := l.outcomes
-		if l.state.InFlight() && l.phase != hooking {
-			if want[l.visit-1] = inFlight; l.called != "" {
+		if l.state.InFlight() && l.phase != linearHooking {
+			if want[l.visit-1] = linearInFlight; l.called != "" {
 				want[l.visit-1] = l.called
 			}
 		}
 		return out.outcomes == want
 	case linearStart:
 		switch {
-		case l.phase == resting && l.state == lead.Enrolled && in.visit == int(l.visit)+1 && in.attempt == 1:
+		case l.phase == linearResting && l.state == lead.Enrolled && in.visit == int(l.visit)+1 && in.attempt == 1:
 			l.state, l.visit = lead.InStep, l.visit+1
-		case l.phase == retrying && in.visit == int(l.visit) && in.attempt == int(l.attempt)+1:
+		case l.phase == linearRetrying && in.visit == int(l.visit) && in.attempt == int(l.attempt)+1:
 		default:
 			return false
 		}
-		l.phase, l.attempt = running, int8(in.attempt)
+		l.phase, l.attempt = linearRunning, int8(in.attempt)
 	case linearReturn:
-		if l.phase != running || in.visit != int(l.visit) || in.attempt != int(l.attempt) {
+		if l.phase != linearRunning || in.visit != int(l.visit) || in.attempt != int(l.attempt) {
 			return true // late: it changes nothing
 		}
 		switch {
 		case l.called != "":
 			f.ends(l, l.called)
-		case in.outcome == inFlight:
-			l.phase = awaited
-		case in.outcome == failed && in.attempt < linearTries && !(l.state == lead.PendingRemoval && l.skip):
-			l.phase = retrying
+		case in.outcome == linearInFlight:
+			l.phase = linearAwaited
+		case in.outcome == linearFailed && in.attempt < linearTries && !(l.state == lead.PendingRemoval && l.skip):
+			l.phase = linearRetrying
 		default:
 			f.ends(l, in.outcome)
 		}
@@ -279,8 +279,8 @@ func (f linearFlow) remove(l *linearLead, in linearInput, out linearOutput) bool
 	default:
 		l.skip = l.skip || in.skip
 	}
-	if l.phase == retrying && l.skip {
-		f.ends(l, failed)
+	if l.phase == linearRetrying && l.skip {
+		f.ends(l, linearFailed)
 	}
 	return out.state == 0 || out.state == l.state
 }
@@ -296,13 +296,13 @@ func (f linearFlow) complete(l *linearLead, in linearInput, out linearOutput) bo
 	switch {
 	case in.visit > int(l.visit):
 		return false // nobody knows of it before it has begun
-	case in.visit < int(l.visit) || l.phase == resting || l.phase == hooking:
+	case in.visit < int(l.visit) || l.phase == linearResting || l.phase == linearHooking:
 		return answered(l.outcomes[in.visit-1])
 	case l.called != "":
 		return answered(l.called)
 	case out.refused != nil:
 		return false
-	case l.phase == running:
+	case l.phase == linearRunning:
 		l.called = in.outcome
 	default:
 		f.ends(l, in.outcome)

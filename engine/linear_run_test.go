@@ -43,13 +43,13 @@ type linearRun struct {
 	ticks atomic.Int64 // of two moments the later has the higher one
 
 	mu       sync.Mutex // guards what follows
-	ops      []recorded
+	ops      []linearRecorded
 	closed   bool // what is recorded from now on is too late for the history
 	contacts [linearContacts]linearContact
 }
 
 // recorded is an operation before the leads have numbers.
-type recorded struct {
+type linearRecorded struct {
 	porcupine.Operation
 	lead lead.ID // of the input
 	got  lead.ID // of the output
@@ -98,7 +98,7 @@ func linearHistoryOf(t *testing.T, flow linearFlow, http bool, seed uint64) []po
 		t.Fatal(err)
 	}
 	r.wf = r.workflow()
-	client := linearClient(direct{r.eng, r.wf})
+	client := linearClient(linearDirect{r.eng, r.wf})
 	if http {
 		h, err := httpapi.New(r.eng, httpapi.Config{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
@@ -106,7 +106,7 @@ func linearHistoryOf(t *testing.T, flow linearFlow, http bool, seed uint64) []po
 		}
 		server := httptest.NewServer(h)
 		defer server.Close()
-		client = overHTTP{server.URL, r.wf, server.Client()}
+		client = linearHTTP{server.URL, r.wf, server.Client()}
 	}
 	r.clients(client)
 	r.end(client)
@@ -146,7 +146,7 @@ func (r *linearRun) tick() int64 { return r.ticks.Add(1) }
 
 // record keeps an operation that began at the tick.
 func (r *linearRun) record(client int, begun int64, id lead.ID, in linearInput, got lead.ID, out linearOutput) {
-	op := recorded{lead: id, got: got, Operation: porcupine.Operation{
+	op := linearRecorded{lead: id, got: got, Operation: porcupine.Operation{
 		ClientId: client, Input: in, Call: begun, Output: out, Return: r.tick(),
 	}}
 	r.mu.Lock()
@@ -162,9 +162,9 @@ func (r *linearRun) handle(ctx context.Context, a engine.Attempt) (engine.Result
 		panic(err)
 	}
 	contact -= 2000
-	visit := visitOf(a.Node.ID)
+	visit := linearVisitOf(a.Node.ID)
 	in := linearInput{kind: linearStart, contact: contact, visit: visit, attempt: a.Number}
-	started := recorded{lead: a.LeadID, Operation: porcupine.Operation{
+	started := linearRecorded{lead: a.LeadID, Operation: porcupine.Operation{
 		ClientId: linearClients + contact, Input: in, Output: linearOutput{}, Return: r.tick(),
 	}}
 	r.mu.Lock()
@@ -185,9 +185,9 @@ func (r *linearRun) handle(ctx context.Context, a engine.Attempt) (engine.Result
 		case <-ctx.Done():
 		}
 	}
-	in.kind, in.outcome = linearReturn, [...]string{"ok", "dnp", failed, failed, inFlight, inFlight}[does.IntN(6)]
+	in.kind, in.outcome = linearReturn, [...]string{"ok", "dnp", linearFailed, linearFailed, linearInFlight, linearInFlight}[does.IntN(6)]
 	// It counts at some time from now on, when the engine has heard of it.
-	op := recorded{lead: a.LeadID, Operation: porcupine.Operation{
+	op := linearRecorded{lead: a.LeadID, Operation: porcupine.Operation{
 		ClientId: linearClients + contact, Input: in, Call: r.tick(), Output: linearOutput{}, Return: math.MaxInt64,
 	}}
 	r.mu.Lock()
@@ -196,9 +196,9 @@ func (r *linearRun) handle(ctx context.Context, a engine.Attempt) (engine.Result
 	}
 	r.mu.Unlock()
 	switch in.outcome {
-	case failed:
+	case linearFailed:
 		return engine.Result{}, errors.New("busy")
-	case inFlight:
+	case linearInFlight:
 		return engine.InFlight(""), nil
 	}
 	return engine.Result{Outcome: in.outcome}, nil
@@ -247,7 +247,7 @@ func (r *linearRun) act(client linearClient, n int, name string, random *rand.Ra
 	switch what := random.IntN(14); {
 	case enroll:
 		got, err := client.enroll(linearPhone(contact))
-		if err != nil && !refuses(err) {
+		if err != nil && !linearRefuses(err) {
 			return err
 		}
 		r.record(n, begun, lead.ID{}, in, got, linearOutput{refused: err})
@@ -260,7 +260,7 @@ func (r *linearRun) act(client linearClient, n int, name string, random *rand.Ra
 	case what < 3:
 		in.kind, in.skip, in.reason = linearRemove, random.IntN(2) == 0, name
 		state, seen, err := client.remove(id, in.reason, in.skip)
-		if err != nil && !refuses(err) {
+		if err != nil && !linearRefuses(err) {
 			return err
 		}
 		r.record(n, begun, id, in, lead.ID{}, linearOutput{refused: err, state: state})
@@ -272,7 +272,7 @@ func (r *linearRun) act(client linearClient, n int, name string, random *rand.Ra
 	case what < 7 && !step.id.IsZero():
 		in.kind, in.visit, in.outcome = linearComplete, step.visit, [...]string{"ok", "dnp"}[random.IntN(2)]
 		state, err := client.complete(step.id, in.outcome)
-		if err != nil && !refuses(err) {
+		if err != nil && !linearRefuses(err) {
 			return err
 		}
 		r.record(n, begun, step.lead, in, lead.ID{}, linearOutput{refused: err, state: state})
@@ -289,7 +289,7 @@ func (r *linearRun) act(client linearClient, n int, name string, random *rand.Ra
 	return nil
 }
 
-func refuses(err error) bool {
+func linearRefuses(err error) bool {
 	return errors.Is(err, lead.ErrConflict) || errors.Is(err, lead.ErrLeadFinal) || errors.Is(err, lead.ErrContactLive) ||
 		errors.Is(err, lead.ErrStepFinished) || errors.Is(err, lead.ErrStepNotStarted) || errors.Is(err, lead.ErrOtherAttempt)
 }
@@ -309,7 +309,7 @@ func (r *linearRun) read(client linearClient, n, contact int, id lead.ID) error 
 	var out linearOutput
 	for i, node := range []string{"first", "second"} {
 		if outcome, begun := steps[node]; begun {
-			out.outcomes[i] = cmp.Or(outcome, inFlight)
+			out.outcomes[i] = cmp.Or(outcome, linearInFlight)
 		}
 	}
 	if err == nil {
@@ -362,18 +362,18 @@ func (r *linearRun) addStarts(contact int, id lead.ID, settled int64) {
 	defer r.mu.Unlock()
 	for _, s := range steps {
 		for _, a := range s.Attempts {
-			in := linearInput{kind: linearStart, contact: contact, visit: visitOf(s.NodeID), attempt: a.Number}
-			if a.StartedAt.IsZero() || slices.ContainsFunc(r.ops, func(op recorded) bool { return op.lead == id && op.Input == in }) {
+			in := linearInput{kind: linearStart, contact: contact, visit: linearVisitOf(s.NodeID), attempt: a.Number}
+			if a.StartedAt.IsZero() || slices.ContainsFunc(r.ops, func(op linearRecorded) bool { return op.lead == id && op.Input == in }) {
 				continue
 			}
-			r.ops = append(r.ops, recorded{lead: id, Operation: porcupine.Operation{
+			r.ops = append(r.ops, linearRecorded{lead: id, Operation: porcupine.Operation{
 				ClientId: linearClients + contact, Input: in, Output: linearOutput{}, Return: settled,
 			}})
 		}
 	}
 }
 
-func visitOf(node string) int {
+func linearVisitOf(node string) int {
 	if node == "second" {
 		return 2
 	}

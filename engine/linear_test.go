@@ -146,17 +146,17 @@ func TestTheCheckOfHistoriesFindsFaults(t *testing.T) {
 			row(enroll, start, remove("a", lead.PendingRemoval), remove("b", lead.PendingRemoval), get(lead.PendingRemoval, "a")),
 			row(enroll, start, remove("a", lead.PendingRemoval), remove("b", lead.PendingRemoval), get(lead.PendingRemoval, "b"))},
 		{"two outcomes are accepted",
-			row(enroll, start, returned(inFlight), say("ok", lead.Enrolled, nil), say("dnp", 0, lead.ErrStepFinished)),
-			row(enroll, start, returned(inFlight), say("ok", lead.Enrolled, nil), say("dnp", lead.Enrolled, nil))},
+			row(enroll, start, returned(linearInFlight), say("ok", lead.Enrolled, nil), say("dnp", 0, lead.ErrStepFinished)),
+			row(enroll, start, returned(linearInFlight), say("ok", lead.Enrolled, nil), say("dnp", lead.Enrolled, nil))},
 		{"the handler overrides the callback",
 			row(enroll, start, say("ok", lead.InStep, nil), returned("dnp"), history("ok")),
 			row(enroll, start, say("ok", lead.InStep, nil), returned("dnp"), history("dnp"))},
 		{"a retry is made although it was to be skipped",
-			row(enroll, start, returned(failed), skip(lead.Removed), history(failed)),
-			row(enroll, start, returned(failed), skip(lead.PendingRemoval), retry)},
+			row(enroll, start, returned(linearFailed), skip(lead.Removed), history(linearFailed)),
+			row(enroll, start, returned(linearFailed), skip(lead.PendingRemoval), retry)},
 		{"a queued retry is dropped by a plain removal",
-			row(enroll, start, returned(failed), remove("a", lead.PendingRemoval), retry),
-			row(enroll, start, returned(failed), remove("a", lead.Removed))},
+			row(enroll, start, returned(linearFailed), remove("a", lead.PendingRemoval), retry),
+			row(enroll, start, returned(linearFailed), remove("a", lead.Removed))},
 		{"a read is stale",
 			row(enroll, start, returned("dnp"), get(lead.Completed, ""), get(lead.Completed, "")),
 			row(enroll, start, returned("dnp"), get(lead.Completed, ""), get(lead.InStep, ""))},
@@ -164,7 +164,7 @@ func TestTheCheckOfHistoriesFindsFaults(t *testing.T) {
 			row(enroll, live, start),
 			row(enroll, again, start)},
 		{"an attempt is made twice",
-			row(enroll, start, returned(failed), retry),
+			row(enroll, start, returned(linearFailed), retry),
 			row(enroll, start, start)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -173,7 +173,7 @@ func TestTheCheckOfHistoriesFindsFaults(t *testing.T) {
 				if name == "bad" {
 					want = porcupine.Illegal
 				}
-				if got := porcupine.CheckOperationsTimeout(linearFlow{}.model(), oneByOne(ops), time.Minute); got != want {
+				if got := porcupine.CheckOperationsTimeout(linearFlow{}.model(), linearOneByOne(ops), time.Minute); got != want {
 					t.Errorf("the %s history is %s", name, got)
 				}
 			}
@@ -188,7 +188,7 @@ type linearOp struct {
 
 // oneByOne is the history of operations of which each begins when the one
 // before is over.
-func oneByOne(ops []linearOp) []porcupine.Operation {
+func linearOneByOne(ops []linearOp) []porcupine.Operation {
 	var out []porcupine.Operation
 	for i, op := range ops {
 		out = append(out, porcupine.Operation{Input: op.in, Call: int64(2 * i), Output: op.out, Return: int64(2*i + 1)})

@@ -23,7 +23,7 @@ type modelRequest struct {
 }
 
 // conflict is the refusal with a reason, or nil without one.
-func conflict(reason error, wf lead.WorkflowID, id lead.ID, step lead.StepID, state string) error {
+func modelConflict(reason error, wf lead.WorkflowID, id lead.ID, step lead.StepID, state string) error {
 	if reason == nil {
 		return nil
 	}
@@ -31,7 +31,9 @@ func conflict(reason error, wf lead.WorkflowID, id lead.ID, step lead.StepID, st
 }
 
 // missing is the refusal to know something.
-func missing(kind, name, in string) error { return &lead.NotFoundError{Kind: kind, Name: name, In: in} }
+func modelMissing(kind, name, in string) error {
+	return &lead.NotFoundError{Kind: kind, Name: name, In: in}
+}
 
 // expectRefusal: promise 11. Both the class and what the error carries are as
 // the model says.
@@ -62,15 +64,15 @@ func (w *trial) expectRefusal(what string, got, want error) {
 }
 
 // given is an answer for the handler of a lead's attempt.
-type given struct {
+type modelGiven struct {
 	lead   *specLead
-	answer answer
+	answer modelAnswer
 }
 
 // together lets handlers return and makes requests while the engine writes
 // something else, so that it decides all of it in one batch, in this order; and
 // then decides the fate of that batch.
-func (w *trial) together(f fate, answers []given, requests []*modelRequest) {
+func (w *trial) together(f fate, answers []modelGiven, requests []*modelRequest) {
 	w.t.Helper()
 	w.batched = true
 	defer func() { w.batched = false }()
@@ -111,7 +113,7 @@ func (w *trial) together(f fate, answers []given, requests []*modelRequest) {
 }
 
 // settleFate has the model follow a batch.
-func (w *trial) settleFate(f fate, answers []given, requests []*modelRequest) {
+func (w *trial) settleFate(f fate, answers []modelGiven, requests []*modelRequest) {
 	w.t.Helper()
 	for _, g := range answers {
 		w.t.Logf("%s: the handler answers %s", g.lead, g.answer.name)
@@ -194,7 +196,7 @@ func (w *trial) askEnroll(f *specFlow, c lead.Contact) *modelRequest {
 		last: func() error {
 			var live *specLead
 			if fresh, live = w.spec.enroll(f, c); live != nil {
-				return conflict(lead.ErrContactLive, f.id, live.id, lead.StepID{}, anyText)
+				return modelConflict(lead.ErrContactLive, f.id, live.id, lead.StepID{}, anyText)
 			}
 			return nil
 		},
@@ -210,9 +212,9 @@ func (w *trial) askEnroll(f *specFlow, c lead.Contact) *modelRequest {
 func (s *spec) mayEnroll(f *specFlow) error {
 	switch {
 	case f.deleted:
-		return missing("workflow", f.id.String(), "")
+		return modelMissing("workflow", f.id.String(), "")
 	case f.status.Final():
-		return conflict(lead.ErrWorkflowStatus, f.id, lead.ID{}, lead.StepID{}, f.status.String())
+		return modelConflict(lead.ErrWorkflowStatus, f.id, lead.ID{}, lead.StepID{}, f.status.String())
 	}
 	return nil
 }
@@ -233,13 +235,13 @@ func (w *trial) askRemove(l *specLead, how lead.Removal) *modelRequest {
 		},
 		apply: func() error {
 			if l.flow.deleted {
-				return missing("workflow", l.flow.id.String(), "")
+				return modelMissing("workflow", l.flow.id.String(), "")
 			}
 			before := l.state
 			w.tally["removed while "+l.doing.String()]++
 			err := w.spec.remove(l, how)
 			state = l.state
-			return conflict(err, l.flow.id, l.id, lead.StepID{}, before.String())
+			return modelConflict(err, l.flow.id, l.id, lead.StepID{}, before.String())
 		},
 		check: func() {
 			if got.State != state {
@@ -261,12 +263,12 @@ func (w *trial) askCallback(l *specLead, st *specStep, out engine.Outcome) *mode
 	}
 	r.apply = func() error {
 		if l.flow.deleted {
-			return missing("step", st.ID.String(), "")
+			return modelMissing("step", st.ID.String(), "")
 		}
 		w.tally["callback while "+l.doing.String()]++
 		err := w.spec.callback(l, st, out)
 		state = l.state
-		return conflict(err, l.flow.id, l.id, st.ID, anyText)
+		return modelConflict(err, l.flow.id, l.id, st.ID, anyText)
 	}
 	r.check = func() {
 		// A step that is over is looked up past the batch.
@@ -301,9 +303,9 @@ func (w *trial) askStatus(f *specFlow, what string) *modelRequest {
 		},
 		apply: func() error {
 			if f.deleted {
-				return missing("workflow", f.id.String(), "")
+				return modelMissing("workflow", f.id.String(), "")
 			}
-			return conflict(c.apply(f), f.id, lead.ID{}, lead.StepID{}, anyText)
+			return modelConflict(c.apply(f), f.id, lead.ID{}, lead.StepID{}, anyText)
 		},
 		check: func() {},
 	}

@@ -27,7 +27,7 @@ func (w *trial) called(c *heldCall) {
 	if w.calls[l] != nil {
 		w.t.Fatalf("a handler was called for %s, while another one runs", what)
 	}
-	wasLost := l.doing == lost
+	wasLost := l.doing == doingLost
 	w.spec.begin(l)
 	a := l.begun()
 	if c.ask.Redelivered && w.doubt {
@@ -150,7 +150,7 @@ func (w *trial) checkFlow(f *specFlow) {
 	ctx := context.Background()
 	got, err := w.eng.Workflow(ctx, f.id)
 	if f.deleted {
-		w.expectRefusal("read "+f.name, err, missing("workflow", f.id.String(), ""))
+		w.expectRefusal("read "+f.name, err, modelMissing("workflow", f.id.String(), ""))
 		return
 	}
 	if err != nil || got.Status != f.status {
@@ -216,7 +216,7 @@ func (w *trial) checkLog() {
 	text := func(c lead.Call) string {
 		return w.text(fmt.Errorf("%s %s %s attempt %d at %s of %s: %s %s %s to %s call %q error %q data %s", w.after(c.StartedAt),
 			c.PhoneNumber, c.LeadID, c.Attempt, c.NodeID, c.StepID, c.Status, c.Outcome,
-			w.after(c.StartedAt), w.after(c.EndedAt), c.CallID, wording(c.Error), c.Data))
+			w.after(c.StartedAt), w.after(c.EndedAt), c.CallID, modelWording(c.Error), c.Data))
 	}
 	var got, want []string
 	for _, c := range calls {
@@ -243,10 +243,10 @@ func (w *trial) equal(what, got, want string) {
 
 // wording keeps a text that a handler or a hook gave, and stands anyText for
 // one that is the engine's.
-func wording(text string) string {
+func modelWording(text string) string {
 	name, rest, hook := strings.Cut(text, ": ")
 	if hook && (name == "first" || name == "second") {
-		return name + ": " + wording(rest)
+		return name + ": " + modelWording(rest)
 	}
 	switch text {
 	case "", "busy", "no such customer":
@@ -284,7 +284,7 @@ func (w *trial) stepText(s lead.Step) string {
 	}
 	fmt.Fprintf(&b, " %s %q due %s, %s to %s", s.Status, s.Outcome, w.after(s.ScheduledAt), w.after(s.EnteredAt), w.after(s.ExitedAt))
 	if s.CallID+s.Error != "" || len(s.Data) > 0 {
-		fmt.Fprintf(&b, ", call %q error %q data %s", s.CallID, wording(s.Error), s.Data)
+		fmt.Fprintf(&b, ", call %q error %q data %s", s.CallID, modelWording(s.Error), s.Data)
 	}
 	for _, a := range s.Attempts {
 		fmt.Fprintf(&b, "; %d %s %s to %s", a.Number, a.Status, w.after(a.StartedAt), w.after(a.EndedAt))
@@ -292,7 +292,7 @@ func (w *trial) stepText(s lead.Step) string {
 			name string
 			is   bool
 		}{
-			{"due " + w.after(a.DueAt), !a.DueAt.IsZero()}, {"error " + wording(a.Error), a.Error != ""},
+			{"due " + w.after(a.DueAt), !a.DueAt.IsZero()}, {"error " + modelWording(a.Error), a.Error != ""},
 			{"call " + a.CallID, a.CallID != ""}, {"redelivered", a.Redelivered},
 		} {
 			if extra.is {
@@ -301,7 +301,7 @@ func (w *trial) stepText(s lead.Step) string {
 		}
 	}
 	for _, failure := range s.HookErrors {
-		b.WriteString("; hook " + wording(failure))
+		b.WriteString("; hook " + modelWording(failure))
 	}
 	return b.String()
 }

@@ -128,12 +128,12 @@ func drawContact(t *rapid.T) lead.Contact {
 }
 
 // drawAnswer draws what the handler of a lead's attempt returns.
-func (w *trial) drawAnswer(l *specLead) answer {
+func (w *trial) drawAnswer(l *specLead) modelAnswer {
 	names := []string{"ok", "dnp", "odd", "busy", "busy", "later", "final", "panic", "in flight", "in flight"}
 	if l.state == lead.PendingRemoval { // what retries then come to is the point
 		names = append(names, "busy", "busy", "later", "later")
 	}
-	a := answer{name: rapid.SampledFrom(names).Draw(w.t, "answer")}
+	a := modelAnswer{name: rapid.SampledFrom(names).Draw(w.t, "answer")}
 	switch a.name {
 	case "ok":
 		if rapid.Bool().Draw(w.t, "with data") {
@@ -168,7 +168,7 @@ func drawHookAnswer(t *rapid.T) string {
 }
 
 // dataOf is data as the history keeps it.
-func dataOf(data map[string]any) []byte {
+func modelData(data map[string]any) []byte {
 	if len(data) == 0 {
 		return nil
 	}

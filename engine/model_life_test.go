@@ -18,11 +18,11 @@ func (s *spec) mayBegin(l *specLead) bool {
 	switch {
 	case s.draining || l.state.Final() || l.flow.deleted:
 		return false
-	case l.doing == lost:
+	case l.doing == doingLost:
 		return l.called == nil && !l.skips() && l.deadline.After(s.now)
-	case l.doing == queued:
+	case l.doing == doingRetry:
 		return !l.at.last().DueAt.After(s.now) // even when paused, cancelled or pending
-	case l.doing != nothing || !l.flow.active():
+	case l.doing != doingNothing || !l.flow.active():
 		return false
 	}
 	return s.messageDue(l) != nil || l.at.node.kind.Action()
@@ -38,13 +38,13 @@ func (s *spec) messageDue(l *specLead) *specStep {
 // begin puts an attempt on record: start of enrolled, or the next attempt, or
 // the same again after a crash (promise 9).
 func (s *spec) begin(l *specLead) {
-	if l.doing == lost {
-		l.doing = handled
+	if l.doing == doingLost {
+		l.doing = doingCall
 		l.begun().Redelivered = true
 		return
 	}
 	switch {
-	case l.doing == queued:
+	case l.doing == doingRetry:
 		l.at.Attempts = l.at.Attempts[:len(l.at.Attempts)-1]
 	default:
 		l.state = lead.InStep
@@ -57,7 +57,7 @@ func (s *spec) begin(l *specLead) {
 	st.Attempts = append(st.Attempts, lead.Attempt{
 		Number: len(st.Attempts) + 1, StartedAt: s.now, Status: lead.StepInProgress,
 	})
-	l.doing, l.deadline, l.logged = handled, s.now.Add(st.node.timeout), nil
+	l.doing, l.deadline, l.logged = doingCall, s.now.Add(st.node.timeout), nil
 	if st.NodeType == string(workflow.VoiceCall) {
 		l.logged = &specCall{lead: l, step: st, Call: lead.Call{
 			NodeID: st.NodeID, PhoneNumber: l.contact.PhoneNumber, Attempt: len(st.Attempts),
@@ -68,7 +68,7 @@ func (s *spec) begin(l *specLead) {
 }
 
 // answer is what a handler returns.
-type answer struct {
+type modelAnswer struct {
 	name   string
 	result engine.Result
 	err    string // the attempt failed
@@ -78,9 +78,9 @@ type answer struct {
 }
 
 // answered: the handler has returned.
-func (s *spec) answered(l *specLead, a answer) {
+func (s *spec) answered(l *specLead, a modelAnswer) {
 	switch {
-	case l.doing != handled: // late: the step has its outcome (promise 8)
+	case l.doing != doingCall: // late: the step has its outcome (promise 8)
 	case l.called != nil: // the callback was faster, and counts
 		e := *l.called
 		e.callID = cmp.Or(e.callID, a.result.CallID)
@@ -90,16 +90,16 @@ func (s *spec) answered(l *specLead, a answer) {
 		s.failed(l, a)
 	case a.result.InFlight:
 		s.schedule(l, a.result.Schedule)
-		l.doing = awaiting
+		l.doing = doingAwait
 		l.at.CallID, l.begun().CallID = a.result.CallID, a.result.CallID
 		if l.logged != nil {
 			l.logged.CallID = a.result.CallID
 		}
 	default:
 		s.schedule(l, a.result.Schedule)
-		s.ends(l, ending{
+		s.ends(l, specEnding{
 			at: s.now, status: lead.StepCompleted, outcome: cmp.Or(a.result.Outcome, l.success()),
-			callID: a.result.CallID, data: dataOf(a.result.Data),
+			callID: a.result.CallID, data: modelData(a.result.Data),
 		})
 	}
 }
@@ -107,22 +107,22 @@ func (s *spec) answered(l *specLead, a answer) {
 func (l *specLead) success() string { return workflow.NodeType(l.at.NodeType).SuccessOutcome() }
 
 // failed: the next attempt is queued, or the step ends.
-func (s *spec) failed(l *specLead, a answer) {
+func (s *spec) failed(l *specLead, a modelAnswer) {
 	n := len(l.at.Attempts)
 	if a.final || n >= l.at.node.attempts || l.skips() {
-		s.ends(l, ending{at: s.now, status: lead.StepFailed, outcome: l.failure(), err: a.err})
+		s.ends(l, specEnding{at: s.now, status: lead.StepFailed, outcome: l.failure(), err: a.err})
 		return
 	}
 	delay := l.at.node.delay << (n - 1)
-	s.ended(l, ending{at: s.now, status: lead.StepFailed, err: a.err})
-	l.at.Status, l.doing = lead.StepRetrying, queued
+	s.ended(l, specEnding{at: s.now, status: lead.StepFailed, err: a.err})
+	l.at.Status, l.doing = lead.StepRetrying, doingRetry
 	l.at.Attempts = append(l.at.Attempts, lead.Attempt{
 		Number: n + 1, Status: lead.StepWaiting, DueAt: s.now.Add(max(delay, a.after)),
 	})
 }
 
 // ended puts on record what became of the attempt begun last.
-func (s *spec) ended(l *specLead, e ending) {
+func (s *spec) ended(l *specLead, e specEnding) {
 	a := l.begun()
 	a.Status, a.EndedAt, a.Error, a.CallID = e.status, e.at, e.err, e.callID
 	if c := l.logged; c != nil {
@@ -132,9 +132,9 @@ func (s *spec) ended(l *specLead, e ending) {
 }
 
 // ends gives the step in flight its outcome; its hooks are to run.
-func (s *spec) ends(l *specLead, e ending) {
+func (s *spec) ends(l *specLead, e specEnding) {
 	e.callID = cmp.Or(e.callID, l.at.CallID)
-	if l.doing == queued {
+	if l.doing == doingRetry {
 		dropped := l.at.last()
 		dropped.Status, dropped.EndedAt = lead.StepCancelled, s.now
 	} else {
@@ -142,7 +142,7 @@ func (s *spec) ends(l *specLead, e ending) {
 	}
 	st := l.at
 	st.Status, st.Outcome, st.Error, st.CallID, st.Data = e.status, e.outcome, e.err, e.callID, e.data
-	l.doing, l.called, l.endedAt = completed, nil, e.at
+	l.doing, l.called, l.endedAt = doingHooks, nil, e.at
 	s.startHooks(l)
 	if len(s.hooks) == 0 {
 		s.complete(l)
@@ -155,7 +155,7 @@ func (s *spec) startHooks(l *specLead) {
 
 // hookDue is the hook that is to be called for the lead now, or "".
 func (s *spec) hookDue(l *specLead) string {
-	if l.doing == completed && l.hookSince.IsZero() {
+	if l.doing == doingHooks && l.hookSince.IsZero() {
 		return s.hooks[l.hook]
 	}
 	return ""
@@ -181,7 +181,7 @@ func (s *spec) complete(l *specLead) {
 	}
 	st := l.at
 	st.ExitedAt, st.HookErrors = s.now, l.hookFails
-	l.doing = nothing
+	l.doing = doingNothing
 	if l.interrupted != nil {
 		l.at, l.interrupted = l.interrupted, nil
 		if l.state == lead.PendingRemoval {
@@ -224,23 +224,23 @@ func (s *spec) callback(l *specLead, st *specStep, out engine.Outcome) error {
 		return lead.ErrStepNotStarted
 	case st.Status == lead.StepCancelled:
 		return lead.ErrStepFinished
-	case st != l.at || l.doing == nothing:
+	case st != l.at || l.doing == doingNothing:
 		return same(st.Outcome)
 	case out.Attempt != 0 && out.Attempt != l.begun().Number:
 		return lead.ErrOtherAttempt
-	case l.doing == completed:
+	case l.doing == doingHooks:
 		return same(st.Outcome)
 	case l.called != nil:
 		return same(l.called.outcome)
 	}
-	e := ending{at: s.now, status: lead.StepCompleted, outcome: outcome, callID: out.CallID, data: dataOf(out.Data)}
+	e := specEnding{at: s.now, status: lead.StepCompleted, outcome: outcome, callID: out.CallID, data: modelData(out.Data)}
 	switch l.doing {
-	case handled: // the handler is not cut (promise 3): the step ends when it returns
+	case doingCall: // the handler is not cut (promise 3): the step ends when it returns
 		l.called = &e
 		return nil
-	case queued: // the attempt was made after all; its retry is dropped
+	case doingRetry: // the attempt was made after all; its retry is dropped
 		st.Attempts = st.Attempts[:len(st.Attempts)-1]
-		l.doing = awaiting
+		l.doing = doingAwait
 	}
 	s.ends(l, e)
 	return nil
@@ -258,24 +258,24 @@ func (s *spec) pass() {
 func (s *spec) passOne(l *specLead) bool {
 	expired := func(t time.Time) bool { return !t.After(s.now) }
 	switch l.doing {
-	case handled, lost, awaiting:
+	case doingCall, doingLost, doingAwait:
 		switch {
-		case l.called != nil && (l.doing == lost || expired(l.deadline)):
+		case l.called != nil && (l.doing == doingLost || expired(l.deadline)):
 			s.ends(l, *l.called)
 		case expired(l.deadline):
-			s.ends(l, ending{at: s.now, status: lead.StepFailed, outcome: l.failure(), err: anyText})
-		case l.doing == lost && l.skips():
-			s.ends(l, ending{at: s.now, status: lead.StepFailed, outcome: l.failure(), err: anyText})
+			s.ends(l, specEnding{at: s.now, status: lead.StepFailed, outcome: l.failure(), err: anyText})
+		case l.doing == doingLost && l.skips():
+			s.ends(l, specEnding{at: s.now, status: lead.StepFailed, outcome: l.failure(), err: anyText})
 		default:
 			return false
 		}
 		return true
-	case completed:
+	case doingHooks:
 		if !l.hookSince.IsZero() && expired(l.hookSince.Add(s.hookTimeout)) {
 			s.hookAnswered(l, anyText)
 			return true
 		}
-	case nothing:
+	case doingNothing:
 		if l.state == lead.Enrolled && l.flow.active() && l.at.node.kind == workflow.Time &&
 			expired(l.at.ScheduledAt) && s.messageDue(l) == nil {
 			s.over(l.at, lead.StepCompleted, "")
@@ -297,11 +297,11 @@ func (s *spec) nextEvent() time.Time {
 	for _, l := range s.leads {
 		switch {
 		case l.state.Final() || l.flow.deleted:
-		case l.doing == handled || l.doing == lost || l.doing == awaiting:
+		case l.doing == doingCall || l.doing == doingLost || l.doing == doingAwait:
 			at(l.deadline)
-		case l.doing == queued:
+		case l.doing == doingRetry:
 			at(l.at.last().DueAt)
-		case l.doing == completed:
+		case l.doing == doingHooks:
 			at(l.hookSince.Add(s.hookTimeout))
 		case l.flow.active():
 			at(l.at.ScheduledAt)
@@ -318,9 +318,9 @@ func (s *spec) crash() {
 	s.draining = false
 	for _, l := range s.leads {
 		switch l.doing {
-		case handled:
-			l.doing = lost
-		case completed:
+		case doingCall:
+			l.doing = doingLost
+		case doingHooks:
 			s.startHooks(l)
 		}
 	}

@@ -91,7 +91,7 @@ func (w *trial) anyFlow(t *rapid.T) *specFlow {
 // anyLead draws a lead, mostly one with a step in flight.
 func (w *trial) anyLead(t *rapid.T) *specLead {
 	list := w.spec.leads
-	busy := slices.DeleteFunc(slices.Clone(list), func(l *specLead) bool { return l.doing == nothing || l.flow.deleted })
+	busy := slices.DeleteFunc(slices.Clone(list), func(l *specLead) bool { return l.doing == doingNothing || l.flow.deleted })
 	live := slices.DeleteFunc(slices.Clone(list), func(l *specLead) bool { return l.state.Final() || l.flow.deleted })
 	switch of := rapid.IntRange(0, 5).Draw(t, "of all"); {
 	case of < 3 && len(busy) > 0:
@@ -158,7 +158,7 @@ func (w *trial) enrollMany(t *rapid.T) {
 	for i, c := range people[:len(people)-1] {
 		fresh, live := w.spec.enroll(f, c)
 		if fresh == nil {
-			w.expectRefusal("enroll "+c.PhoneNumber, errs[i], conflict(lead.ErrContactLive, f.id, live.id, lead.StepID{}, anyText))
+			w.expectRefusal("enroll "+c.PhoneNumber, errs[i], modelConflict(lead.ErrContactLive, f.id, live.id, lead.StepID{}, anyText))
 			continue
 		}
 		w.expectRefusal("enroll "+c.PhoneNumber, errs[i], nil)
@@ -201,21 +201,21 @@ func (w *trial) askForWhatIsNot(t *rapid.T) {
 	ctx := context.Background()
 	unknownLead, unknownFlow := lead.ID{15: 1}, lead.WorkflowID{15: 1}
 	wf, id := l.flow.id, unknownLead
-	want := missing("lead", id.String(), wf.String())
+	want := modelMissing("lead", id.String(), wf.String())
 	switch other := w.anyFlow(t); rapid.SampledFrom([]string{"lead", "workflow", "other"}).Draw(t, "unknown") {
 	case "workflow":
 		wf, id = unknownFlow, l.id
-		want = missing("workflow", wf.String(), "")
+		want = modelMissing("workflow", wf.String(), "")
 	case "other":
 		if other == l.flow {
 			t.Skip("the lead's own workflow")
 		}
 		wf, id = other.id, l.id
-		want = missing("lead", id.String(), wf.String())
+		want = modelMissing("lead", id.String(), wf.String())
 	}
 	for _, f := range w.spec.flows {
 		if f.id == wf && f.deleted {
-			want = missing("workflow", wf.String(), "")
+			want = modelMissing("workflow", wf.String(), "")
 		}
 	}
 	_, err := w.eng.Remove(ctx, wf, id)
@@ -226,7 +226,7 @@ func (w *trial) askForWhatIsNot(t *rapid.T) {
 	w.expectRefusal("read the history", err, want)
 	step := lead.NewStepID(l.enrolled, l.id, 77)
 	_, err = w.eng.CompleteStep(ctx, step, engine.Outcome{Outcome: "completed"})
-	w.expectRefusal("callback for no step", err, missing("step", step.String(), ""))
+	w.expectRefusal("callback for no step", err, modelMissing("step", step.String(), ""))
 	w.settle()
 }
 
@@ -260,7 +260,7 @@ func (w *trial) callback(t *rapid.T) {
 }
 
 // held returns the leads that have a handler or a hook that holds.
-func held[T any](w *trial, calls map[*specLead]T) []*specLead {
+func heldLeads[T any](w *trial, calls map[*specLead]T) []*specLead {
 	var out []*specLead
 	for _, l := range w.spec.leads {
 		if _, ok := calls[l]; ok {
@@ -278,15 +278,15 @@ func (w *trial) handlerAnswers(t *rapid.T) {
 }
 
 // drawAnswers draws answers for at least so many handlers.
-func (w *trial) drawAnswers(t *rapid.T, least int) []given {
-	list := held(w, w.calls)
+func (w *trial) drawAnswers(t *rapid.T, least int) []modelGiven {
+	list := heldLeads(w, w.calls)
 	if len(list) < least {
 		t.Skip("no handler runs")
 	}
-	var out []given
+	var out []modelGiven
 	for range rapid.IntRange(least, min(3, len(list))).Draw(t, "handlers") {
 		i := rapid.IntRange(0, len(list)-1).Draw(t, "lead")
-		out = append(out, given{list[i], w.drawAnswer(list[i])})
+		out = append(out, modelGiven{list[i], w.drawAnswer(list[i])})
 		list = slices.Delete(list, i, i+1)
 	}
 	return out
@@ -299,12 +299,12 @@ func (w *trial) lateAnswer(t *rapid.T) {
 	}
 	c := w.late[0]
 	w.late = w.late[1:]
-	c.answer <- answer{result: engine.Result{Outcome: "dnp", Schedule: []engine.Message{{After: time.Minute}}}}
+	c.answer <- modelAnswer{result: engine.Result{Outcome: "dnp", Schedule: []engine.Message{{After: time.Minute}}}}
 	w.settle()
 }
 
 func (w *trial) hookAnswers(t *rapid.T) {
-	list := held(w, w.hooks)
+	list := heldLeads(w, w.hooks)
 	if len(list) == 0 {
 		t.Skip("no hook runs")
 	}
@@ -315,7 +315,7 @@ func (w *trial) hookAnswers(t *rapid.T) {
 // several things that come in while the engine writes.
 func (w *trial) several(t *rapid.T) {
 	f := rapid.SampledFrom([]fate{fatePass, fatePass, fateStale, fateRefused, fateLostBefore, fateLostAfter}).Draw(t, "fate")
-	var answers []given
+	var answers []modelGiven
 	if f == fateRefused {
 		// The engine tries again a little later, when nothing may be due.
 		if next := w.spec.nextEvent(); !next.IsZero() && next.Before(w.spec.now.Add(time.Second)) {
@@ -333,7 +333,7 @@ func (w *trial) several(t *rapid.T) {
 			// That a step has not started is looked up twice, so the answer would depend
 			// on what else is in the batch.
 			l := w.anyLead(t)
-			if l.doing == nothing {
+			if l.doing == doingNothing {
 				t.Skip("nothing is in flight")
 			}
 			r := w.askCallback(l, l.at, drawOutcome(t))
@@ -451,10 +451,10 @@ func (w *trial) shutDown(t *rapid.T) {
 			t.Fatalf("Shutdown returned %v while a handler or a hook ran", err)
 		default:
 		}
-		for _, l := range held(w, w.calls) {
+		for _, l := range heldLeads(w, w.calls) {
 			w.answer(l, w.drawAnswer(l))
 		}
-		for _, l := range held(w, w.hooks) {
+		for _, l := range heldLeads(w, w.hooks) {
 			w.answerHook(l, drawHookAnswer(t))
 		}
 		w.settle()

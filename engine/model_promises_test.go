@@ -25,7 +25,7 @@ import (
 //  10. never stuck: check;
 //  11. typed refusals: expectRefusal;
 //  12. one owner: secondOwner.
-type promises struct {
+type modelPromises struct {
 	silent  map[*specLead]lead.StepID // the step in flight when removal was acknowledged; zero for none
 	keys    map[string]bool
 	seen    map[lead.StepID]lead.Step // as last read
@@ -33,7 +33,7 @@ type promises struct {
 }
 
 // removed notes that the removal of a lead was acknowledged.
-func (p *promises) removed(w *trial, l *specLead) {
+func (p *modelPromises) removed(w *trial, l *specLead) {
 	if p.silent == nil {
 		p.silent = map[*specLead]lead.StepID{}
 	}
@@ -53,7 +53,7 @@ func (p *promises) removed(w *trial, l *specLead) {
 }
 
 // begun: promises 2 and 9, when a handler was called.
-func (p *promises) begun(w *trial, l *specLead, c *heldCall) {
+func (p *modelPromises) begun(w *trial, l *specLead, c *heldCall) {
 	if p.keys == nil {
 		p.keys = map[string]bool{}
 	}
@@ -68,7 +68,7 @@ func (p *promises) begun(w *trial, l *specLead, c *heldCall) {
 }
 
 // check: promises 3, 4, 5 and 10, at rest.
-func (p *promises) check(w *trial) {
+func (p *modelPromises) check(w *trial) {
 	w.t.Helper()
 	now := w.spec.now
 	for l, c := range w.calls {
@@ -113,7 +113,7 @@ func (p *promises) check(w *trial) {
 }
 
 // history: promises 5, 7 and 8, when the history of a lead was read.
-func (p *promises) history(w *trial, l *specLead, steps []lead.Step) {
+func (p *modelPromises) history(w *trial, l *specLead, steps []lead.Step) {
 	w.t.Helper()
 	if p.seen == nil {
 		p.seen, p.visited = map[lead.StepID]lead.Step{}, map[*specLead]int{}
@@ -146,7 +146,7 @@ func (p *promises) history(w *trial, l *specLead, steps []lead.Step) {
 }
 
 // others reads all leads but one; see unchanged.
-func (p *promises) others(w *trial, but *specLead) map[*specLead]string {
+func (p *modelPromises) others(w *trial, but *specLead) map[*specLead]string {
 	out := map[*specLead]string{}
 	for _, l := range w.spec.leads {
 		if l != but && !l.flow.deleted {
@@ -157,7 +157,7 @@ func (p *promises) others(w *trial, but *specLead) map[*specLead]string {
 }
 
 // unchanged: promise 6. The removal of one lead has changed no other.
-func (p *promises) unchanged(w *trial, others map[*specLead]string) {
+func (p *modelPromises) unchanged(w *trial, others map[*specLead]string) {
 	w.t.Helper()
 	for l, before := range others {
 		if now := p.read(w, l); now != before {
@@ -166,7 +166,7 @@ func (p *promises) unchanged(w *trial, others map[*specLead]string) {
 	}
 }
 
-func (p *promises) read(w *trial, l *specLead) string {
+func (p *modelPromises) read(w *trial, l *specLead) string {
 	w.t.Helper()
 	ctx := context.Background()
 	one, err := w.eng.Lead(ctx, l.flow.id, l.id)
@@ -182,7 +182,7 @@ func (p *promises) read(w *trial, l *specLead) string {
 
 // end: promise 4. Nobody answers any more, and every removal comes to its end
 // in time although the process dies once more.
-func (p *promises) end(w *trial) {
+func (p *modelPromises) end(w *trial) {
 	w.t.Helper()
 	if p.pending(w) == 0 {
 		return
@@ -201,7 +201,7 @@ func (p *promises) end(w *trial) {
 }
 
 // pending is how many removals are pending.
-func (p *promises) pending(w *trial) int64 {
+func (p *modelPromises) pending(w *trial) int64 {
 	w.t.Helper()
 	n := int64(0)
 	for _, f := range w.spec.flows {

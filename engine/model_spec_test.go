@@ -67,12 +67,12 @@ func (n *specNode) next(outcome string) (string, bool) {
 type doing int
 
 const (
-	nothing   doing = iota // the lead waits, or is final
-	handled                // a handler runs
-	lost                   // a handler ran when the process died; it is to be called again
-	awaiting               // the callback is awaited
-	queued                 // the next attempt is queued
-	completed              // the outcome is on record and the hooks run
+	doingNothing doing = iota // the lead waits, or is final
+	doingCall                 // a handler runs
+	doingLost                 // a handler ran when the process died; it is to be called again
+	doingAwait                // the callback is awaited
+	doingRetry                // the next attempt is queued
+	doingHooks                // the outcome is on record and the hooks run
 )
 
 func (d doing) String() string {
@@ -97,11 +97,11 @@ type specLead struct {
 
 	// The step in flight.
 	doing     doing
-	deadline  time.Time // of the attempt in flight
-	called    *ending   // a callback was faster than the handler
-	endedAt   time.Time // when the outcome came, while hooks run
-	hook      int       // which hook is due or runs
-	hookSince time.Time // when it was called; zero when it has not been
+	deadline  time.Time   // of the attempt in flight
+	called    *specEnding // a callback was faster than the handler
+	endedAt   time.Time   // when the outcome came, while hooks run
+	hook      int         // which hook is due or runs
+	hookSince time.Time   // when it was called; zero when it has not been
 	hookFails []string
 	told      lead.Lead // what hooks are told: the lead as the step ended
 	logged    *specCall // the call log's entry of the attempt begun last
@@ -123,7 +123,7 @@ type specCall struct {
 }
 
 // ending is how a step ends.
-type ending struct {
+type specEnding struct {
 	at      time.Time
 	status  lead.StepStatus
 	outcome string
@@ -247,8 +247,8 @@ func (s *spec) remove(l *specLead, how lead.Removal) error {
 	default:
 		return lead.ErrLeadFinal
 	}
-	if l.skips() && l.doing == queued {
-		s.ends(l, ending{at: s.now, status: lead.StepFailed, outcome: l.failure(), err: l.begun().Error})
+	if l.skips() && l.doing == doingRetry {
+		s.ends(l, specEnding{at: s.now, status: lead.StepFailed, outcome: l.failure(), err: l.begun().Error})
 	}
 	return nil
 }
@@ -335,14 +335,14 @@ func (s *spec) view(l *specLead) lead.Lead {
 	case l.state == lead.Completed:
 		out.CompletedAt = l.finished
 	case l.state.Final():
-	case l.doing == nothing:
+	case l.doing == doingNothing:
 		out.NextActionAt = l.at.ScheduledAt
 		if m := l.messages(); len(m) > 0 && m[0].ScheduledAt.Before(out.NextActionAt) {
 			out.NextActionAt = m[0].ScheduledAt
 		}
-	case l.doing == queued:
+	case l.doing == doingRetry:
 		out.NextActionAt = l.at.last().DueAt
-	case l.doing == completed:
+	case l.doing == doingHooks:
 		out.NextActionAt = l.endedAt
 	default:
 		out.NextActionAt = l.deadline

@@ -57,7 +57,7 @@ func (f fate) deadly() bool { return f == fateLostBefore || f == fateLostAfter }
 // gate stands between an engine and its store. It can hold commits up, and
 // decide what becomes of the next one. A dead gate lets nothing be written, so
 // that an engine behind it is as good as killed.
-type gate struct {
+type modelGate struct {
 	store.Store
 
 	mu   sync.Mutex
@@ -68,17 +68,17 @@ type gate struct {
 	accepted bool
 }
 
-var errDead = errors.New("the process is dead")
+var errModelDead = errors.New("the process is dead")
 
 // hold has commits wait.
-func (g *gate) hold() {
+func (g *modelGate) hold() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.held = make(chan struct{})
 }
 
 // release lets commits that wait go on.
-func (g *gate) release() {
+func (g *modelGate) release() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.held != nil {
@@ -89,7 +89,7 @@ func (g *gate) release() {
 
 // doom decides the fate of the next commit, and returns what it would have
 // been: of the last one too, if there was none since.
-func (g *gate) doom(f fate) (before fate) {
+func (g *modelGate) doom(f fate) (before fate) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	before, g.next = g.next, f
@@ -97,13 +97,13 @@ func (g *gate) doom(f fate) (before fate) {
 }
 
 // kill has nothing reach the store from now on.
-func (g *gate) kill() {
+func (g *modelGate) kill() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.dead = true
 }
 
-func (g *gate) Commit(ctx context.Context, b *store.Batch) (store.Result, error) {
+func (g *modelGate) Commit(ctx context.Context, b *store.Batch) (store.Result, error) {
 	g.mu.Lock()
 	held := g.held
 	g.mu.Unlock()
@@ -113,7 +113,7 @@ func (g *gate) Commit(ctx context.Context, b *store.Batch) (store.Result, error)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.dead {
-		return store.Result{}, errDead
+		return store.Result{}, errModelDead
 	}
 	f := g.next
 	if b.Probe && len(b.Changes)+len(b.Enroll)+len(b.Workflows) == 0 {
@@ -123,26 +123,26 @@ func (g *gate) Commit(ctx context.Context, b *store.Batch) (store.Result, error)
 	}
 	switch f {
 	case fateStale:
-		_, err := g.Store.Commit(ctx, stale(b))
+		_, err := g.Store.Commit(ctx, staleBatch(b))
 		g.accepted = g.accepted || !errors.Is(err, store.ErrConflict)
 		return store.Result{}, &store.ConflictError{Kind: "lead", Seq: 1}
 	case fateRefused:
 		return store.Result{}, errDisk
 	case fateLostBefore:
 		g.dead = true
-		return store.Result{}, errDead
+		return store.Result{}, errModelDead
 	}
 	done, err := g.Store.Commit(ctx, b)
 	if f == fateLostAfter {
 		g.dead = true
-		return store.Result{}, errDead
+		return store.Result{}, errModelDead
 	}
 	return done, err
 }
 
 // stale returns the batch as one that was decided on what has changed since, in
 // its last change, so that the store must undo all that comes before.
-func stale(b *store.Batch) *store.Batch {
+func staleBatch(b *store.Batch) *store.Batch {
 	out := *b
 	if n := len(b.Changes); n > 0 {
 		out.Changes = slices.Clone(b.Changes)

@@ -25,7 +25,7 @@ func TestModel(t *testing.T) {
 	for _, backend := range modelBackends {
 		t.Run(backend.name, func(t *testing.T) {
 			modelDose(t, 100)
-			seen := tally{}
+			seen := modelTally{}
 			rapid.Check(t, func(t *rapid.T) {
 				rapid.SyncTest(t, func(t *rapid.T) {
 					w := newTrial(t, backend, seen)

@@ -36,7 +36,7 @@ type trial struct {
 
 	open    func() (store.Store, error)
 	store   store.Store // nil while closed
-	gate    *gate
+	gate    *modelGate
 	eng     *engine.Engine
 	workers int
 	over    chan struct{} // closed when the trial ends: nobody holds any more
@@ -52,8 +52,8 @@ type trial struct {
 	batched bool
 
 	removals []seenRemoval
-	promises promises
-	tally    tally
+	promises modelPromises
+	tally    modelTally
 
 	mu       sync.Mutex // guards what handlers and hooks write
 	newCalls []*heldCall
@@ -65,9 +65,9 @@ type trial struct {
 
 // tally counts what trials have seen, for the log: a reader must see that what
 // the test is about took place.
-type tally map[string]int
+type modelTally map[string]int
 
-func (t tally) String() string {
+func (t modelTally) String() string {
 	var parts []string
 	for _, what := range slices.Sorted(maps.Keys(t)) {
 		parts = append(parts, fmt.Sprintf("%s %d", what, t[what]))
@@ -80,7 +80,7 @@ type heldCall struct {
 	ctx    context.Context
 	at     time.Time
 	ask    engine.Attempt
-	answer chan answer
+	answer chan modelAnswer
 }
 
 // heldHook is a call of a hook.
@@ -100,15 +100,15 @@ type seenRemoval struct {
 
 // bubbleClock is the clock of the bubble. With one that is not its own the
 // engine need not look for jumps of the wall clock every ten seconds.
-type bubbleClock struct{}
+type modelTime struct{}
 
-func (bubbleClock) Now() time.Time { return time.Now() }
+func (modelTime) Now() time.Time { return time.Now() }
 
-func (bubbleClock) AfterFunc(d time.Duration, f func()) func() bool {
+func (modelTime) AfterFunc(d time.Duration, f func()) func() bool {
 	return time.AfterFunc(d, f).Stop
 }
 
-func newTrial(t *rapid.T, backend modelBackend, seen tally) *trial {
+func newTrial(t *rapid.T, backend modelBackend, seen modelTally) *trial {
 	folder := modelFolder(t)
 	w := &trial{
 		t: t, backend: backend, begun: time.Now(), open: backend.data(folder), over: make(chan struct{}), tally: seen,
@@ -151,10 +151,10 @@ func (w *trial) start() {
 	if w.store, err = w.open(); err != nil {
 		w.t.Fatalf("the store does not open: %v", err)
 	}
-	w.gate = &gate{Store: w.store}
+	w.gate = &modelGate{Store: w.store}
 	c := engine.Config{
 		Handlers:    map[workflow.NodeType]engine.Handler{},
-		HookTimeout: w.spec.hookTimeout, Workers: w.workers, Clock: bubbleClock{},
+		HookTimeout: w.spec.hookTimeout, Workers: w.workers, Clock: modelTime{},
 		Logger: slog.New(slog.DiscardHandler),
 	}
 	for _, kind := range []workflow.NodeType{workflow.VoiceCall, workflow.Message, workflow.Application} {
@@ -218,7 +218,7 @@ func (w *trial) gone() {
 
 // handle is the handler of all nodes.
 func (w *trial) handle(ctx context.Context, a engine.Attempt) (engine.Result, error) {
-	c := &heldCall{ctx: ctx, at: time.Now(), ask: a, answer: make(chan answer, 1)}
+	c := &heldCall{ctx: ctx, at: time.Now(), ask: a, answer: make(chan modelAnswer, 1)}
 	w.mu.Lock()
 	w.newCalls = append(w.newCalls, c)
 	w.mu.Unlock()
@@ -230,7 +230,7 @@ func (w *trial) handle(ctx context.Context, a engine.Attempt) (engine.Result, er
 	case <-cut:
 		return engine.Result{}, context.Cause(ctx)
 	case <-w.over:
-		return engine.Result{}, errDead
+		return engine.Result{}, errModelDead
 	case said := <-c.answer:
 		if said.panics {
 			panic("nil telephone")
@@ -263,7 +263,7 @@ func (w *trial) hooked(ctx context.Context, name string, done engine.Completion)
 	case <-cut:
 		return context.Cause(ctx)
 	case <-w.over:
-		return errDead
+		return errModelDead
 	case failure := <-h.answer:
 		switch failure {
 		case "":
@@ -324,7 +324,7 @@ func (w *trial) hold(label string) bool {
 }
 
 // answer has the handler of a lead's attempt return.
-func (w *trial) answer(l *specLead, a answer) {
+func (w *trial) answer(l *specLead, a modelAnswer) {
 	w.t.Logf("%s: the handler answers %s", l, a.name)
 	w.calls[l].answer <- a
 	delete(w.calls, l)
@@ -342,7 +342,7 @@ func (w *trial) answerHook(l *specLead, failure string) {
 // forgetOver moves handlers whose step is over to those who are late.
 func (w *trial) forgetOver() {
 	for _, l := range w.spec.leads {
-		if c := w.calls[l]; c != nil && l.doing != handled {
+		if c := w.calls[l]; c != nil && l.doing != doingCall {
 			w.late = append(w.late, c)
 			delete(w.calls, l)
 		}

@@ -39,6 +39,11 @@ type counters struct {
 	stats   Stats
 }
 
+// decided reports whether there is anything in the batch.
+func (b *batch) decided() bool {
+	return len(b.touched)+len(b.loaded)+len(b.deciding)+len(b.settling)+len(b.after) > 0 || !b.writes.Empty()
+}
+
 func (c *counters) add(d *counters) {
 	c.running += d.running
 	c.live += d.live

@@ -164,20 +164,20 @@ func (l *loop) turn() {
 		default:
 		}
 	}
-	if b := l.landing; b != nil && (b.err != nil || len(b.staged)+len(l.deferred)+len(l.sweeps) > 0) {
-		l.land() // what is to be decided now depends on it
-		if l.failures > 0 && l.retryAt > l.now {
-			return // not before the store has had time to recover
+	switch {
+	case l.landing == nil:
+		if l.flying == nil || !l.full() && len(l.flying.staged) == 0 {
+			l.decideBatch()
 		}
-	}
-	var err error
-	if l.flying == nil || !l.full() && len(l.flying.staged) == 0 {
-		if err = l.decide(); err != nil {
-			l.takeBack(l.batch, err)
-		}
-	}
-	if l.flying == nil && err == nil || l.landing != nil {
+	case l.landing.err == nil && l.decided() && len(l.deferred)+len(l.sweeps) == 0:
+		// The next batch takes off before this one takes effect, so that the disk
+		// does not wait.
 		l.takeOff()
+	default:
+		l.land()
+		if l.failures == 0 || l.retryAt <= l.now {
+			l.decideBatch()
+		} // else not before the store has had time to recover
 	}
 	l.horizon.trim(l)
 	l.eng.publishStats(l)
@@ -186,8 +186,17 @@ func (l *loop) turn() {
 	}
 }
 
-// takeOff has what was decided written and then, so that the disk does not wait,
-// lets the batch take effect that has landed.
+// decideBatch decides, and has the batch written unless another one is in flight.
+func (l *loop) decideBatch() {
+	if err := l.decide(); err != nil {
+		l.takeBack(l.batch, err)
+	} else if l.flying == nil {
+		l.takeOff()
+	}
+}
+
+// takeOff has what was decided written and then, if a batch has landed, lets that
+// take effect.
 func (l *loop) takeOff() {
 	landed := l.landing
 	l.flying, l.landing = nil, nil

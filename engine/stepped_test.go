@@ -390,7 +390,9 @@ func TestASteppedEngineTriesAgainWhatAHookCameTo(t *testing.T) {
 	s.expect(l, "enrolled: call=completed wait=waiting")
 }
 
-func succeedAtOnce(context.Context, engine.Attempt) (engine.Result, error) { return engine.Result{}, nil }
+func succeedAtOnce(context.Context, engine.Attempt) (engine.Result, error) {
+	return engine.Result{}, nil
+}
 
 type failingStore struct {
 	store.Store

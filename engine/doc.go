@@ -56,7 +56,10 @@
 // package lead, has the store write all of it in one commit, and only then
 // answers callers and calls handlers. A batch is what came in while the last
 // one was being written, so an idle engine commits at once and a busy one
-// writes many changes for the price of one disk sync.
+// writes many changes for the price of one disk sync. When much comes in, a batch
+// is decided while the one before it is on its way to the disk. They have no
+// lead in common: what concerns a lead in the batch in flight waits until that
+// has landed.
 //
 // What must happen when is in the store. Memory holds the leads that are in
 // flight in this process and those that are due next (see horizon); a crash is

@@ -90,8 +90,6 @@ func (o *Own) Enroll(n int) error {
 	return o.err
 }
 
-func (o *Own) end2() { o.conn.end.exec() }
-
 // update changes everything but the state and the place in due order, which
 // more is for.
 func (o *Own) update(s *stmt, seq, version, visit, lastStep int64, extra any, more ...any) {

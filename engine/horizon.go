@@ -156,7 +156,7 @@ func (l *loop) hold(rec *store.Record, f *flow) error {
 	if err != nil {
 		return err
 	}
-	if needsWorker(rec, f, l.now) {
+	if rec.Phase == store.PhaseWaiting && needsWorker(rec, f, l.now) {
 		l.ready.add(e, rec.Wake)
 	} else {
 		l.timers.add(e, rec.Wake)

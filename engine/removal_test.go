@@ -369,3 +369,31 @@ func TestRemovingTwiceIsSafeWhilePending(t *testing.T) {
 		}
 	})
 }
+
+func TestPromise4ARetryThatRemovalWaitsForIsNotHeldUpByNewSteps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(ctx context.Context, a engine.Attempt) (engine.Result, error) {
+			if a.Node.Type == workflow.VoiceCall {
+				return engine.Result{}, errors.New("busy")
+			}
+			select {
+			case <-time.After(30 * time.Second):
+			case <-ctx.Done():
+			}
+			return engine.Result{}, nil
+		})
+		w.config.Workers = 1
+		w.crash()
+		call := workflow.CallNode("call", nil).WithRetry(workflow.Retry{MaxAttempts: 2, Delay: workflow.Duration(time.Minute)})
+		l := w.enroll(w.activate([]workflow.Node{call}), phone)
+		synctest.Wait()
+		// Two leads that go round without end keep the only worker busy.
+		round := w.activate([]workflow.Node{workflow.MessageNode("text", nil)}, workflow.On("text", workflow.DefaultLabel, "text"))
+		w.enroll(round, phone)
+		w.enroll(round, "+14155552672")
+		w.remove(l)
+		w.expectState(l, lead.PendingRemoval)
+		w.pass(time.Hour)
+		w.expectState(l, lead.Removed)
+	})
+}

@@ -57,7 +57,9 @@ func (l *loop) due(e *entry) error {
 		l.timers.add(e, r.Deadline)
 	case store.PhaseRetrying:
 		if r.Due <= l.now {
-			l.ready.add(e, r.Wake)
+			// Before all that have not started: a removal may be pending that waits for
+			// this attempt (promise 4), and of those there may be no end.
+			l.ready.add(e, r.Due-store.MaxMillis)
 		} else {
 			l.timers.add(e, r.Due)
 		}

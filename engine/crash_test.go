@@ -10,11 +10,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -48,15 +46,7 @@ var (
 // The seed is logged. LEADFLOW_SEED plays the same scripts and the same kills,
 // as nearly as two processes can; -crash.rounds makes it longer.
 func TestEveryLeadOutlivesSIGKILL(t *testing.T) {
-	seed := rand.Uint64()
-	if text := os.Getenv("LEADFLOW_SEED"); text != "" {
-		var err error
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("LEADFLOW_SEED=%d", seed)
-	r := newCrashRun(t, seed)
+	r := newCrashRun(t, randomSeed(t))
 	defer r.end()
 	for r.round = range *crashRounds {
 		r.live(r.plan())

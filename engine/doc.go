@@ -109,5 +109,6 @@
 // its deadline has passed, and its goroutine stays until it returns. Expressions
 // run on the loop, so they are bounded in size and cost. When the store fails,
 // callers get its error, what handlers came to is kept, and the loop tries again
-// until the store recovers.
+// until the store recovers. A disk that refuses to sync may keep what was refused
+// all the same, for the next process to find, if this one ends right then.
 package engine

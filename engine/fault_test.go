@@ -133,6 +133,25 @@ func failEvery(t *testing.T, fault error, every int) {
 	}
 }
 
+// A disk that is full is not asked again at once, and again: who waits for it
+// leaves the processor to others, and the log readable.
+func TestAStoreThatFailsForAWhileIsAskedLessAndLess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, s := newFaulty(t, nil, nil)
+		l := w.enroll(w.waitThenCall(time.Minute), "+14155552671")
+		synctest.Wait()
+		before := s.Count(faulty.Commit)
+		s.Inject(faulty.Fault{Method: faulty.Commit, Times: 1000, Err: errDisk})
+		w.pass(2 * time.Minute)
+		if n := s.Count(faulty.Commit) - before; n < 5 || n > 30 {
+			t.Errorf("in a minute the store was asked %d times to commit", n)
+		}
+		s.Clear()
+		w.pass(10 * time.Second)
+		w.expectState(l, lead.Completed)
+	})
+}
+
 // onRecord returns an error unless the history has the attempt, in progress.
 func onRecord(steps []lead.Step, a engine.Attempt) error {
 	for _, s := range steps {

@@ -84,7 +84,7 @@ func TestAFailingDiskRefusesTheBatchAndNoMore(t *testing.T) {
 	cut := func(n, most int) *image {
 		return &image{disk.Cut(rng, disk.luck()), n, most, fmt.Sprintf("a power cut about batch %d", n)}
 	}
-	for n := range 60 {
+	for n := range 40 {
 		b := w.batch(t, s)
 		var images []*image
 		for {

@@ -1,0 +1,256 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+	"github.com/leadflow-go/leadflow/store/faulty"
+)
+
+// This file is what the world around an engine does wrong, when the disk does
+// not: clocks, handlers, callers.
+
+// The wall clock goes an hour forth and back, again and again, while many leads
+// are called, wait, are written to, or removed. Nothing is done twice or too
+// early by the clock as it then stands, removed stays silent, and every lead
+// ends.
+func TestAClockThatJumpsAnHourBackAndForth(t *testing.T) {
+	seed := randomSeed(t)
+	synctest.Test(t, func(t *testing.T) {
+		const people, wait = 150, 2 * time.Hour
+		rng := rand.New(rand.NewPCG(seed, 0))
+		clock := &jumpingClock{}
+		var mu sync.Mutex // guards what follows
+		made, removed := map[string]int{}, map[lead.ID]bool{}
+		begun := map[lead.StepID]bool{}
+		texted := map[lead.ID]time.Time{}
+		w := newWorld(t, func(ctx context.Context, a engine.Attempt) (engine.Result, error) {
+			mu.Lock()
+			made[a.IdempotencyKey]++
+			if removed[a.LeadID] && !begun[a.StepID] {
+				t.Errorf("step %s begins after the removal of its lead", a.StepID)
+			}
+			begun[a.StepID] = true
+			if a.Node.Type == workflow.Message {
+				texted[a.LeadID] = clock.Now()
+			}
+			mu.Unlock()
+			switch n := a.LeadID.Seq() % 5; {
+			case a.Node.Type != workflow.VoiceCall:
+			case n == 0:
+				return engine.InFlight(""), nil // and nobody calls back
+			case n == 1 && a.Number == 1:
+				return engine.Result{}, errors.New("busy")
+			default:
+				time.Sleep(time.Duration(n) * 7 * time.Minute)
+			}
+			return engine.Result{}, nil
+		})
+		w.config.Clock = clock
+		w.crash()
+		wf := w.activate([]workflow.Node{
+			workflow.CallNode("call", nil).WithTimeout(40 * time.Minute).
+				WithRetry(workflow.Retry{MaxAttempts: 2, Delay: workflow.Duration(11 * time.Minute)}),
+			workflow.Wait("wait", wait), workflow.MessageNode("text", nil), workflow.End("done", workflow.Converted),
+		}, workflow.On("call", workflow.DefaultLabel, "wait"), workflow.To("wait", "text"), workflow.On("text", "success", "done"))
+		w.config.Workers = people
+
+		var leads []lead.Lead
+		forth := false
+		for i := range people {
+			leads = append(leads, w.enroll(wf, person(i).PhoneNumber))
+			time.Sleep(time.Duration(rng.IntN(300)) * time.Second)
+			if synctest.Wait(); rng.IntN(3) == 0 {
+				if forth = !forth; forth {
+					clock.jump(time.Hour)
+				} else {
+					clock.jump(-time.Hour)
+				}
+			}
+			if l := leads[rng.IntN(len(leads))]; rng.IntN(4) == 0 {
+				if _, err := w.eng.Remove(background, wf, l.ID); err == nil {
+					mu.Lock()
+					removed[l.ID] = true
+					mu.Unlock()
+				} else if !errors.Is(err, lead.ErrLeadFinal) {
+					t.Errorf("Remove: %v", err)
+				}
+			}
+		}
+		w.pass(24 * time.Hour)
+		w.expectCounts(wf, map[lead.State]int64{
+			lead.Completed: int64(people - len(removed)), lead.Removed: int64(len(removed)),
+		})
+		for key, n := range made {
+			if n != 1 {
+				t.Errorf("attempt %s was made %d times", key, n)
+			}
+		}
+		for _, l := range leads {
+			steps := w.history(l)
+			if at, ok := texted[l.ID]; ok && at.Before(steps[1].ScheduledAt) {
+				t.Errorf("lead %s was to be written to at %s, and was at %s", l.ID, steps[1].ScheduledAt, at)
+			}
+		}
+		if len(removed) < 10 || len(texted) < 50 {
+			t.Errorf("%d removed, %d written to: the test tests less than it says", len(removed), len(texted))
+		}
+	})
+}
+
+// Handlers that hang, and do not even heed their context, are left behind when
+// their time is up, and hold up nobody else: not who waits for a worker, not a
+// removal, and not the end of the process.
+func TestHandlersThatHangHoldUpNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		w := newWorld(t, func(ctx context.Context, a engine.Attempt) (engine.Result, error) {
+			if a.Contact.PhoneNumber != phone {
+				<-release
+			}
+			return engine.Result{}, nil
+		})
+		w.refit(func(c *engine.Config) { c.Workers = 4 })
+		wf := w.callOnce(func(n workflow.Node) workflow.Node { return n.WithTimeout(time.Minute) })
+		var hanging []lead.Lead
+		for i := range 12 {
+			hanging = append(hanging, w.enroll(wf, person(i).PhoneNumber))
+		}
+		good := w.enroll(wf, phone)
+		synctest.Wait()
+		removal := w.remove(hanging[0])
+		w.expectState(hanging[0], lead.PendingRemoval)
+		w.expectState(good, lead.Enrolled) // all workers hang
+		w.pass(time.Minute + time.Millisecond)
+		select {
+		case <-removal.Done():
+		default:
+			t.Error("the removal waits for a handler whose time is up")
+		}
+		w.pass(2*time.Minute + 2*time.Millisecond)
+		w.expectState(good, lead.Completed)
+		for _, l := range hanging[1:] {
+			w.expectSteps(l, "call=failed done=converted")
+		}
+		last := w.enroll(wf, "+14155559999")
+		synctest.Wait()
+		limited, cancel := context.WithTimeout(background, 10*time.Second)
+		defer cancel()
+		begun := time.Now()
+		if err := w.eng.Shutdown(limited); !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != 10*time.Second {
+			t.Errorf("Shutdown = %v after %s", err, time.Since(begun))
+		}
+		w.expectState(last, lead.InStep)
+		close(release)
+	})
+}
+
+// A caller that leaves in the middle of a commit is told so at once, and what it
+// asked for is done, or not, as a whole: asking again tells which.
+func TestACallerThatLeavesMidCommitChangesNothingHalf(t *testing.T) {
+	type office struct {
+		*world
+		wf   lead.WorkflowID
+		l    lead.Lead
+		step lead.StepID
+	}
+	for _, c := range []struct {
+		name  string
+		ask   func(ctx context.Context, w *office) error
+		again error // of asking the same, when it was done
+	}{
+		{"Enroll", func(ctx context.Context, w *office) error {
+			_, err := w.eng.Enroll(ctx, w.wf, lead.Contact{PhoneNumber: "+14155550001"})
+			return err
+		}, lead.ErrContactLive},
+		{"Remove", func(ctx context.Context, w *office) error {
+			_, err := w.eng.Remove(ctx, w.wf, w.l.ID)
+			return err
+		}, nil},
+		{"CompleteStep", func(ctx context.Context, w *office) error {
+			_, err := w.eng.CompleteStep(ctx, w.step, engine.Outcome{Outcome: "completed"})
+			return err
+		}, nil},
+		{"Pause", func(ctx context.Context, w *office) error {
+			_, err := w.eng.PauseWorkflow(ctx, w.wf)
+			return err
+		}, lead.ErrWorkflowStatus},
+		{"Cancel", func(ctx context.Context, w *office) error {
+			_, err := w.eng.CancelWorkflow(ctx, w.wf)
+			return err
+		}, lead.ErrWorkflowStatus},
+	} {
+		for _, fault := range []error{nil, errDisk} { // of the commit that the caller has left
+			t.Run(fmt.Sprint(c.name, ", ", fault), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					base, s := newFaulty(t, liveCall, nil)
+					w := &office{world: base, wf: base.callWaitMessage()}
+					w.l = w.enroll(w.wf, phone)
+					synctest.Wait()
+					w.step = w.history(w.l)[0].ID
+					written := make(chan struct{})
+					s.Inject(faulty.Fault{Method: faulty.Commit, Until: written, Err: fault})
+					ctx, cancel := context.WithCancelCause(background)
+					left := errors.New("the caller has hung up")
+					answer := make(chan error, 1)
+					go func() { answer <- c.ask(ctx, w) }()
+					synctest.Wait()
+					before := w.everything()
+					cancel(left)
+					synctest.Wait()
+					select {
+					case err := <-answer:
+						if !errors.Is(err, left) {
+							t.Errorf("the caller is told %v", err)
+						}
+					default:
+						t.Fatal("the caller is kept although it has left")
+					}
+					if got := w.everything(); got != before {
+						t.Errorf("before the commit is over there is\n%s, and was\n%s", got, before)
+					}
+					close(written)
+					w.pass(time.Second)
+					if got := w.everything(); (got == before) != (fault != nil) {
+						t.Errorf("after the commit, which came to %v, there is\n%s, and was\n%s", fault, got, before)
+					}
+					again := c.again
+					if fault != nil {
+						again = nil
+					}
+					if err := c.ask(background, w); !errors.Is(err, again) {
+						t.Errorf("asking again: %v, want %v", err, again)
+					}
+				})
+			})
+		}
+	}
+}
+
+// everything is what there is of all leads, as text.
+func (w *world) everything() string {
+	w.t.Helper()
+	text := ""
+	flows, err := w.store.Workflows(background)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, f := range flows {
+		leads, err := w.store.Leads(background, store.LeadQuery{Workflow: f.Seq})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		text += fmt.Sprintf("%s %s %+v\n", f.Name, f.Status, leads)
+	}
+	return text
+}

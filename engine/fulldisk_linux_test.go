@@ -1,0 +1,254 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store/sqlite"
+)
+
+// fullDiskEnv names the directory in which a child process fills the disk, and
+// fullDiskHowEnv how: "tmpfs", a file system of its own, or "limit", the size that
+// a file may have.
+const (
+	fullDiskEnv    = "LEADFLOW_FULL_DISK"
+	fullDiskHowEnv = "LEADFLOW_FULL_DISK_HOW"
+)
+
+// The disk is really full, in a process of its own: callers are refused and told
+// why, the live call is not cut and what it came to is kept, and when there is
+// room again everything goes on without a restart.
+func TestAnEngineOutlivesAFullDisk(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, how := range []string{"tmpfs", "limit"} {
+		t.Run(how, func(t *testing.T) {
+			child := exec.CommandContext(t.Context(), self, "-test.run=^TestFullDiskChild$")
+			child.Env = append(os.Environ(), fullDiskEnv+"="+t.TempDir(), fullDiskHowEnv+"="+how)
+			if how == "tmpfs" {
+				child.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+				if os.Getuid() != 0 {
+					child.SysProcAttr.Cloneflags = syscall.CLONE_NEWUSER
+					child.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
+				}
+			}
+			out, err := child.CombinedOutput()
+			switch text := string(out); {
+			case errors.Is(err, syscall.EPERM), strings.Contains(text, "no test: "):
+				t.Skipf("not allowed here: %v %s", err, text)
+			case err != nil:
+				t.Errorf("%v\n%s", err, text)
+			default:
+				t.Log(strings.SplitN(text, "\n", 2)[0])
+			}
+		})
+	}
+}
+
+// TestFullDiskChild is no test, but the child of TestAnEngineOutlivesAFullDisk.
+func TestFullDiskChild(t *testing.T) {
+	dir := os.Getenv(fullDiskEnv)
+	if dir == "" {
+		return
+	}
+	var fill, empty func() error
+	switch os.Getenv(fullDiskHowEnv) {
+	case "tmpfs":
+		if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=2m"); err != nil {
+			t.Fatalf("no test: %v", err)
+		}
+		ballast := filepath.Join(dir, "ballast")
+		fill = func() error { return os.WriteFile(ballast, make([]byte, 1<<20), 0o600) }
+		empty = func() error { return os.Remove(ballast) }
+	case "limit":
+		limit := func(n uint64) error {
+			return syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: n, Max: math.MaxUint64})
+		}
+		fill = func() error { return limit(512 << 10) }
+		empty = func() error { return limit(math.MaxUint64) }
+	}
+	if err := fill(); err != nil {
+		t.Fatalf("no test: %v", err)
+	}
+	d := &fullDisk{T: t, path: filepath.Join(dir, "leads.db"), hangUp: make(chan struct{}), called: make(chan struct{})}
+	d.open()
+	d.begin()
+	refused := d.fillUp()
+	d.whileFull(refused)
+	if err := empty(); err != nil {
+		t.Fatal(err)
+	}
+	d.afterwards()
+	fmt.Printf("%d leads were enrolled before %v\n", len(d.enrolled)-1, refused)
+}
+
+type fullDisk struct {
+	*testing.T
+	path           string
+	store          *sqlite.Store
+	eng            *engine.Engine
+	wf             lead.WorkflowID
+	inCall         lead.Lead
+	called, hangUp chan struct{} // the handler was called, and is to return
+	enrolled       []lead.Lead
+}
+
+func (d *fullDisk) open() {
+	d.Helper()
+	var err error
+	if d.store, err = sqlite.Open(background, d.path, sqlite.Options{}); err != nil {
+		d.Fatal(err)
+	}
+	call := engine.HandlerFunc(func(ctx context.Context, a engine.Attempt) (engine.Result, error) {
+		close(d.called)
+		select {
+		case <-d.hangUp:
+			return engine.Result{Outcome: "completed"}, nil
+		case <-ctx.Done():
+			d.Errorf("the live call was cut: %v", context.Cause(ctx))
+			return engine.Result{}, ctx.Err()
+		}
+	})
+	d.eng, err = engine.New(d.store, engine.Config{
+		Handlers: map[workflow.NodeType]engine.Handler{workflow.VoiceCall: call},
+		Logger:   slog.New(slog.NewTextHandler(io.Discard, nil)),
+	})
+	if err == nil {
+		err = d.eng.Start(background)
+	}
+	if err != nil {
+		d.Fatal(err)
+	}
+}
+
+// begin has one lead called, and others wait.
+func (d *fullDisk) begin() {
+	made, err := d.eng.CreateWorkflow(background, &workflow.Definition{
+		Name: "full", Entry: "which",
+		Nodes: []workflow.Node{
+			workflow.If("which", `metadata.call == true`), workflow.CallNode("call", nil), workflow.Wait("wait", 1000*time.Hour),
+			workflow.End("end", workflow.Converted),
+		},
+		Edges: []workflow.Edge{
+			workflow.On("which", "true", "call"), workflow.On("which", "false", "wait"),
+			workflow.On("call", "completed", "end"), workflow.To("wait", "end"),
+		},
+	})
+	if err == nil {
+		_, err = d.eng.ActivateWorkflow(background, made.ID)
+	}
+	if err != nil {
+		d.Fatal(err)
+	}
+	d.wf = made.ID
+	d.inCall = d.enroll(lead.Contact{PhoneNumber: "+14155550000", Metadata: map[string]any{"call": true}})
+	<-d.called
+}
+
+func (d *fullDisk) enroll(c lead.Contact) lead.Lead {
+	d.Helper()
+	l, err := d.eng.Enroll(background, d.wf, c)
+	if err != nil {
+		d.Fatal(err)
+	}
+	d.enrolled = append(d.enrolled, l)
+	return l
+}
+
+// fillUp enrolls until there is no room, and fills even the last page.
+func (d *fullDisk) fillUp() error {
+	defer func() {
+		for d.eng.Health(background) == nil {
+		}
+	}()
+	for i := range 100_000 {
+		c := person(i)
+		c.Metadata = map[string]any{"note": strings.Repeat("x", 2000)}
+		l, err := d.eng.Enroll(background, d.wf, c)
+		if err != nil {
+			return err
+		}
+		d.enrolled = append(d.enrolled, l)
+	}
+	d.Fatal("the disk is never full")
+	return nil
+}
+
+// whileFull asks for this and that, none of which is possible.
+func (d *fullDisk) whileFull(refused error) {
+	second := func() error {
+		s, err := sqlite.Open(background, d.path+".other", sqlite.Options{})
+		if err == nil {
+			err = s.Close()
+		}
+		return err
+	}
+	for what, err := range map[string]error{
+		"Enroll": refused,
+		"Health": d.eng.Health(background),
+		"Remove": func() error { _, err := d.eng.Remove(background, d.wf, d.inCall.ID); return err }(),
+		"Pause":  func() error { _, err := d.eng.PauseWorkflow(background, d.wf); return err }(),
+	} {
+		if err == nil || !strings.Contains(err.Error(), "make room on the disk") && !strings.Contains(err.Error(), "whether it is full") {
+			d.Errorf("%s on a full disk: %v", what, err)
+		}
+	}
+	if err := second(); err != nil && !strings.Contains(err.Error(), "make room on the disk") && !strings.Contains(err.Error(), "whether it is full") {
+		d.Errorf("opening another file on a full disk: %v", err)
+	}
+	close(d.hangUp) // what the handler came to cannot be written yet
+	if l, err := d.eng.Lead(background, d.wf, d.inCall.ID); err != nil || l.State != lead.InStep {
+		d.Errorf("the lead in the call is %s, %v", l.State, err)
+	}
+}
+
+// afterwards there is room.
+func (d *fullDisk) afterwards() {
+	if err := d.eng.Health(background); err != nil {
+		d.Fatalf("there is room again: %v", err)
+	}
+	d.enroll(lead.Contact{PhoneNumber: "+14155550001"})
+	if _, err := d.eng.Remove(background, d.wf, d.enrolled[1].ID); err != nil {
+		d.Errorf("Remove, when there is room again: %v", err)
+	}
+	// The handler has returned, so this waits for what it came to.
+	if err := errors.Join(d.eng.Shutdown(background), d.store.Close()); err != nil {
+		d.Fatal(err)
+	}
+	d.open()
+	for i, l := range d.enrolled {
+		got, err := d.eng.Lead(background, d.wf, l.ID)
+		want := lead.Enrolled
+		switch i {
+		case 0:
+			want = lead.Completed
+		case 1:
+			want = lead.Removed
+		}
+		if err != nil || got.State != want {
+			d.Errorf("lead %d is %s and not %s, %v", i, got.State, want, err)
+		}
+	}
+	if n, err := d.eng.CountLeads(background, d.wf, engine.LeadFilter{}); err != nil || int(n) != len(d.enrolled) {
+		d.Errorf("%d leads, %d were acknowledged, %v", n, len(d.enrolled), err)
+	}
+	if err := errors.Join(d.eng.Shutdown(background), d.store.Close()); err != nil {
+		d.Fatal(err)
+	}
+}

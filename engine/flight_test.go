@@ -31,15 +31,19 @@ func removes(b *store.Batch) bool {
 }
 
 // Two removals of one lead, the second while the first is being written: it is
-// decided on what came of the first, and not on what was hoped.
+// decided on what came of the first, and not on what was hoped, also when so much
+// comes in meanwhile that the next batch is decided at once.
 func TestPromise1ALeadInABatchInFlightIsDecidedOnWhenThatHasLanded(t *testing.T) {
 	for _, c := range []struct {
 		name          string
+		flooded       bool
 		ends          error
 		first, second error
 	}{
-		{"written", nil, nil, lead.ErrLeadFinal},
-		{"refused", errDisk, errDisk, nil},
+		{"written", false, nil, nil, lead.ErrLeadFinal},
+		{"refused", false, errDisk, errDisk, nil},
+		{"written while much comes in", true, nil, nil, lead.ErrLeadFinal},
+		{"refused while much comes in", true, errDisk, errDisk, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -57,6 +61,9 @@ func TestPromise1ALeadInABatchInFlightIsDecidedOnWhenThatHasLanded(t *testing.T)
 					if len(answers[i]) > 0 {
 						t.Fatalf("removal %d is answered before anything is on disk: %v", i+1, <-answers[i])
 					}
+				}
+				if c.flooded {
+					w.flood()
 				}
 				w.expectState(l, lead.Enrolled)
 				release()

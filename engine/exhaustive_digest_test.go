@@ -5,6 +5,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/leadflow-go/leadflow/lead"
@@ -38,6 +39,9 @@ func (w *searchWorld) digest() string {
 		return b.String()
 	}
 	w.writeMemory(&b)
+	for _, r := range slices.Concat(w.eng.stepped.loop.results, w.eng.inbox.results) {
+		w.writeResult(&b, r)
+	}
 	for _, h := range w.held {
 		what := h.what
 		if e := w.eng.stepped.loop.hot[w.id.Seq()]; h.key != "" && (e == nil || e.run == nil || searchKey(e.rec.Visit, e.rec.Attempt) != h.key) {
@@ -46,6 +50,23 @@ func (w *searchWorld) digest() string {
 		fmt.Fprintf(&b, "on its way %s %s\n", h.key, what)
 	}
 	return b.String()
+}
+
+// writeResult writes an answer that has reached the engine, which has not taken
+// it yet.
+func (w *searchWorld) writeResult(b *strings.Builder, r result) {
+	switch end := r.(type) {
+	case *attemptEnd:
+		if e := w.eng.stepped.loop.hot[w.id.Seq()]; e == nil || e.run != end.run {
+			b.WriteString("told late\n") // whatever it is, it is dropped
+			return
+		}
+		fmt.Fprintf(b, "told %q final %t in flight %t outcome %q\n", end.err, end.final, end.inFlight, end.outcome)
+	case *hooksEnd:
+		fmt.Fprintf(b, "told by hooks %q\n", end.errors)
+	default:
+		w.fault("an answer of an unknown kind %T", r)
+	}
 }
 
 // moment is a time relative to now: none, over, or how far ahead.

@@ -200,7 +200,7 @@ func (s *search) try(from int, path []searchEvent, ev searchEvent) (to int, err 
 // timeAlone is the event that comes when nobody asks for anything and no
 // handler ever answers; its zero value when there is none.
 func (w *searchWorld) timeAlone() searchEvent {
-	hook := slices.IndexFunc(w.held, func(h searchHeld) bool { return h.what == "hook" })
+	hook := slices.IndexFunc(w.held, func(h searchHeld) bool { return h.key == "" })
 	switch {
 	case w.eng == nil:
 		return searchEvent{what: "recover"}

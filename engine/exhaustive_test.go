@@ -25,7 +25,7 @@ var exhaustiveHook = flag.Bool("exhaustive.hook", false,
 // It is one goroutine's work, so the race detector would only make it slow.
 func TestEveryInterleavingOfARemovalKeepsThePromises(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes seconds")
+		t.Skip("takes tens of seconds")
 	}
 	for _, tt := range []struct {
 		name                string
@@ -33,7 +33,7 @@ func TestEveryInterleavingOfARemovalKeepsThePromises(t *testing.T) {
 		states, transitions int // 0 for whatever it comes to
 		long                bool
 	}{
-		{"without hooks", searchKind{}, 3792, 58231, false},
+		{"without hooks", searchKind{}, 7878, 131312, false},
 		{"with a hook", searchKind{hook: true}, 0, 0, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -244,7 +244,7 @@ func (w *searchWorld) hooked(_ context.Context, c Completion) error {
 	w.answers = searchHookAnswers
 	w.checkHook(&c)
 	w.eng.Takes(time.Millisecond)
-	w.holding = searchHeld{what: "hook"}
+	w.holding = searchHeld{what: "hook " + w.answer}
 	if w.answer == "fails" {
 		return errors.New("no audit log")
 	}

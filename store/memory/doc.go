@@ -25,9 +25,9 @@
 // lead that is forgotten gives all of it back, except its calls.
 //
 // Commit writes several million steps a second in batches of a thousand, and
-// about one million when every step is followed by a wait, which moves the lead
-// in the due order: BenchmarkCommit and BenchmarkMillion say it for a machine at
-// hand.
+// between half a million and two when every step is followed by a wait, which
+// moves the lead in the due order: BenchmarkCommit and BenchmarkMillion say it
+// for the machine at hand.
 //
 // What a lead's number or phone finds is found at once, and so are counts by
 // state. Other questions about leads and calls look at all of them behind After,

@@ -167,7 +167,7 @@ func TestAnEngineOutlivesABadDisk(t *testing.T) {
 	var cuts []afterCut
 	var wf lead.WorkflowID
 	synctest.Test(t, func(t *testing.T) {
-		cuts, wf = runOnBadDisk(t, rand.New(rand.NewPCG(seed, 0)))
+		cuts, wf = runOnBadDisk(t, seed)
 	})
 	for n, c := range cuts {
 		t.Run(fmt.Sprint("cut ", n), func(t *testing.T) {
@@ -176,7 +176,8 @@ func TestAnEngineOutlivesABadDisk(t *testing.T) {
 	}
 }
 
-func runOnBadDisk(t *testing.T, rng *rand.Rand) (cuts []afterCut, wf lead.WorkflowID) {
+func runOnBadDisk(t *testing.T, seed uint64) (cuts []afterCut, wf lead.WorkflowID) {
+	rng := rand.New(rand.NewPCG(seed, 0))
 	const people = 80
 	made := map[string]int{}
 	var d *badDisk
@@ -191,7 +192,7 @@ func runOnBadDisk(t *testing.T, rng *rand.Rand) (cuts []afterCut, wf lead.Workfl
 	nodes, edges := badDiskWorkflow()
 	wf = w.activate(nodes, edges...)
 	var stop func()
-	d, stop = w.onBadDisk(rng)
+	d, stop = w.onBadDisk(rand.New(rand.NewPCG(seed, 1)))
 	t.Cleanup(stop) // after the world is closed
 
 	// again asks until it is not refused because of the disk.

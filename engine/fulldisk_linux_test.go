@@ -41,8 +41,9 @@ func TestAnEngineOutlivesAFullDisk(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			child := exec.CommandContext(t.Context(), self, "-test.run=^TestFullDiskChild$")
 			child.Env = append(os.Environ(), fullDiskEnv+"="+t.TempDir(), fullDiskHowEnv+"="+how)
+			child.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 			if how == "tmpfs" {
-				child.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+				child.SysProcAttr.Unshareflags = syscall.CLONE_NEWNS
 				if os.Getuid() != 0 {
 					child.SysProcAttr.Cloneflags = syscall.CLONE_NEWUSER
 					child.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
@@ -174,7 +175,10 @@ func (d *fullDisk) enroll(c lead.Contact) lead.Lead {
 // fillUp enrolls until there is no room, and fills even the last page.
 func (d *fullDisk) fillUp() error {
 	defer func() {
-		for d.eng.Health(background) == nil {
+		for n := 0; d.eng.Health(background) == nil; n++ {
+			if n == 10_000 {
+				d.Fatal("the disk is never full")
+			}
 		}
 	}()
 	for i := range 100_000 {

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 var runMutants = flag.String("mutants", "", `which mutants TestMutants tries: a name, a pattern such as "skip-*", or all`)
@@ -243,11 +244,12 @@ var mutantArgs = map[string][]string{
 	"./engine": {"-rapid.nofailfile", "-rapid.shrinktime=1ms", "-crash.rounds=20", "-race.n=100"},
 }
 
-// goTest runs tests of a package of this module.
+// goTest runs tests of a package of this module. It does not wait for the children
+// that a test which was killed has left behind.
 func goTest(pkg, tests string, flags ...string) (output string, err error) {
 	args := append([]string{"test", "-vet=off", "-ldflags=-s -w", "-count=1", "-timeout=5m", "-run=" + tests}, flags...)
 	cmd := exec.Command("go", append(append(args, pkg), mutantArgs[pkg]...)...)
-	cmd.Dir = ".."
+	cmd.Dir, cmd.WaitDelay = "..", 10*time.Second
 	text, err := cmd.CombinedOutput()
 	return string(text), err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"testing/synctest"
 	"time"
 
@@ -63,29 +64,85 @@ func (w *trial) expectRefusal(what string, got, want error) {
 	}
 }
 
-// given is an answer for the handler of a lead's attempt.
+// modelGiven is an answer for the handler of a lead's attempt.
 type modelGiven struct {
 	lead   *specLead
 	answer modelAnswer
 }
 
-// together lets handlers return and makes requests while the engine writes
-// something else, so that it decides all of it in one batch, in this order; and
-// then decides the fate of that batch.
-func (w *trial) together(f fate, answers []modelGiven, requests []*modelRequest) {
+// modelWave is what comes in at the same time: first what handlers come to, and
+// then requests.
+type modelWave struct {
+	answers  []modelGiven
+	requests []*modelRequest
+}
+
+func (v modelWave) empty() bool { return len(v.answers)+len(v.requests) == 0 }
+
+// together sends a wave while the engine writes something else, so that it
+// decides all of it in one batch, and a second one, if that is not empty, while
+// it writes that batch, whose fate is f.
+func (w *trial) together(f fate, first, second modelWave) {
 	w.t.Helper()
 	w.batched = true
 	defer func() { w.batched = false }()
 	w.gate.hold()
-	probe := make(chan error, 1)
-	go func() { probe <- w.eng.Health(context.Background()) }()
+	probes := w.probe(1)
 	synctest.Wait()
-	for _, g := range answers {
+	w.send(first)
+	if !second.empty() {
+		w.gate.pass()
+		synctest.Wait()
+		if !w.gate.waits() {
+			f = fatePass // there was nothing to write in the first
+		}
+		w.send(second)
+		// An engine that is writing looks up when enough has come in.
+		probes = append(probes, w.probe(100)...)
+		synctest.Wait()
+	}
+	w.gate.doom(f)
+	w.gate.release()
+	synctest.Wait()
+	if w.gate.doom(fatePass) == f {
+		f = fatePass
+	}
+	if f.deadly() {
+		w.kill()
+	}
+	for _, p := range probes {
+		if err := <-p; err != nil && !f.deadly() {
+			w.t.Fatalf("Health: %s", w.text(err))
+		}
+	}
+	for _, r := range slices.Concat(first.requests, second.requests) {
+		select {
+		case <-r.done:
+		default:
+			w.t.Fatalf("%s: there is no answer", r.what)
+		}
+	}
+	w.follow(f, first, second)
+}
+
+// probe asks so often how the engine is.
+func (w *trial) probe(n int) []chan error {
+	out := make([]chan error, n)
+	for i := range out {
+		out[i] = make(chan error, 1)
+		go func() { out[i] <- w.eng.Health(context.Background()) }()
+	}
+	return out
+}
+
+// send lets handlers return and makes requests, in this order.
+func (w *trial) send(v modelWave) {
+	for _, g := range v.answers {
 		w.calls[g.lead].answer <- g.answer
 		delete(w.calls, g.lead)
 		synctest.Wait()
 	}
-	for _, r := range requests {
+	for _, r := range v.requests {
 		r.done = make(chan struct{})
 		go func() {
 			defer close(r.done)
@@ -93,70 +150,78 @@ func (w *trial) together(f fate, answers []modelGiven, requests []*modelRequest)
 		}()
 		synctest.Wait()
 	}
-	w.gate.doom(f)
-	w.gate.release()
-	synctest.Wait()
-	if err := <-probe; err != nil {
-		w.t.Fatalf("Health: %s", w.text(err))
-	}
-	if w.gate.doom(fatePass) == f {
-		f = fatePass // there was nothing to write
-	}
-	for _, r := range requests {
-		select {
-		case <-r.done:
-		default:
-			w.t.Fatalf("%s: there is no answer", r.what)
-		}
-	}
-	w.settleFate(f, answers, requests)
 }
 
-// settleFate has the model follow a batch.
-func (w *trial) settleFate(f fate, answers []modelGiven, requests []*modelRequest) {
+// follow has the model follow two waves, the first of which had the fate f.
+func (w *trial) follow(f fate, first, second modelWave) {
 	w.t.Helper()
-	for _, g := range answers {
-		w.t.Logf("%s: the handler answers %s", g.lead, g.answer.name)
+	for i, v := range []modelWave{first, second} {
+		for _, g := range v.answers {
+			w.t.Logf("in wave %d: %s: the handler answers %s", i+1, g.lead, g.answer.name)
+		}
+		for _, r := range v.requests {
+			w.t.Logf("in wave %d: %s: %s", i+1, r.what, w.text(r.err))
+		}
 	}
-	for _, r := range requests {
-		w.t.Logf("%s: %s", r.what, w.text(r.err))
-	}
-	if f != fatePass {
-		w.t.Logf("the batch %s", f)
-	}
+	w.t.Logf("the first wave %s", f)
+	w.tally["batches"]++
 	switch f {
-	case fatePass, fateStale, fateLostAfter:
-		for _, g := range answers {
-			w.spec.answered(g.lead, g.answer)
+	case fatePass, fateStale:
+		w.apply(first, true)
+		if !second.empty() {
+			w.tally["batches decided while another is written"]++
+			w.beginOnRecord()
+			w.apply(second, true)
 		}
-		wants := make([]error, len(requests))
-		for i, r := range requests {
-			wants[i] = r.apply()
-		}
-		for i, r := range requests {
-			if r.last != nil && wants[i] == nil {
-				wants[i] = r.last()
-			}
-			if f != fateLostAfter { // else nobody was told
-				w.answered(r, wants[i])
-			}
-		}
+		w.settle()
+		return
+	case fateLostAfter:
+		w.apply(first, false) // nobody was told
 	}
-	for _, r := range requests {
+	for _, r := range slices.Concat(first.requests, second.requests) {
 		// Promise 1: what is not on disk is not acknowledged.
-		if r.err == nil && r.check != nil && (f == fateRefused || f.deadly()) {
+		if r.err == nil && r.check != nil {
 			w.t.Fatalf("%s was acknowledged, though the commit failed", r.what)
 		}
 	}
-	switch {
-	case f.deadly():
+	if f.deadly() {
 		w.dies(f)
-	case f == fateRefused:
-		time.Sleep(100 * time.Millisecond) // the engine tries again after 50
-		w.spec.now = time.Now()
-		w.settle()
-	default:
-		w.settle()
+		return
+	}
+	time.Sleep(100 * time.Millisecond) // the engine tries again after 50
+	w.spec.now = time.Now()
+	w.settle()
+}
+
+// apply has the model follow a wave that took effect, and holds the answers
+// against what they were to be if somebody was told.
+func (w *trial) apply(v modelWave, told bool) {
+	w.t.Helper()
+	for _, g := range v.answers {
+		w.spec.answered(g.lead, g.answer)
+	}
+	wants := make([]error, len(v.requests))
+	for i, r := range v.requests {
+		wants[i] = r.apply()
+	}
+	for i, r := range v.requests {
+		if r.last != nil && wants[i] == nil {
+			wants[i] = r.last()
+		}
+		if told {
+			w.answered(r, wants[i])
+		}
+	}
+}
+
+// beginOnRecord begins what the end of a batch begins. Handlers are called when
+// it is on disk, which by now it is, so the calls have been seen already.
+func (w *trial) beginOnRecord() {
+	for _, l := range w.spec.leads {
+		if w.spec.mayBegin(l) {
+			l.recorded = true
+			w.spec.begin(l)
+		}
 	}
 }
 

@@ -21,14 +21,17 @@ func (w *trial) called(c *heldCall) {
 		w.t.Fatalf("a handler was called for %s, who is no lead", c.ask.Contact.PhoneNumber)
 	}
 	what := fmt.Sprintf("attempt %d at %s of %s", c.ask.Number, c.ask.Node.ID, l)
-	if !w.spec.mayBegin(l) {
-		w.t.Fatalf("a handler was called for %s, while it is %s at %s", what, l.state, l.at.NodeID)
-	}
 	if w.calls[l] != nil {
 		w.t.Fatalf("a handler was called for %s, while another one runs", what)
 	}
-	wasLost := l.doing == doingLost
-	w.spec.begin(l)
+	switch {
+	case l.recorded && l.doing == doingCall:
+		l.recorded = false
+	case w.spec.mayBegin(l):
+		w.spec.begin(l)
+	default:
+		w.t.Fatalf("a handler was called for %s, while it is %s at %s", what, l.state, l.at.NodeID)
+	}
 	a := l.begun()
 	if c.ask.Redelivered && w.doubt {
 		a.Redelivered = true
@@ -38,7 +41,7 @@ func (w *trial) called(c *heldCall) {
 	}
 	want := engine.Attempt{
 		WorkflowID: l.flow.id, LeadID: l.id, StepID: l.at.ID, Contact: l.contact, Node: c.ask.Node, Number: a.Number,
-		IdempotencyKey: fmt.Sprintf("%s/%d", l.at.ID, a.Number), Redelivered: wasLost || a.Redelivered, Deadline: l.deadline,
+		IdempotencyKey: fmt.Sprintf("%s/%d", l.at.ID, a.Number), Redelivered: a.Redelivered, Deadline: l.deadline,
 	}
 	w.equal("the handler of "+l.String()+" is asked", w.askText(c.ask), w.askText(want))
 	message := ""
@@ -307,13 +310,14 @@ func (w *trial) stepText(s lead.Step) string {
 }
 
 // quiet is how long it takes at most until every removal has ended although
-// nobody answers: promise 4.
+// nobody answers: promise 4. Where workers are few, each attempt may have to
+// wait for one of every other lead.
 func (s *spec) quiet() time.Duration {
-	longest := time.Duration(0)
+	all := time.Duration(0)
 	for _, l := range s.leads {
 		n := l.at.node
 		once := n.timeout + max(n.delay<<n.attempts, 2*time.Hour)
-		longest = max(longest, time.Duration(n.attempts)*once+time.Duration(len(s.hooks))*s.hookTimeout)
+		all += time.Duration(n.attempts)*once + time.Duration(len(s.hooks))*s.hookTimeout
 	}
-	return longest
+	return 3 * all // so many attempts there are at a step, at most
 }

@@ -67,7 +67,7 @@ func (s *spec) begin(l *specLead) {
 	}
 }
 
-// answer is what a handler returns.
+// modelAnswer is what a handler returns.
 type modelAnswer struct {
 	name   string
 	result engine.Result
@@ -189,6 +189,7 @@ func (s *spec) complete(l *specLead) {
 			return
 		}
 		l.state = lead.Enrolled
+		s.passOne(l) // the wait may have been over for long
 		return
 	}
 	next, ok := st.node.next(st.Outcome)

@@ -36,6 +36,7 @@ func (w *trial) operations() map[string]func(*rapid.T) {
 		"enroll many":          w.enrollMany,
 		"remove":               w.remove,
 		"remove again":         w.remove,
+		"remove many":          w.removeMany,
 		"ask for what is not":  w.askForWhatIsNot,
 		"callback":             w.callback,
 		"callback again":       w.callback,
@@ -115,7 +116,7 @@ func (w *trial) changeFlow(t *rapid.T) {
 	r := w.askStatus(f, rapid.SampledFrom(changes).Draw(t, "change"))
 	fates := []fate{fatePass, fatePass, fatePass, fateStale, fateLostBefore, fateLostAfter}
 	if f := rapid.SampledFrom(fates).Draw(t, "fate"); f != fatePass {
-		w.together(f, nil, []*modelRequest{r})
+		w.together(f, modelWave{requests: []*modelRequest{r}}, modelWave{})
 		return
 	}
 	w.alone(r)
@@ -195,6 +196,43 @@ func (w *trial) remove(t *rapid.T) {
 	}
 }
 
+// removeMany removes all leads of a workflow that match a filter.
+func (w *trial) removeMany(t *rapid.T) {
+	f := w.anyFlow(t)
+	how := drawRemoval(t)
+	options := []engine.RemoveOption{engine.Reason(how.Reason), engine.Actor(how.Actor)}
+	if how.SkipRetries {
+		options = append(options, engine.SkipRetries())
+	}
+	var filter engine.LeadFilter
+	if state := rapid.SampledFrom([]lead.State{0, lead.Enrolled, lead.InStep, lead.PendingRemoval}).Draw(t, "state"); state != 0 {
+		filter.States = []lead.State{state}
+	}
+	if rapid.Bool().Draw(t, "at one node") {
+		filter.Node = f.order[rapid.IntRange(0, len(f.order)-1).Draw(t, "node")].id
+	}
+	var want error
+	if f.deleted {
+		want = modelMissing("workflow", f.id.String(), "")
+	}
+	n, err := w.eng.RemoveLeads(context.Background(), f.id, filter, options...)
+	w.t.Logf("remove many of %s: %d, %s", f.name, n, w.text(err))
+	w.expectRefusal("remove many of "+f.name, err, want)
+	removed := 0
+	for _, l := range w.spec.leads {
+		if l.flow == f && !f.deleted && !l.state.Final() && (filter.Node == "" || l.at.NodeID == filter.Node) &&
+			(filter.States == nil || filter.States[0] == l.state) {
+			w.spec.remove(l, how)
+			w.promises.removed(w, l)
+			removed++
+		}
+	}
+	if n != removed {
+		t.Fatalf("%d leads were removed, want %d", n, removed)
+	}
+	w.settle()
+}
+
 // askForWhatIsNot: promise 11.
 func (w *trial) askForWhatIsNot(t *rapid.T) {
 	l := w.anyLead(t)
@@ -259,7 +297,7 @@ func (w *trial) callback(t *rapid.T) {
 	}
 }
 
-// held returns the leads that have a handler or a hook that holds.
+// heldLeads returns the leads that have a handler or a hook that holds.
 func heldLeads[T any](w *trial, calls map[*specLead]T) []*specLead {
 	var out []*specLead
 	for _, l := range w.spec.leads {
@@ -312,23 +350,56 @@ func (w *trial) hookAnswers(t *rapid.T) {
 	w.settle()
 }
 
-// several things that come in while the engine writes.
+// several things that come in while the engine writes, and more while it writes
+// those.
 func (w *trial) several(t *rapid.T) {
 	f := rapid.SampledFrom([]fate{fatePass, fatePass, fateStale, fateRefused, fateLostBefore, fateLostAfter}).Draw(t, "fate")
-	var answers []modelGiven
+	// Changes of workflows are put off until nothing is being written, so they are
+	// not drawn beside others.
+	changes := rapid.IntRange(0, 4).Draw(t, "changes of workflows") == 4
+	var first, second modelWave
 	if f == fateRefused {
 		// The engine tries again a little later, when nothing may be due.
 		if next := w.spec.nextEvent(); !next.IsZero() && next.Before(w.spec.now.Add(time.Second)) {
 			t.Skip("something is due")
 		}
-	} else {
-		answers = w.drawAnswers(t, 0)
+	} else if !changes {
+		first.answers = w.drawAnswers(t, 0)
 	}
-	var requests []*modelRequest
-	for range rapid.IntRange(1, 4).Draw(t, "requests") {
-		switch rapid.SampledFrom([]string{"remove", "callback", "remove", "enroll", "status"}).Draw(t, "request") {
+	answered := map[*specLead]bool{}
+	for _, g := range first.answers {
+		answered[g.lead] = true
+	}
+	if changes {
+		first.requests = w.drawChanges(t)
+	} else {
+		first.requests = w.drawRequests(t, f, []string{"remove", "callback", "remove", "enroll"})
+	}
+	// What the end of the first batch begins is known where workers abound and no
+	// workflow changes, and a batch that is stale is decided after what waits for it.
+	if w.workers >= maxLeads && !changes && (f == fatePass || f.deadly()) && rapid.Bool().Draw(t, "second wave") {
+		if rapid.IntRange(0, 3).Draw(t, "changes of workflows") == 3 {
+			second.requests = w.drawChanges(t)
+			w.together(f, first, second)
+			return
+		}
+		for _, g := range w.drawAnswers(t, 0) {
+			if !answered[g.lead] {
+				second.answers = append(second.answers, g)
+			}
+		}
+		second.requests = w.drawRequests(t, f, []string{"remove", "callback", "remove"})
+	}
+	w.together(f, first, second)
+}
+
+// drawRequests draws requests of some kinds.
+func (w *trial) drawRequests(t *rapid.T, f fate, kinds []string) []*modelRequest {
+	var out []*modelRequest
+	for range rapid.IntRange(1, 3).Draw(t, "requests") {
+		switch rapid.SampledFrom(kinds).Draw(t, "request") {
 		case "remove":
-			requests = append(requests, w.askRemove(w.anyLead(t), drawRemoval(t)))
+			out = append(out, w.askRemove(w.anyLead(t), drawRemoval(t)))
 		case "callback":
 			// That a step has not started is looked up twice, so the answer would depend
 			// on what else is in the batch.
@@ -340,15 +411,22 @@ func (w *trial) several(t *rapid.T) {
 			if f == fateRefused || f.deadly() {
 				r.check = nil // it may be acknowledged already, and then it is again
 			}
-			requests = append(requests, r)
+			out = append(out, r)
 		case "enroll":
-			requests = append(requests, w.askEnroll(w.anyFlow(t), drawContact(t)))
-		case "status":
-			change := rapid.SampledFrom([]string{"pause", "resume", "resume", "activate", "cancel"}).Draw(t, "change")
-			requests = append(requests, w.askStatus(w.anyFlow(t), change))
+			out = append(out, w.askEnroll(w.anyFlow(t), drawContact(t)))
 		}
 	}
-	w.together(f, answers, requests)
+	return out
+}
+
+// drawChanges draws changes of workflows.
+func (w *trial) drawChanges(t *rapid.T) []*modelRequest {
+	var out []*modelRequest
+	for range rapid.IntRange(1, 2).Draw(t, "changes") {
+		change := rapid.SampledFrom([]string{"pause", "resume", "resume", "activate", "cancel"}).Draw(t, "change")
+		out = append(out, w.askStatus(w.anyFlow(t), change))
+	}
+	return out
 }
 
 // clock lets time pass, and what is due in it happen.

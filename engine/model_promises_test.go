@@ -9,7 +9,7 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// promises checks the promises as such, by what was seen of the engine, so that
+// modelPromises checks the promises as such, by what was seen of the engine, so that
 // a model which is wrong in the same way as the engine hides nothing:
 //
 //  1. acknowledged is durable: a request whose commit failed is not acknowledged

@@ -104,7 +104,10 @@ type specLead struct {
 	hookSince time.Time   // when it was called; zero when it has not been
 	hookFails []string
 	told      lead.Lead // what hooks are told: the lead as the step ended
-	logged    *specCall // the call log's entry of the attempt begun last
+
+	// recorded: the attempt was begun before its handler was seen to be called.
+	recorded bool
+	logged   *specCall // the call log's entry of the attempt begun last
 }
 
 func (l *specLead) String() string { return fmt.Sprintf("lead %d", l.number) }
@@ -122,7 +125,7 @@ type specCall struct {
 	step *specStep
 }
 
-// ending is how a step ends.
+// specEnding is how a step ends.
 type specEnding struct {
 	at      time.Time
 	status  lead.StepStatus

@@ -10,6 +10,7 @@ import (
 
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
+	"github.com/leadflow-go/leadflow/store/memory"
 	"github.com/leadflow-go/leadflow/store/sqlite"
 )
 
@@ -20,6 +21,8 @@ type modelBackend struct {
 	// The store is opened anew after each crash, and what was committed must be
 	// in it.
 	data func(folder string) func() (store.Store, error)
+	// trials is how many there are in a short run.
+	trials int
 	// locked is what opening the same data twice is refused with (promise 12); nil
 	// for a store that nobody else could open.
 	locked error
@@ -27,7 +30,19 @@ type modelBackend struct {
 
 // modelBackends: a store is added to the model test by a line here.
 var modelBackends = []modelBackend{
-	{"sqlite", sqliteData, sqlite.ErrLocked},
+	{"sqlite", sqliteData, 80, sqlite.ErrLocked},
+	{"memory", memoryData, 300, nil},
+}
+
+func memoryData(string) func() (store.Store, error) {
+	st, opened := memory.New(), false
+	return func() (_ store.Store, err error) {
+		if opened {
+			st, err = st.Reopen()
+		}
+		opened = true
+		return st, err
+	}
 }
 
 func sqliteData(folder string) func() (store.Store, error) {
@@ -54,7 +69,7 @@ func (f fate) String() string {
 
 func (f fate) deadly() bool { return f == fateLostBefore || f == fateLostAfter }
 
-// gate stands between an engine and its store. It can hold commits up, and
+// modelGate stands between an engine and its store. It can hold commits up, and
 // decide what becomes of the next one. A dead gate lets nothing be written, so
 // that an engine behind it is as good as killed.
 type modelGate struct {
@@ -62,6 +77,7 @@ type modelGate struct {
 
 	mu   sync.Mutex
 	held chan struct{} // commits wait until it is closed; nil when they need not
+	wait int           // how many wait
 	next fate
 	dead bool
 	// accepted: the store has taken a batch that was stale.
@@ -75,6 +91,19 @@ func (g *modelGate) hold() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.held = make(chan struct{})
+}
+
+// pass lets the commit that waits go on, and has the next one wait.
+func (g *modelGate) pass() {
+	g.release()
+	g.hold()
+}
+
+// waits reports whether a commit waits.
+func (g *modelGate) waits() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.wait > 0
 }
 
 // release lets commits that wait go on.
@@ -106,12 +135,14 @@ func (g *modelGate) kill() {
 func (g *modelGate) Commit(ctx context.Context, b *store.Batch) (store.Result, error) {
 	g.mu.Lock()
 	held := g.held
+	g.wait++
 	g.mu.Unlock()
 	if held != nil {
 		<-held
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.wait--
 	if g.dead {
 		return store.Result{}, errModelDead
 	}
@@ -140,7 +171,7 @@ func (g *modelGate) Commit(ctx context.Context, b *store.Batch) (store.Result, e
 	return done, err
 }
 
-// stale returns the batch as one that was decided on what has changed since, in
+// staleBatch returns the batch as one that was decided on what has changed since, in
 // its last change, so that the store must undo all that comes before.
 func staleBatch(b *store.Batch) *store.Batch {
 	out := *b

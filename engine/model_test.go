@@ -24,7 +24,7 @@ import (
 func TestModel(t *testing.T) {
 	for _, backend := range modelBackends {
 		t.Run(backend.name, func(t *testing.T) {
-			modelDose(t, 100)
+			modelDose(t, backend.trials)
 			seen := modelTally{}
 			rapid.Check(t, func(t *rapid.T) {
 				rapid.SyncTest(t, func(t *rapid.T) {

@@ -192,6 +192,39 @@ func TestShutdownWaitsForABatchInFlight(t *testing.T) {
 	})
 }
 
+// A call whose beginning is in flight when Shutdown is asked for is made, and
+// Shutdown waits for it too (promise 3).
+func TestShutdownWaitsForTheCallsOfABatchInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, s := newFaulty(t, func(ctx context.Context, _ engine.Attempt) (engine.Result, error) {
+			select {
+			case <-time.After(time.Minute):
+				return engine.Result{}, nil
+			case <-ctx.Done():
+				return engine.Result{}, context.Cause(ctx)
+			}
+		}, nil)
+		wf := w.waitThenCall(time.Hour)
+		l := w.enroll(wf, phone)
+		release := hold(s, func(b *store.Batch) bool {
+			return len(b.Changes) == 1 && b.Changes[0].After.State == lead.InStep
+		}, nil)
+		w.pass(time.Hour)
+		stopped := make(chan error, 1)
+		go func() { stopped <- w.eng.Shutdown(background) }()
+		synctest.Wait()
+		release()
+		w.pass(59 * time.Second)
+		if len(stopped) > 0 {
+			t.Fatal("Shutdown returns during the call")
+		}
+		if err := <-stopped; err != nil {
+			t.Error(err)
+		}
+		w.expectSteps(l, "wait=completed call=completed done=converted")
+	})
+}
+
 // flood makes the loop decide while a batch is in flight, which it does when
 // there is enough to decide.
 func (w *world) flood() {

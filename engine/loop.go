@@ -297,7 +297,7 @@ func (l *loop) settle() error {
 	results := l.results
 	l.results = nil
 	for i, r := range results {
-		if e := l.hot[r.lead()]; e != nil && (e.inFlight || e.touched) {
+		if e := l.hot[r.lead()]; e != nil && e.touched { // by the batch in flight, or by this one
 			l.results = append(l.results, r)
 			continue
 		}

@@ -94,7 +94,9 @@ func (w *trial) together(f fate, first, second modelWave) {
 		w.gate.pass()
 		synctest.Wait()
 		if !w.gate.waits() {
-			f = fatePass // there was nothing to write in the first
+			f = fatePass // there was nothing to write in the first, so write something else
+			probes = append(probes, w.probe(1)...)
+			synctest.Wait()
 		}
 		w.send(second)
 		// An engine that is writing looks up when enough has come in.

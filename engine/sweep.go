@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync/atomic"
 
 	"github.com/leadflow-go/leadflow/lead"
@@ -43,7 +45,8 @@ func (l *loop) addSweep(s *sweep) { l.sweeps = append(l.sweeps, s) }
 
 // resumeSweeps takes up what the process that had the store before left undone.
 func (l *loop) resumeSweeps() error {
-	for seq, f := range l.flows {
+	for _, seq := range slices.Sorted(maps.Keys(l.flows)) { // in the same order in every simulation
+		f := l.flows[seq]
 		if !f.row.Deleted && f.row.Status != lead.WorkflowCancelled {
 			continue
 		}

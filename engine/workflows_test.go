@@ -12,6 +12,7 @@ import (
 	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
 )
 
 var background = context.Background()
@@ -94,30 +95,29 @@ func TestCancelRemovesEveryLeadAndLetsWhatIsInFlightFinish(t *testing.T) {
 
 func TestACancellationThatACrashInterruptedGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, nil)
+		const n = 1200 // more than one page of the sweep
+		w, s := newFaulty(t, nil, nil)
 		wf := w.callWaitMessage()
-		for i := range 1200 { // more than one page of the sweep
-			w.enroll(wf, fmt.Sprintf("+1415%07d", i))
-		}
+		w.enrollMany(wf, 0, n)
 		synctest.Wait()
-		over, cancel := context.WithCancel(background)
-		go func() {
-			_, _ = w.eng.CancelWorkflow(over, wf) // cut short by the crash
-		}()
-		for {
-			if got, err := w.eng.Workflow(background, wf); err != nil {
-				t.Fatal(err)
-			} else if got.Status == lead.WorkflowCancelled {
-				break
+		pages := 0
+		release := hold(s, func(b *store.Batch) bool {
+			if removes(b) {
+				pages++
 			}
-			synctest.Wait()
-		}
-		w.crash()
-		cancel()
+			return pages == 2
+		}, errDisk)
+		go func() {
+			_, _ = w.eng.CancelWorkflow(background, wf) // cut short by the crash
+		}()
 		synctest.Wait()
-		if n, err := w.eng.CountLeads(background, wf, engine.LeadFilter{States: []lead.State{lead.Removed}}); n != 1200 || err != nil {
-			t.Errorf("%d leads are removed, %v", n, err)
+		if got := w.counts(wf)[lead.Removed]; got == 0 || got == n {
+			t.Fatalf("%d leads are removed before the crash; it is to come in between", got)
 		}
+		release()
+		w.crash()
+		synctest.Wait()
+		w.expectCounts(wf, map[lead.State]int64{lead.Removed: n})
 	})
 }
 

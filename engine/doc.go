@@ -98,6 +98,9 @@
 //     once might call somebody at night. The history says why in both cases.
 //   - A circle of nodes without a step or a wait that is not over rests for a
 //     minute at each turn.
+//   - Free workers go to due retries first, because removals may wait for them;
+//     then to whoever was due first. A lead keeps its place from step to step, but
+//     once it has been round in a circle it goes behind all that are due already.
 //   - Times are milliseconds of the wall clock, and what is due is rounded up:
 //     nothing is early. When the wall clock jumps, due times follow it within ten
 //     seconds.

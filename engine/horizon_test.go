@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -271,4 +272,45 @@ func liveCallUnlessSlow(ctx context.Context, a engine.Attempt) (engine.Result, e
 	}
 	time.Sleep(time.Hour)
 	return engine.Result{}, nil
+}
+
+// Leads that go round without ever waiting have no claim on the workers: as many
+// as there are of them, another lead gets its turn after those that were due
+// before it, and so does the retry that a removal waits for (promise 4), also
+// when the crowd is too large to be held in memory.
+func TestLeadsThatGoRoundLetOthersHaveTheirTurn(t *testing.T) {
+	for _, crowd := range []int{2, crowdOf(9000)} {
+		t.Run(fmt.Sprint(crowd), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, func(ctx context.Context, a engine.Attempt) (engine.Result, error) {
+					if a.Node.Type == workflow.VoiceCall {
+						return engine.Result{}, errors.New("busy")
+					}
+					select {
+					case <-time.After(time.Second):
+					case <-ctx.Done():
+					}
+					return engine.Result{}, nil
+				})
+				w.config.Workers = max(1, crowd/20)
+				w.crash()
+				call := workflow.CallNode("call", nil).WithRetry(workflow.Retry{MaxAttempts: 2, Delay: workflow.Duration(time.Minute)})
+				calls := w.activate([]workflow.Node{call})
+				pending := w.enroll(calls, phone)
+				synctest.Wait()
+				w.remove(pending)
+				round := w.activate([]workflow.Node{workflow.MessageNode("text", nil)}, workflow.On("text", workflow.DefaultLabel, "text"))
+				w.enrollMany(round, 0, crowd)
+				synctest.Wait()
+				other := w.enroll(calls, "+14155552672")
+				w.pass(30 * time.Second)
+				if got := w.history(other)[0].Attempts; len(got) == 0 {
+					t.Error("a lead never gets its turn")
+				}
+				w.crash() // the queued retries are on disk alone, behind the crowd
+				w.pass(2 * time.Minute)
+				w.expectState(pending, lead.Removed)
+			})
+		})
+	}
 }

@@ -34,8 +34,9 @@ func (l *loop) enter(e *entry, f *flow, node int32) error {
 		switch {
 		case n.Type.Action():
 			// A lead that comes from a step keeps the Wake it had, so that the store
-			// moves no index entry for it.
-			if r.Wake == 0 || r.Wake > l.now {
+			// moves no index entry for it; but not one that has been round in a circle,
+			// or others would wait behind it for ever.
+			if r.Wake == 0 || r.Wake > l.now || int(r.Visits) > f.graph.Len() {
 				r.Wake = l.now
 			}
 			return l.waited(e, f)

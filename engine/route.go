@@ -64,6 +64,9 @@ func (l *loop) enter(e *entry, f *flow, node int32) error {
 			if due > l.now {
 				r.Due = due
 				r.Wake = e.wakeAfterWait()
+				if r.Wake <= l.now { // a message is due, before the wait is over
+					return l.waited(e, f)
+				}
 				return nil
 			}
 			r.Due = due

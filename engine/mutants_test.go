@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -62,7 +63,7 @@ func TestMutants(t *testing.T) {
 	var table strings.Builder
 	caught := 0
 	for _, m := range chosen {
-		by, output, err := m.run(t.TempDir())
+		by, output, err := m.run(t.Context(), t.TempDir())
 		switch {
 		case err != nil:
 			t.Errorf("%s: %v\n%s", m.name, err, output)
@@ -89,7 +90,7 @@ func soundCheckers(t *testing.T, chosen []*mutant) {
 		}
 	}
 	for pkg, of := range tests {
-		if output, err := goTest(pkg, strings.Join(of, "|")); err != nil {
+		if output, err := goTest(t.Context(), pkg, strings.Join(of, "|")); err != nil {
 			t.Fatalf("the tests of %s fail without a mutant: %v\n%s", pkg, err, output)
 		}
 	}
@@ -206,7 +207,7 @@ func (m *mutant) check() error {
 
 // run tries the mutant and returns the first test that failed, or nothing when
 // it survives.
-func (m *mutant) run(dir string) (by, output string, err error) {
+func (m *mutant) run(ctx context.Context, dir string) (by, output string, err error) {
 	text, err := m.mutated()
 	if err != nil {
 		return "", "", err
@@ -223,7 +224,7 @@ func (m *mutant) run(dir string) (by, output string, err error) {
 	if err := errors.Join(os.WriteFile(file, []byte(text), 0o600), os.WriteFile(overlay, replace, 0o600)); err != nil {
 		return "", "", err
 	}
-	output, err = goTest(m.pkg, m.tests, "-overlay="+overlay, "-failfast")
+	output, err = goTest(ctx, m.pkg, m.tests, "-overlay="+overlay, "-failfast")
 	var exit *exec.ExitError
 	switch {
 	case err == nil && strings.Contains(output, "[no tests to run]"):
@@ -246,9 +247,9 @@ var mutantArgs = map[string][]string{
 
 // goTest runs tests of a package of this module. It does not wait for the children
 // that a test which was killed has left behind.
-func goTest(pkg, tests string, flags ...string) (output string, err error) {
+func goTest(ctx context.Context, pkg, tests string, flags ...string) (output string, err error) {
 	args := append([]string{"test", "-vet=off", "-ldflags=-s -w", "-count=1", "-timeout=5m", "-run=" + tests}, flags...)
-	cmd := exec.Command("go", append(append(args, pkg), mutantArgs[pkg]...)...)
+	cmd := exec.CommandContext(ctx, "go", append(append(args, pkg), mutantArgs[pkg]...)...)
 	cmd.Dir, cmd.WaitDelay = "..", 10*time.Second
 	text, err := cmd.CombinedOutput()
 	return string(text), err

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,10 +22,30 @@ import (
 
 var runMutants = flag.String("mutants", "", `which mutants TestMutants tries: a name, a pattern such as "skip-*", or all`)
 
+// attacks are tests that were written with no fault in mind: they have much
+// happen, at random or in every order, and hold what comes of it against the
+// promises, or against a model.
+var attacks = map[string]trials{
+	"model":      {pkg: "./engine", tests: "^TestModel$"},
+	"linear":     {pkg: "./engine", tests: "^TestLinearizable$"},
+	"exhaustive": {pkg: "./engine", tests: "^TestEveryInterleavingOfARemovalKeepsThePromises$"},
+	"crash":      {pkg: "./engine", tests: "^TestEveryLeadOutlivesSIGKILL$"},
+	"races":      {pkg: "./engine", tests: "^TestRemoveRaces$"},
+	"faults":     {pkg: "./engine", tests: "^TestAnEngineOutlivesABadDisk$"},
+	"power":      {pkg: "./store/sqlite", tests: "^TestAPowerCutKeepsWhatWasAcknowledged$"},
+	"sqlite":     {pkg: "./store/sqlite", tests: "^TestContract$"},
+	"memory":     {pkg: "./store/memory", tests: "^TestContract$"},
+}
+
+// trials are tests of a package, for -run.
+type trials struct{ pkg, tests string }
+
+func (t trials) String() string { return t.pkg + " -run '" + t.tests + "'" }
+
 // TestMutants checks the checkers. Each file of testdata/mutants is a mutant: a
 // fault, put into the engine or a store on purpose, that the tests it names must
-// catch. A mutant that survives says that a promise could be broken and nobody
-// would notice.
+// catch, and one of the attacks too. A mutant that survives says that a promise
+// could be broken and nobody would notice.
 //
 // Without the flag it only makes sure that every mutant still is one: that the
 // text it replaces is there, once, and that the tests it names exist.
@@ -63,21 +84,24 @@ func TestMutants(t *testing.T) {
 	var table strings.Builder
 	caught := 0
 	for _, m := range chosen {
-		by, output, err := m.run(t.Context(), t.TempDir())
-		switch {
-		case err != nil:
-			t.Errorf("%s: %v\n%s", m.name, err, output)
-			by = "not tried"
-		case by == "":
-			t.Errorf("%s survives: no test of %s -run '%s' notices that %s", m.name, m.pkg, m.tests, m.breaks)
-			by = "SURVIVES"
-		default:
-			caught++
+		var by [2]string
+		for i, checker := range []trials{m.test, attacks[m.attack]} {
+			var output string
+			var err error
+			if by[i], output, err = m.run(t.Context(), t.TempDir(), checker); err != nil {
+				t.Errorf("%s: %v\n%s", m.name, err, output)
+				by[i] = "not tried"
+			} else if by[i] == "" {
+				t.Errorf("%s survives: %s does not notice that %s", m.name, checker, m.breaks)
+				by[i] = "SURVIVES"
+			} else {
+				caught++
+			}
 		}
-		t.Logf("%s: %s", m.name, by)
-		fmt.Fprintf(&table, "%-34s %s\n", m.name, by)
+		t.Logf("%s: %s; %s", m.name, by[0], by[1])
+		fmt.Fprintf(&table, "%-34s %-11s %s\n", m.name, m.attack, by[0])
 	}
-	t.Logf("%d mutants of %d caught\n%s", caught, len(chosen), &table)
+	t.Logf("%d mutants, caught %d times; each is to be by its tests and by an attack\n%s", len(chosen), caught, &table)
 }
 
 // soundCheckers makes sure that the tests which are to catch mutants pass
@@ -85,12 +109,14 @@ func TestMutants(t *testing.T) {
 func soundCheckers(t *testing.T, chosen []*mutant) {
 	tests := map[string][]string{}
 	for _, m := range chosen {
-		if of := tests[m.pkg]; !slices.Contains(of, m.tests) {
-			tests[m.pkg] = append(of, m.tests)
+		for _, c := range []trials{m.test, attacks[m.attack]} {
+			if of := tests[c.pkg]; !slices.Contains(of, c.tests) {
+				tests[c.pkg] = append(of, c.tests)
+			}
 		}
 	}
 	for pkg, of := range tests {
-		if output, err := goTest(t.Context(), pkg, strings.Join(of, "|")); err != nil {
+		if output, err := goTest(t.Context(), trials{pkg, strings.Join(of, "|")}); err != nil {
 			t.Fatalf("the tests of %s fail without a mutant: %v\n%s", pkg, err, output)
 		}
 	}
@@ -101,8 +127,8 @@ type mutant struct {
 	name   string
 	breaks string // what is wrong then, in a sentence
 	file   string // from the top of the module
-	pkg    string // whose tests are to catch it
-	tests  string // which, for -run
+	test   trials // which are to catch it
+	attack string // and which attack, by name
 	swaps  []swap
 }
 
@@ -130,21 +156,22 @@ func readMutants(t *testing.T) (list []*mutant) {
 	return list
 }
 
-// parseMutant reads what a mutant breaks, its file and its tests, and then any
-// number of pairs of sections, "--- before" and "--- after".
+// parseMutant reads what a mutant breaks, its file, its tests and its attack, and
+// then any number of pairs of sections, "--- before" and "--- after".
 func parseMutant(text string) (*mutant, error) {
 	head, rest, _ := strings.Cut(text, "\n--- before\n")
-	parts := strings.SplitN(head, "\n", 5)
-	if len(parts) < 4 || parts[1] != "" {
-		return nil, errors.New("wants a sentence, an empty line, file: and test:")
+	parts := strings.Split(head, "\n")
+	if len(parts) < 5 || parts[1] != "" {
+		return nil, errors.New("wants a sentence, an empty line, file:, test: and attack:")
 	}
 	m := &mutant{breaks: parts[0]}
 	file, isFile := strings.CutPrefix(parts[2], "file: ")
 	tests, isTest := strings.CutPrefix(parts[3], "test: ")
-	m.file = file
-	m.pkg, m.tests, _ = strings.Cut(tests, " ")
-	if !isFile || !isTest || m.tests == "" {
-		return nil, errors.New("wants file: FILE and test: PACKAGE REGEXP")
+	attack, isAttack := strings.CutPrefix(parts[4], "attack: ")
+	m.file, m.attack = file, attack
+	m.test.pkg, m.test.tests, _ = strings.Cut(tests, " ")
+	if !isFile || !isTest || !isAttack || m.test.tests == "" || attacks[attack] == (trials{}) {
+		return nil, fmt.Errorf("wants file: FILE, test: PACKAGE REGEXP, and attack: one of %v", slices.Sorted(maps.Keys(attacks)))
 	}
 	for pair := range strings.SplitSeq(rest, "\n--- before\n") {
 		before, after, found := strings.Cut(pair, "--- after\n")
@@ -185,7 +212,7 @@ func (m *mutant) check() error {
 		return err
 	}
 	var source []byte
-	files, err := filepath.Glob(filepath.Join("..", m.pkg, "*_test.go"))
+	files, err := filepath.Glob(filepath.Join("..", m.test.pkg, "*_test.go"))
 	if err != nil {
 		return err
 	}
@@ -196,10 +223,10 @@ func (m *mutant) check() error {
 		}
 		source = append(source, text...)
 	}
-	for name := range strings.SplitSeq(m.tests, "|") {
+	for name := range strings.SplitSeq(m.test.tests, "|") {
 		name, _, _ = strings.Cut(name, "/")
 		if !bytes.Contains(source, []byte("\nfunc "+name)) {
-			return fmt.Errorf("%s has no test %s", m.pkg, name)
+			return fmt.Errorf("%s has no test %s", m.test.pkg, name)
 		}
 	}
 	return nil
@@ -207,7 +234,7 @@ func (m *mutant) check() error {
 
 // run tries the mutant and returns the first test that failed, or nothing when
 // it survives.
-func (m *mutant) run(ctx context.Context, dir string) (by, output string, err error) {
+func (m *mutant) run(ctx context.Context, dir string, c trials) (by, output string, err error) {
 	text, err := m.mutated()
 	if err != nil {
 		return "", "", err
@@ -224,11 +251,11 @@ func (m *mutant) run(ctx context.Context, dir string) (by, output string, err er
 	if err := errors.Join(os.WriteFile(file, []byte(text), 0o600), os.WriteFile(overlay, replace, 0o600)); err != nil {
 		return "", "", err
 	}
-	output, err = goTest(ctx, m.pkg, m.tests, "-overlay="+overlay, "-failfast")
+	output, err = goTest(ctx, c, "-overlay="+overlay, "-failfast")
 	var exit *exec.ExitError
 	switch {
 	case err == nil && strings.Contains(output, "[no tests to run]"):
-		return "", output, fmt.Errorf("%s has no test %s", m.pkg, m.tests)
+		return "", output, fmt.Errorf("there is no test %s", c)
 	case err == nil:
 		return "", output, nil
 	case !errors.As(err, &exit):
@@ -247,9 +274,9 @@ var mutantArgs = map[string][]string{
 
 // goTest runs tests of a package of this module. It does not wait for the children
 // that a test which was killed has left behind.
-func goTest(ctx context.Context, pkg, tests string, flags ...string) (output string, err error) {
-	args := append([]string{"test", "-vet=off", "-ldflags=-s -w", "-count=1", "-timeout=5m", "-run=" + tests}, flags...)
-	cmd := exec.CommandContext(ctx, "go", append(append(args, pkg), mutantArgs[pkg]...)...)
+func goTest(ctx context.Context, c trials, flags ...string) (output string, err error) {
+	args := append([]string{"test", "-vet=off", "-ldflags=-s -w", "-count=1", "-timeout=5m", "-run=" + c.tests}, flags...)
+	cmd := exec.CommandContext(ctx, "go", append(append(args, c.pkg), mutantArgs[c.pkg]...)...)
 	cmd.Dir, cmd.WaitDelay = "..", 10*time.Second
 	text, err := cmd.CombinedOutput()
 	return string(text), err

@@ -16,8 +16,15 @@ import (
 
 var (
 	powerRuns = flag.Int("power.runs", 1, "how many histories TestAPowerCutKeepsWhatWasAcknowledged makes")
-	powerCuts = flag.Int("power.cuts", 150, "how many power cuts it tries of each, at least about: 0 for all there are")
+	powerCuts = flag.Int("power.cuts", powerDose(), "how many power cuts it tries of each, at least about: 0 for all there are")
 )
+
+func powerDose() int {
+	if raceEnabled {
+		return 15
+	}
+	return 150
+}
 
 // A writer commits batches, in a file that did not exist before it; its
 // checkpoints are frequent, and it closes and opens the file now and then. Then

@@ -338,9 +338,12 @@ func TestSimulateStopsAtASignal(t *testing.T) {
 	}
 }
 
-// stopSimulation sends SIGINT when the progress bar says so.
+// stopSimulation sends SIGINT when the progress bar says so. The picture of the
+// last run stays.
 func stopSimulation(t *testing.T, dir, args, bar string) {
 	t.Helper()
+	pictures := files(t, map[string]string{"calls.svg": "the last one"})
+	args += " -picture " + pictures + "calls.svg"
 	args = "simulate -progress always -workflow " + dir + "wf.json " + args
 	cmd := exec.CommandContext(limited(t), binary, strings.Fields(args)...)
 	cmd.Env = environ()
@@ -365,6 +368,28 @@ func stopSimulation(t *testing.T, dir, args, bar string) {
 	if code := cmd.ProcessState.ExitCode(); code != 130 || !strings.Contains(string(rest), "leadflow simulate: stopped by interrupt") {
 		t.Errorf("exit code %d: %s", code, rest)
 	}
+	onlyPicture(t, pictures, "the last one")
+}
+
+// onlyPicture asserts what calls.svg is, and that nothing lies beside it.
+func onlyPicture(t *testing.T, dir, want string) {
+	t.Helper()
+	there, err := os.ReadDir(dir)
+	if err != nil || len(there) != 1 {
+		t.Errorf("beside the picture there is something: %v, %v", there, err)
+	}
+	if got := read(t, dir+"calls.svg"); got != want {
+		t.Errorf("the picture is now %q", got)
+	}
+}
+
+func TestSimulateReplacesThePicture(t *testing.T) {
+	t.Parallel()
+	wf, dir := files(t, map[string]string{"wf.json": certain}), files(t, map[string]string{"calls.svg": "the last one"})
+	simulate(t, "-workflow", wf+"wf.json", "-picture", dir+"calls.svg")
+	fresh := files(t, nil) + "fresh.svg"
+	simulate(t, "-workflow", wf+"wf.json", "-picture", fresh)
+	onlyPicture(t, dir, read(t, fresh))
 }
 
 // The README's command prints what the README shows.

@@ -63,7 +63,6 @@ func TestAClockThatJumpsAnHourBackAndForth(t *testing.T) {
 				WithRetry(workflow.Retry{MaxAttempts: 2, Delay: workflow.Duration(11 * time.Minute)}),
 			workflow.Wait("wait", wait), workflow.MessageNode("text", nil), workflow.End("done", workflow.Converted),
 		}, workflow.On("call", workflow.DefaultLabel, "wait"), workflow.To("wait", "text"), workflow.On("text", "success", "done"))
-		w.config.Workers = people
 
 		var leads []lead.Lead
 		forth := false

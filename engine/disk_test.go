@@ -22,8 +22,9 @@ import (
 	"github.com/leadflow-go/leadflow/store/sqlite/disktest"
 )
 
-// randomSeed returns the number that a random test starts from, and replays
-// from.
+// randomSeed returns the number that a random test starts from, LEADFLOW_SEED if
+// that is set. It repeats what the test chooses; where goroutines draw from it,
+// not which of them gets which choice.
 func randomSeed(t *testing.T) uint64 {
 	t.Helper()
 	seed := rand.Uint64()
@@ -102,7 +103,7 @@ func (d *badDisk) mend() {
 	d.fail = nil
 }
 
-// note keeps a promise, in the map that of names.
+// note has keep note what was promised, in step with what the disk holds.
 func (d *badDisk) note(keep func(p *promises)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

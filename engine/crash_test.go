@@ -26,7 +26,7 @@ import (
 )
 
 var (
-	crashRounds = flag.Int("crash.rounds", 50, "how often TestEveryLeadOutlivesSIGKILL kills its child: 1000 for an evening")
+	crashRounds = flag.Int("crash.rounds", 50, "how often TestEveryLeadOutlivesSIGKILL kills its child: 1000 in a long run")
 	crashLeads  = flag.Int("crash.leads", 12, "how many leads it enrolls between two kills")
 )
 

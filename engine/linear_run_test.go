@@ -48,7 +48,7 @@ type linearRun struct {
 	contacts [linearContacts]linearContact
 }
 
-// recorded is an operation before the leads have numbers.
+// linearRecorded is an operation before the leads have numbers.
 type linearRecorded struct {
 	porcupine.Operation
 	lead lead.ID // of the input

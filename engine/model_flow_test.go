@@ -168,7 +168,7 @@ func drawHookAnswer(t *rapid.T) string {
 	return rapid.SampledFrom([]string{"", "", "no such customer", anyText}).Draw(t, "hook")
 }
 
-// dataOf is data as the history keeps it.
+// modelData is data as the history keeps it.
 func modelData(data map[string]any) []byte {
 	if len(data) == 0 {
 		return nil

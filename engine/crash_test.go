@@ -61,10 +61,8 @@ func TestEveryLeadOutlivesSIGKILL(t *testing.T) {
 	r.report()
 }
 
-const (
-	// crashPatience is how long nothing may happen while leads are live.
-	crashPatience = 30 * time.Second
-)
+// crashPatience is how long nothing may happen while leads are live.
+const crashPatience = 30 * time.Second
 
 // crashRun is the parent. All of it belongs to the goroutine of the test.
 type crashRun struct {

@@ -23,6 +23,7 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store/sqlite"
 	"github.com/leadflow-go/leadflow/store/sqlite/disktest"
+	"github.com/leadflow-go/leadflow/store/storetest"
 )
 
 var (
@@ -46,7 +47,7 @@ var (
 // The seed is logged. LEADFLOW_SEED plays the same scripts and the same kills,
 // as nearly as two processes can; -crash.rounds makes it longer.
 func TestEveryLeadOutlivesSIGKILL(t *testing.T) {
-	r := newCrashRun(t, randomSeed(t))
+	r := newCrashRun(t, storetest.Seed(t))
 	defer r.end()
 	for r.round = range *crashRounds {
 		r.live(r.plan())

@@ -15,6 +15,7 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
 	"github.com/leadflow-go/leadflow/store/faulty"
+	"github.com/leadflow-go/leadflow/store/storetest"
 )
 
 // This file is what the world around an engine does wrong, when the disk does
@@ -25,7 +26,7 @@ import (
 // early by the clock as it then stands, removed stays silent, and every lead
 // ends.
 func TestAClockThatJumpsAnHourBackAndForth(t *testing.T) {
-	seed := randomSeed(t)
+	seed := storetest.Seed(t)
 	synctest.Test(t, func(t *testing.T) {
 		const people, wait = 150, 2 * time.Hour
 		rng := rand.New(rand.NewPCG(seed, 0))
@@ -63,7 +64,6 @@ func TestAClockThatJumpsAnHourBackAndForth(t *testing.T) {
 				WithRetry(workflow.Retry{MaxAttempts: 2, Delay: workflow.Duration(11 * time.Minute)}),
 			workflow.Wait("wait", wait), workflow.MessageNode("text", nil), workflow.End("done", workflow.Converted),
 		}, workflow.On("call", workflow.DefaultLabel, "wait"), workflow.To("wait", "text"), workflow.On("text", "success", "done"))
-		w.config.Workers = people
 
 		var leads []lead.Lead
 		forth := false

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-	"testing"
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine"
@@ -86,16 +85,10 @@ type crashCommand struct {
 // crashRetryAfter is how long a handler that says "again" asks to be left alone.
 const crashRetryAfter = 25 * time.Millisecond
 
-// TestCrashChild is no test, but the child of TestEveryLeadOutlivesSIGKILL.
-func TestCrashChild(t *testing.T) {
-	path := os.Getenv(crashFileEnv)
-	if path == "" {
-		return
-	}
+// crash is the child process of TestEveryLeadOutlivesSIGKILL.
+func crash(path string) error {
 	c := &crashChild{waiting: map[int64]chan crashCommand{}}
-	if err := c.run(path); err != nil {
-		t.Fatal(err)
-	}
+	return c.run(path)
 }
 
 type crashChild struct {

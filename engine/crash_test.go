@@ -1,20 +1,13 @@
 package engine_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,10 +16,11 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store/sqlite"
 	"github.com/leadflow-go/leadflow/store/sqlite/disktest"
+	"github.com/leadflow-go/leadflow/store/storetest"
 )
 
 var (
-	crashRounds = flag.Int("crash.rounds", 50, "how often TestEveryLeadOutlivesSIGKILL kills its child: 1000 for an evening")
+	crashRounds = flag.Int("crash.rounds", 50, "how often TestEveryLeadOutlivesSIGKILL kills its child: 1000 in a long run")
 	crashLeads  = flag.Int("crash.leads", 12, "how many leads it enrolls between two kills")
 )
 
@@ -46,7 +40,7 @@ var (
 // The seed is logged. LEADFLOW_SEED plays the same scripts and the same kills,
 // as nearly as two processes can; -crash.rounds makes it longer.
 func TestEveryLeadOutlivesSIGKILL(t *testing.T) {
-	r := newCrashRun(t, randomSeed(t))
+	r := newCrashRun(t, storetest.Seed(t))
 	defer r.end()
 	for r.round = range *crashRounds {
 		r.live(r.plan())
@@ -61,10 +55,8 @@ func TestEveryLeadOutlivesSIGKILL(t *testing.T) {
 	r.report()
 }
 
-const (
-	// crashPatience is how long nothing may happen while leads are live.
-	crashPatience = 30 * time.Second
-)
+// crashPatience is how long nothing may happen while leads are live.
+const crashPatience = 30 * time.Second
 
 // crashRun is the parent. All of it belongs to the goroutine of the test.
 type crashRun struct {
@@ -174,78 +166,6 @@ func (r *crashRun) after(d time.Duration, f func()) {
 		case <-r.over:
 		}
 	})
-}
-
-// crashProcess is one life of the child.
-type crashProcess struct {
-	cmd    *exec.Cmd
-	in     io.WriteCloser
-	events chan crashEvent // closed when the process is gone
-	errors bytes.Buffer    // its standard error, to be read after that
-	exit   error           // likewise
-	once   sync.Once
-}
-
-func (r *crashRun) start(plan crashPlan) *crashProcess {
-	self, err := os.Executable()
-	if err != nil {
-		r.Fatal(err)
-	}
-	p := &crashProcess{cmd: exec.Command(self, "-test.run=^TestCrashChild$"), events: make(chan crashEvent, 100)}
-	p.cmd.Env = append(os.Environ(), crashFileEnv+"="+r.path, crashLogEnv+"="+r.log, crashPointEnv+"="+plan.point)
-	p.cmd.Stderr = &p.errors
-	out, err := p.cmd.StdoutPipe()
-	if err == nil {
-		p.in, err = p.cmd.StdinPipe()
-	}
-	if err == nil {
-		err = p.cmd.Start()
-	}
-	if err != nil {
-		r.Fatal(err)
-	}
-	go p.read(out)
-	return p
-}
-
-// read passes on what the child says, to its last whole line: what it wrote
-// before it was killed has happened, whenever it is read.
-func (p *crashProcess) read(out io.Reader) {
-	defer close(p.events)
-	lines := bufio.NewReader(out)
-	for {
-		line, err := lines.ReadBytes('\n')
-		if err != nil {
-			break
-		}
-		ev := crashEvent{at: time.Now()}
-		if json.Unmarshal(line, &ev) == nil { // else it is what every test binary says at its end
-			p.events <- ev
-		}
-	}
-	p.exit = p.cmd.Wait()
-}
-
-func (p *crashProcess) kill() { p.once.Do(func() { p.cmd.Process.Kill() }) }
-
-// send gives the child a command, which it may never read.
-func (r *crashRun) send(cmd crashCommand) {
-	line, err := json.Marshal(cmd)
-	if err != nil {
-		r.Fatal(err)
-	}
-	r.child.in.Write(append(line, '\n'))
-}
-
-// command gives the child a command and has reply called with what it says.
-func (r *crashRun) command(cmd crashCommand, reply func(crashEvent)) { r.commandOf(r.id, cmd, reply) }
-
-func (r *crashRun) commandOf(workflow lead.WorkflowID, cmd crashCommand, reply func(crashEvent)) {
-	r.lastID++
-	cmd.ID, cmd.Workflow = r.lastID, workflow
-	r.replies[cmd.ID] = reply
-	r.send(cmd)
-	r.count("command")
 }
 
 // count notes that something has happened, and kills the child if that is what

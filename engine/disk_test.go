@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -20,22 +18,8 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store/sqlite"
 	"github.com/leadflow-go/leadflow/store/sqlite/disktest"
+	"github.com/leadflow-go/leadflow/store/storetest"
 )
-
-// randomSeed returns the number that a random test starts from, and replays
-// from.
-func randomSeed(t *testing.T) uint64 {
-	t.Helper()
-	seed := rand.Uint64()
-	if text := os.Getenv("LEADFLOW_SEED"); text != "" {
-		var err error
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("LEADFLOW_SEED=%d", seed)
-	return seed
-}
 
 // badDisk is a disk that is full or broken now and then, and whose power may be
 // cut. What has been promised to the world is noted with it, so that both are
@@ -102,7 +86,7 @@ func (d *badDisk) mend() {
 	d.fail = nil
 }
 
-// note keeps a promise, in the map that of names.
+// note has keep note what was promised, in step with what the disk holds.
 func (d *badDisk) note(keep func(p *promises)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -163,7 +147,7 @@ func badDiskWorkflow() ([]workflow.Node, []workflow.Edge) {
 // acknowledged is there, whatever was begun is on record, and no step begins of a
 // lead whose removal was acknowledged.
 func TestAnEngineOutlivesABadDisk(t *testing.T) {
-	seed := randomSeed(t)
+	seed := storetest.Seed(t)
 	var cuts []afterCut
 	var wf lead.WorkflowID
 	synctest.Test(t, func(t *testing.T) {

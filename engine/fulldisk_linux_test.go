@@ -10,7 +10,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -22,7 +24,7 @@ import (
 )
 
 // fullDiskEnv names the directory in which a child process fills the disk, and
-// fullDiskHowEnv how: "tmpfs", a file system of its own, or "limit", the size that
+// marks the process as the child; fullDiskHowEnv says how: "tmpfs", a file system of its own, or "limit", the size that
 // a file may have.
 const (
 	fullDiskEnv    = "LEADFLOW_FULL_DISK"
@@ -39,7 +41,7 @@ func TestAnEngineOutlivesAFullDisk(t *testing.T) {
 	}
 	for _, how := range []string{"tmpfs", "limit"} {
 		t.Run(how, func(t *testing.T) {
-			child := exec.CommandContext(t.Context(), self, "-test.run=^TestFullDiskChild$")
+			child := exec.CommandContext(t.Context(), self)
 			child.Env = append(os.Environ(), fullDiskEnv+"="+t.TempDir(), fullDiskHowEnv+"="+how)
 			child.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 			if how == "tmpfs" {
@@ -49,7 +51,9 @@ func TestAnEngineOutlivesAFullDisk(t *testing.T) {
 					child.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
 				}
 			}
+			runtime.LockOSThread() // Pdeathsig comes when the thread ends that made the child
 			out, err := child.CombinedOutput()
+			runtime.UnlockOSThread()
 			switch text := string(out); {
 			case errors.Is(err, syscall.EPERM), strings.Contains(text, "no test: "):
 				t.Skipf("not allowed here: %v %s", err, text)
@@ -62,17 +66,15 @@ func TestAnEngineOutlivesAFullDisk(t *testing.T) {
 	}
 }
 
-// TestFullDiskChild is no test, but the child of TestAnEngineOutlivesAFullDisk.
-func TestFullDiskChild(t *testing.T) {
-	dir := os.Getenv(fullDiskEnv)
-	if dir == "" {
-		return
-	}
+func init() { children[fullDiskEnv] = fillDisk }
+
+// fillDisk is the child process of TestAnEngineOutlivesAFullDisk.
+func fillDisk(dir string) error {
 	var fill, empty func() error
 	switch os.Getenv(fullDiskHowEnv) {
 	case "tmpfs":
 		if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=2m"); err != nil {
-			t.Fatalf("no test: %v", err)
+			return fmt.Errorf("no test: %w", err)
 		}
 		ballast := filepath.Join(dir, "ballast")
 		fill = func() error { return os.WriteFile(ballast, make([]byte, 1<<20), 0o600) }
@@ -85,22 +87,26 @@ func TestFullDiskChild(t *testing.T) {
 		empty = func() error { return limit(math.MaxUint64) }
 	}
 	if err := fill(); err != nil {
-		t.Fatalf("no test: %v", err)
+		return fmt.Errorf("no test: %w", err)
 	}
-	d := &fullDisk{T: t, path: filepath.Join(dir, "leads.db"), hangUp: make(chan struct{}), called: make(chan struct{})}
+	d := &fullDisk{path: filepath.Join(dir, "leads.db"), hangUp: make(chan struct{}), called: make(chan struct{})}
 	d.open()
 	d.begin()
 	refused := d.fillUp()
 	d.whileFull(refused)
 	if err := empty(); err != nil {
-		t.Fatal(err)
+		return err
 	}
 	d.afterwards()
+	if d.failed.Load() {
+		return errors.New("the promises do not hold")
+	}
 	fmt.Printf("%d leads were enrolled before %v\n", len(d.enrolled)-1, refused)
+	return nil
 }
 
 type fullDisk struct {
-	*testing.T
+	failed         atomic.Bool
 	path           string
 	store          *sqlite.Store
 	eng            *engine.Engine
@@ -110,8 +116,19 @@ type fullDisk struct {
 	enrolled       []lead.Lead
 }
 
+// Errorf notes a fault for the parent to print, and the child goes on.
+func (d *fullDisk) Errorf(format string, args ...any) {
+	d.failed.Store(true)
+	fmt.Fprintf(os.Stderr, format+"\n", args...)
+}
+
+// Fatal ends the child.
+func (d *fullDisk) Fatal(fault any) {
+	fmt.Fprintln(os.Stderr, fault)
+	os.Exit(1)
+}
+
 func (d *fullDisk) open() {
-	d.Helper()
 	var err error
 	if d.store, err = sqlite.Open(background, d.path, sqlite.Options{}); err != nil {
 		d.Fatal(err)
@@ -163,7 +180,6 @@ func (d *fullDisk) begin() {
 }
 
 func (d *fullDisk) enroll(c lead.Contact) lead.Lead {
-	d.Helper()
 	l, err := d.eng.Enroll(background, d.wf, c)
 	if err != nil {
 		d.Fatal(err)
@@ -225,7 +241,7 @@ func (d *fullDisk) whileFull(refused error) {
 // afterwards there is room.
 func (d *fullDisk) afterwards() {
 	if err := d.eng.Health(background); err != nil {
-		d.Fatalf("there is room again: %v", err)
+		d.Fatal(fmt.Errorf("there is room again: %w", err))
 	}
 	d.enroll(lead.Contact{PhoneNumber: "+14155550001"})
 	if _, err := d.eng.Remove(background, d.wf, d.enrolled[1].ID); err != nil {

@@ -29,13 +29,13 @@ type linearClient interface {
 	history(id lead.ID) (map[string]string, error)
 }
 
-// direct calls the engine.
+// linearDirect calls the engine.
 type linearDirect struct {
 	eng *engine.Engine
 	wf  lead.WorkflowID
 }
 
-// refusal is what an error of the engine says, as far as it is a refusal.
+// linearRefusal is what an error of the engine says, as far as it is a refusal.
 func linearRefusal(err error) error {
 	var conflict *lead.ConflictError
 	if errors.As(err, &conflict) {
@@ -96,7 +96,7 @@ func (d linearDirect) history(id lead.ID) (map[string]string, error) {
 	return out, err
 }
 
-// overHTTP speaks HTTP.md.
+// linearHTTP speaks HTTP, as the OpenAPI document of engine/httpapi says.
 type linearHTTP struct {
 	base   string // of the server
 	wf     lead.WorkflowID

@@ -186,7 +186,7 @@ type linearOp struct {
 	out linearOutput
 }
 
-// oneByOne is the history of operations of which each begins when the one
+// linearOneByOne is the history of operations of which each begins when the one
 // before is over.
 func linearOneByOne(ops []linearOp) []porcupine.Operation {
 	var out []porcupine.Operation

@@ -23,7 +23,7 @@ type modelRequest struct {
 	done  chan struct{}
 }
 
-// conflict is the refusal with a reason, or nil without one.
+// modelConflict is the refusal with a reason, or nil without one.
 func modelConflict(reason error, wf lead.WorkflowID, id lead.ID, step lead.StepID, state string) error {
 	if reason == nil {
 		return nil
@@ -31,7 +31,7 @@ func modelConflict(reason error, wf lead.WorkflowID, id lead.ID, step lead.StepI
 	return &lead.ConflictError{Reason: reason, Workflow: wf, Lead: id, Step: step, State: state}
 }
 
-// missing is the refusal to know something.
+// modelMissing is the refusal to know something.
 func modelMissing(kind, name, in string) error {
 	return &lead.NotFoundError{Kind: kind, Name: name, In: in}
 }

@@ -244,7 +244,7 @@ func (w *trial) equal(what, got, want string) {
 	}
 }
 
-// wording keeps a text that a handler or a hook gave, and stands anyText for
+// modelWording keeps a text that a handler or a hook gave, and stands anyText for
 // one that is the engine's.
 func modelWording(text string) string {
 	name, rest, hook := strings.Cut(text, ": ")

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -75,16 +76,16 @@ func (n *specNode) edge(t *rapid.T, outcome string, to []string) {
 
 // addEnds adds the terminal nodes that edges lead to.
 func (f *specFlow) addEnds() {
-	for id, kind := range map[string]workflow.NodeType{"won": workflow.Converted, "lost": workflow.Dropped} {
+	for _, end := range []specNode{{id: "won", kind: workflow.Converted}, {id: "lost", kind: workflow.Dropped}} {
 		if slices.ContainsFunc(f.order, func(n *specNode) bool {
 			for _, to := range n.edges {
-				if to == id {
+				if to == end.id {
 					return true
 				}
 			}
 			return false
 		}) {
-			f.add(&specNode{id: id, kind: kind})
+			f.add(&end)
 		}
 	}
 }
@@ -111,8 +112,8 @@ func (f *specFlow) definition() *workflow.Definition {
 			}
 		}
 		def.Nodes = append(def.Nodes, node)
-		for label, to := range n.edges {
-			def.Edges = append(def.Edges, workflow.Edge{From: n.id, To: to, Label: label})
+		for _, label := range slices.Sorted(maps.Keys(n.edges)) { // so that a seed gives one definition
+			def.Edges = append(def.Edges, workflow.Edge{From: n.id, To: n.edges[label], Label: label})
 		}
 	}
 	return def
@@ -167,7 +168,7 @@ func drawHookAnswer(t *rapid.T) string {
 	return rapid.SampledFrom([]string{"", "", "no such customer", anyText}).Draw(t, "hook")
 }
 
-// dataOf is data as the history keeps it.
+// modelData is data as the history keeps it.
 func modelData(data map[string]any) []byte {
 	if len(data) == 0 {
 		return nil

@@ -13,7 +13,7 @@ import (
 // a model which is wrong in the same way as the engine hides nothing:
 //
 //  1. acknowledged is durable: a request whose commit failed is not acknowledged
-//     (settleFate), and what was is there after a crash (check);
+//     (follow), and what was is there after a crash (check);
 //  2. silence: begun, removed;
 //  3. no cut: check;
 //  4. removal ends: check, and the end of every trial;

@@ -12,10 +12,10 @@ import (
 )
 
 // This file and model_life_test.go are the reference model: the life of a lead
-// as DESIGN.md's table and the package comment tell it, and nothing else. It
-// knows no store, batch, queue or worker goroutine. Every step is a lead.Step
-// as a reader of the history is to see it, so that comparing is comparing
-// texts.
+// as the table in lead/machine.go and the package comment tell it, and nothing
+// else. It knows no store, batch, queue or worker goroutine. Every step is a
+// lead.Step as a reader of the history is to see it, so that comparing is
+// comparing texts.
 //
 // The model does not decide which handlers are called when: it is told, and
 // says whether that was right. What it decides is what everything else comes

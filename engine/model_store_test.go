@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 
+	"pgregory.net/rapid"
+
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
 	"github.com/leadflow-go/leadflow/store/memory"
@@ -17,10 +19,9 @@ import (
 // modelBackend is a kind of store for the model test to run over.
 type modelBackend struct {
 	name string
-	// data returns how to open a store with data of its own, in an empty folder.
-	// The store is opened anew after each crash, and what was committed must be
-	// in it.
-	data func(folder string) func() (store.Store, error)
+	// data returns how to open a store with data of its own, for one trial. The
+	// store is opened anew after each crash, and what was committed must be in it.
+	data func(t *rapid.T) func() (store.Store, error)
 	// trials is how many there are in a short run.
 	trials int
 	// locked is what opening the same data twice is refused with (promise 12); nil
@@ -34,7 +35,7 @@ var modelBackends = []modelBackend{
 	{"memory", memoryData, 300, nil},
 }
 
-func memoryData(string) func() (store.Store, error) {
+func memoryData(*rapid.T) func() (store.Store, error) {
 	st, opened := memory.New(), false
 	return func() (_ store.Store, err error) {
 		if opened {
@@ -45,7 +46,8 @@ func memoryData(string) func() (store.Store, error) {
 	}
 }
 
-func sqliteData(folder string) func() (store.Store, error) {
+func sqliteData(t *rapid.T) func() (store.Store, error) {
+	folder := modelFolder(t)
 	return func() (store.Store, error) {
 		// A power cut is not what is tested here, and syncing takes time.
 		return sqlite.Open(context.Background(), filepath.Join(folder, "leads.db"), sqlite.Options{Synchronous: sqlite.Normal})

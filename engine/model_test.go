@@ -11,7 +11,7 @@ import (
 )
 
 // TestModel plays random operations against the engine and against a small
-// model of DESIGN.md's table, and holds one against the other after each.
+// model of the table in lead/machine.go, and holds one against the other after each.
 //
 // A run is a number of trials of some 30 operations; the seed is logged. More
 // of it, or the same again:

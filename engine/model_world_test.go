@@ -109,9 +109,8 @@ func (modelTime) AfterFunc(d time.Duration, f func()) func() bool {
 }
 
 func newTrial(t *rapid.T, backend modelBackend, seen modelTally) *trial {
-	folder := modelFolder(t)
 	w := &trial{
-		t: t, backend: backend, begun: time.Now(), open: backend.data(folder), over: make(chan struct{}), tally: seen,
+		t: t, backend: backend, begun: time.Now(), open: backend.data(t), over: make(chan struct{}), tally: seen,
 		calls: map[*specLead]*heldCall{}, hooks: map[*specLead]*heldHook{},
 		spec: &spec{now: time.Now(), hookTimeout: 30 * time.Second},
 	}
@@ -126,17 +125,17 @@ func newTrial(t *rapid.T, backend modelBackend, seen modelTally) *trial {
 			w.kill()
 		}
 		w.close()
-		os.RemoveAll(folder)
 	})
 	w.start()
 	return w
 }
 
-// modelFolder makes a folder, in memory where the system has such a place: how
-// long a disk takes is not what is tested here.
+// modelFolder makes a folder for the time of a trial, in memory where the system
+// has such a place: how long a disk takes is not what is tested here.
 func modelFolder(t *rapid.T) string {
 	for _, parent := range []string{"/dev/shm", ""} {
 		if folder, err := os.MkdirTemp(parent, "leadflow-model-"); err == nil {
+			t.Cleanup(func() { os.RemoveAll(folder) })
 			return folder
 		}
 	}

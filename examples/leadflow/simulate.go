@@ -107,12 +107,14 @@ func (s *simulation) run(ctx context.Context, p *program) error {
 	if s.printAnswers {
 		return ways.print(p.stdout)
 	}
-	// Opened before anything is done that takes time.
+	// Opened before anything is done that takes time, and beside the picture of the
+	// last run, which stays until there is another.
 	var picture *os.File
 	if s.picture != "" {
-		if picture, err = os.Create(s.picture); err != nil {
+		if picture, err = os.Create(s.picture + ".tmp"); err != nil {
 			return err
 		}
+		defer os.Remove(picture.Name()) // unless it has become the picture
 		defer picture.Close()
 	}
 	if err := s.open(ways); err != nil {
@@ -126,11 +128,15 @@ func (s *simulation) run(ctx context.Context, p *program) error {
 	if err := s.report(p.stdout, sum); err != nil || picture == nil {
 		return err
 	}
-	if _, err := io.WriteString(picture, s.draw(sum)); err != nil {
+	_, err = io.WriteString(picture, s.draw(sum))
+	if err := errors.Join(err, picture.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(picture.Name(), s.picture); err != nil {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "\nThe calls of each hour are drawn in %s.\n", s.picture)
-	return picture.Close()
+	return nil
 }
 
 // faults is the error of a file, with every fault in it on a line of its own.

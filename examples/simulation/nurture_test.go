@@ -154,13 +154,22 @@ func TestTheMonthOfAThousand(t *testing.T) {
 		"closing":   witness(call(signed, 45)), "last": witness(call(signed, 5)),
 		"guide": message, "sorry": message, "offer": message,
 	})
-	people, texts := 1000, 0
+	const people = 1000
+	var texted []lead.ID // who wrote STOP while they were live
 	for i := range people {
 		who := enginetest.Contact(i)
 		w.After(time.Duration(i)*5*day/time.Duration(people), func() { w.Enroll(t, wf, who) })
 		if i%50 == 0 { // one in fifty writes STOP ten days after the first
 			w.After(10*day, func() {
-				texts++
+				live, err := w.Engine().Leads(t.Context(), wf, engine.LeadFilter{
+					PhoneNumber: who.PhoneNumber, States: []lead.State{lead.Enrolled, lead.InStep},
+				})
+				if err != nil {
+					t.Error(err)
+				}
+				for _, l := range live {
+					texted = append(texted, l.ID)
+				}
 				if err := Texted(t.Context(), w.Engine(), wf, who.PhoneNumber); err != nil {
 					t.Error(err)
 				}
@@ -183,8 +192,16 @@ func TestTheMonthOfAThousand(t *testing.T) {
 		t.Errorf("%d calls at once, and we have 12 lines", sum.Calls.MostAtOnce)
 	}
 	gone, err := w.Engine().Leads(t.Context(), wf, engine.LeadFilter{States: []lead.State{lead.Removed}})
-	if err != nil || len(gone) < texts {
-		t.Errorf("%d are removed, %d wrote STOP, and others said it (%v)", len(gone), texts, err)
+	if err != nil || len(gone) <= len(texted) {
+		t.Errorf("%d are removed, %d wrote STOP, and others said it (%v)", len(gone), len(texted), err)
+	}
+	if len(texted) == 0 {
+		t.Error("nobody wrote STOP while live: the test tests less than it says")
+	}
+	for _, id := range texted {
+		if l := w.Lead(t, id); l.State != lead.Removed || l.Removal.Reason != "wrote STOP" {
+			t.Errorf("%s wrote STOP, and is %s: %+v", l.PhoneNumber, l.State, l.Removal)
+		}
 	}
 	for _, l := range gone {
 		if last[l.PhoneNumber].After(l.Removal.RequestedAt) {

@@ -11,4 +11,8 @@
 //
 // A call that fails has not reached the store below, so nothing of it has
 // happened, as the contract of package store asks.
+//
+// A delay is waited for in real time, also when the engine is given a virtual
+// clock; under testing/synctest, in the time of the bubble. To hold a call up
+// until something has happened, use Until.
 package faulty

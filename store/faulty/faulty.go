@@ -32,22 +32,26 @@ const (
 const Always = -1
 
 // Fault says which calls it hits, and what happens to them. Its zero value hits
-// the next call, and does nothing to it.
+// the next call, does nothing to it, and is used up by that.
 type Fault struct {
 	Method Method                    // of these calls; "" for all
 	If     func(b *store.Batch) bool // of these commits alone; it must not call the Store
 	Nth    int                       // the first that it hits, from 1; 0 is 1
-	Every  int                       // and then each so-manieth; 0 is 1
-	Times  int                       // so many in all, or Always; 0 is 1
+	Every  int                       // after that, every Every-th call; 0 means every call
+	Times  int                       // how many calls are hit, or Always; 0 means 1
 
-	Delay time.Duration   // the call waits so long, by the clock of package time
+	Delay time.Duration   // the call waits so long, by the clock of package time (see the package comment)
 	Until <-chan struct{} // and until this is closed
 	Err   error           // and fails with this error; nil lets it go on
 }
 
-// Conflict is the error of a commit that was decided on a lead, of that number,
-// as it is no longer.
-func Conflict(seq int64) error { return &store.ConflictError{Kind: "lead", Seq: seq} }
+// LeadConflict is the error of a commit that was decided on a lead, of that
+// number, as it is no longer.
+func LeadConflict(seq int64) error { return &store.ConflictError{Kind: "lead", Seq: seq} }
+
+// WorkflowConflict is the error of a commit that was decided on a workflow, of
+// that number, as it is no longer.
+func WorkflowConflict(seq int64) error { return &store.ConflictError{Kind: "workflow", Seq: seq} }
 
 // Store is a [store.Store] with faults before another one. What it has no fault
 // for goes through. It may be used from any number of goroutines.

@@ -155,7 +155,7 @@ func ExampleStore_Inject() {
 
 	// Whoever was asked to commit something stale decides anew, and nobody hears of
 	// it.
-	s.Inject(faulty.Fault{Method: faulty.Commit, Err: faulty.Conflict(l.ID.Seq())})
+	s.Inject(faulty.Fault{Method: faulty.Commit, Err: faulty.LeadConflict(l.ID.Seq())})
 	_, err = eng.Remove(ctx, wf.ID, l.ID)
 	fmt.Println(err)
 	// Output:

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
+	"github.com/leadflow-go/leadflow/store/storetest"
 )
 
 const benchBatch = 1_000
@@ -57,7 +57,10 @@ func commitSteps(b *testing.B, leads int, wait bool, next func(s *Store, records
 	records := enrollMany(b, s, leads)
 	var took time.Duration
 	for round := 0; b.Loop(); round++ {
-		batch := stepBatch(b, s, next(s, records, round), wait)
+		batch := storetest.StepBatch(b, s, next(s, records, round))
+		if wait {
+			spread(&batch)
+		}
 		start := time.Now()
 		if _, err := s.Commit(b.Context(), &batch); err != nil {
 			b.Fatal(err)
@@ -89,7 +92,8 @@ func BenchmarkMillion(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			batch := stepBatch(b, s, records, true)
+			batch := storetest.StepBatch(b, s, records)
+			spread(&batch)
 			if _, err := s.Commit(b.Context(), &batch); err != nil {
 				b.Fatal(err)
 			}
@@ -109,7 +113,7 @@ func heap() uint64 {
 func enrollMany(b *testing.B, s *Store, n int) []store.Record {
 	records := make([]store.Record, 0, n)
 	for len(records) < n {
-		list := enrollments(b, s, 1, 10_000)
+		list := storetest.Enrollments(b, s, 1, 10_000)
 		if _, err := s.Commit(b.Context(), &store.Batch{Enroll: list}); err != nil {
 			b.Fatal(err)
 		}
@@ -120,27 +124,9 @@ func enrollMany(b *testing.B, s *Store, n int) []store.Record {
 	return records
 }
 
-// stepBatch is a step of each of the leads.
-func stepBatch(b *testing.B, s *Store, records []store.Record, wait bool) (batch store.Batch) {
-	first, err := s.Reserve(b.Context(), store.StepSequence, len(records))
-	if err != nil {
-		b.Fatal(err)
+// spread has the leads wake at some time within a day.
+func spread(batch *store.Batch) {
+	for i := range batch.Changes {
+		batch.Changes[i].After.Wake += 1 + store.Millis(rand.Int64N(24*60*60*1000))
 	}
-	for i, before := range records {
-		after := before
-		after.Version, after.Visit, after.Visits = before.Version+1, before.Visit+1, before.Visits+1
-		after.Node, after.LastStep = (before.Node+1)%7, first+int64(i)
-		after.Entered += 1000
-		after.Started, after.Due, after.Updated, after.Deadline = after.Entered, after.Entered, after.Entered, after.Entered+60_000
-		if wait {
-			after.Wake += 1 + store.Millis(rand.Int64N(24*60*60*1000))
-		}
-		batch.Changes = append(batch.Changes, store.Change{Before: before, After: after})
-		batch.Steps = append(batch.Steps, store.Step{
-			Seq: after.LastStep, Prev: before.LastStep, Lead: before.Seq, Visit: before.Visit, Node: before.Node,
-			Status: lead.StepCompleted, Attempts: 1, Entered: before.Entered, Due: before.Due,
-			Started: before.Started, Exited: after.Entered, Outcome: "answered",
-		})
-	}
-	return batch
 }

@@ -4,41 +4,17 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"testing"
-	"time"
 
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
+	"github.com/leadflow-go/leadflow/store/storetest"
 )
-
-// enrollments are n leads of the workflow.
-func enrollments(tb testing.TB, s *Store, workflow int64, n int) []store.Enrollment {
-	tb.Helper()
-	first, err := s.Reserve(tb.Context(), store.LeadSequence, n)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	list := make([]store.Enrollment, n)
-	for i := range list {
-		seq := first + int64(i)
-		id, err := lead.NewID(time.UnixMilli(1_700_000_000_000), seq)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		list[i] = store.Enrollment{
-			Record: store.Record{Seq: seq, Workflow: workflow, Version: 1, State: lead.InStep, Phase: store.PhaseRunning,
-				Visit: 1, Visits: 1, Attempt: 1, Entered: 1_700_000_000_000, Due: 1_700_000_000_000,
-				Started: 1_700_000_000_000, Deadline: 1_700_000_060_000, Wake: 1_700_000_000_000, Updated: 1_700_000_000_000},
-			Contact: store.Contact{Seq: seq, ID: id, Phone: 4930_0000_0000 + seq, Enrolled: 1_700_000_000_000},
-		}
-	}
-	return list
-}
 
 // Tables grow with the numbers in them, so one that nobody reserved could take
 // all the memory there is.
 func TestANumberThatWasNotReservedIsRefused(t *testing.T) {
 	s := New()
-	good := enrollments(t, s, 1, 2)
+	good := storetest.Enrollments(t, s, 1, 2)
 	if _, err := s.Commit(t.Context(), &store.Batch{Enroll: good[:1]}); err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +36,7 @@ func TestANumberThatWasNotReservedIsRefused(t *testing.T) {
 
 func TestAMixedUpBatchIsRefused(t *testing.T) {
 	s := New()
-	list := enrollments(t, s, 1, 2)
+	list := storetest.Enrollments(t, s, 1, 2)
 	other := list[1]
 	other.Contact.Seq++
 	if _, err := s.Commit(t.Context(), &store.Batch{Enroll: []store.Enrollment{other}}); err == nil {
@@ -85,7 +61,7 @@ func TestAMixedUpBatchIsRefused(t *testing.T) {
 // Forgetting gives back all the memory of a lead.
 func TestForgottenLeadsLeaveNothing(t *testing.T) {
 	s := New()
-	list := enrollments(t, s, 1, 1000)
+	list := storetest.Enrollments(t, s, 1, 1000)
 	steps, err := s.Reserve(t.Context(), store.StepSequence, 2*len(list))
 	if err != nil {
 		t.Fatal(err)

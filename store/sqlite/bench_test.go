@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
 	"github.com/leadflow-go/leadflow/store/sqlite/raw"
+	"github.com/leadflow-go/leadflow/store/storetest"
 )
 
 const (
@@ -25,7 +25,7 @@ func BenchmarkCommit(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer s.Close()
-	list := enrollments(b, s, 1, benchLeads)
+	list := storetest.Enrollments(b, s, 1, benchLeads)
 	records := make([]store.Record, benchLeads)
 	for i, e := range list {
 		records[i] = e.Record
@@ -41,7 +41,7 @@ func BenchmarkCommit(b *testing.B) {
 	var ours, theirs time.Duration
 	from := 0
 	for b.Loop() {
-		batch := stepBatch(b, s, records[from:from+benchBatch])
+		batch := storetest.StepBatch(b, s, records[from:from+benchBatch])
 		start := time.Now()
 		if _, err := s.Commit(b.Context(), &batch); err != nil {
 			b.Fatal(err)
@@ -61,26 +61,4 @@ func BenchmarkCommit(b *testing.B) {
 	b.ReportMetric(steps/ours.Seconds(), "steps/s")
 	b.ReportMetric(steps/theirs.Seconds(), "lean-steps/s")
 	b.ReportMetric(theirs.Seconds()/ours.Seconds(), "ratio")
-}
-
-// stepBatch is a step of each of the leads.
-func stepBatch(b *testing.B, s *Store, records []store.Record) (batch store.Batch) {
-	first, err := s.Reserve(b.Context(), store.StepSequence, len(records))
-	if err != nil {
-		b.Fatal(err)
-	}
-	for i, before := range records {
-		after := before
-		after.Version, after.Visit, after.Visits = before.Version+1, before.Visit+1, before.Visits+1
-		after.Node, after.LastStep = (before.Node+1)%7, first+int64(i)
-		after.Entered += 1000
-		after.Started, after.Due, after.Updated, after.Deadline = after.Entered, after.Entered, after.Entered, after.Entered+60_000
-		batch.Changes = append(batch.Changes, store.Change{Before: before, After: after})
-		batch.Steps = append(batch.Steps, store.Step{
-			Seq: after.LastStep, Prev: before.LastStep, Lead: before.Seq, Visit: before.Visit, Node: before.Node,
-			Status: lead.StepCompleted, Attempts: 1, Entered: before.Entered, Due: before.Due,
-			Started: before.Started, Exited: after.Entered, Outcome: "answered",
-		})
-	}
-	return batch
 }

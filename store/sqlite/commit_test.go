@@ -9,34 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
 	"github.com/leadflow-go/leadflow/store/sqlite/disktest"
+	"github.com/leadflow-go/leadflow/store/storetest"
 )
-
-// enrollments are n leads of the workflow.
-func enrollments(tb testing.TB, s *Store, workflow int64, n int) []store.Enrollment {
-	tb.Helper()
-	first, err := s.Reserve(tb.Context(), store.LeadSequence, n)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	list := make([]store.Enrollment, n)
-	for i := range list {
-		seq := first + int64(i)
-		id, err := lead.NewID(time.UnixMilli(1_700_000_000_000), seq)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		list[i] = store.Enrollment{
-			Record: store.Record{Seq: seq, Workflow: workflow, Version: 1, State: lead.InStep, Phase: store.PhaseRunning,
-				Visit: 1, Visits: 1, Attempt: 1, Entered: 1_700_000_000_000, Due: 1_700_000_000_000,
-				Started: 1_700_000_000_000, Deadline: 1_700_000_060_000, Wake: 1_700_000_000_000, Updated: 1_700_000_000_000},
-			Contact: store.Contact{Seq: seq, ID: id, Phone: 4930_0000_0000 + seq, Enrolled: 1_700_000_000_000},
-		}
-	}
-	return list
-}
 
 func count(t *testing.T, s *Store, workflow int64) int64 {
 	t.Helper()
@@ -54,7 +30,7 @@ func TestAContextThatEndsDuringACommitRefusesOrWritesWhole(t *testing.T) {
 	var want int64
 	refusals := 0
 	for i := range 40 {
-		b := store.Batch{Enroll: enrollments(t, s, 1, n)}
+		b := store.Batch{Enroll: storetest.Enrollments(t, s, 1, n)}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*500*time.Microsecond)
 		_, err := s.Commit(ctx, &b)
 		cancel()
@@ -90,7 +66,7 @@ func TestNoContextIsLookedAtOnceACommitHasBegun(t *testing.T) {
 	defer cancel()
 	const n = 100
 	var looks atomic.Int64
-	if _, err := s.Commit(observed{ctx, &looks}, &store.Batch{Enroll: enrollments(t, s, 1, n)}); err != nil {
+	if _, err := s.Commit(observed{ctx, &looks}, &store.Batch{Enroll: storetest.Enrollments(t, s, 1, n)}); err != nil {
 		t.Fatal(err)
 	}
 	// A few times to begin with, and not for each of the leads.
@@ -111,7 +87,7 @@ func TestACommitWaitsForAnotherProgramAsLongAsItsContextSays(t *testing.T) {
 		if _, err := other.ExecContext(t.Context(), `BEGIN IMMEDIATE`); err != nil {
 			t.Fatal(err)
 		}
-		b := store.Batch{Enroll: enrollments(t, s, 1, 10)}
+		b := store.Batch{Enroll: storetest.Enrollments(t, s, 1, 10)}
 		before := count(t, s, 1)
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		if _, err := s.Commit(ctx, &b); !errors.Is(err, context.DeadlineExceeded) {
@@ -135,7 +111,7 @@ func TestAFullDiskRefusesTheBatchAndNoMore(t *testing.T) {
 	s := openTest(t, path)
 	onWriter(t, s, `PRAGMA max_page_count = 40`)
 	var written int64
-	b := store.Batch{Enroll: enrollments(t, s, 1, 200)}
+	b := store.Batch{Enroll: storetest.Enrollments(t, s, 1, 200)}
 	for {
 		_, err := s.Commit(t.Context(), &b)
 		if err != nil {
@@ -145,7 +121,7 @@ func TestAFullDiskRefusesTheBatchAndNoMore(t *testing.T) {
 			break
 		}
 		written += int64(len(b.Enroll))
-		b.Enroll = enrollments(t, s, 1, 200)
+		b.Enroll = storetest.Enrollments(t, s, 1, 200)
 	}
 	if got := count(t, s, 1); got != written {
 		t.Errorf("%d leads, want %d", got, written)
@@ -190,7 +166,7 @@ func TestATransactionThatWasLeftOpenIsRolledBack(t *testing.T) {
 	s := openTest(t, filepath.Join(t.TempDir(), "leads.db"))
 	onWriter(t, s, `BEGIN`)
 	onWriter(t, s, `INSERT INTO counts VALUES (1, 1, 7)`)
-	b := store.Batch{Enroll: enrollments(t, s, 1, 10)}
+	b := store.Batch{Enroll: storetest.Enrollments(t, s, 1, 10)}
 	if _, err := s.Commit(t.Context(), &b); err == nil {
 		t.Fatal("a commit within a transaction: no error")
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/leadflow-go/leadflow/store"
 	"github.com/leadflow-go/leadflow/store/sqlite/disktest"
+	"github.com/leadflow-go/leadflow/store/storetest"
 )
 
 // damageHistory is a file with some hundred leads and their steps: closed, and
@@ -49,7 +50,7 @@ func damageHistory(t *testing.T, rng *rand.Rand) (h *history, closed, killed dis
 // A page that somebody has overwritten is found out when it is read: whoever
 // asks gets an error that says so, or what was there, but nothing made up.
 func TestADamagedPageIsAnErrorAndNotAnAnswer(t *testing.T) {
-	rng := rand.New(rand.NewPCG(randomSeed(t), 0))
+	rng := rand.New(rand.NewPCG(storetest.Seed(t), 0))
 	h, closed, _ := damageHistory(t, rng)
 	want := h.contents[len(h.contents)-1]
 	dir := imageDir(t)
@@ -111,7 +112,7 @@ func TestADamagedPageIsAnErrorAndNotAnAnswer(t *testing.T) {
 // SQLite takes a log for what it is up to the first fault in it. So batches are
 // lost, which is the disk's doing, but never a part of one.
 func TestADamagedLogCountsUpToTheDamage(t *testing.T) {
-	rng := rand.New(rand.NewPCG(randomSeed(t), 0))
+	rng := rand.New(rand.NewPCG(storetest.Seed(t), 0))
 	h, _, killed := damageHistory(t, rng)
 	dir := imageDir(t)
 	last := len(h.contents) - 1
@@ -131,7 +132,7 @@ func TestADamagedLogCountsUpToTheDamage(t *testing.T) {
 
 // The index of the log is of a process, and the next one makes its own.
 func TestADamagedIndexOfTheLogDoesNotMatter(t *testing.T) {
-	rng := rand.New(rand.NewPCG(randomSeed(t), 0))
+	rng := rand.New(rand.NewPCG(storetest.Seed(t), 0))
 	h, _, killed := damageHistory(t, rng)
 	killed[powerFile+"-shm"] = make([]byte, 32768)
 	fill(rng, killed[powerFile+"-shm"])

@@ -8,6 +8,7 @@ import (
 
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
+	"github.com/leadflow-go/leadflow/store/storetest"
 )
 
 // queryPlan returns the lines of EXPLAIN QUERY PLAN.
@@ -124,7 +125,7 @@ func TestAStepTouchesNoIndex(t *testing.T) {
 // neither: it leaves what the two columns say, whatever it was told.
 func TestAStepIsWrittenByTheNarrowStatement(t *testing.T) {
 	s := openTest(t, filepath.Join(t.TempDir(), "leads.db"))
-	e := enrollments(t, s, 1, 1)
+	e := storetest.Enrollments(t, s, 1, 1)
 	if _, err := s.Commit(t.Context(), &store.Batch{Enroll: e}); err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/leadflow-go/leadflow/store"
 	"github.com/leadflow-go/leadflow/store/sqlite/disktest"
+	"github.com/leadflow-go/leadflow/store/storetest"
 )
 
 // failing is a disk on which some operations fail.
@@ -69,7 +70,7 @@ func nth(n int, lasts bool, code disktest.Code) func(disktest.Op) disktest.Code 
 // acknowledged; a batch that was refused may be there after it, whole, as one
 // that was never answered.
 func TestAFailingDiskRefusesTheBatchAndNoMore(t *testing.T) {
-	rng := rand.New(rand.NewPCG(randomSeed(t), 0))
+	rng := rand.New(rand.NewPCG(storetest.Seed(t), 0))
 	dir, other := t.TempDir(), imageDir(t)
 	disk := &failing{Disk: disktest.New(nil), rng: rng}
 	stop, err := disktest.Watch(dir, disk)
@@ -208,7 +209,7 @@ func TestAFileThatIsLockedForTooLongSaysSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.writer.conn.SetBusyTimeout(10 * time.Millisecond) // else ten seconds
-	b := store.Batch{Enroll: enrollments(t, s, 1, 10)}
+	b := store.Batch{Enroll: storetest.Enrollments(t, s, 1, 10)}
 	if _, err := s.Commit(context.Background(), &b); err == nil || !strings.Contains(err.Error(), adviceLocked) {
 		t.Errorf("a commit to a locked file: %v", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
 	"github.com/leadflow-go/leadflow/store/sqlite/disktest"
+	"github.com/leadflow-go/leadflow/store/storetest"
 )
 
 // This file is what the writer does whose power is cut.
@@ -223,7 +224,7 @@ func (w *scribe) batch(t *testing.T, s *Store) (b store.Batch) {
 		w.workflow = b.Workflows[0].Seq
 	}
 	if len(w.live) < 60 || w.IntN(3) == 0 {
-		for _, e := range enrollments(t, s, w.workflow, 1+w.IntN(12)) {
+		for _, e := range storetest.Enrollments(t, s, w.workflow, 1+w.IntN(12)) {
 			e.Contact.ExternalID = strings.Repeat("x", w.IntN(300))
 			b.Enroll = append(b.Enroll, e)
 		}

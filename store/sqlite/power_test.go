@@ -5,13 +5,12 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"testing"
 
 	"github.com/leadflow-go/leadflow/store/sqlite/disktest"
+	"github.com/leadflow-go/leadflow/store/storetest"
 )
 
 var (
@@ -47,7 +46,7 @@ func powerDose() int {
 //
 // The seed is logged; LEADFLOW_SEED and the same flags play the same again.
 func TestAPowerCutKeepsWhatWasAcknowledged(t *testing.T) {
-	first := randomSeed(t)
+	first := storetest.Seed(t)
 	for i := range uint64(*powerRuns) {
 		t.Run(fmt.Sprint("LEADFLOW_SEED=", first+i), func(t *testing.T) {
 			h := newHistory(t, rand.New(rand.NewPCG(first+i, 0)))
@@ -56,20 +55,6 @@ func TestAPowerCutKeepsWhatWasAcknowledged(t *testing.T) {
 				len(h.acked)-1, len(h.ops), cuts, again)
 		})
 	}
-}
-
-// randomSeed returns the number that a random test starts from.
-func randomSeed(t *testing.T) uint64 {
-	t.Helper()
-	seed := rand.Uint64()
-	if text := os.Getenv("LEADFLOW_SEED"); text != "" {
-		var err error
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("LEADFLOW_SEED=%d", seed)
-	return seed
 }
 
 // image is what a power cut left, and which batches it must and may have.

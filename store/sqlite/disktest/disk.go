@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -161,7 +162,8 @@ func (d *Disk) Undo() {
 }
 
 // SyncFailed notes that a sync of the file failed: what of the rest reached the
-// disk is as fate says, and no later sync brings more of it.
+// disk is as fate says, and no later sync brings more of it. For rng see
+// [Disk.Cut].
 func (d *Disk) SyncFailed(name string, rng *rand.Rand, fate Fate) {
 	if f := d.names[name]; f != nil {
 		f.durable, f.pending = f.cut(rng, fate), nil
@@ -181,7 +183,8 @@ func (d *Disk) Pending() int {
 }
 
 // Cut returns what is on disk when the power is cut now. fate decides about all
-// that is not synced; rng is for what it leaves to chance.
+// that is not synced; rng is for what it leaves to chance, and may be nil only if
+// nothing is Torn or Garbled.
 func (d *Disk) Cut(rng *rand.Rand, fate Fate) Files {
 	names := map[string]*file{}
 	for name, f := range d.durable {
@@ -197,19 +200,10 @@ func (d *Disk) Cut(rng *rand.Rand, fate Fate) Files {
 		}
 	}
 	files := Files{}
-	for _, name := range sorted(names) { // so that a seed gives one thing
+	for _, name := range slices.Sorted(maps.Keys(names)) { // so that a seed gives one thing
 		files[name] = names[name].cut(rng, fate)
 	}
 	return files
-}
-
-func sorted(names map[string]*file) []string {
-	list := make([]string, 0, len(names))
-	for name := range names {
-		list = append(list, name)
-	}
-	slices.Sort(list)
-	return list
 }
 
 // sector is how much a disk writes at once.

@@ -22,7 +22,11 @@ type Watcher interface {
 	// refused, half is written.
 	Before(op Op) Code
 	// After is called when an operation has been done. Neither may keep Op.Data,
-	// which is SQLite's, nor use SQLite.
+	// which is SQLite's.
+	//
+	// During both, a mutex is held that all watched files of the process share,
+	// and for which SQLite waits before it opens or deletes any file. So neither
+	// may use SQLite, nor wait for anybody who does: that is a deadlock.
 	After(op Op)
 }
 
@@ -78,8 +82,12 @@ type openFile struct {
 }
 
 // Watch has w told of everything that SQLite does to files of dir that are
-// opened from now on, by this process, until stop is called. dir is as
-// filepath.EvalSymlinks returns it.
+// opened from now on, by this process, until stop is called; of those that are
+// open then, until they are closed. dir must exist, and not be watched already;
+// it may be named by way of symbolic links.
+//
+// The first call makes the VFS that watches the one that SQLite uses in this
+// process unless told otherwise, and so it stays: stop ends the watching alone.
 func Watch(dir string, w Watcher) (stop func(), err error) {
 	if install.Do(register); failed != nil {
 		return nil, failed

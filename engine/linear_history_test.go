@@ -1,0 +1,109 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"github.com/leadflow-go/leadflow/lead"
+)
+
+// This file makes a history of what the clients and the handlers recorded.
+
+// end lets all handlers return, waits until what they came to is on disk, and
+// reads every lead once more.
+func (r *linearRun) end(client linearClient) {
+	r.over.Store(true)
+	r.mu.Lock()
+	for i := range r.contacts {
+		close(r.contacts[i].gate)
+	}
+	r.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := r.eng.Shutdown(ctx); err != nil {
+		r.t.Fatalf("Shutdown: %v", err)
+	}
+	settled := r.tick()
+	r.mu.Lock()
+	r.closed = true
+	for i := range r.ops {
+		if op := &r.ops[i]; op.Return == math.MaxInt64 {
+			op.Return = settled
+		}
+	}
+	r.mu.Unlock()
+	for contact := range r.contacts {
+		for _, id := range r.contacts[contact].leads {
+			r.addStarts(contact, id, settled)
+			if err := errors.Join(r.get(client, 0, contact, id), r.read(client, 0, contact, id)); err != nil {
+				r.t.Fatal(err)
+			}
+		}
+	}
+}
+
+// addStarts adds attempts that are on record, and whose handler was so late, or
+// will be, that their deadline had passed before.
+func (r *linearRun) addStarts(contact int, id lead.ID, settled int64) {
+	steps, err := r.eng.History(context.Background(), r.wf, id)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range steps {
+		for _, a := range s.Attempts {
+			in := linearInput{kind: linearStart, contact: contact, visit: linearVisitOf(s.NodeID), attempt: a.Number}
+			if a.StartedAt.IsZero() || slices.ContainsFunc(r.ops, func(op linearRecorded) bool { return op.lead == id && op.Input == in }) {
+				continue
+			}
+			r.ops = append(r.ops, linearRecorded{lead: id, Operation: porcupine.Operation{
+				ClientId: linearClients + contact, Input: in, Output: linearOutput{}, Return: settled,
+			}})
+		}
+	}
+}
+
+func linearVisitOf(node string) int {
+	if node == "second" {
+		return 2
+	}
+	return 1
+}
+
+// history gives the leads of each contact their numbers, and the operations
+// that began before anybody knew when a moment.
+func (r *linearRun) history() []porcupine.Operation {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	numbers := map[lead.ID]int{}
+	enrolled := map[lead.ID]int64{}
+	for i := range r.contacts {
+		leads := r.contacts[i].leads
+		slices.SortFunc(leads, func(a, b lead.ID) int { return int(a.Seq() - b.Seq()) })
+		for n, id := range leads {
+			numbers[id] = n + 1
+		}
+	}
+	for _, op := range r.ops {
+		if op.Input.(linearInput).kind == linearEnroll && op.Output.(linearOutput).refused == nil {
+			enrolled[op.got] = op.Call
+		}
+	}
+	out := make([]porcupine.Operation, 0, len(r.ops))
+	for _, op := range r.ops {
+		in, got := op.Input.(linearInput), op.Output.(linearOutput)
+		in.lead, got.lead = numbers[op.lead], numbers[op.got]
+		op.Input, op.Output = in, got
+		if in.kind == linearStart {
+			op.Call = enrolled[op.lead] // at the earliest
+		}
+		out = append(out, op.Operation)
+	}
+	return out
+}

@@ -39,18 +39,20 @@ type NodeSummary struct {
 	Outcomes map[string]int // of the visits that are over
 }
 
-// CallSummary is what the call log comes to.
+// CallSummary is what the call log comes to. Calls that began before
+// Config.Start, in an earlier world on the same store, are in Made and Retries
+// alone.
 type CallSummary struct {
 	Made    int
 	Retries int // of those, attempts after a step's first
 	// PerHour counts the calls begun in each hour since the world began.
 	PerHour []int
-	// MostAtOnce is how many calls went on at the same time, at most, and MostAt
-	// when that was first so.
+	// MostAtOnce is the largest number of calls in progress at any time, and
+	// MostAt when it was first reached.
 	MostAtOnce int
 	MostAt     time.Time
-	// AtOncePerDay is how many went on at the same time at most when one began,
-	// for each day since the world began.
+	// AtOncePerDay is the largest number of calls in progress at the start of any
+	// call, for each day since the world began; 0 for a day on which none starts.
 	AtOncePerDay []int
 }
 
@@ -195,6 +197,9 @@ func (w *World) summarizeCalls(ctx context.Context, wf lead.WorkflowID, s *CallS
 				s.Retries++
 			}
 			since := c.StartedAt.Sub(w.config.Start)
+			if since < 0 {
+				continue
+			}
 			s.PerHour = grown(s.PerHour, int(since/time.Hour))
 			s.PerHour[since/time.Hour]++
 			for len(ends) > 0 && !ends[0].After(c.StartedAt) {

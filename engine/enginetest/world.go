@@ -22,7 +22,8 @@ type Config struct {
 	// Seed decides all that is left to chance, ids among it. Two worlds of the
 	// same seed to which the same happens have the same history, byte for byte.
 	Seed uint64
-	// Start is the time at which the world begins. Default: [DefaultStart].
+	// Start is the time at which the world begins, of which what is less than a
+	// millisecond is left out. Default: [DefaultStart].
 	Start time.Time
 	// Script says what comes of the attempts at each node.
 	Script Script
@@ -66,7 +67,8 @@ func Open(c Config) (*World, error) {
 	if c.Engine.Logger == nil {
 		c.Engine.Logger = slog.New(slog.DiscardHandler)
 	}
-	w := &World{config: c, clock: &clock{now: c.Start.UTC().Truncate(time.Millisecond)}, nodes: map[nodeKey]*node{}}
+	c.Start = c.Start.UTC().Truncate(time.Millisecond)
+	w := &World{config: c, clock: &clock{now: c.Start}, nodes: map[nodeKey]*node{}}
 	w.config.Engine.Clock = w.clock
 	w.config.Engine.Handlers = maps.Clone(c.Engine.Handlers)
 	if w.config.Engine.Handlers == nil {

@@ -150,7 +150,9 @@ func (w *World) Remove(t TB, id lead.ID, options ...engine.RemoveOption) lead.St
 	return r.State
 }
 
-// Complete reports what came of the step that a lead is at, as a callback would.
+// Complete reports what came of the lead's step in flight, as a callback would.
+// That may be a scheduled message: one step of a lead is in flight at a time, and
+// a call that comes due meanwhile begins after the message.
 func (w *World) Complete(t TB, id lead.ID, out engine.Outcome) {
 	t.Helper()
 	for _, s := range w.History(t, id) {

@@ -65,11 +65,13 @@ func (w *World) Enroll(t TB, wf lead.WorkflowID, c lead.Contact) lead.ID {
 	return l.ID
 }
 
-// EnrollMany makes n people of [Contacts] leads and returns them in order.
+// EnrollMany makes n people of [Contact] leads, other ones at each call, and
+// returns them in order. One who is refused fails the test, and has the zero id.
 func (w *World) EnrollMany(t TB, wf lead.WorkflowID, n int) []lead.ID {
 	t.Helper()
 	ids := make([]lead.ID, 0, n)
-	_, err := w.eng.EnrollAll(context.Background(), wf, Contacts(n), engine.OnRow(func(row int, id lead.ID, err error) {
+	defer func() { w.people += n }()
+	_, err := w.eng.EnrollAll(context.Background(), wf, contacts(w.people, n), engine.OnRow(func(row int, id lead.ID, err error) {
 		if err != nil {
 			t.Errorf("contact %d: %v", row, err)
 		}
@@ -88,10 +90,12 @@ func Contact(number int) lead.Contact {
 }
 
 // Contacts returns the first n people of [Contact].
-func Contacts(n int) iter.Seq2[lead.Contact, error] {
+func Contacts(n int) iter.Seq2[lead.Contact, error] { return contacts(0, n) }
+
+func contacts(first, n int) iter.Seq2[lead.Contact, error] {
 	return func(yield func(lead.Contact, error) bool) {
 		for i := range n {
-			if !yield(Contact(i), nil) {
+			if !yield(Contact(first+i), nil) {
 				return
 			}
 		}

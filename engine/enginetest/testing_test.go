@@ -44,3 +44,13 @@ func TestCompleteMeansTheOneStepThatIsInFlight(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+func TestEnrollManyGoesOnWhereItEnded(t *testing.T) {
+	w, wf := world(t, nil)
+	ids := append(w.EnrollMany(t, wf, 3), w.EnrollMany(t, wf, 2)...)
+	for i, id := range ids {
+		if got, want := w.Lead(t, id).PhoneNumber, enginetest.Contact(i).PhoneNumber; got != want {
+			t.Errorf("lead %d is %s, want %s", i, got, want)
+		}
+	}
+}

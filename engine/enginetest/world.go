@@ -47,6 +47,7 @@ type World struct {
 	own    *memory.Store // in place of Config.Store
 	eng    *engine.Stepped
 	nodes  map[nodeKey]*node
+	people int // whom EnrollMany has enrolled
 
 	watched bool  // look whom handlers are called for
 	checked bool  // the script names nodes that there are

@@ -25,11 +25,13 @@ type Config struct {
 	// Start is the time at which the world begins, of which what is less than a
 	// millisecond is left out. Default: [DefaultStart].
 	Start time.Time
-	// Script says what comes of the attempts at each node.
+	// Script says what comes of the attempts at each node. A node that no workflow
+	// has is an error when time is to pass, because a misspelled one would change
+	// nothing: make all workflows first.
 	Script Script
 	// Engine is for the engine under test. A handler given here is called for the
-	// nodes of its type in place of the script; the clock must be left to the
-	// world. Default of the logger: nothing is logged.
+	// nodes of its type in place of the script, which must not name them then; the
+	// clock must be left to the world. Default of the logger: nothing is logged.
 	Engine engine.Config
 	// Store is the store under the engine, which stays the caller's to close.
 	// Default: one of the world's own, in memory.
@@ -48,9 +50,11 @@ type World struct {
 	eng    *engine.Stepped
 	nodes  map[nodeKey]*node
 	people int // whom EnrollMany has enrolled
+	// scripted has the types whose nodes ask the script.
+	scripted map[workflow.NodeType]bool
 
 	watched bool  // look whom handlers are called for
-	checked bool  // the script names nodes that there are
+	checked bool  // the script names nodes that ask it
 	failed  error // what went wrong while time passed
 	moving  bool
 	// spoken says which handlers were called for leads that were final.
@@ -69,7 +73,7 @@ func Open(c Config) (*World, error) {
 		c.Engine.Logger = slog.New(slog.DiscardHandler)
 	}
 	c.Start = c.Start.UTC().Truncate(time.Millisecond)
-	w := &World{config: c, clock: &clock{now: c.Start}, nodes: map[nodeKey]*node{}}
+	w := &World{config: c, clock: &clock{now: c.Start}, nodes: map[nodeKey]*node{}, scripted: map[workflow.NodeType]bool{}}
 	w.config.Engine.Clock = w.clock
 	w.config.Engine.Handlers = maps.Clone(c.Engine.Handlers)
 	if w.config.Engine.Handlers == nil {
@@ -77,6 +81,7 @@ func Open(c Config) (*World, error) {
 	}
 	for _, t := range []workflow.NodeType{workflow.VoiceCall, workflow.Message, workflow.Application} {
 		if w.config.Engine.Handlers[t] == nil {
+			w.scripted[t] = true
 			w.config.Engine.Handlers[t] = engine.HandlerFunc(w.handle)
 		}
 	}
@@ -193,17 +198,17 @@ func (w *World) Close() error {
 	return nil
 }
 
-// checkScript looks once whether the script names a node that no workflow has,
-// since a misspelled one would change nothing.
+// checkScript looks once whether each answer of the script is for a node that a
+// workflow has, and that asks the script, since another would change nothing.
 func (w *World) checkScript() error {
 	if w.checked {
 		return nil
 	}
-	known := map[string]bool{}
 	list, err := w.eng.Workflows(context.Background(), engine.WorkflowFilter{})
 	if err != nil || len(list) == 0 {
 		return err
 	}
+	known := map[string][]workflow.NodeType{}
 	for _, wf := range list {
 		def, err := w.eng.Definition(wf.ID)
 		if err != nil {
@@ -211,14 +216,23 @@ func (w *World) checkScript() error {
 		}
 		for _, n := range def.Nodes {
 			if n.Type.Action() {
-				known[n.ID] = true
+				known[n.ID] = append(known[n.ID], n.Type)
 			}
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(w.config.Script)) {
-		if !known[strings.TrimSuffix(id, scheduledSuffix)] {
-			return fmt.Errorf("enginetest: the script has an answer for %q, and no workflow has such an action node; there are %s",
+		node := strings.TrimSuffix(id, scheduledSuffix)
+		types := known[node]
+		if types == nil {
+			return fmt.Errorf("enginetest: the script has an answer for %q, and no workflow has such an action node; there are %s; make all workflows before time passes",
 				id, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+		}
+		if node != id {
+			types = []workflow.NodeType{workflow.Message}
+		}
+		if !slices.ContainsFunc(types, func(t workflow.NodeType) bool { return w.scripted[t] }) {
+			return fmt.Errorf("enginetest: the script has an answer for %q, and Config.Engine has a handler for %s nodes, which is called instead; leave one of the two out",
+				id, types[0])
 		}
 	}
 	w.checked = true

@@ -27,7 +27,6 @@ func New(t TB, c Config) *World {
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	w.watched = true
 	if c, ok := t.(interface{ Cleanup(func()) }); ok {
 		c.Cleanup(func() {
 			if err := w.Close(); err != nil {

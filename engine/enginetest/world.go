@@ -53,7 +53,6 @@ type World struct {
 	// scripted has the types whose nodes ask the script.
 	scripted map[workflow.NodeType]bool
 
-	watched bool  // look whom handlers are called for
 	checked bool  // the script names nodes that ask it
 	failed  error // what went wrong while time passed
 	moving  bool
@@ -80,10 +79,12 @@ func Open(c Config) (*World, error) {
 		w.config.Engine.Handlers = map[workflow.NodeType]engine.Handler{}
 	}
 	for _, t := range []workflow.NodeType{workflow.VoiceCall, workflow.Message, workflow.Application} {
-		if w.config.Engine.Handlers[t] == nil {
+		own := w.config.Engine.Handlers[t]
+		if own == nil {
 			w.scripted[t] = true
-			w.config.Engine.Handlers[t] = engine.HandlerFunc(w.handle)
+			own = engine.HandlerFunc(w.handle)
 		}
+		w.config.Engine.Handlers[t] = watched{own, w}
 	}
 	if c.Store == nil {
 		w.own = memory.New()
@@ -94,12 +95,16 @@ func Open(c Config) (*World, error) {
 	return w, nil
 }
 
-func (w *World) start() (err error) {
-	s := w.config.Store
-	if s == nil {
-		s = w.own
+// store returns the store under the engine.
+func (w *World) store() store.Store {
+	if w.own != nil {
+		return w.own
 	}
-	if w.eng, err = engine.NewStepped(s, w.config.Engine, w.config.Seed); err != nil {
+	return w.config.Store
+}
+
+func (w *World) start() (err error) {
+	if w.eng, err = engine.NewStepped(w.store(), w.config.Engine, w.config.Seed); err != nil {
 		return err
 	}
 	return w.eng.Start(context.Background())

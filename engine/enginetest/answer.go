@@ -39,8 +39,9 @@ type Reply struct {
 	Err error
 	// Takes is how long the handler runs.
 	Takes time.Duration
-	// After, if not 0, is how long after the handler has returned the outcome
-	// comes by callback; the handler answers that the step is in flight.
+	// After, if more than 0, is how long after the handler has returned the
+	// outcome comes by callback; the handler answers that the step is in flight.
+	// A callback that the engine refuses as invalid is an error of Advance.
 	After time.Duration
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/engine/workflow"
@@ -48,7 +49,7 @@ func (w *World) handle(_ context.Context, ea engine.Attempt) (engine.Result, err
 	}
 	if r.After > 0 {
 		out := engine.Outcome{Outcome: r.Outcome, Data: r.Data, CallID: r.CallID, Attempt: ea.Number}
-		w.clock.AfterFunc(max(r.Takes, 0)+r.After, func() { w.callBack(ea.StepID, out) })
+		w.clock.AfterFunc(max(r.Takes, 0)+r.After, func() { w.callBack(ea.StepID, out, firstWait) })
 		return engine.Result{InFlight: true, CallID: r.CallID, Schedule: r.Schedule}, nil
 	}
 	return r.Result, nil
@@ -79,13 +80,26 @@ func (h watched) CheckNode(n workflow.Node) error {
 }
 
 // callBack reports what came of a live call. That the step is over by then is no
-// fault: a deadline passed, or a test had another idea.
-func (w *World) callBack(step lead.StepID, out engine.Outcome) {
+// fault: a deadline passed, or a test had another idea. When the store fails, the
+// callback comes again, as a provider would have it, wait later and then less
+// and less often.
+func (w *World) callBack(step lead.StepID, out engine.Outcome, wait time.Duration) {
 	_, err := w.eng.CompleteStep(context.Background(), step, out)
-	if err != nil && !errors.Is(err, lead.ErrConflict) && !errors.Is(err, lead.ErrNotFound) {
+	switch {
+	case err == nil, errors.Is(err, lead.ErrConflict), errors.Is(err, lead.ErrNotFound):
+	case errors.Is(err, lead.ErrInvalid):
 		w.fail(fmt.Errorf("the callback of step %s: %w", step, err))
+	default:
+		w.clock.AfterFunc(wait, func() { w.callBack(step, out, min(2*wait, longestWait)) })
 	}
 }
+
+// A callback that meets a store which fails comes again after the first of
+// these, then after twice that, and at last each time after the other.
+const (
+	firstWait   = time.Second
+	longestWait = time.Hour
+)
 
 // fail keeps the first thing that went wrong while time passes.
 func (w *World) fail(err error) {

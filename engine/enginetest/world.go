@@ -43,6 +43,10 @@ var DefaultStart = time.Date(2030, time.January, 7, 9, 0, 0, 0, time.UTC)
 
 // World is an engine, time that passes when told to, and people who answer as
 // scripted. One goroutine at a time may use it.
+//
+// A store that fails ends nothing: the engine tries again later, and so does a
+// callback of the script, after a second of the world's time and then less and
+// less often, at least once an hour.
 type World struct {
 	config Config
 	clock  *clock
@@ -156,7 +160,8 @@ func (w *World) advance(until time.Time) (idle bool, err error) {
 	}
 	for {
 		w.clock.ring()
-		if err := errors.Join(w.failed, w.eng.Settle()); err != nil {
+		err := errors.Join(w.failed, w.eng.Settle())
+		if w.failed = nil; err != nil {
 			return false, err
 		}
 		next, due := w.eng.Next()

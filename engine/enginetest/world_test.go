@@ -376,16 +376,3 @@ func TestMistakesAreNamed(t *testing.T) {
 		}
 	}
 }
-
-// A callback that meets a store which fails is a fault of the test's world, not
-// of the workflow.
-func TestACallbackThatFailsEndsTheRun(t *testing.T) {
-	st := &brokenStore{}
-	w := enginetest.New(t, enginetest.Config{Store: st.over(t), Script: enginetest.Script{"call": enginetest.Outcome("completed").After(time.Minute)}})
-	w.Enroll(t, w.Activate(t, followUp()), ada)
-	w.Run(t, 0)
-	st.commitErr = errors.New("disk full")
-	if err := w.Advance(day); !errors.Is(err, st.commitErr) || !strings.Contains(err.Error(), "callback") {
-		t.Errorf("%v", err)
-	}
-}

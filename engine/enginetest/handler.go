@@ -66,7 +66,7 @@ type watched struct {
 func (h watched) Handle(ctx context.Context, a engine.Attempt) (engine.Result, error) {
 	if l, err := h.w.store().Lead(ctx, a.LeadID.Seq()); err == nil && l.State.Final() {
 		h.w.spoken = append(h.w.spoken, fmt.Sprintf("%s: the handler of %s is called for lead %s, which is %s",
-			h.w.clock.now.Format(clockLayout), a.Node.ID, a.LeadID, l.State))
+			h.w.clock.Now().Format(clockLayout), a.Node.ID, a.LeadID, l.State))
 	}
 	return h.Handler.Handle(ctx, a)
 }

@@ -121,21 +121,24 @@ func (w *World) Engine() *engine.Stepped { return w.eng }
 // Now returns the world's time.
 func (w *World) Now() time.Time { return w.clock.Now() }
 
-// Clock returns the world's clock, for code under test that needs one.
+// Clock returns the world's clock, for code under test that needs one. Any number
+// of goroutines may use it. What its AfterFunc is given is not called on a
+// goroutine of its own but inside of Advance, as with [World.After].
 func (w *World) Clock() engine.Clock { return w.clock }
 
 // After has f called when so much time has passed, between two steps of the
-// engine; f may do anything but let time pass.
+// engine, on the goroutine that lets time pass and before that goes on; f may do
+// anything but let time pass itself. A d below 0 is 0.
 func (w *World) After(d time.Duration, f func()) { w.clock.AfterFunc(d, f) }
 
 // Advance lets so much time pass, and everything happen that is due by then.
 // The clock jumps from one due time to the next. With 0 everything happens that
 // can happen now.
 func (w *World) Advance(d time.Duration) error {
-	until := w.clock.now.Add(d)
+	until := w.clock.Now().Add(d)
 	idle, err := w.advance(until)
-	if idle && until.After(w.clock.now) {
-		w.clock.now = until
+	if idle {
+		w.clock.move(until)
 	}
 	return err
 }
@@ -144,7 +147,7 @@ func (w *World) Advance(d time.Duration) error {
 // reports whether that was enough; if so, it is the time at which the last thing
 // happened.
 func (w *World) Finish(d time.Duration) (done bool, err error) {
-	return w.advance(w.clock.now.Add(d))
+	return w.advance(w.clock.Now().Add(d))
 }
 
 // advance moves the clock to until, or reports that nothing is due any more and
@@ -172,13 +175,10 @@ func (w *World) advance(until time.Time) (idle bool, err error) {
 		case !due:
 			return true, nil
 		case next.After(until):
-			if until.After(w.clock.now) {
-				w.clock.now = until
-			}
+			w.clock.move(until)
 			return false, nil
-		case next.After(w.clock.now):
-			w.clock.now = next
 		}
+		w.clock.move(next)
 	}
 }
 

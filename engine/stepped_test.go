@@ -17,6 +17,7 @@ import (
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
+	"github.com/leadflow-go/leadflow/store/memory"
 	"github.com/leadflow-go/leadflow/store/sqlite"
 )
 
@@ -421,5 +422,16 @@ func TestASteppedEnginesIdsFollowFromItsSeed(t *testing.T) {
 	}
 	if l.Seq() != 1 {
 		t.Errorf("lead %s has number %d", l, l.Seq())
+	}
+}
+
+// With the real clock nothing would wake a stepped engine.
+func TestASteppedEngineNeedsAClock(t *testing.T) {
+	_, err := engine.NewStepped(memory.New(), engine.Config{Workers: -1}, 1)
+	if err == nil || !strings.Contains(err.Error(), "engine: config: Clock is nil") || !strings.Contains(err.Error(), "Workers") {
+		t.Errorf("%v", err)
+	}
+	if s, err := engine.NewStepped(memory.New(), engine.Config{}, 1); s != nil || err == nil {
+		t.Errorf("%v, %v", s, err)
 	}
 }

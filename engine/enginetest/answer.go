@@ -73,10 +73,12 @@ func Panic(text string) Answer {
 	return func(*Attempt) Reply { panic(text) }
 }
 
-// After has the outcome come by callback, d after the handler has returned.
+// After has the outcome come by callback, d after the handler has returned. With
+// 0, or less, it is the handler's answer itself.
 func (f Answer) After(d time.Duration) Answer { return f.AfterBetween(d, d) }
 
-// AfterBetween is After with a time between the two that chance picks.
+// AfterBetween is After with a time between the two that chance picks, in either
+// order. Where it picks 0, the outcome is the handler's answer itself.
 func (f Answer) AfterBetween(least, most time.Duration) Answer {
 	return func(a *Attempt) Reply {
 		r := f(a)
@@ -88,7 +90,8 @@ func (f Answer) AfterBetween(least, most time.Duration) Answer {
 // Taking has the handler run for d.
 func (f Answer) Taking(d time.Duration) Answer { return f.TakingBetween(d, d) }
 
-// TakingBetween is Taking with a time between the two that chance picks.
+// TakingBetween is Taking with a time between the two that chance picks, in
+// either order. One below 0 is 0.
 func (f Answer) TakingBetween(least, most time.Duration) Answer {
 	return func(a *Attempt) Reply {
 		r := f(a)

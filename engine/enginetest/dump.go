@@ -12,7 +12,8 @@ import (
 
 // WriteHistory writes all that is known, as one JSON object a line: each
 // workflow, behind it each of its leads, behind each lead its steps, and at the
-// end the call log. Equal worlds write equal bytes.
+// end the call log. Equal worlds write equal bytes. Its error is the store's, or
+// the one with which out failed; what was written by then is cut off somewhere.
 func (w *World) WriteHistory(out io.Writer) error {
 	ctx := context.Background()
 	buffer := bufio.NewWriter(out)

@@ -66,7 +66,8 @@ func Percentile(sorted []time.Duration, p float64) time.Duration {
 	return sorted[min(max(rank, 1), len(sorted))-1]
 }
 
-// Summarize reads what became of the leads of a workflow.
+// Summarize reads what became of the leads of a workflow. An unknown workflow is
+// an error that matches lead.ErrNotFound; the other errors are the store's.
 func (w *World) Summarize(wf lead.WorkflowID) (*Summary, error) {
 	ctx := context.Background()
 	def, err := w.eng.Definition(wf)

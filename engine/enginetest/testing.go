@@ -101,7 +101,7 @@ func contacts(first, n int) iter.Seq2[lead.Contact, error] {
 	}
 }
 
-// Run lets so much time pass, as Advance does.
+// Run lets so much time pass, as Advance does, whose error ends the test.
 func (w *World) Run(t TB, d time.Duration) {
 	t.Helper()
 	if err := w.Advance(d); err != nil {

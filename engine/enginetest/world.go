@@ -64,7 +64,9 @@ type World struct {
 	spoken []string
 }
 
-// Open returns a world without any workflow. Tests call [New].
+// Open returns a world without any workflow of its own; Config.Store may have
+// some. Tests call [New]. Its errors are a Config.Engine.Clock, and those of
+// [engine.NewStepped] and of the engine's Start.
 func Open(c Config) (*World, error) {
 	if c.Engine.Clock != nil {
 		return nil, errors.New("enginetest: the clock is the world's; leave Config.Engine.Clock unset")
@@ -132,10 +134,16 @@ func (w *World) Clock() engine.Clock { return w.clock }
 func (w *World) After(d time.Duration, f func()) { w.clock.AfterFunc(d, f) }
 
 // Advance lets so much time pass, and everything happen that is due by then.
-// The clock jumps from one due time to the next. With 0 everything happens that
-// can happen now.
+// The clock jumps from one due time to the next. With 0, or less, everything
+// happens that can happen now.
+//
+// It fails, and time stands still where that is so, when the script names a node
+// that no workflow has or that has a handler; when a callback of the script is
+// refused as invalid, which matches lead.ErrInvalid and is reported once; when it
+// is called by something that happens in the world; and after Close, which
+// matches engine.ErrNotRunning.
 func (w *World) Advance(d time.Duration) error {
-	until := w.clock.Now().Add(d)
+	until := w.clock.Now().Add(max(d, 0))
 	idle, err := w.advance(until)
 	if idle {
 		w.clock.move(until)
@@ -145,9 +153,9 @@ func (w *World) Advance(d time.Duration) error {
 
 // Finish lets time pass until nothing is due any more, but no longer than d. It
 // reports whether that was enough; if so, it is the time at which the last thing
-// happened.
+// happened. Its errors, and a d below 0, are as with Advance.
 func (w *World) Finish(d time.Duration) (done bool, err error) {
-	return w.advance(w.clock.Now().Add(d))
+	return w.advance(w.clock.Now().Add(max(d, 0)))
 }
 
 // advance moves the clock to until, or reports that nothing is due any more and
@@ -183,7 +191,12 @@ func (w *World) advance(until time.Time) (idle bool, err error) {
 }
 
 // Crash ends the engine as the end of its process would, and starts another on
-// the same store. The people go on as scripted.
+// the same store. The people go on as scripted: callbacks that are under way,
+// and what After was given, come to the new engine. What handlers came to that
+// had not returned yet is lost.
+//
+// Its errors are those of the engine's end and of its start, such as a store that
+// fails; after one the world has no engine that runs.
 func (w *World) Crash() error {
 	if err := w.Close(); err != nil {
 		return err
@@ -197,7 +210,8 @@ func (w *World) Crash() error {
 	return w.start()
 }
 
-// Close ends the world's engine, without letting anything come to its end. A
+// Close ends the world's engine, without letting anything come to its end; to
+// close twice is no error. What only reads, such as Summarize, works as before. A
 // world that is not closed holds memory, and nothing else.
 func (w *World) Close() error {
 	over, cancel := context.WithCancel(context.Background())

@@ -23,8 +23,8 @@ func ExampleWorld_Summarize() {
 	}
 	w, err := enginetest.Open(enginetest.Config{Seed: 1, Script: enginetest.Script{
 		"call": enginetest.OneOf(
-			enginetest.Share(60, enginetest.Outcome("completed").AfterBetween(time.Minute, 5*time.Minute)),
-			enginetest.Share(40, enginetest.Outcome("no_answer").Taking(30*time.Second))),
+			enginetest.Weighted(60, enginetest.Outcome("completed").AfterBetween(time.Minute, 5*time.Minute)),
+			enginetest.Weighted(40, enginetest.Outcome("no_answer").Taking(30*time.Second))),
 	}})
 	check(err)
 	defer w.Close()

@@ -366,7 +366,7 @@ func TestMistakesAreNamed(t *testing.T) {
 	}
 
 	for name, none := range map[string]enginetest.Answer{
-		"OneOf": enginetest.OneOf(enginetest.Share(0, enginetest.Outcome(""))), "Visits": enginetest.Visits(),
+		"OneOf": enginetest.OneOf(enginetest.Weighted(0, enginetest.Outcome(""))), "Visits": enginetest.Visits(),
 	} {
 		w, wf := world(t, enginetest.Script{"call": none})
 		id := w.Enroll(t, wf, ada)

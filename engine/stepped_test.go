@@ -17,6 +17,7 @@ import (
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
+	"github.com/leadflow-go/leadflow/store/faulty"
 	"github.com/leadflow-go/leadflow/store/memory"
 	"github.com/leadflow-go/leadflow/store/sqlite"
 )
@@ -352,31 +353,31 @@ func TestASteppedEngineRefusesTwoGoroutinesAtOnce(t *testing.T) {
 }
 
 func TestASteppedEnginesStoreMayFail(t *testing.T) {
-	failing := &failingStore{}
-	s := newStepped(t, succeedAtOnce, func(st store.Store) store.Store { failing.Store = st; return failing })
+	var failing *faulty.Store
+	s := newStepped(t, succeedAtOnce, func(st store.Store) store.Store { failing = faulty.New(st); return failing })
 	wf := s.callWaitMessage()
 	l := s.enroll(wf, phone)
-	failing.err = errors.New("disk full")
+	failing.Inject(noCommits)
 	s.settle(0)
 	s.expect(l, "in_step: call=in_progress")
 	at, ok := s.Next()
 	if wait := at.Sub(s.clock.now); !ok || wait <= 0 || wait > time.Second {
 		t.Errorf("tries again after %s, %v", wait, ok)
 	}
-	if _, err := s.Remove(background, wf, l.ID); !errors.Is(err, failing.err) {
+	if _, err := s.Remove(background, wf, l.ID); !errors.Is(err, noCommits.Err) {
 		t.Errorf("Remove: %v", err)
 	}
-	failing.err = nil
+	failing.Clear()
 	s.settle(time.Second)
 	s.expect(l, "enrolled: call=completed wait=waiting")
 }
 
 // A lead whose hooks have run has no deadline any more.
 func TestASteppedEngineTriesAgainWhatAHookCameTo(t *testing.T) {
-	failing := &failingStore{}
-	s := newStepped(t, succeedAtOnce, func(st store.Store) store.Store { failing.Store = st; return failing },
+	var failing *faulty.Store
+	s := newStepped(t, succeedAtOnce, func(st store.Store) store.Store { failing = faulty.New(st); return failing },
 		engine.Hook{Name: "breaks the disk", Run: func(context.Context, engine.Completion) error {
-			failing.err = errors.New("disk full")
+			failing.Inject(noCommits)
 			return nil
 		}})
 	l := s.enroll(s.callWaitMessage(), phone)
@@ -386,25 +387,16 @@ func TestASteppedEngineTriesAgainWhatAHookCameTo(t *testing.T) {
 	if !ok {
 		t.Fatal("nothing is due, and the lead is stuck")
 	}
-	failing.err = nil
+	failing.Clear()
 	s.settle(at.Sub(s.clock.now))
 	s.expect(l, "enrolled: call=completed wait=waiting")
 }
 
+// noCommits fails every commit from then on.
+var noCommits = faulty.Fault{Method: faulty.Commit, Times: faulty.Always, Err: errors.New("disk full")}
+
 func succeedAtOnce(context.Context, engine.Attempt) (engine.Result, error) {
 	return engine.Result{}, nil
-}
-
-type failingStore struct {
-	store.Store
-	err error
-}
-
-func (s *failingStore) Commit(ctx context.Context, b *store.Batch) (store.Result, error) {
-	if s.err != nil {
-		return store.Result{}, s.err
-	}
-	return s.Store.Commit(ctx, b)
 }
 
 func TestASteppedEnginesIdsFollowFromItsSeed(t *testing.T) {

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"iter"
 
 	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/lead"
 )
 
 // WriteHistory writes all that is known, as one JSON object a line: each
@@ -44,20 +46,37 @@ func (w *World) WriteHistory(out io.Writer) error {
 			}
 		}
 	}
-	filter := engine.CallFilter{Limit: pageSize}
-	for {
-		calls, cursor, err := w.eng.Calls(ctx, filter)
+	for c, err := range w.calls(ctx, engine.CallFilter{}) {
 		if err != nil {
 			return err
 		}
-		for _, c := range calls {
-			put(c)
-		}
-		if filter.After = cursor; len(calls) < filter.Limit {
-			return errors.Join(failed, buffer.Flush())
-		}
+		put(c)
 	}
+	return errors.Join(failed, buffer.Flush())
 }
 
 // pageSize is how many entries of the call log are read at once.
 const pageSize = 1000
+
+// calls yields the call log, in the order in which calls began. After an error it
+// ends.
+func (w *World) calls(ctx context.Context, filter engine.CallFilter) iter.Seq2[lead.Call, error] {
+	return func(yield func(lead.Call, error) bool) {
+		filter.Limit = pageSize
+		for {
+			page, cursor, err := w.eng.Calls(ctx, filter)
+			if err != nil {
+				yield(lead.Call{}, err)
+				return
+			}
+			for _, c := range page {
+				if !yield(c, nil) {
+					return
+				}
+			}
+			if filter.After = cursor; len(page) < filter.Limit {
+				return
+			}
+		}
+	}
+}

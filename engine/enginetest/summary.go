@@ -186,39 +186,33 @@ func (s *summarizer) addAction(step *lead.Step) {
 // in which calls began.
 func (w *World) summarizeCalls(ctx context.Context, wf lead.WorkflowID, s *CallSummary) error {
 	var ends moments // of the calls that go on
-	filter := engine.CallFilter{WorkflowID: wf, Limit: pageSize}
-	for {
-		calls, cursor, err := w.eng.Calls(ctx, filter)
+	for c, err := range w.calls(ctx, engine.CallFilter{WorkflowID: wf}) {
 		if err != nil {
 			return err
 		}
-		for _, c := range calls {
-			s.Made++
-			if c.Attempt > 1 {
-				s.Retries++
-			}
-			since := c.StartedAt.Sub(w.config.Start)
-			if since < 0 {
-				continue
-			}
-			s.PerHour = grown(s.PerHour, int(since/time.Hour))
-			s.PerHour[since/time.Hour]++
-			for len(ends) > 0 && !ends[0].After(c.StartedAt) {
-				heap.Pop(&ends)
-			}
-			// One without an end goes on still.
-			heap.Push(&ends, cmp.Or(c.EndedAt, c.StartedAt.Add(workflow.MaxDuration)))
-			if len(ends) > s.MostAtOnce {
-				s.MostAtOnce, s.MostAt = len(ends), c.StartedAt
-			}
-			day := int(since / (24 * time.Hour))
-			s.AtOncePerDay = grown(s.AtOncePerDay, day)
-			s.AtOncePerDay[day] = max(s.AtOncePerDay[day], len(ends))
+		s.Made++
+		if c.Attempt > 1 {
+			s.Retries++
 		}
-		if filter.After = cursor; len(calls) < filter.Limit {
-			return nil
+		since := c.StartedAt.Sub(w.config.Start)
+		if since < 0 {
+			continue
 		}
+		s.PerHour = grown(s.PerHour, int(since/time.Hour))
+		s.PerHour[since/time.Hour]++
+		for len(ends) > 0 && !ends[0].After(c.StartedAt) {
+			heap.Pop(&ends)
+		}
+		// One without an end goes on still.
+		heap.Push(&ends, cmp.Or(c.EndedAt, c.StartedAt.Add(workflow.MaxDuration)))
+		if len(ends) > s.MostAtOnce {
+			s.MostAtOnce, s.MostAt = len(ends), c.StartedAt
+		}
+		day := int(since / (24 * time.Hour))
+		s.AtOncePerDay = grown(s.AtOncePerDay, day)
+		s.AtOncePerDay[day] = max(s.AtOncePerDay[day], len(ends))
 	}
+	return nil
 }
 
 // grown returns the counts with at least i+1 of them.

@@ -32,7 +32,8 @@ type Config struct {
 	// Region is the two-letter ISO 3166 code of the country in which phone
 	// numbers without a leading + are read. Default: such numbers are refused.
 	Region string
-	// Clock tells the time; nil means the real one.
+	// Clock tells the time; nil means the real one, which a [Stepped] engine
+	// cannot have.
 	Clock Clock
 	// Logger gets what an operator must know; nil means slog.Default().
 	Logger *slog.Logger

@@ -40,8 +40,16 @@ var ErrStalled = errors.New("engine: a stepped engine waits for what only happen
 
 // NewStepped returns an engine like that of New, to be driven by its caller.
 // The ids that it makes follow from seed.
+//
+// Its errors are those of New: a missing store, a faulty Config, every fault of
+// which is named, a store that cannot be read, and a workflow in it that this
+// version cannot run. Config.Clock must be set, because nothing but its caller
+// wakes a stepped engine.
 func NewStepped(s store.Store, c Config, seed uint64) (*Stepped, error) {
 	e, err := New(s, c)
+	if c.Clock == nil {
+		err = errors.Join(err, errors.New("engine: config: Clock is nil; a stepped engine has the time that its caller sets"))
+	}
 	if err != nil {
 		return nil, err
 	}

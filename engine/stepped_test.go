@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
+	"github.com/leadflow-go/leadflow/store/faulty"
+	"github.com/leadflow-go/leadflow/store/memory"
 )
 
 func TestASteppedEngineDoesNothingUntilItIsSettled(t *testing.T) {
@@ -202,31 +205,31 @@ func TestASteppedEngineRefusesTwoGoroutinesAtOnce(t *testing.T) {
 }
 
 func TestASteppedEnginesStoreMayFail(t *testing.T) {
-	failing := &failingStore{}
-	s := newStepped(t, succeedAtOnce, func(st store.Store) store.Store { failing.Store = st; return failing })
+	var failing *faulty.Store
+	s := newStepped(t, succeedAtOnce, func(st store.Store) store.Store { failing = faulty.New(st); return failing })
 	wf := s.callWaitMessage()
 	l := s.enroll(wf, phone)
-	failing.err = errors.New("disk full")
+	failing.Inject(noCommits)
 	s.settle(0)
 	s.expect(l, "in_step: call=in_progress")
 	at, ok := s.Next()
 	if wait := at.Sub(s.clock.now); !ok || wait <= 0 || wait > time.Second {
 		t.Errorf("tries again after %s, %v", wait, ok)
 	}
-	if _, err := s.Remove(background, wf, l.ID); !errors.Is(err, failing.err) {
+	if _, err := s.Remove(background, wf, l.ID); !errors.Is(err, noCommits.Err) {
 		t.Errorf("Remove: %v", err)
 	}
-	failing.err = nil
+	failing.Clear()
 	s.settle(time.Second)
 	s.expect(l, "enrolled: call=completed wait=waiting")
 }
 
 // A lead whose hooks have run has no deadline any more.
 func TestASteppedEngineTriesAgainWhatAHookCameTo(t *testing.T) {
-	failing := &failingStore{}
-	s := newStepped(t, succeedAtOnce, func(st store.Store) store.Store { failing.Store = st; return failing },
+	var failing *faulty.Store
+	s := newStepped(t, succeedAtOnce, func(st store.Store) store.Store { failing = faulty.New(st); return failing },
 		engine.Hook{Name: "breaks the disk", Run: func(context.Context, engine.Completion) error {
-			failing.err = errors.New("disk full")
+			failing.Inject(noCommits)
 			return nil
 		}})
 	l := s.enroll(s.callWaitMessage(), phone)
@@ -236,10 +239,13 @@ func TestASteppedEngineTriesAgainWhatAHookCameTo(t *testing.T) {
 	if !ok {
 		t.Fatal("nothing is due, and the lead is stuck")
 	}
-	failing.err = nil
+	failing.Clear()
 	s.settle(at.Sub(s.clock.now))
 	s.expect(l, "enrolled: call=completed wait=waiting")
 }
+
+// noCommits fails every commit from then on.
+var noCommits = faulty.Fault{Method: faulty.Commit, Times: faulty.Always, Err: errors.New("disk full")}
 
 func TestASteppedEnginesIdsFollowFromItsSeed(t *testing.T) {
 	id := func(seed uint64) (lead.WorkflowID, lead.ID) {
@@ -256,5 +262,16 @@ func TestASteppedEnginesIdsFollowFromItsSeed(t *testing.T) {
 	}
 	if l.Seq() != 1 {
 		t.Errorf("lead %s has number %d", l, l.Seq())
+	}
+}
+
+// With the real clock nothing would wake a stepped engine.
+func TestASteppedEngineNeedsAClock(t *testing.T) {
+	_, err := engine.NewStepped(memory.New(), engine.Config{Workers: -1}, 1)
+	if err == nil || !strings.Contains(err.Error(), "engine: config: Clock is nil") || !strings.Contains(err.Error(), "Workers") {
+		t.Errorf("%v", err)
+	}
+	if s, err := engine.NewStepped(memory.New(), engine.Config{}, 1); s != nil || err == nil {
+		t.Errorf("%v, %v", s, err)
 	}
 }

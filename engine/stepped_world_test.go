@@ -165,15 +165,3 @@ func (s *busyStore) Commit(ctx context.Context, b *store.Batch) (store.Result, e
 func succeedAtOnce(context.Context, engine.Attempt) (engine.Result, error) {
 	return engine.Result{}, nil
 }
-
-type failingStore struct {
-	store.Store
-	err error
-}
-
-func (s *failingStore) Commit(ctx context.Context, b *store.Batch) (store.Result, error) {
-	if s.err != nil {
-		return store.Result{}, s.err
-	}
-	return s.Store.Commit(ctx, b)
-}

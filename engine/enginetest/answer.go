@@ -3,6 +3,7 @@ package enginetest
 import (
 	"errors"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine"
@@ -39,8 +40,9 @@ type Reply struct {
 	Err error
 	// Takes is how long the handler runs.
 	Takes time.Duration
-	// After, if not 0, is how long after the handler has returned the outcome
-	// comes by callback; the handler answers that the step is in flight.
+	// After, if more than 0, is how long after the handler has returned the
+	// outcome comes by callback; the handler answers that the step is in flight.
+	// A callback that the engine refuses as invalid is an error of Advance.
 	After time.Duration
 }
 
@@ -72,10 +74,12 @@ func Panic(text string) Answer {
 	return func(*Attempt) Reply { panic(text) }
 }
 
-// After has the outcome come by callback, d after the handler has returned.
+// After has the outcome come by callback, d after the handler has returned. With
+// 0, or less, it is the handler's answer itself.
 func (f Answer) After(d time.Duration) Answer { return f.AfterBetween(d, d) }
 
-// AfterBetween is After with a time between the two that chance picks.
+// AfterBetween is After with a time between the two that chance picks, in either
+// order. Where it picks 0, the outcome is the handler's answer itself.
 func (f Answer) AfterBetween(least, most time.Duration) Answer {
 	return func(a *Attempt) Reply {
 		r := f(a)
@@ -87,7 +91,8 @@ func (f Answer) AfterBetween(least, most time.Duration) Answer {
 // Taking has the handler run for d.
 func (f Answer) Taking(d time.Duration) Answer { return f.TakingBetween(d, d) }
 
-// TakingBetween is Taking with a time between the two that chance picks.
+// TakingBetween is Taking with a time between the two that chance picks, in
+// either order. One below 0 is 0.
 func (f Answer) TakingBetween(least, most time.Duration) Answer {
 	return func(a *Attempt) Reply {
 		r := f(a)
@@ -123,34 +128,37 @@ func (f Answer) Schedule(m engine.Message) Answer {
 	}
 }
 
-// Odds is an answer and how likely it is.
-type Odds struct {
+// Choice is an answer among several of [OneOf], and its weight: how likely it is
+// beside the others.
+type Choice struct {
 	Weight float64
 	Answer Answer
 }
 
-// Share gives an answer its part of all, by weight: with 60 and 20 it is three
-// of four.
-func Share(weight float64, a Answer) Odds { return Odds{weight, a} }
+// Weighted returns a choice. Of two with the weights 60 and 20, the first is the
+// answer three times of four.
+func Weighted(weight float64, a Answer) Choice { return Choice{weight, a} }
 
-// OneOf leaves the answer to chance.
-func OneOf(shares ...Odds) Answer {
+// OneOf leaves the answer to chance. A choice whose weight is not more than 0 is
+// never made; when all are such, attempts fail, without another.
+func OneOf(choices ...Choice) Answer {
+	choices = slices.DeleteFunc(slices.Clone(choices), func(c Choice) bool { return !(c.Weight > 0) })
 	sum := 0.0
-	for _, s := range shares {
-		sum += max(s.Weight, 0)
+	for _, c := range choices {
+		sum += c.Weight
 	}
-	if sum == 0 {
-		return FailFinal("enginetest: OneOf needs a share that is more than 0")
+	if len(choices) == 0 {
+		return FailFinal("enginetest: OneOf needs a choice whose weight is more than 0")
 	}
 	return func(a *Attempt) Reply {
-		a.choices++ // one of the shares may be a choice itself
+		a.choices++ // one of the answers may be left to chance itself
 		at := a.chance(a.choices) * sum
-		for _, s := range shares {
-			if at -= max(s.Weight, 0); at < 0 {
-				return s.Answer(a)
+		for _, c := range choices {
+			if at -= c.Weight; at < 0 {
+				return c.Answer(a)
 			}
 		}
-		return shares[len(shares)-1].Answer(a) // rounding
+		return choices[len(choices)-1].Answer(a) // rounding
 	}
 }
 

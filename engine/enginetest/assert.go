@@ -126,7 +126,9 @@ func (w *World) PromisesHold(t TB) {
 
 // NoStepAfterRemoval asserts promise 2 of every lead: after removal was asked
 // for nothing started but further attempts of the step that was in flight. What
-// started in the same millisecond counts as before.
+// started in the same millisecond counts as before. It also asserts that no
+// handler, of the script or of Config.Engine, was called for a lead that the store
+// had as final.
 func (w *World) NoStepAfterRemoval(t TB) {
 	t.Helper()
 	for _, text := range w.spoken {

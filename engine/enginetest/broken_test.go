@@ -13,7 +13,6 @@ import (
 // it breaks its promises.
 type brokenStore struct {
 	store.Store
-	commitErr error
 	// change falsifies what is written of a lead, look what is read of it.
 	change func(rec *store.Record)
 	look   func(e *store.Entry)
@@ -32,9 +31,6 @@ func (s *brokenStore) over(t *testing.T) *brokenStore {
 }
 
 func (s *brokenStore) Commit(ctx context.Context, b *store.Batch) (store.Result, error) {
-	if s.commitErr != nil {
-		return store.Result{}, s.commitErr
-	}
 	if s.change != nil {
 		for i := range b.Changes {
 			s.change(&b.Changes[i].After)

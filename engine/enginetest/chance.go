@@ -19,8 +19,8 @@ func (a *Attempt) chance(decision uint64) float64 {
 	return float64(mix(a.key^decision)>>11) / (1 << 53)
 }
 
-// Between returns a time between the two, in whole milliseconds, for a decision
-// of that name.
+// Between returns a time between the two, in either order and in steps of whole
+// milliseconds from the first, for a decision of that name.
 func (a *Attempt) Between(decision string, least, most time.Duration) time.Duration {
 	return least + time.Duration(a.Chance(decision)*float64(most-least)).Truncate(time.Millisecond)
 }

@@ -2,13 +2,16 @@ package enginetest
 
 import (
 	"container/heap"
+	"sync"
 	"time"
 )
 
 // clock is the time of a world. It stands still until the world moves it, and
-// what it was asked to call is called then, on the goroutine that moves it.
+// what it was asked to call is called then, on the goroutine that moves it. Any
+// number of goroutines may use it.
 type clock struct {
-	now    time.Time // a whole millisecond, like all times of the engine
+	mu     sync.Mutex // guards what follows; not held while something is called
+	now    time.Time  // a whole millisecond, like all times of the engine
 	agenda agenda
 	asked  int64
 }
@@ -22,16 +25,33 @@ type event struct {
 }
 
 // Now returns the time.
-func (c *clock) Now() time.Time { return c.now }
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+// move sets the time, unless it is past that already.
+func (c *clock) move(to time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if to.After(c.now) {
+		c.now = to
+	}
+}
 
 // AfterFunc has f called once d has passed, rounded up to a whole millisecond.
 func (c *clock) AfterFunc(d time.Duration, f func()) (stop func() bool) {
 	const most = 200 * 365 * 24 * time.Hour // so that no sum overflows
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	at := c.now.Add(min(max(d, 0), most) + time.Millisecond - 1).UnixMilli()
 	c.asked++
 	e := &event{at: at, order: c.asked, f: f}
 	heap.Push(&c.agenda, e)
 	return func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
 		was := e.off
 		e.off = true
 		return !was
@@ -40,6 +60,8 @@ func (c *clock) AfterFunc(d time.Duration, f func()) (stop func() bool) {
 
 // next returns when something is to be called next.
 func (c *clock) next() (time.Time, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for len(c.agenda) > 0 && c.agenda[0].off {
 		heap.Pop(&c.agenda)
 	}
@@ -51,13 +73,26 @@ func (c *clock) next() (time.Time, bool) {
 
 // ring calls what is due.
 func (c *clock) ring() {
-	for now := c.now.UnixMilli(); len(c.agenda) > 0 && c.agenda[0].at <= now; {
-		e := heap.Pop(&c.agenda).(*event)
-		if !e.off {
+	for now := c.Now().UnixMilli(); ; {
+		e := c.due(now)
+		if e == nil {
+			return
+		}
+		e.f()
+	}
+}
+
+// due takes the next event off the agenda if it is due.
+func (c *clock) due(now int64) *event {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.agenda) > 0 && c.agenda[0].at <= now {
+		if e := heap.Pop(&c.agenda).(*event); !e.off {
 			e.off = true
-			e.f()
+			return e
 		}
 	}
+	return nil
 }
 
 // agenda is a heap of events, in order.

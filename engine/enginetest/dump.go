@@ -6,13 +6,16 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"iter"
 
 	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/lead"
 )
 
 // WriteHistory writes all that is known, as one JSON object a line: each
 // workflow, behind it each of its leads, behind each lead its steps, and at the
-// end the call log. Equal worlds write equal bytes.
+// end the call log. Equal worlds write equal bytes. Its error is the store's, or
+// the one with which out failed; what was written by then is cut off somewhere.
 func (w *World) WriteHistory(out io.Writer) error {
 	ctx := context.Background()
 	buffer := bufio.NewWriter(out)
@@ -43,20 +46,37 @@ func (w *World) WriteHistory(out io.Writer) error {
 			}
 		}
 	}
-	filter := engine.CallFilter{Limit: pageSize}
-	for {
-		calls, cursor, err := w.eng.Calls(ctx, filter)
+	for c, err := range w.calls(ctx, engine.CallFilter{}) {
 		if err != nil {
 			return err
 		}
-		for _, c := range calls {
-			put(c)
-		}
-		if filter.After = cursor; len(calls) < filter.Limit {
-			return errors.Join(failed, buffer.Flush())
-		}
+		put(c)
 	}
+	return errors.Join(failed, buffer.Flush())
 }
 
 // pageSize is how many entries of the call log are read at once.
 const pageSize = 1000
+
+// calls yields the call log, in the order in which calls began. After an error it
+// ends.
+func (w *World) calls(ctx context.Context, filter engine.CallFilter) iter.Seq2[lead.Call, error] {
+	return func(yield func(lead.Call, error) bool) {
+		filter.Limit = pageSize
+		for {
+			page, cursor, err := w.eng.Calls(ctx, filter)
+			if err != nil {
+				yield(lead.Call{}, err)
+				return
+			}
+			for _, c := range page {
+				if !yield(c, nil) {
+					return
+				}
+			}
+			if filter.After = cursor; len(page) < filter.Limit {
+				return
+			}
+		}
+	}
+}

@@ -3,10 +3,13 @@ package enginetest_test
 import (
 	"fmt"
 	"log"
+	"strings"
 	"time"
 
+	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/engine/enginetest"
 	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
 )
 
 // A month of a thousand leads, without a test around it. Everybody is called;
@@ -23,8 +26,8 @@ func ExampleWorld_Summarize() {
 	}
 	w, err := enginetest.Open(enginetest.Config{Seed: 1, Script: enginetest.Script{
 		"call": enginetest.OneOf(
-			enginetest.Share(60, enginetest.Outcome("completed").AfterBetween(time.Minute, 5*time.Minute)),
-			enginetest.Share(40, enginetest.Outcome("no_answer").Taking(30*time.Second))),
+			enginetest.Weighted(60, enginetest.Outcome("completed").AfterBetween(time.Minute, 5*time.Minute)),
+			enginetest.Weighted(40, enginetest.Outcome("no_answer").Taking(30*time.Second))),
 	}})
 	check(err)
 	defer w.Close()
@@ -60,4 +63,59 @@ func check(err error) {
 	if err != nil {
 		log.Fatal(err)
 	}
+}
+
+// A test gives New its *testing.T. Here something stands in for it that prints
+// what the test would say.
+func ExampleNew() {
+	t := printer{}
+	w := enginetest.New(t, enginetest.Config{Seed: 1, Script: enginetest.Script{
+		"call": enginetest.Outcome("completed").After(3 * time.Minute),
+	}})
+	defer w.Close() // a *testing.T does that itself
+	wf := w.Activate(t, followUp())
+	id := w.Enroll(t, wf, enginetest.Contact(0))
+	w.Run(t, time.Minute)
+	w.Remove(t, id, engine.Reason("said stop"))
+	w.RunToEnd(t)
+	w.LeadIs(t, id, lead.Removed)
+	w.Path(t, id, "call:completed")
+	w.Cancelled(t, id, "wait")
+	w.PromisesHold(t)
+	fmt.Println("all is as it should be at", w.Now().Format(time.TimeOnly))
+	// Output:
+	// all is as it should be at 09:03:00
+}
+
+// printer is an enginetest.TB.
+type printer struct{}
+
+func (printer) Helper()                       {}
+func (printer) Logf(string, ...any)           {}
+func (printer) Errorf(text string, of ...any) { fmt.Printf(text+"\n", of...) }
+func (printer) Fatalf(text string, of ...any) { log.Fatalf(text, of...) }
+
+// Equal worlds write the same bytes, so that a change of a workflow shows in a
+// diff.
+func ExampleWorld_WriteHistory() {
+	play := func(seed uint64) string {
+		t := printer{}
+		w := enginetest.New(t, enginetest.Config{Seed: seed, Script: enginetest.Script{
+			"call": enginetest.Outcome("completed").AfterBetween(time.Minute, 5*time.Minute),
+		}})
+		defer w.Close()
+		w.EnrollMany(t, w.Activate(t, followUp()), 10)
+		w.RunToEnd(t)
+		var history strings.Builder
+		check(w.WriteHistory(&history))
+		return history.String()
+	}
+	first := play(1)
+	fmt.Println(strings.Count(first, "\n"), "lines")
+	fmt.Println("again:", play(1) == first)
+	fmt.Println("with another seed:", play(2) == first)
+	// Output:
+	// 61 lines
+	// again: true
+	// with another seed: false
 }

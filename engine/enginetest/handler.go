@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 )
 
@@ -33,10 +35,7 @@ type visit struct {
 }
 
 // handle is the handler of all that is scripted.
-func (w *World) handle(ctx context.Context, ea engine.Attempt) (engine.Result, error) {
-	if w.watched {
-		w.watch(ctx, &ea)
-	}
+func (w *World) handle(_ context.Context, ea engine.Attempt) (engine.Result, error) {
 	n := w.node(&ea)
 	a := &Attempt{Attempt: ea, Lead: ea.LeadID.Seq(), Visit: n.visit(&ea)}
 	a.key = attemptKey(w.config.Seed, a.Lead, n.key, a.Visit, a.Number)
@@ -50,28 +49,57 @@ func (w *World) handle(ctx context.Context, ea engine.Attempt) (engine.Result, e
 	}
 	if r.After > 0 {
 		out := engine.Outcome{Outcome: r.Outcome, Data: r.Data, CallID: r.CallID, Attempt: ea.Number}
-		w.clock.AfterFunc(max(r.Takes, 0)+r.After, func() { w.callBack(ea.StepID, out) })
+		w.clock.AfterFunc(max(r.Takes, 0)+r.After, func() { w.callBack(ea.StepID, out, firstWait) })
 		return engine.Result{InFlight: true, CallID: r.CallID, Schedule: r.Schedule}, nil
 	}
 	return r.Result, nil
 }
 
-// watch notes when a handler is called for somebody who is out.
-func (w *World) watch(ctx context.Context, a *engine.Attempt) {
-	if l, err := w.eng.Lead(ctx, a.WorkflowID, a.LeadID); err == nil && l.State.Final() {
-		w.spoken = append(w.spoken, fmt.Sprintf("%s: the handler of %s is called for lead %s, which is %s",
-			w.clock.now.Format(clockLayout), a.Node.ID, a.LeadID, l.State))
+// watched is a handler that notes when it is called for somebody who is out.
+type watched struct {
+	engine.Handler
+	w *World
+}
+
+// Handle asks the store itself, because to ask the engine takes four times as
+// long, which a simulation would notice.
+func (h watched) Handle(ctx context.Context, a engine.Attempt) (engine.Result, error) {
+	if l, err := h.w.store().Lead(ctx, a.LeadID.Seq()); err == nil && l.State.Final() {
+		h.w.spoken = append(h.w.spoken, fmt.Sprintf("%s: the handler of %s is called for lead %s, which is %s",
+			h.w.clock.Now().Format(clockLayout), a.Node.ID, a.LeadID, l.State))
 	}
+	return h.Handler.Handle(ctx, a)
+}
+
+// CheckNode implements [engine.NodeChecker] when the handler does.
+func (h watched) CheckNode(n workflow.Node) error {
+	if c, ok := h.Handler.(engine.NodeChecker); ok {
+		return c.CheckNode(n)
+	}
+	return nil
 }
 
 // callBack reports what came of a live call. That the step is over by then is no
-// fault: a deadline passed, or a test had another idea.
-func (w *World) callBack(step lead.StepID, out engine.Outcome) {
+// fault: a deadline passed, or a test had another idea. When the store fails, the
+// callback comes again, as a provider would have it, wait later and then less
+// and less often.
+func (w *World) callBack(step lead.StepID, out engine.Outcome, wait time.Duration) {
 	_, err := w.eng.CompleteStep(context.Background(), step, out)
-	if err != nil && !errors.Is(err, lead.ErrConflict) && !errors.Is(err, lead.ErrNotFound) {
+	switch {
+	case err == nil, errors.Is(err, lead.ErrConflict), errors.Is(err, lead.ErrNotFound):
+	case errors.Is(err, lead.ErrInvalid):
 		w.fail(fmt.Errorf("the callback of step %s: %w", step, err))
+	default:
+		w.clock.AfterFunc(wait, func() { w.callBack(step, out, min(2*wait, longestWait)) })
 	}
 }
+
+// A callback that meets a store which fails comes again after the first of
+// these, then after twice that, and at last each time after the other.
+const (
+	firstWait   = time.Second
+	longestWait = time.Hour
+)
 
 // fail keeps the first thing that went wrong while time passes.
 func (w *World) fail(err error) {

@@ -53,18 +53,18 @@ func people() enginetest.Script {
 	}
 	return enginetest.Script{
 		"welcome": enginetest.OneOf(
-			enginetest.Share(50, talk("completed")),
-			enginetest.Share(20, enginetest.Outcome("dnp").Taking(30*time.Second)),
-			enginetest.Share(25, enginetest.Fail("line busy")),
-			enginetest.Share(5, enginetest.Lost())),
+			enginetest.Weighted(50, talk("completed")),
+			enginetest.Weighted(20, enginetest.Outcome("dnp").Taking(30*time.Second)),
+			enginetest.Weighted(25, enginetest.Fail("line busy")),
+			enginetest.Weighted(5, enginetest.Lost())),
 		"guide": enginetest.Times(1, enginetest.OneOf(
-			enginetest.Share(90, enginetest.Outcome("sent").Schedule(engine.Message{After: day})),
-			enginetest.Share(10, enginetest.Fail("gateway overloaded"))), enginetest.Outcome("sent")),
+			enginetest.Weighted(90, enginetest.Outcome("sent").Schedule(engine.Message{After: day})),
+			enginetest.Weighted(10, enginetest.Fail("gateway overloaded"))), enginetest.Outcome("sent")),
 		"follow-up": enginetest.OneOf(
-			enginetest.Share(40, talk("completed").With(map[string]any{"score": 8})),
-			enginetest.Share(30, talk("completed").With(map[string]any{"score": 3})),
-			enginetest.Share(30, enginetest.Outcome("dnp"))),
-		"offer": enginetest.OneOf(enginetest.Share(97, enginetest.Outcome("")), enginetest.Share(3, enginetest.FailFinal("number ported"))),
+			enginetest.Weighted(40, talk("completed").With(map[string]any{"score": 8})),
+			enginetest.Weighted(30, talk("completed").With(map[string]any{"score": 3})),
+			enginetest.Weighted(30, enginetest.Outcome("dnp"))),
+		"offer": enginetest.OneOf(enginetest.Weighted(97, enginetest.Outcome("")), enginetest.Weighted(3, enginetest.FailFinal("number ported"))),
 	}
 }
 

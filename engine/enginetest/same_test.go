@@ -122,7 +122,7 @@ func TestAChangeDoesNotReshuffleTheRest(t *testing.T) {
 		t.Fatalf("only %d leads came to the node", len(want))
 	}
 	changed := people()
-	changed["welcome"] = enginetest.OneOf(enginetest.Share(1, enginetest.Outcome("dnp")), enginetest.Share(9, enginetest.Outcome("completed")))
+	changed["welcome"] = enginetest.OneOf(enginetest.Weighted(1, enginetest.Outcome("dnp")), enginetest.Weighted(9, enginetest.Outcome("completed")))
 	changed["guide"] = enginetest.Outcome("sent").Taking(time.Minute)
 	longer := nurture()
 	longer.Nodes = append(longer.Nodes, workflow.MessageNode("hello", nil), workflow.Wait("breath", time.Hour))
@@ -147,7 +147,7 @@ func TestAChangeDoesNotReshuffleTheRest(t *testing.T) {
 		}
 	}
 	changed = people()
-	changed["follow-up"] = enginetest.OneOf(enginetest.Share(1, enginetest.Outcome("dnp")), enginetest.Share(1, enginetest.Outcome("completed")))
+	changed["follow-up"] = enginetest.OneOf(enginetest.Weighted(1, enginetest.Outcome("dnp")), enginetest.Weighted(1, enginetest.Outcome("completed")))
 	if got := firstOutcomes(t, nurture(), changed, "follow-up"); fmt.Sprint(got) == fmt.Sprint(want) {
 		t.Error("other odds gave the same outcomes")
 	}

@@ -20,7 +20,7 @@ const clockLayout = "2006-01-02 15:04:05.000"
 // report says what the world is: enough to play it again, and how things stand.
 func (w *World) report() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "the world: seed %d, began %s, it is %s", w.config.Seed, w.config.Start.UTC().Format(clockLayout), w.clock.now.Format(clockLayout))
+	fmt.Fprintf(&b, "the world: seed %d, began %s, it is %s", w.config.Seed, w.config.Start.UTC().Format(clockLayout), w.clock.Now().Format(clockLayout))
 	if next, ok := w.eng.Next(); ok {
 		fmt.Fprintf(&b, ", more is due %s", next.Format(clockLayout))
 	} else {

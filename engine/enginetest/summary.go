@@ -39,18 +39,20 @@ type NodeSummary struct {
 	Outcomes map[string]int // of the visits that are over
 }
 
-// CallSummary is what the call log comes to.
+// CallSummary is what the call log comes to. Calls that began before
+// Config.Start, in an earlier world on the same store, are in Made and Retries
+// alone.
 type CallSummary struct {
 	Made    int
 	Retries int // of those, attempts after a step's first
 	// PerHour counts the calls begun in each hour since the world began.
 	PerHour []int
-	// MostAtOnce is how many calls went on at the same time, at most, and MostAt
-	// when that was first so.
+	// MostAtOnce is the largest number of calls in progress at any time, and
+	// MostAt when it was first reached.
 	MostAtOnce int
 	MostAt     time.Time
-	// AtOncePerDay is how many went on at the same time at most when one began,
-	// for each day since the world began.
+	// AtOncePerDay is the largest number of calls in progress at the start of any
+	// call, for each day since the world began; 0 for a day on which none starts.
 	AtOncePerDay []int
 }
 
@@ -64,7 +66,8 @@ func Percentile(sorted []time.Duration, p float64) time.Duration {
 	return sorted[min(max(rank, 1), len(sorted))-1]
 }
 
-// Summarize reads what became of the leads of a workflow.
+// Summarize reads what became of the leads of a workflow. An unknown workflow is
+// an error that matches lead.ErrNotFound; the other errors are the store's.
 func (w *World) Summarize(wf lead.WorkflowID) (*Summary, error) {
 	ctx := context.Background()
 	def, err := w.eng.Definition(wf)
@@ -183,36 +186,33 @@ func (s *summarizer) addAction(step *lead.Step) {
 // in which calls began.
 func (w *World) summarizeCalls(ctx context.Context, wf lead.WorkflowID, s *CallSummary) error {
 	var ends moments // of the calls that go on
-	filter := engine.CallFilter{WorkflowID: wf, Limit: pageSize}
-	for {
-		calls, cursor, err := w.eng.Calls(ctx, filter)
+	for c, err := range w.calls(ctx, engine.CallFilter{WorkflowID: wf}) {
 		if err != nil {
 			return err
 		}
-		for _, c := range calls {
-			s.Made++
-			if c.Attempt > 1 {
-				s.Retries++
-			}
-			since := c.StartedAt.Sub(w.config.Start)
-			s.PerHour = grown(s.PerHour, int(since/time.Hour))
-			s.PerHour[since/time.Hour]++
-			for len(ends) > 0 && !ends[0].After(c.StartedAt) {
-				heap.Pop(&ends)
-			}
-			// One without an end goes on still.
-			heap.Push(&ends, cmp.Or(c.EndedAt, c.StartedAt.Add(workflow.MaxDuration)))
-			if len(ends) > s.MostAtOnce {
-				s.MostAtOnce, s.MostAt = len(ends), c.StartedAt
-			}
-			day := int(since / (24 * time.Hour))
-			s.AtOncePerDay = grown(s.AtOncePerDay, day)
-			s.AtOncePerDay[day] = max(s.AtOncePerDay[day], len(ends))
+		s.Made++
+		if c.Attempt > 1 {
+			s.Retries++
 		}
-		if filter.After = cursor; len(calls) < filter.Limit {
-			return nil
+		since := c.StartedAt.Sub(w.config.Start)
+		if since < 0 {
+			continue
 		}
+		s.PerHour = grown(s.PerHour, int(since/time.Hour))
+		s.PerHour[since/time.Hour]++
+		for len(ends) > 0 && !ends[0].After(c.StartedAt) {
+			heap.Pop(&ends)
+		}
+		// One without an end goes on still.
+		heap.Push(&ends, cmp.Or(c.EndedAt, c.StartedAt.Add(workflow.MaxDuration)))
+		if len(ends) > s.MostAtOnce {
+			s.MostAtOnce, s.MostAt = len(ends), c.StartedAt
+		}
+		day := int(since / (24 * time.Hour))
+		s.AtOncePerDay = grown(s.AtOncePerDay, day)
+		s.AtOncePerDay[day] = max(s.AtOncePerDay[day], len(ends))
 	}
+	return nil
 }
 
 // grown returns the counts with at least i+1 of them.

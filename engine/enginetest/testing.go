@@ -27,7 +27,6 @@ func New(t TB, c Config) *World {
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	w.watched = true
 	if c, ok := t.(interface{ Cleanup(func()) }); ok {
 		c.Cleanup(func() {
 			if err := w.Close(); err != nil {
@@ -65,11 +64,13 @@ func (w *World) Enroll(t TB, wf lead.WorkflowID, c lead.Contact) lead.ID {
 	return l.ID
 }
 
-// EnrollMany makes n people of [Contacts] leads and returns them in order.
+// EnrollMany makes n people of [Contact] leads, other ones at each call, and
+// returns them in order. One who is refused fails the test, and has the zero id.
 func (w *World) EnrollMany(t TB, wf lead.WorkflowID, n int) []lead.ID {
 	t.Helper()
 	ids := make([]lead.ID, 0, n)
-	_, err := w.eng.EnrollAll(context.Background(), wf, Contacts(n), engine.OnRow(func(row int, id lead.ID, err error) {
+	defer func() { w.people += n }()
+	_, err := w.eng.EnrollAll(context.Background(), wf, contacts(w.people, n), engine.OnRow(func(row int, id lead.ID, err error) {
 		if err != nil {
 			t.Errorf("contact %d: %v", row, err)
 		}
@@ -88,17 +89,19 @@ func Contact(number int) lead.Contact {
 }
 
 // Contacts returns the first n people of [Contact].
-func Contacts(n int) iter.Seq2[lead.Contact, error] {
+func Contacts(n int) iter.Seq2[lead.Contact, error] { return contacts(0, n) }
+
+func contacts(first, n int) iter.Seq2[lead.Contact, error] {
 	return func(yield func(lead.Contact, error) bool) {
 		for i := range n {
-			if !yield(Contact(i), nil) {
+			if !yield(Contact(first+i), nil) {
 				return
 			}
 		}
 	}
 }
 
-// Run lets so much time pass, as Advance does.
+// Run lets so much time pass, as Advance does, whose error ends the test.
 func (w *World) Run(t TB, d time.Duration) {
 	t.Helper()
 	if err := w.Advance(d); err != nil {
@@ -150,7 +153,9 @@ func (w *World) Remove(t TB, id lead.ID, options ...engine.RemoveOption) lead.St
 	return r.State
 }
 
-// Complete reports what came of the step that a lead is at, as a callback would.
+// Complete reports what came of the lead's step in flight, as a callback would.
+// That may be a scheduled message: one step of a lead is in flight at a time, and
+// a call that comes due meanwhile begins after the message.
 func (w *World) Complete(t TB, id lead.ID, out engine.Outcome) {
 	t.Helper()
 	for _, s := range w.History(t, id) {

@@ -22,13 +22,16 @@ type Config struct {
 	// Seed decides all that is left to chance, ids among it. Two worlds of the
 	// same seed to which the same happens have the same history, byte for byte.
 	Seed uint64
-	// Start is the time at which the world begins. Default: [DefaultStart].
+	// Start is the time at which the world begins, of which what is less than a
+	// millisecond is left out. Default: [DefaultStart].
 	Start time.Time
-	// Script says what comes of the attempts at each node.
+	// Script says what comes of the attempts at each node. A node that no workflow
+	// has is an error when time is to pass, because a misspelled one would change
+	// nothing: make all workflows first.
 	Script Script
 	// Engine is for the engine under test. A handler given here is called for the
-	// nodes of its type in place of the script; the clock must be left to the
-	// world. Default of the logger: nothing is logged.
+	// nodes of its type in place of the script, which must not name them then; the
+	// clock must be left to the world. Default of the logger: nothing is logged.
 	Engine engine.Config
 	// Store is the store under the engine, which stays the caller's to close.
 	// Default: one of the world's own, in memory.
@@ -40,22 +43,30 @@ var DefaultStart = time.Date(2030, time.January, 7, 9, 0, 0, 0, time.UTC)
 
 // World is an engine, time that passes when told to, and people who answer as
 // scripted. One goroutine at a time may use it.
+//
+// A store that fails ends nothing: the engine tries again later, and so does a
+// callback of the script, after a second of the world's time and then less and
+// less often, at least once an hour.
 type World struct {
 	config Config
 	clock  *clock
 	own    *memory.Store // in place of Config.Store
 	eng    *engine.Stepped
 	nodes  map[nodeKey]*node
+	people int // whom EnrollMany has enrolled
+	// scripted has the types whose nodes ask the script.
+	scripted map[workflow.NodeType]bool
 
-	watched bool  // look whom handlers are called for
-	checked bool  // the script names nodes that there are
+	checked bool  // the script names nodes that ask it
 	failed  error // what went wrong while time passed
 	moving  bool
 	// spoken says which handlers were called for leads that were final.
 	spoken []string
 }
 
-// Open returns a world without any workflow. Tests call [New].
+// Open returns a world without any workflow of its own; Config.Store may have
+// some. Tests call [New]. Its errors are a Config.Engine.Clock, and those of
+// [engine.NewStepped] and of the engine's Start.
 func Open(c Config) (*World, error) {
 	if c.Engine.Clock != nil {
 		return nil, errors.New("enginetest: the clock is the world's; leave Config.Engine.Clock unset")
@@ -66,16 +77,20 @@ func Open(c Config) (*World, error) {
 	if c.Engine.Logger == nil {
 		c.Engine.Logger = slog.New(slog.DiscardHandler)
 	}
-	w := &World{config: c, clock: &clock{now: c.Start.UTC().Truncate(time.Millisecond)}, nodes: map[nodeKey]*node{}}
+	c.Start = c.Start.UTC().Truncate(time.Millisecond)
+	w := &World{config: c, clock: &clock{now: c.Start}, nodes: map[nodeKey]*node{}, scripted: map[workflow.NodeType]bool{}}
 	w.config.Engine.Clock = w.clock
 	w.config.Engine.Handlers = maps.Clone(c.Engine.Handlers)
 	if w.config.Engine.Handlers == nil {
 		w.config.Engine.Handlers = map[workflow.NodeType]engine.Handler{}
 	}
 	for _, t := range []workflow.NodeType{workflow.VoiceCall, workflow.Message, workflow.Application} {
-		if w.config.Engine.Handlers[t] == nil {
-			w.config.Engine.Handlers[t] = engine.HandlerFunc(w.handle)
+		own := w.config.Engine.Handlers[t]
+		if own == nil {
+			w.scripted[t] = true
+			own = engine.HandlerFunc(w.handle)
 		}
+		w.config.Engine.Handlers[t] = watched{own, w}
 	}
 	if c.Store == nil {
 		w.own = memory.New()
@@ -86,12 +101,16 @@ func Open(c Config) (*World, error) {
 	return w, nil
 }
 
-func (w *World) start() (err error) {
-	s := w.config.Store
-	if s == nil {
-		s = w.own
+// store returns the store under the engine.
+func (w *World) store() store.Store {
+	if w.own != nil {
+		return w.own
 	}
-	if w.eng, err = engine.NewStepped(s, w.config.Engine, w.config.Seed); err != nil {
+	return w.config.Store
+}
+
+func (w *World) start() (err error) {
+	if w.eng, err = engine.NewStepped(w.store(), w.config.Engine, w.config.Seed); err != nil {
 		return err
 	}
 	return w.eng.Start(context.Background())
@@ -104,30 +123,39 @@ func (w *World) Engine() *engine.Stepped { return w.eng }
 // Now returns the world's time.
 func (w *World) Now() time.Time { return w.clock.Now() }
 
-// Clock returns the world's clock, for code under test that needs one.
+// Clock returns the world's clock, for code under test that needs one. Any number
+// of goroutines may use it. What its AfterFunc is given is not called on a
+// goroutine of its own but inside of Advance, as with [World.After].
 func (w *World) Clock() engine.Clock { return w.clock }
 
 // After has f called when so much time has passed, between two steps of the
-// engine; f may do anything but let time pass.
+// engine, on the goroutine that lets time pass and before that goes on; f may do
+// anything but let time pass itself. A d below 0 is 0.
 func (w *World) After(d time.Duration, f func()) { w.clock.AfterFunc(d, f) }
 
 // Advance lets so much time pass, and everything happen that is due by then.
-// The clock jumps from one due time to the next. With 0 everything happens that
-// can happen now.
+// The clock jumps from one due time to the next. With 0, or less, everything
+// happens that can happen now.
+//
+// It fails, and time stands still where that is so, when the script names a node
+// that no workflow has or that has a handler; when a callback of the script is
+// refused as invalid, which matches lead.ErrInvalid and is reported once; when it
+// is called by something that happens in the world; and after Close, which
+// matches engine.ErrNotRunning.
 func (w *World) Advance(d time.Duration) error {
-	until := w.clock.now.Add(d)
+	until := w.clock.Now().Add(max(d, 0))
 	idle, err := w.advance(until)
-	if idle && until.After(w.clock.now) {
-		w.clock.now = until
+	if idle {
+		w.clock.move(until)
 	}
 	return err
 }
 
 // Finish lets time pass until nothing is due any more, but no longer than d. It
 // reports whether that was enough; if so, it is the time at which the last thing
-// happened.
+// happened. Its errors, and a d below 0, are as with Advance.
 func (w *World) Finish(d time.Duration) (done bool, err error) {
-	return w.advance(w.clock.now.Add(d))
+	return w.advance(w.clock.Now().Add(max(d, 0)))
 }
 
 // advance moves the clock to until, or reports that nothing is due any more and
@@ -143,7 +171,8 @@ func (w *World) advance(until time.Time) (idle bool, err error) {
 	}
 	for {
 		w.clock.ring()
-		if err := errors.Join(w.failed, w.eng.Settle()); err != nil {
+		err := errors.Join(w.failed, w.eng.Settle())
+		if w.failed = nil; err != nil {
 			return false, err
 		}
 		next, due := w.eng.Next()
@@ -154,18 +183,20 @@ func (w *World) advance(until time.Time) (idle bool, err error) {
 		case !due:
 			return true, nil
 		case next.After(until):
-			if until.After(w.clock.now) {
-				w.clock.now = until
-			}
+			w.clock.move(until)
 			return false, nil
-		case next.After(w.clock.now):
-			w.clock.now = next
 		}
+		w.clock.move(next)
 	}
 }
 
 // Crash ends the engine as the end of its process would, and starts another on
-// the same store. The people go on as scripted.
+// the same store. The people go on as scripted: callbacks that are under way,
+// and what After was given, come to the new engine. What handlers came to that
+// had not returned yet is lost.
+//
+// Its errors are those of the engine's end and of its start, such as a store that
+// fails; after one the world has no engine that runs.
 func (w *World) Crash() error {
 	if err := w.Close(); err != nil {
 		return err
@@ -179,7 +210,8 @@ func (w *World) Crash() error {
 	return w.start()
 }
 
-// Close ends the world's engine, without letting anything come to its end. A
+// Close ends the world's engine, without letting anything come to its end; to
+// close twice is no error. What only reads, such as Summarize, works as before. A
 // world that is not closed holds memory, and nothing else.
 func (w *World) Close() error {
 	over, cancel := context.WithCancel(context.Background())
@@ -190,17 +222,17 @@ func (w *World) Close() error {
 	return nil
 }
 
-// checkScript looks once whether the script names a node that no workflow has,
-// since a misspelled one would change nothing.
+// checkScript looks once whether each answer of the script is for a node that a
+// workflow has, and that asks the script, since another would change nothing.
 func (w *World) checkScript() error {
 	if w.checked {
 		return nil
 	}
-	known := map[string]bool{}
 	list, err := w.eng.Workflows(context.Background(), engine.WorkflowFilter{})
 	if err != nil || len(list) == 0 {
 		return err
 	}
+	known := map[string][]workflow.NodeType{}
 	for _, wf := range list {
 		def, err := w.eng.Definition(wf.ID)
 		if err != nil {
@@ -208,14 +240,23 @@ func (w *World) checkScript() error {
 		}
 		for _, n := range def.Nodes {
 			if n.Type.Action() {
-				known[n.ID] = true
+				known[n.ID] = append(known[n.ID], n.Type)
 			}
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(w.config.Script)) {
-		if !known[strings.TrimSuffix(id, scheduledSuffix)] {
-			return fmt.Errorf("enginetest: the script has an answer for %q, and no workflow has such an action node; there are %s",
+		node := strings.TrimSuffix(id, scheduledSuffix)
+		types := known[node]
+		if types == nil {
+			return fmt.Errorf("enginetest: the script has an answer for %q, and no workflow has such an action node; there are %s; make all workflows before time passes",
 				id, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+		}
+		if node != id {
+			types = []workflow.NodeType{workflow.Message}
+		}
+		if !slices.ContainsFunc(types, func(t workflow.NodeType) bool { return w.scripted[t] }) {
+			return fmt.Errorf("enginetest: the script has an answer for %q, and Config.Engine has a handler for %s nodes, which is called instead; leave one of the two out",
+				id, types[0])
 		}
 	}
 	w.checked = true

@@ -366,7 +366,7 @@ func TestMistakesAreNamed(t *testing.T) {
 	}
 
 	for name, none := range map[string]enginetest.Answer{
-		"OneOf": enginetest.OneOf(enginetest.Share(0, enginetest.Outcome(""))), "Visits": enginetest.Visits(),
+		"OneOf": enginetest.OneOf(enginetest.Weighted(0, enginetest.Outcome(""))), "Visits": enginetest.Visits(),
 	} {
 		w, wf := world(t, enginetest.Script{"call": none})
 		id := w.Enroll(t, wf, ada)
@@ -374,18 +374,5 @@ func TestMistakesAreNamed(t *testing.T) {
 		if got := w.History(t, id)[0].Error; !strings.Contains(got, name) {
 			t.Errorf("%s of nothing fails with %q", name, got)
 		}
-	}
-}
-
-// A callback that meets a store which fails is a fault of the test's world, not
-// of the workflow.
-func TestACallbackThatFailsEndsTheRun(t *testing.T) {
-	st := &brokenStore{}
-	w := enginetest.New(t, enginetest.Config{Store: st.over(t), Script: enginetest.Script{"call": enginetest.Outcome("completed").After(time.Minute)}})
-	w.Enroll(t, w.Activate(t, followUp()), ada)
-	w.Run(t, 0)
-	st.commitErr = errors.New("disk full")
-	if err := w.Advance(day); !errors.Is(err, st.commitErr) || !strings.Contains(err.Error(), "callback") {
-		t.Errorf("%v", err)
 	}
 }

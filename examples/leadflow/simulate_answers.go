@@ -198,21 +198,21 @@ func (a *answers) script(def *workflow.Definition) enginetest.Script {
 }
 
 func (n *nodeAnswers) answer(t workflow.NodeType) enginetest.Answer {
-	var shares []enginetest.Odds
+	var choices []enginetest.Choice
 	for _, o := range slices.Sorted(maps.Keys(n.Outcomes)) {
-		shares = append(shares, enginetest.Share(n.Outcomes[o], enginetest.Outcome(o)))
+		choices = append(choices, enginetest.Weighted(n.Outcomes[o], enginetest.Outcome(o)))
 	}
 	least, most := time.Duration(n.Lasts[0]), time.Duration(n.Lasts[1])
-	answer := n.withData(enginetest.OneOf(shares...))
+	answer := n.withData(enginetest.OneOf(choices...))
 	if t == workflow.VoiceCall {
 		answer = answer.AfterBetween(least, most) // a live call, and a callback
 	} else {
 		answer = answer.TakingBetween(least, most)
 	}
 	return enginetest.OneOf(
-		enginetest.Share(n.Fails, enginetest.Fail("the attempt failed")),
-		enginetest.Share((100-n.Fails)*n.Lost/100, enginetest.Lost()),
-		enginetest.Share((100-n.Fails)*(100-n.Lost)/100, answer))
+		enginetest.Weighted(n.Fails, enginetest.Fail("the attempt failed")),
+		enginetest.Weighted((100-n.Fails)*n.Lost/100, enginetest.Lost()),
+		enginetest.Weighted((100-n.Fails)*(100-n.Lost)/100, answer))
 }
 
 func (n *nodeAnswers) withData(answer enginetest.Answer) enginetest.Answer {

@@ -135,8 +135,8 @@ func TestStopByText(t *testing.T) {
 func TestTheMonthOfAThousand(t *testing.T) {
 	call := func(good enginetest.Answer, share float64) enginetest.Answer {
 		return enginetest.OneOf(
-			enginetest.Share(share, good), enginetest.Share(25, noAnswer), enginetest.Share(10, busy),
-			enginetest.Share(2, stop), enginetest.Share(63-share, no))
+			enginetest.Weighted(share, good), enginetest.Weighted(25, noAnswer), enginetest.Weighted(10, busy),
+			enginetest.Weighted(2, stop), enginetest.Weighted(63-share, no))
 	}
 	// Whom we have spoken or written to, and when last.
 	last := map[string]time.Time{}
@@ -150,7 +150,7 @@ func TestTheMonthOfAThousand(t *testing.T) {
 	message := witness(enginetest.Outcome(""))
 	w, wf := world(t, enginetest.Script{
 		"welcome": witness(call(talk("completed", 5), 60)), "second": witness(call(talk("completed", 5), 40)),
-		"follow-up": witness(enginetest.OneOf(enginetest.Share(50, call(keen, 60)), enginetest.Share(50, call(cool, 60)))),
+		"follow-up": witness(enginetest.OneOf(enginetest.Weighted(50, call(keen, 60)), enginetest.Weighted(50, call(cool, 60)))),
 		"closing":   witness(call(signed, 45)), "last": witness(call(signed, 5)),
 		"guide": message, "sorry": message, "offer": message,
 	})

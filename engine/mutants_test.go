@@ -31,7 +31,7 @@ var attacks = map[string]trials{
 	"exhaustive": {pkg: "./engine", tests: "^TestEveryInterleavingOfARemovalKeepsThePromises$"},
 	"crash":      {pkg: "./engine", tests: "^TestEveryLeadOutlivesSIGKILL$"},
 	"races":      {pkg: "./engine", tests: "^TestRemoveRaces$"},
-	"faults":     {pkg: "./engine", tests: "^TestAnEngineOutlivesABadDisk$"},
+	"faults":     {pkg: "./engine", tests: "^TestAnEngineOutlivesA"},
 	"power":      {pkg: "./store/sqlite", tests: "^TestAPowerCutKeepsWhatWasAcknowledged$"},
 	"sqlite":     {pkg: "./store/sqlite", tests: "^TestContract$"},
 	"memory":     {pkg: "./store/memory", tests: "^TestContract$"},

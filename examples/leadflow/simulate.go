@@ -25,8 +25,12 @@ serve runs, while its clock jumps from one due time to the next. The report says
 many calls a day that takes and how many at once, how long conversion takes, and, as a diagram, which
 way they went. The same command prints the same report.
 
-How people answer is made up from the outcomes that the workflow's edges name. -print-answers prints
-that as a file; with figures of your own in it, -answers takes it.`,
+How people answer is made up from the outcomes that the workflow's edges name, and what is known of
+them from the values that its conditions ask for. -print-answers prints that as a file; with figures
+of your own in it, -answers takes it. For example:
+
+  leadflow simulate -workflow workflow.json -print-answers > answers.json
+  leadflow simulate -workflow workflow.json -answers answers.json -leads 5000 -days 14 -enroll-over 120h`,
 	define: func(f *flags) func(context.Context, *program, []string) error {
 		s := simulation{progress: choice{value: "auto", values: []string{"auto", "always", "never"}}}
 		f.StringVar(&s.workflow, "workflow", "", "the workflow, a JSON `file` as for import")
@@ -62,6 +66,7 @@ type simulation struct {
 	progress                   choice
 
 	def   *workflow.Definition
+	ways  *answers
 	world *enginetest.World
 	id    lead.WorkflowID
 	bar   *progress
@@ -115,6 +120,7 @@ func (s *simulation) run(ctx context.Context, p *program) error {
 		}
 		defer picture.Close()
 	}
+	s.ways = ways
 	if err := s.open(ways); err != nil {
 		return err
 	}
@@ -123,7 +129,11 @@ func (s *simulation) run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	if err := s.report(p.stdout, sum); err != nil || picture == nil {
+	decided, err := s.decide()
+	if err != nil {
+		return err
+	}
+	if err := s.report(p.stdout, sum, decided); err != nil || picture == nil {
 		return err
 	}
 	if _, err := io.WriteString(picture, s.draw(sum)); err != nil {

@@ -23,9 +23,10 @@ type answers struct {
 	// Nodes says what comes of the attempts at each action node.
 	Nodes map[string]nodeAnswers `json:"nodes"`
 	// RemoveOn are outcomes after which the lead is removed.
-	RemoveOn []string `json:"remove_on,omitempty"`
-	// Metadata are the values that a lead may have, each as likely as the next.
-	Metadata map[string][]any `json:"metadata,omitempty"`
+	RemoveOn []string `json:"remove_on"`
+	// Metadata are the values that a lead may have, each as likely as the next;
+	// null is none.
+	Metadata map[string][]any `json:"metadata"`
 }
 
 // nodeAnswers is what comes of the attempts at a node.
@@ -39,19 +40,26 @@ type nodeAnswers struct {
 	Lost float64 `json:"lost"`
 	// Lasts is how long it is until the outcome comes, at least and at most.
 	Lasts [2]workflow.Duration `json:"lasts"`
-	// Data are the values that the step's data may have, each as likely as the next.
-	Data map[string][]any `json:"data,omitempty"`
+	// Data are the values that the step's data may have, each as likely as the
+	// next; null is none.
+	Data map[string][]any `json:"data"`
 }
 
-// defaultAnswers makes answers up from the outcomes that a node's edges name.
+// defaultAnswers makes answers up from the outcomes that a node's edges name, and
+// from what conditions ask for: each of the values that they compare with, and
+// none.
 func defaultAnswers(def *workflow.Definition) *answers {
-	a := &answers{Nodes: map[string]nodeAnswers{}}
+	a := &answers{Nodes: map[string]nodeAnswers{}, RemoveOn: []string{}, Metadata: map[string][]any{}}
+	asked := readByName(def)
 	for _, n := range def.Nodes {
 		if !n.Type.Action() {
 			continue
 		}
 		good, bad := n.Type.SuccessOutcome(), n.Type.FailureOutcome()
-		way := nodeAnswers{Outcomes: map[string]float64{}, Fails: 2, Lasts: [2]workflow.Duration{0, workflow.Duration(2 * time.Second)}}
+		way := nodeAnswers{
+			Outcomes: map[string]float64{}, Fails: 2, Lasts: [2]workflow.Duration{0, workflow.Duration(2 * time.Second)},
+			Data: map[string][]any{},
+		}
 		if n.Type == workflow.VoiceCall {
 			way.Fails, way.Lasts = 10, [2]workflow.Duration{workflow.Duration(20 * time.Second), workflow.Duration(4 * time.Minute)}
 		}
@@ -67,6 +75,24 @@ func defaultAnswers(def *workflow.Definition) *answers {
 				others = append(others, e.Label)
 			}
 		}
+		for _, r := range asked {
+			if r.path[0] != "steps" || r.path[1] != n.ID {
+				continue
+			}
+			if r.path[2] == "data" {
+				way.Data[r.path[3]] = append(r.values, nil)
+			}
+			for _, v := range r.values {
+				o, _ := v.(string)
+				if r.path[2] != "outcome" || o == "" || o == bad || o == good || slices.Contains(others, o) {
+					continue
+				}
+				if len(others) == 0 {
+					way.Outcomes[good] = 50 // not all are what the condition asks for
+				}
+				others = append(others, o)
+			}
+		}
 		for _, o := range others {
 			way.Outcomes[o] = 50 / float64(len(others))
 		}
@@ -74,6 +100,11 @@ func defaultAnswers(def *workflow.Definition) *answers {
 			way.Outcomes[good] = 100
 		}
 		a.Nodes[n.ID] = way
+	}
+	for _, r := range asked {
+		if r.path[0] == "metadata" {
+			a.Metadata[r.path[1]] = append(r.values, nil)
+		}
 	}
 	return a
 }
@@ -96,7 +127,10 @@ func readAnswers(def *workflow.Definition, path string) (*answers, error) {
 	if err := decode(text, &file); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	a.RemoveOn, a.Metadata = file.RemoveOn, file.Metadata
+	if file.RemoveOn != nil {
+		a.RemoveOn = file.RemoveOn
+	}
+	maps.Copy(a.Metadata, file.Metadata) // key by key, as the nodes
 	var found []lead.Fault
 	fault := func(location, format string, args ...any) {
 		found = append(found, lead.Fault{Location: location, Message: fmt.Sprintf(format, args...)})

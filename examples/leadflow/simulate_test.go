@@ -84,8 +84,11 @@ How they end:
 What came of each node:
   NODE   TYPE         VISITS  ATTEMPTS  OUTCOMES
   call   voice_call   1,200   1,200     completed 100.0%
+  rich   conditional  1,200   -         true 100.0%, false 0.0%
   offer  message      1,200   1,200     sent 100.0%
   more   application  1,200   1,200     thanks, no 100.0%
+
+rich was true at all 1,200 visits; it reads metadata.plan and steps.call.data.score: give values under "metadata" and "nodes.call.data" in the file of -answers.
 
 Calls: 1,200, of them 0 retries. At once at most 1, first on Mon 2030-01-07 09:00:00.
                     from  calls  at once

@@ -25,7 +25,8 @@ serve runs, while its clock jumps from one due time to the next. The report says
 many calls a day that takes and how many at once, how long conversion takes, and, as a diagram, which
 way they went. The same command prints the same report.
 
-How people answer is made up from the outcomes that the workflow's edges name, and what is known of
+A workflow is a JSON object with a name, an entry, nodes and edges; examples/quickstart/workflow.json
+is one. How people answer is made up from the outcomes that the workflow's edges name, and what is known of
 them from the values that its conditions ask for. -print-answers prints that as a file; with figures
 of your own in it, -answers takes it. For example:
 
@@ -77,6 +78,8 @@ const day = 24 * time.Hour
 func (s *simulation) check(args []string) error {
 	const mostDays = float64(workflow.MaxDuration / day)
 	switch {
+	case len(args) > 0 && strings.HasSuffix(args[0], ".json"):
+		return usage("takes no arguments, and got %q; did you mean -workflow %s?", args, args[0])
 	case len(args) > 0:
 		return usage("takes no arguments, and got %q", args)
 	case s.workflow == "":
@@ -98,7 +101,7 @@ func (s *simulation) check(args []string) error {
 func (s *simulation) length() time.Duration { return time.Duration(s.days * float64(day)) }
 
 func (s *simulation) run(ctx context.Context, p *program) error {
-	text, err := os.ReadFile(s.workflow)
+	text, err := readNamed("-workflow", s.workflow)
 	if err != nil {
 		return err
 	}

@@ -1,16 +1,16 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine/enginetest"
@@ -116,99 +116,32 @@ func readAnswers(def *workflow.Definition, path string) (*answers, error) {
 	if path == "" {
 		return a, nil
 	}
-	text, err := os.ReadFile(path)
+	text, err := readNamed("-answers", path)
 	if err != nil {
 		return nil, err
 	}
-	var file struct {
-		answers
-		Nodes map[string]json.RawMessage `json:"nodes"`
+	r := &answersReader{outcomes: map[string][]located{}}
+	root, broken := locate(text)
+	if broken != nil {
+		r.faults = append(r.faults, *broken)
+	} else {
+		known := knownOutcomes(def, a)
+		r.file(root, a)
+		r.checkOutcomes(known, a)
 	}
-	if err := decode(text, &file); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if file.RemoveOn != nil {
-		a.RemoveOn = file.RemoveOn
-	}
-	maps.Copy(a.Metadata, file.Metadata) // key by key, as the nodes
-	var found []lead.Fault
-	fault := func(location, format string, args ...any) {
-		found = append(found, lead.Fault{Location: location, Message: fmt.Sprintf(format, args...)})
-	}
-	for _, id := range slices.Sorted(maps.Keys(file.Nodes)) {
-		way, ok := a.Nodes[id]
-		if !ok {
-			fault("nodes."+id, "the workflow has no such action node; it has %s", strings.Join(slices.Sorted(maps.Keys(a.Nodes)), ", "))
-			continue
-		}
-		outcomes := way.Outcomes
-		way.Outcomes = nil // what the file has replaces them all
-		if err := decode(file.Nodes[id], &way); err != nil {
-			fault("nodes."+id, "%v", err)
-			continue
-		}
-		if way.Outcomes == nil {
-			way.Outcomes = outcomes
-		}
-		way.check("nodes."+id, fault)
-		a.Nodes[id] = way
-	}
-	for _, key := range slices.Sorted(maps.Keys(a.Metadata)) {
-		if len(a.Metadata[key]) == 0 {
-			fault("metadata."+key, "needs a value")
-		}
-	}
-	if found != nil {
-		return nil, faults(path, &lead.InvalidError{What: "file of answers", Faults: found})
+	if r.faults != nil {
+		return nil, faults(path, &lead.InvalidError{What: "file of answers", Faults: r.faults})
 	}
 	return a, nil
 }
 
-// decode reads JSON and refuses fields that it does not know, which are often
-// misspelled.
-func decode(text []byte, into any) error {
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil {
-		return err
+// readNamed reads the file that a flag names.
+func readNamed(flag, path string) ([]byte, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s %s: there is no such file; leadflow help simulate says what it holds", flag, path)
 	}
-	if _, err := dec.Token(); err != io.EOF {
-		return fmt.Errorf("something follows behind the JSON object")
-	}
-	return nil
-}
-
-func (n *nodeAnswers) check(location string, fault func(location, format string, args ...any)) {
-	sum := 0.0
-	for _, o := range slices.Sorted(maps.Keys(n.Outcomes)) {
-		weight := n.Outcomes[o]
-		if weight < 0 {
-			fault(location+".outcomes."+o, "is less than 0")
-		}
-		if o == "" {
-			fault(location+".outcomes", "has one without a name")
-		}
-		sum += max(weight, 0)
-	}
-	if sum == 0 {
-		fault(location+".outcomes", "needs an outcome with more than 0")
-	}
-	for _, p := range []struct {
-		name  string
-		value float64
-	}{{"fails", n.Fails}, {"lost", n.Lost}} {
-		if p.value < 0 || p.value > 100 {
-			fault(location+"."+p.name, "is a percentage, from 0 to 100")
-		}
-	}
-	if n.Lasts[0] < 0 || n.Lasts[1] < n.Lasts[0] || n.Lasts[1] > workflow.Duration(workflow.MaxDuration) {
-		fault(location+".lasts", `is the shortest time and the longest, such as ["20s", "4m"]`)
-	}
-	for _, key := range slices.Sorted(maps.Keys(n.Data)) {
-		if len(n.Data[key]) == 0 {
-			fault(location+".data."+key, "needs a value")
-		}
-	}
+	return text, err
 }
 
 func (a *answers) print(w io.Writer) error {

@@ -26,25 +26,28 @@ many calls a day that takes and how many at once, how long conversion takes, and
 way they went. The same command prints the same report.
 
 A workflow is a JSON object with a name, an entry, nodes and edges; examples/quickstart/workflow.json
-is one. How people answer is made up from the outcomes that the workflow's edges name, and what is known of
-them from the values that its conditions ask for. -print-answers prints that as a file; with figures
-of your own in it, -answers takes it. For example:
+is one. How people answer is made up from the outcomes that the workflow's edges name, and what is
+known of them from the values that its conditions ask for. -print-answers prints that as a file; with
+figures of your own in it, -answers takes it. For example:
 
   leadflow simulate -workflow workflow.json -print-answers > answers.json
   leadflow simulate -workflow workflow.json -answers answers.json -leads 5000 -days 14 -enroll-over 120h`,
 	define: func(f *flags) func(context.Context, *program, []string) error {
-		s := simulation{progress: choice{value: "auto", values: []string{"auto", "always", "never"}}}
+		s := simulation{
+			leads: 1000, days: 30, seed: 1, start: enginetest.DefaultStart,
+			progress: choice{value: "auto", values: []string{"auto", "always", "never"}},
+		}
 		f.StringVar(&s.workflow, "workflow", "", "the workflow, a JSON `file` as for import")
-		f.IntVar(&s.leads, "leads", 1000, "the `number` of leads that go through it")
-		f.Float64Var(&s.days, "days", 30, "end after this `number` of days")
-		f.Uint64Var(&s.seed, "seed", 1, "what chance decides follows from this `number`")
+		var given figures
+		given.define(f, &s)
 		f.StringVar(&s.answers, "answers", "", "how people answer, a JSON `file`")
 		f.BoolVar(&s.printAnswers, "print-answers", false, "print how people answer, for -answers, and do nothing else")
-		f.TextVar(&s.start, "start", enginetest.DefaultStart, "the `time` at which it begins, in RFC 3339 form")
-		f.DurationVar(&s.enrollOver, "enroll-over", 0, "enroll the leads evenly over this `duration`, such as 120h; 0 enrolls all at the start, as import does")
 		f.StringVar(&s.picture, "picture", "", "draw the calls of each hour into this SVG `file`")
 		f.Var(&s.progress, "progress", "`when` to show a progress bar: always, never, or auto, on a terminal only")
 		return func(ctx context.Context, p *program, args []string) error {
+			if err := given.check(); err != nil {
+				return err
+			}
 			if err := s.check(args); err != nil {
 				return err
 			}

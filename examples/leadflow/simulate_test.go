@@ -212,7 +212,11 @@ func TestSimulateNamesEveryFault(t *testing.T) {
 		{"-workflow wf.json -days 1 -enroll-over 25h", exitUsage, []string{"-enroll-over must be a time from 0 to the 1 days"}},
 		{"-workflow wf.json -picture calls.png", exitUsage, []string{"name a file that ends in .svg"}},
 		{"-workflow wf.json -progress sometimes", exitUsage, []string{`"sometimes" is none of auto, always, never`}},
-		{"-workflow wf.json -start tomorrow", exitUsage, []string{"tomorrow"}},
+		{"-workflow wf.json -start tomorrow", exitUsage, []string{`-start: "tomorrow" is no time; write a time such as 2026-01-01T09:00:00Z`}},
+		{"-workflow wf.json -seed abc -leads 1e3 -days ten -enroll-over 5d", exitUsage, []string{
+			`-seed: "abc" is no whole number; write one from 0 to 18446744073709551615`, `-leads: "1e3" is no whole number; write one such as 1000`,
+			`-days: "ten" is no number; write one such as 30 or 0.5`, `-enroll-over: "5d" is no duration; write one such as 120h or 30m`,
+		}},
 		{"-workflow wf.json -start 1969-01-01T00:00:00Z", exitUsage, []string{"between the years 1970 and 2200"}},
 		{"-workflow wf.json -picture none/calls.svg", exitFailed, []string{"none/calls.svg", "no such file"}},
 		{"-workflow none.json", exitFailed, []string{"-workflow ", "none.json: there is no such file; leadflow help simulate says what it holds"}},

@@ -40,6 +40,7 @@ figures of your own in it, -answers takes it. For example:
 		f.StringVar(&s.workflow, "workflow", "", "the workflow, a JSON `file` as for import")
 		var given figures
 		given.define(f, &s)
+		f.only = []string{"leads"} // LEADFLOW_LEADS is the file of import
 		f.StringVar(&s.answers, "answers", "", "how people answer, a JSON `file`")
 		f.BoolVar(&s.printAnswers, "print-answers", false, "print how people answer, for -answers, and do nothing else")
 		f.StringVar(&s.picture, "picture", "", "draw the calls of each hour into this SVG `file`")

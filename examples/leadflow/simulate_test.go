@@ -154,6 +154,22 @@ func TestSimulateIsTheSameForTheSameSeed(t *testing.T) {
 	}
 }
 
+// What import takes for a file must not be taken for a number.
+func TestSimulateLeavesTheVariablesOfImportAlone(t *testing.T) {
+	t.Parallel()
+	dir := files(t, map[string]string{"wf.json": certain})
+	for _, value := range []string{"leads.csv", "7"} {
+		out, stderr, code := runBinary(t, []string{"LEADFLOW_LEADS=" + value, "LEADFLOW_DAYS=3"}, "simulate", "-workflow", dir+"wf.json")
+		if code != 0 || !strings.HasPrefix(out, "Certain <things>: 1,000 leads, 3 days ") {
+			t.Errorf("%s: exit code %d\n%s%s", value, code, out, stderr)
+		}
+	}
+	help := simulate(t, "-h")
+	if strings.Contains(help, "LEADFLOW_LEADS") || !strings.Contains(help, "\n      on the command line only\n") {
+		t.Errorf("the help is\n%s", help)
+	}
+}
+
 func read(t *testing.T, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)

@@ -70,12 +70,15 @@ func TestSimulateNamesConditionsThatTestNothing(t *testing.T) {
 	}
 }
 
-// The first workflow that a newcomer has at hand is played with values for its condition.
+// The workflow that the README of the repository has played is played with values for its condition.
 func TestSimulateTakesBothWaysAtTheQuickstartsCondition(t *testing.T) {
 	t.Parallel()
 	path, err := filepath.Abs("../quickstart/workflow.json")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if readme := read(t, "../../README.md"); !strings.Contains(readme, "\ngo run ./examples/leadflow simulate -workflow examples/quickstart/workflow.json\n") {
+		t.Error("the README plays another one")
 	}
 	out := simulate(t, "-workflow", path)
 	if strings.Contains(out, `true<br/>0"`) || strings.Contains(out, "at all") || !strings.Contains(out, "  converted  ") {

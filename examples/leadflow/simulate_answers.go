@@ -75,6 +75,7 @@ func defaultAnswers(def *workflow.Definition) *answers {
 				others = append(others, e.Label)
 			}
 		}
+		more := slices.ContainsFunc(def.Edges, func(e workflow.Edge) bool { return e.From == n.ID && e.Label == workflow.DefaultLabel })
 		for _, r := range asked {
 			if r.path[0] != "steps" || r.path[1] != n.ID {
 				continue
@@ -84,7 +85,7 @@ func defaultAnswers(def *workflow.Definition) *answers {
 			}
 			for _, v := range r.values {
 				o, _ := v.(string)
-				if r.path[2] != "outcome" || o == "" || o == bad || o == good || slices.Contains(others, o) {
+				if r.path[2] != "outcome" || !more || o == "" || o == bad || o == good || slices.Contains(others, o) {
 					continue
 				}
 				if len(others) == 0 {

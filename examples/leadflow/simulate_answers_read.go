@@ -308,8 +308,8 @@ func (r *answersReader) checkOutcomes(known map[string][]string, a *answers) {
 	}
 }
 
-// knownOutcomes are those that are made up, by node, and those that the node's
-// edges name or that it has from its type.
+// knownOutcomes are those that are made up, by node, those that its edges name or
+// conditions ask for, and those that it has from its type.
 func knownOutcomes(def *workflow.Definition, madeUp *answers) map[string][]string {
 	known := map[string][]string{}
 	for _, n := range def.Nodes {
@@ -320,6 +320,15 @@ func knownOutcomes(def *workflow.Definition, madeUp *answers) map[string][]strin
 		for _, e := range def.Edges {
 			if e.From == n.ID && e.Label != workflow.DefaultLabel {
 				all = append(all, e.Label)
+			}
+		}
+		for _, r := range readByName(def) {
+			if len(r.path) == 3 && r.path[1] == n.ID && r.path[2] == "outcome" {
+				for _, v := range r.values {
+					if o, _ := v.(string); o != "" {
+						all = append(all, o)
+					}
+				}
 			}
 		}
 		slices.Sort(all)

@@ -122,3 +122,21 @@ func TestReadsAreFoundInExpressionsAndConditions(t *testing.T) {
 		}
 	}
 }
+
+// An outcome that a condition asks for is made up only where an edge takes it on;
+// in a file of answers it may stand all the same.
+func TestSimulateMakesUpNoOutcomeWithoutAnEdge(t *testing.T) {
+	t.Parallel()
+	dir := files(t, map[string]string{"wf.json": `{"name": "Odd", "entry": "call",
+		"nodes": [{"id": "call", "type": "voice_call", "retry": {"max_attempts": 9, "delay": "1m"}},
+			{"id": "odd", "type": "conditional", "config": {"expression": "steps.call.outcome == \"odd\""}}, {"id": "won", "type": "converted"}],
+		"edges": [{"from": "call", "label": "completed", "to": "odd"}, {"from": "odd", "label": "true", "to": "won"}, {"from": "odd", "label": "false", "to": "won"}]}`,
+		"odd.json": `{"nodes": {"call": {"outcomes": {"odd": 1}}}}`})
+	out := simulate(t, "-workflow", dir+"wf.json")
+	if !strings.Contains(out, "\n  converted           1,000  100.0%\n") || !strings.Contains(out, "odd was false at all 1,000 visits") {
+		t.Errorf("%s", out)
+	}
+	if out = simulate(t, "-workflow", dir+"wf.json", "-answers", dir+"odd.json"); !strings.Contains(out, "\n  no_route            1,000  100.0%") {
+		t.Errorf("%s", out)
+	}
+}

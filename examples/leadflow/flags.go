@@ -11,11 +11,13 @@ import (
 )
 
 // flags is a command's flag set. Each flag that the command line does not have
-// is taken from the environment: -some-name from LEADFLOW_SOME_NAME.
+// is taken from the environment: -some-name from LEADFLOW_SOME_NAME; those in
+// only are not.
 type flags struct {
 	*flag.FlagSet
 	command command
 	env     func(name string) string
+	only    []string
 }
 
 func newFlags(c command, env func(name string) string) *flags {
@@ -33,7 +35,7 @@ func envName(flag string) string {
 // before, between and after them; -- ends the flags.
 func (f *flags) parse(args []string) (rest []string, err error) {
 	f.VisitAll(func(fl *flag.Flag) {
-		if value := f.env(envName(fl.Name)); value != "" && err == nil {
+		if value := f.env(envName(fl.Name)); value != "" && err == nil && !slices.Contains(f.only, fl.Name) {
 			if fail := f.Set(fl.Name, value); fail != nil {
 				err = usage("%s: %v", envName(fl.Name), fail)
 			}
@@ -76,7 +78,11 @@ func (f *flags) printHelp(w io.Writer) {
 		if fl.DefValue != "" && fl.DefValue != "false" {
 			fmt.Fprintf(w, " (default %s)", fl.DefValue)
 		}
-		fmt.Fprintf(w, "\n      %s\n", envName(fl.Name))
+		name := envName(fl.Name)
+		if slices.Contains(f.only, fl.Name) {
+			name = "on the command line only"
+		}
+		fmt.Fprintf(w, "\n      %s\n", name)
 	})
 }
 

@@ -13,8 +13,9 @@
 //	leadflow version                                         print the version
 //
 // Every flag can be given as an environment variable instead: -shutdown-timeout
-// is LEADFLOW_SHUTDOWN_TIMEOUT. The command line wins. "leadflow help COMMAND"
-// lists a command's flags; README.md, beside this file, goes through the HTTP
+// is LEADFLOW_SHUTDOWN_TIMEOUT; but LEADFLOW_LEADS is the file of import, not
+// the number of simulate. The command line wins. "leadflow help COMMAND" lists a
+// command's flags; README.md, beside this file, goes through the HTTP
 // API with curl.
 //
 // # Exit codes

@@ -25,21 +25,30 @@ serve runs, while its clock jumps from one due time to the next. The report says
 many calls a day that takes and how many at once, how long conversion takes, and, as a diagram, which
 way they went. The same command prints the same report.
 
-How people answer is made up from the outcomes that the workflow's edges name. -print-answers prints
-that as a file; with figures of your own in it, -answers takes it.`,
+A workflow is a JSON object with a name, an entry, nodes and edges; examples/quickstart/workflow.json
+is one. How people answer is made up from the outcomes that the workflow's edges name, and what is
+known of them from the values that its conditions ask for. -print-answers prints that as a file; with
+figures of your own in it, -answers takes it. For example:
+
+  leadflow simulate -workflow workflow.json -print-answers > answers.json
+  leadflow simulate -workflow workflow.json -answers answers.json -leads 5000 -days 14 -enroll-over 120h`,
 	define: func(f *flags) func(context.Context, *program, []string) error {
-		s := simulation{progress: choice{value: "auto", values: []string{"auto", "always", "never"}}}
+		s := simulation{
+			leads: 1000, days: 30, seed: 1, start: enginetest.DefaultStart,
+			progress: choice{value: "auto", values: []string{"auto", "always", "never"}},
+		}
 		f.StringVar(&s.workflow, "workflow", "", "the workflow, a JSON `file` as for import")
-		f.IntVar(&s.leads, "leads", 1000, "the `number` of leads that go through it")
-		f.Float64Var(&s.days, "days", 30, "end after this `number` of days")
-		f.Uint64Var(&s.seed, "seed", 1, "what chance decides follows from this `number`")
+		var given figures
+		given.define(f, &s)
+		f.only = []string{"leads"} // LEADFLOW_LEADS is the file of import
 		f.StringVar(&s.answers, "answers", "", "how people answer, a JSON `file`")
 		f.BoolVar(&s.printAnswers, "print-answers", false, "print how people answer, for -answers, and do nothing else")
-		f.TextVar(&s.start, "start", enginetest.DefaultStart, "the `time` at which it begins, in RFC 3339 form")
-		f.DurationVar(&s.enrollOver, "enroll-over", 0, "enroll the leads evenly over this `duration`, such as 120h; 0 enrolls all at the start, as import does")
 		f.StringVar(&s.picture, "picture", "", "draw the calls of each hour into this SVG `file`")
 		f.Var(&s.progress, "progress", "`when` to show a progress bar: always, never, or auto, on a terminal only")
 		return func(ctx context.Context, p *program, args []string) error {
+			if err := given.check(); err != nil {
+				return err
+			}
 			if err := s.check(args); err != nil {
 				return err
 			}
@@ -62,6 +71,7 @@ type simulation struct {
 	progress                   choice
 
 	def   *workflow.Definition
+	ways  *answers
 	world *enginetest.World
 	id    lead.WorkflowID
 	bar   *progress
@@ -72,6 +82,8 @@ const day = 24 * time.Hour
 func (s *simulation) check(args []string) error {
 	const mostDays = float64(workflow.MaxDuration / day)
 	switch {
+	case len(args) > 0 && strings.HasSuffix(args[0], ".json"):
+		return usage("takes no arguments, and got %q; did you mean -workflow %s?", args, args[0])
 	case len(args) > 0:
 		return usage("takes no arguments, and got %q", args)
 	case s.workflow == "":
@@ -93,7 +105,7 @@ func (s *simulation) check(args []string) error {
 func (s *simulation) length() time.Duration { return time.Duration(s.days * float64(day)) }
 
 func (s *simulation) run(ctx context.Context, p *program) error {
-	text, err := os.ReadFile(s.workflow)
+	text, err := readNamed("-workflow", s.workflow)
 	if err != nil {
 		return err
 	}
@@ -117,6 +129,7 @@ func (s *simulation) run(ctx context.Context, p *program) error {
 		defer os.Remove(picture.Name()) // unless it has become the picture
 		defer picture.Close()
 	}
+	s.ways = ways
 	if err := s.open(ways); err != nil {
 		return err
 	}
@@ -125,7 +138,11 @@ func (s *simulation) run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	if err := s.report(p.stdout, sum); err != nil || picture == nil {
+	decided, err := s.decide()
+	if err != nil {
+		return err
+	}
+	if err := s.report(p.stdout, sum, decided); err != nil || picture == nil {
 		return err
 	}
 	_, err = io.WriteString(picture, s.draw(sum))

@@ -1,16 +1,16 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine/enginetest"
@@ -23,9 +23,10 @@ type answers struct {
 	// Nodes says what comes of the attempts at each action node.
 	Nodes map[string]nodeAnswers `json:"nodes"`
 	// RemoveOn are outcomes after which the lead is removed.
-	RemoveOn []string `json:"remove_on,omitempty"`
-	// Metadata are the values that a lead may have, each as likely as the next.
-	Metadata map[string][]any `json:"metadata,omitempty"`
+	RemoveOn []string `json:"remove_on"`
+	// Metadata are the values that a lead may have, each as likely as the next;
+	// null is none.
+	Metadata map[string][]any `json:"metadata"`
 }
 
 // nodeAnswers is what comes of the attempts at a node.
@@ -39,19 +40,26 @@ type nodeAnswers struct {
 	Lost float64 `json:"lost"`
 	// Lasts is how long it is until the outcome comes, at least and at most.
 	Lasts [2]workflow.Duration `json:"lasts"`
-	// Data are the values that the step's data may have, each as likely as the next.
-	Data map[string][]any `json:"data,omitempty"`
+	// Data are the values that the step's data may have, each as likely as the
+	// next; null is none.
+	Data map[string][]any `json:"data"`
 }
 
-// defaultAnswers makes answers up from the outcomes that a node's edges name.
+// defaultAnswers makes answers up from the outcomes that a node's edges name, and
+// from what conditions ask for: each of the values that they compare with, and
+// none.
 func defaultAnswers(def *workflow.Definition) *answers {
-	a := &answers{Nodes: map[string]nodeAnswers{}}
+	a := &answers{Nodes: map[string]nodeAnswers{}, RemoveOn: []string{}, Metadata: map[string][]any{}}
+	asked := readByName(def)
 	for _, n := range def.Nodes {
 		if !n.Type.Action() {
 			continue
 		}
 		good, bad := n.Type.SuccessOutcome(), n.Type.FailureOutcome()
-		way := nodeAnswers{Outcomes: map[string]float64{}, Fails: 2, Lasts: [2]workflow.Duration{0, workflow.Duration(2 * time.Second)}}
+		way := nodeAnswers{
+			Outcomes: map[string]float64{}, Fails: 2, Lasts: [2]workflow.Duration{0, workflow.Duration(2 * time.Second)},
+			Data: map[string][]any{},
+		}
 		if n.Type == workflow.VoiceCall {
 			way.Fails, way.Lasts = 10, [2]workflow.Duration{workflow.Duration(20 * time.Second), workflow.Duration(4 * time.Minute)}
 		}
@@ -67,6 +75,25 @@ func defaultAnswers(def *workflow.Definition) *answers {
 				others = append(others, e.Label)
 			}
 		}
+		more := slices.ContainsFunc(def.Edges, func(e workflow.Edge) bool { return e.From == n.ID && e.Label == workflow.DefaultLabel })
+		for _, r := range asked {
+			if r.path[0] != "steps" || r.path[1] != n.ID {
+				continue
+			}
+			if r.path[2] == "data" {
+				way.Data[r.path[3]] = append(r.values, nil)
+			}
+			for _, v := range r.values {
+				o, _ := v.(string)
+				if r.path[2] != "outcome" || !more || o == "" || o == bad || o == good || slices.Contains(others, o) {
+					continue
+				}
+				if len(others) == 0 {
+					way.Outcomes[good] = 50 // not all are what the condition asks for
+				}
+				others = append(others, o)
+			}
+		}
 		for _, o := range others {
 			way.Outcomes[o] = 50 / float64(len(others))
 		}
@@ -74,6 +101,11 @@ func defaultAnswers(def *workflow.Definition) *answers {
 			way.Outcomes[good] = 100
 		}
 		a.Nodes[n.ID] = way
+	}
+	for _, r := range asked {
+		if r.path[0] == "metadata" {
+			a.Metadata[r.path[1]] = append(r.values, nil)
+		}
 	}
 	return a
 }
@@ -85,96 +117,32 @@ func readAnswers(def *workflow.Definition, path string) (*answers, error) {
 	if path == "" {
 		return a, nil
 	}
-	text, err := os.ReadFile(path)
+	text, err := readNamed("-answers", path)
 	if err != nil {
 		return nil, err
 	}
-	var file struct {
-		answers
-		Nodes map[string]json.RawMessage `json:"nodes"`
+	r := &answersReader{outcomes: map[string][]located{}}
+	root, broken := locate(text)
+	if broken != nil {
+		r.faults = append(r.faults, *broken)
+	} else {
+		known := knownOutcomes(def, a)
+		r.file(root, a)
+		r.checkOutcomes(known, a)
 	}
-	if err := decode(text, &file); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	a.RemoveOn, a.Metadata = file.RemoveOn, file.Metadata
-	var found []lead.Fault
-	fault := func(location, format string, args ...any) {
-		found = append(found, lead.Fault{Location: location, Message: fmt.Sprintf(format, args...)})
-	}
-	for _, id := range slices.Sorted(maps.Keys(file.Nodes)) {
-		way, ok := a.Nodes[id]
-		if !ok {
-			fault("nodes."+id, "the workflow has no such action node; it has %s", strings.Join(slices.Sorted(maps.Keys(a.Nodes)), ", "))
-			continue
-		}
-		outcomes := way.Outcomes
-		way.Outcomes = nil // what the file has replaces them all
-		if err := decode(file.Nodes[id], &way); err != nil {
-			fault("nodes."+id, "%v", err)
-			continue
-		}
-		if way.Outcomes == nil {
-			way.Outcomes = outcomes
-		}
-		way.check("nodes."+id, fault)
-		a.Nodes[id] = way
-	}
-	for _, key := range slices.Sorted(maps.Keys(a.Metadata)) {
-		if len(a.Metadata[key]) == 0 {
-			fault("metadata."+key, "needs a value")
-		}
-	}
-	if found != nil {
-		return nil, faults(path, &lead.InvalidError{What: "file of answers", Faults: found})
+	if r.faults != nil {
+		return nil, faults(path, &lead.InvalidError{What: "file of answers", Faults: r.faults})
 	}
 	return a, nil
 }
 
-// decode reads JSON and refuses fields that it does not know, which are often
-// misspelled.
-func decode(text []byte, into any) error {
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil {
-		return err
+// readNamed reads the file that a flag names.
+func readNamed(flag, path string) ([]byte, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s %s: there is no such file; leadflow help simulate says what it holds", flag, path)
 	}
-	if _, err := dec.Token(); err != io.EOF {
-		return fmt.Errorf("something follows behind the JSON object")
-	}
-	return nil
-}
-
-func (n *nodeAnswers) check(location string, fault func(location, format string, args ...any)) {
-	sum := 0.0
-	for _, o := range slices.Sorted(maps.Keys(n.Outcomes)) {
-		weight := n.Outcomes[o]
-		if weight < 0 {
-			fault(location+".outcomes."+o, "is less than 0")
-		}
-		if o == "" {
-			fault(location+".outcomes", "has one without a name")
-		}
-		sum += max(weight, 0)
-	}
-	if sum == 0 {
-		fault(location+".outcomes", "needs an outcome with more than 0")
-	}
-	for _, p := range []struct {
-		name  string
-		value float64
-	}{{"fails", n.Fails}, {"lost", n.Lost}} {
-		if p.value < 0 || p.value > 100 {
-			fault(location+"."+p.name, "is a percentage, from 0 to 100")
-		}
-	}
-	if n.Lasts[0] < 0 || n.Lasts[1] < n.Lasts[0] || n.Lasts[1] > workflow.Duration(workflow.MaxDuration) {
-		fault(location+".lasts", `is the shortest time and the longest, such as ["20s", "4m"]`)
-	}
-	for _, key := range slices.Sorted(maps.Keys(n.Data)) {
-		if len(n.Data[key]) == 0 {
-			fault(location+".data."+key, "needs a value")
-		}
-	}
+	return text, err
 }
 
 func (a *answers) print(w io.Writer) error {

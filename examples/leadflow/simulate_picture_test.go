@@ -7,8 +7,13 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
+
+	"github.com/leadflow-go/leadflow/engine/enginetest"
+	"github.com/leadflow-go/leadflow/engine/workflow"
 )
 
 // The picture is XML that can be read, in which what a workflow is called cannot
@@ -43,7 +48,38 @@ func TestSimulateDrawsACleanPicture(t *testing.T) {
 	if bars := strings.Count(path, "Z"); bars != 48 {
 		t.Errorf("%d bars: %s", bars, path)
 	}
-	elements(t, dir+"NONE.SVG")
+	if none := elements(t, dir+"NONE.SVG"); !strings.Contains(none, "\ntext=no calls\n") || strings.Contains(picture, "no calls") {
+		t.Errorf("calls, or none, are called what they are not:\n%s\n%s", none, picture)
+	}
+}
+
+// A name that is too long for the picture is cut, and large numbers stand clear
+// of the axis's title.
+func TestSimulatesPictureHoldsItsTexts(t *testing.T) {
+	for _, name := range []string{strings.Repeat("Wide MEMO ", 20), strings.Repeat("長い名前", 30), strings.Repeat("narrow little ", 20)} {
+		s := simulation{days: 1, def: &workflow.Definition{Name: name}}
+		picture := s.draw(&enginetest.Summary{Calls: enginetest.CallSummary{PerHour: []int{3_000_000}}})
+		_, text, _ := strings.Cut(picture, `font-size="18">`)
+		text, _, _ = strings.Cut(text, "</text>")
+		if kept, ok := strings.CutSuffix(text, "…"); !ok || !strings.HasPrefix("Calls begun in each hour: "+name, kept) || len(text) < 60 || !utf8.ValidString(text) {
+			t.Errorf("%q is cut to %q", name, text)
+		}
+		if !strings.Contains(picture, "<title>Calls begun in each hour: "+name+"</title>") {
+			t.Errorf("the whole of %q is nowhere", name)
+		}
+		label := regexp.MustCompile(`<text x="(\d+)" [^>]*text-anchor="end">3,000,000<`).FindStringSubmatch(picture)
+		if label == nil {
+			t.Fatalf("no label 3,000,000 in\n%s", picture)
+		}
+		if end, _ := strconv.Atoi(label[1]); end-len("3,000,000")*8 < 30 {
+			t.Errorf("a label that ends at %d runs into the axis's title", end)
+		}
+	}
+	for name, want := range map[string]string{"short": "short", strings.Repeat("a", 10): strings.Repeat("a", 10), strings.Repeat("a", 11): strings.Repeat("a", 9) + "…"} {
+		if got := fitting(name, 110); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
 }
 
 var number = regexp.MustCompile(`^-?\d+(\.\d+)?%?$`)

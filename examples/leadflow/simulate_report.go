@@ -12,11 +12,12 @@ import (
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine/enginetest"
+	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 )
 
 // report prints what an operator wants to know before a workflow goes live.
-func (s *simulation) report(w io.Writer, sum *enginetest.Summary) error {
+func (s *simulation) report(w io.Writer, sum *enginetest.Summary, decided map[string]*decisions) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s leads, %g days from %s, seed %d.\n", printable(s.def.Name), thousands(sum.Leads), s.days,
 		s.start.UTC().Format("Mon 2006-01-02 15:04 MST"), s.seed)
@@ -24,7 +25,7 @@ func (s *simulation) report(w io.Writer, sum *enginetest.Summary) error {
 		b.WriteString("How people answer is made up; -print-answers prints it, and -answers takes other figures.\n")
 	}
 	s.reportEnds(&b, sum)
-	s.reportNodes(&b, sum)
+	s.reportNodes(&b, sum, decided)
 	s.reportCalls(&b, &sum.Calls)
 	fmt.Fprintf(&b, "\nWhich way they went, in Mermaid's language:\n\n```mermaid\n%s```\n", s.def.MermaidTally(&sum.Tally))
 	_, err := io.WriteString(w, b.String())
@@ -62,14 +63,23 @@ func (s *simulation) reportEnds(b *strings.Builder, sum *enginetest.Summary) {
 	}
 }
 
-func (s *simulation) reportNodes(b *strings.Builder, sum *enginetest.Summary) {
-	if len(sum.Nodes) == 0 {
+func (s *simulation) reportNodes(b *strings.Builder, sum *enginetest.Summary, decided map[string]*decisions) {
+	if len(sum.Nodes)+len(decided) == 0 {
 		return
 	}
 	b.WriteString("\nWhat came of each node:\n")
 	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	fmt.Fprint(table, "  NODE\tTYPE\tVISITS\tATTEMPTS\tOUTCOMES\n")
-	for _, n := range sum.Nodes {
+	actions := sum.Nodes
+	for _, node := range s.def.Nodes {
+		if d := decided[node.ID]; d != nil && node.Type == workflow.Conditional {
+			fmt.Fprintf(table, "  %s\t%s\t%s\t-\t%s\n", node.ID, node.Type, thousands(d.visits), d.shares())
+		}
+		if !node.Type.Action() {
+			continue
+		}
+		n := actions[0]
+		actions = actions[1:]
 		over := 0
 		for _, count := range n.Outcomes {
 			over += count
@@ -83,6 +93,7 @@ func (s *simulation) reportNodes(b *strings.Builder, sum *enginetest.Summary) {
 		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\t%s\n", n.ID, n.Type, thousands(n.Visits), thousands(n.Attempts), cmp.Or(strings.Join(names, ", "), "-"))
 	}
 	table.Flush()
+	s.reportDecisions(b, decided)
 }
 
 // mostLines is how many lines the table of calls has at most; longer simulations

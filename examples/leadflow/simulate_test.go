@@ -81,8 +81,11 @@ How they end:
 What came of each node:
   NODE   TYPE         VISITS  ATTEMPTS  OUTCOMES
   call   voice_call   1,200   1,200     completed 100.0%
+  rich   conditional  1,200   -         true 100.0%, false 0.0%
   offer  message      1,200   1,200     sent 100.0%
   more   application  1,200   1,200     thanks, no 100.0%
+
+rich was true at all 1,200 visits; it reads metadata.plan and steps.call.data.score: give values under "metadata" and "nodes.call.data" in the file of -answers.
 
 Calls: 1,200, of them 0 retries. At once at most 1, first on Mon 2030-01-07 09:00:00.
                     from  calls  at once
@@ -112,13 +115,13 @@ flowchart TD
 	}
 
 	// Everything else that a lead can come to.
-	answers := strings.NewReplacer(`["pro"]`, `["pro", "basic"]`, `"remove_on": ["thanks, no"],`, "", `{"thanks, no": 1}`, `{"success": 3, "no idea": 1}`,
+	answers := strings.NewReplacer(`["pro"]`, `["pro", "basic"]`, `"remove_on": ["thanks, no"],`, "", `{"thanks, no": 1}, "fails": 0`, `{"success": 3}, "fails": 25`,
 		`"call": {"outcomes": {"completed": 1}, "fails": 0`, `"call": {"fails": 50, "lost": 10`).Replace(certainAnswers)
 	write(t, dir+"answers.json", answers)
 	got = simulate(t, "-workflow", dir+"wf.json", "-answers", dir+"answers.json", "-leads", "1200", "-days", "2.03", "-enroll-over", "1h")
 	for _, want := range []string{
 		"  converted  ", "  no_route  ", "  an outcome had no edge\n", "  wait still  ",
-		"Time to conversion: half of them within 2d (p50), nine of ten within 2d (p90).\n", "failed 3", "no idea 2", "success 7",
+		"Time to conversion: half of them within 2d (p50), nine of ten within 2d (p90).\n", "failed 3", "failure 2", "success 7",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)
@@ -145,6 +148,22 @@ func TestSimulateIsTheSameForTheSameSeed(t *testing.T) {
 	}
 	if !strings.Contains(first, "How people answer is made up") {
 		t.Errorf("it does not say that answers are made up:\n%s", first)
+	}
+}
+
+// What import takes for a file must not be taken for a number.
+func TestSimulateLeavesTheVariablesOfImportAlone(t *testing.T) {
+	t.Parallel()
+	dir := files(t, map[string]string{"wf.json": certain})
+	for _, value := range []string{"leads.csv", "7"} {
+		out, stderr, code := runBinary(t, []string{"LEADFLOW_LEADS=" + value, "LEADFLOW_DAYS=3"}, "simulate", "-workflow", dir+"wf.json")
+		if code != 0 || !strings.HasPrefix(out, "Certain <things>: 1,000 leads, 3 days ") {
+			t.Errorf("%s: exit code %d\n%s%s", value, code, out, stderr)
+		}
+	}
+	help := simulate(t, "-h")
+	if strings.Contains(help, "LEADFLOW_LEADS") || !strings.Contains(help, "\n      on the command line only\n") {
+		t.Errorf("the help is\n%s", help)
 	}
 }
 
@@ -183,9 +202,13 @@ func TestSimulateNamesEveryFault(t *testing.T) {
 		"bad.json": `{"name": "", "entry": "x", "nodes": [{"id": "call", "type": "phone"}, {"id": "w", "type": "time", "config": {"duration": "2d"}}], "edges": []}`,
 		"no.json":  `{"name": `,
 		"answers.json": `{"nodes": {
-			"cal": {}, "rest": {"fails": 1}, "call": {"outcomes": {"a": -1, "": 0}, "fails": 101, "lost": -1, "lasts": ["2m", "1m"], "data": {"x": []}},
-			"offer": {"fail": 3}, "more": {"lasts": ["1d", "2d"]}}, "metadata": {"plan": []}}`,
-		"what.json": `{"node": {}}`, "two.json": `{} {}`,
+			"cal": {}, "rest": {"fails": 1},
+			"call": {"outcomes": {"a": -1, "": 0}, "fails": 101, "lost": -1, "lasts": ["2m", "1m"], "data": {"x": []}},
+			"offer": {"fail": 3, "outcomes": {"snet": 5, "sent": "often"}},
+			"more": {"lasts": ["1d", 2], "lost": "3%", "outcomes": {"success": 0}, "data": {"y": 5}, "data": {}}},
+			"metadata": {"plan": []}, "remove_on": ["stpo", 5]}`,
+		"list.json": `[]`, "more.json": `{"nodes": {"call": 5, "more": null}, "remove_on": "stop", "metadata": 5}`,
+		"what.json": "{\n\"node\": {}}", "two.json": "{}\n {}", "empty.json": "\n",
 	})
 	for _, c := range []struct {
 		args  string
@@ -194,6 +217,7 @@ func TestSimulateNamesEveryFault(t *testing.T) {
 	}{
 		{"", exitUsage, []string{"needs -workflow", "leadflow help simulate says more."}},
 		{"-workflow wf.json more", exitUsage, []string{`takes no arguments, and got ["more"]`}},
+		{"wf.json", exitUsage, []string{"takes no arguments, and got [", "; did you mean -workflow "}},
 		{"-workflow wf.json -leads 0", exitUsage, []string{"-leads must be 1 or more"}},
 		{"-workflow wf.json -days 0", exitUsage, []string{"-days must be more than 0, and at most 3650"}},
 		{"-workflow wf.json -days NaN", exitUsage, []string{"-days must be"}},
@@ -201,23 +225,42 @@ func TestSimulateNamesEveryFault(t *testing.T) {
 		{"-workflow wf.json -days 1 -enroll-over 25h", exitUsage, []string{"-enroll-over must be a time from 0 to the 1 days"}},
 		{"-workflow wf.json -picture calls.png", exitUsage, []string{"name a file that ends in .svg"}},
 		{"-workflow wf.json -progress sometimes", exitUsage, []string{`"sometimes" is none of auto, always, never`}},
-		{"-workflow wf.json -start tomorrow", exitUsage, []string{"tomorrow"}},
+		{"-workflow wf.json -start tomorrow", exitUsage, []string{`-start: "tomorrow" is no time; write a time such as 2026-01-01T09:00:00Z`}},
+		{"-workflow wf.json -seed abc -leads 1e3 -days ten -enroll-over 5d", exitUsage, []string{
+			`-seed: "abc" is no whole number; write one from 0 to 18446744073709551615`, `-leads: "1e3" is no whole number; write one such as 1000`,
+			`-days: "ten" is no number; write one such as 30 or 0.5`, `-enroll-over: "5d" is no duration; write one such as 120h or 30m`,
+		}},
 		{"-workflow wf.json -start 1969-01-01T00:00:00Z", exitUsage, []string{"between the years 1970 and 2200"}},
 		{"-workflow wf.json -picture none/calls.svg", exitFailed, []string{"none/calls.svg", "no such file"}},
-		{"-workflow none.json", exitFailed, []string{"none.json", "no such file"}},
+		{"-workflow none.json", exitFailed, []string{"-workflow ", "none.json: there is no such file; leadflow help simulate says what it holds"}},
 		{"-workflow bad.json", exitFailed, []string{
 			"bad.json: the workflow is not valid", "\n  name: ", "\n  nodes[0].type: ", "\n  nodes[1].config.duration: ", "write 48h",
 		}},
 		{"-workflow no.json", exitFailed, []string{"no.json: "}},
-		{"-workflow wf.json -answers none.json", exitFailed, []string{"none.json", "no such file"}},
-		{"-workflow wf.json -answers what.json", exitFailed, []string{`what.json: json: unknown field "node"`}},
-		{"-workflow wf.json -answers two.json", exitFailed, []string{"something follows behind the JSON object"}},
+		{"-workflow wf.json -answers none.json", exitFailed, []string{"-answers ", "none.json: there is no such file; leadflow help simulate says"}},
+		{"-workflow wf.json -answers what.json", exitFailed, []string{"\n  line 2, node: is unknown; the fields here are nodes, remove_on, metadata"}},
+		{"-workflow wf.json -answers two.json", exitFailed, []string{"\n  line 2, column 2: is not JSON: ", "-print-answers prints what is wanted"}},
+		{"-workflow wf.json -answers empty.json", exitFailed, []string{": is empty; -print-answers prints"}},
+		{"-workflow wf.json -answers list.json", exitFailed, []string{"\n  line 1: must be an object, such as -print-answers prints, not a list"}},
+		{"-workflow wf.json -answers more.json", exitFailed, []string{
+			"\n  line 1, nodes.call: must be an object, such as ", "not the number 5", `line 1, remove_on: must be a list, such as ["stop"], not the text "stop"`,
+			"\n  line 1, metadata: must be an object",
+		}},
 		{"-workflow wf.json -answers answers.json", exitFailed, []string{
-			"answers.json: the file of answers is not valid", "\n  nodes.cal: the workflow has no such action node; it has call, more, offer",
-			"\n  nodes.rest: the workflow has no such", "\n  nodes.call.outcomes.a: is less than 0", "\n  nodes.call.outcomes: has one without a name",
-			"\n  nodes.call.outcomes: needs an outcome", "\n  nodes.call.fails: is a percentage", "\n  nodes.call.lost: is a percentage",
-			"\n  nodes.call.lasts: is the shortest", "\n  nodes.call.data.x: needs a value", `nodes.offer: json: unknown field "fail"`,
-			"\n  nodes.more: ", "write 24h", "\n  metadata.plan: needs a value",
+			"answers.json: the file of answers is not valid", "\n  line 2, nodes.cal: the workflow has no such action node; it has call, more, offer",
+			"\n  line 2, nodes.rest: the workflow has no such", "\n  line 3, nodes.call.outcomes.a: is less than 0", "\n  line 3, nodes.call.outcomes.: is without a name",
+			"\n  line 3, nodes.call.fails: is a percentage", "\n  line 3, nodes.call.lost: is a percentage, a number from 0 to 100, not the number -1",
+			"\n  line 3, nodes.call.lasts: must be the shortest", "\n  line 3, nodes.call.data.x: needs a value",
+			"\n  line 3, nodes.call.outcomes.a: neither an edge of the node, nor a condition, nor remove_on names this outcome; they name completed, failed",
+			"\n  line 4, nodes.offer.fail: is unknown; the fields here are outcomes, fails, lost, lasts, data",
+			"\n  line 4, nodes.offer.outcomes.snet: neither an edge", "they name failure, sent, success",
+			`line 4, nodes.offer.outcomes.sent: must be a number, such as 50, not the text "often"`,
+			"\n  line 5, nodes.more.lasts[0]: ", "write 24h", "\n  line 5, nodes.more.lasts[1]: must be a duration in quotes",
+			`line 5, nodes.more.lost: is a percentage, a number from 0 to 100, not the text "3%"`,
+			"\n  line 5, nodes.more.outcomes: needs an outcome", "\n  line 5, nodes.more.data.y: must be a list",
+			"\n  line 5, nodes.more.data: stands here twice; the first is in line 5",
+			"\n  line 6, metadata.plan: needs a value", `line 6, remove_on[0]: no node has the outcome "stpo"; there are completed, `,
+			`line 6, remove_on[1]: must be an outcome, such as "stop", not the number 5`,
 		}},
 	} {
 		args := strings.Fields(regexp.MustCompile(`\b([a-z]+\.json|none/)`).ReplaceAllString(c.args, dir+"$1"))

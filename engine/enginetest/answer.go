@@ -44,6 +44,23 @@ type Reply struct {
 	// outcome comes by callback; the handler answers that the step is in flight.
 	// A callback that the engine refuses as invalid is an error of Advance.
 	After time.Duration
+
+	// wrong says that the script itself is at fault.
+	wrong string
+}
+
+// misused is an answer that no script can mean: it ends the run with an error,
+// because a test that expects a failure would take it for one.
+func misused(text string) Answer {
+	return func(*Attempt) Reply { return Reply{wrong: text} }
+}
+
+// reply is what the answer says, also when there is none.
+func (f Answer) reply(a *Attempt) Reply {
+	if f == nil {
+		return Reply{wrong: "there is no answer"}
+	}
+	return f(a)
 }
 
 // Outcome is an attempt that comes to that outcome; "" is the node type's good
@@ -75,15 +92,19 @@ func Panic(text string) Answer {
 }
 
 // After has the outcome come by callback, d after the handler has returned. With
-// 0, or less, it is the handler's answer itself.
+// 0, or less, it is the handler's answer itself. An attempt that fails does so when
+// its handler returns, so After a [Fail] ends the run with an error: use Taking.
 func (f Answer) After(d time.Duration) Answer { return f.AfterBetween(d, d) }
 
 // AfterBetween is After with a time between the two that chance picks, in either
 // order. Where it picks 0, the outcome is the handler's answer itself.
 func (f Answer) AfterBetween(least, most time.Duration) Answer {
 	return func(a *Attempt) Reply {
-		r := f(a)
+		r := f.reply(a)
 		r.After = a.Between("after", least, most)
+		if r.Err != nil && r.After > 0 {
+			r.wrong = "After has an outcome come later, and an attempt that fails has none; use Taking"
+		}
 		return r
 	}
 }
@@ -95,7 +116,7 @@ func (f Answer) Taking(d time.Duration) Answer { return f.TakingBetween(d, d) }
 // either order. One below 0 is 0.
 func (f Answer) TakingBetween(least, most time.Duration) Answer {
 	return func(a *Attempt) Reply {
-		r := f(a)
+		r := f.reply(a)
 		r.Takes = a.Between("taking", least, most)
 		return r
 	}
@@ -104,7 +125,7 @@ func (f Answer) TakingBetween(least, most time.Duration) Answer {
 // With adds what the handler, or its callback, returns besides the outcome.
 func (f Answer) With(data map[string]any) Answer {
 	return func(a *Attempt) Reply {
-		r := f(a)
+		r := f.reply(a)
 		r.Data = maps.Clone(data)
 		return r
 	}
@@ -113,7 +134,7 @@ func (f Answer) With(data map[string]any) Answer {
 // ID gives the call the provider's name for it.
 func (f Answer) ID(callID string) Answer {
 	return func(a *Attempt) Reply {
-		r := f(a)
+		r := f.reply(a)
 		r.CallID = callID
 		return r
 	}
@@ -122,7 +143,7 @@ func (f Answer) ID(callID string) Answer {
 // Schedule has the handler schedule a message beside the lead's path.
 func (f Answer) Schedule(m engine.Message) Answer {
 	return func(a *Attempt) Reply {
-		r := f(a)
+		r := f.reply(a)
 		r.Result.Schedule = append(r.Result.Schedule, m)
 		return r
 	}
@@ -140,7 +161,7 @@ type Choice struct {
 func Weighted(weight float64, a Answer) Choice { return Choice{weight, a} }
 
 // OneOf leaves the answer to chance. A choice whose weight is not more than 0 is
-// never made; when all are such, attempts fail, without another.
+// never made; when all are such, the run ends with an error.
 func OneOf(choices ...Choice) Answer {
 	choices = slices.DeleteFunc(slices.Clone(choices), func(c Choice) bool { return !(c.Weight > 0) })
 	sum := 0.0
@@ -148,17 +169,17 @@ func OneOf(choices ...Choice) Answer {
 		sum += c.Weight
 	}
 	if len(choices) == 0 {
-		return FailFinal("enginetest: OneOf needs a choice whose weight is more than 0")
+		return misused("OneOf needs a choice whose weight is more than 0")
 	}
 	return func(a *Attempt) Reply {
 		a.choices++ // one of the answers may be left to chance itself
 		at := a.chance(a.choices) * sum
 		for _, c := range choices {
 			if at -= c.Weight; at < 0 {
-				return c.Answer(a)
+				return c.Answer.reply(a)
 			}
 		}
-		return choices[len(choices)-1].Answer(a) // rounding
+		return choices[len(choices)-1].Answer.reply(a) // rounding
 	}
 }
 
@@ -167,9 +188,9 @@ func OneOf(choices ...Choice) Answer {
 func Times(n int, first, then Answer) Answer {
 	return func(a *Attempt) Reply {
 		if a.Number <= n {
-			return first(a)
+			return first.reply(a)
 		}
-		return then(a)
+		return then.reply(a)
 	}
 }
 
@@ -177,21 +198,21 @@ func Times(n int, first, then Answer) Answer {
 // its second with the second, and every later one with the last.
 func Visits(answers ...Answer) Answer {
 	if len(answers) == 0 {
-		return FailFinal("enginetest: Visits needs an answer")
+		return misused("Visits needs an answer")
 	}
-	return func(a *Attempt) Reply { return answers[min(a.Visit, len(answers))-1](a) }
+	return func(a *Attempt) Reply { return answers[min(a.Visit, len(answers))-1].reply(a) }
 }
 
-// ByLead answers for each person in another way, by phone number or external
-// id, and for those that are not named as otherwise says.
+// ByLead answers for each person in another way, by phone number as the store has
+// it (+14155552671) or external id, and for those that are not named as otherwise says.
 func ByLead(answers map[string]Answer, otherwise Answer) Answer {
 	return func(a *Attempt) Reply {
 		if f, ok := answers[a.Contact.PhoneNumber]; ok {
-			return f(a)
+			return f.reply(a)
 		}
 		if f, ok := answers[a.Contact.ExternalID]; ok && a.Contact.ExternalID != "" {
-			return f(a)
+			return f.reply(a)
 		}
-		return otherwise(a)
+		return otherwise.reply(a)
 	}
 }

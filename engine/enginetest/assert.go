@@ -206,6 +206,7 @@ func (w *World) each(t TB, fault func(l *lead.Lead, steps []lead.Step) string) {
 	faults := 0
 	for _, wf := range list {
 		for l, err := range w.eng.AllLeads(context.Background(), wf.ID, engine.LeadFilter{}) {
+			t.Helper() // this is a function of its own
 			if err != nil {
 				t.Fatalf("%v", err)
 			}

@@ -43,6 +43,10 @@ func (w *World) handle(_ context.Context, ea engine.Attempt) (engine.Result, err
 	if n.answer != nil {
 		r = n.answer(a)
 	}
+	if r.wrong != "" {
+		w.fail(fmt.Errorf("the script's answer at %s: %s", ea.Node.ID, r.wrong))
+		return engine.Result{}, engine.Final(errors.New(r.wrong))
+	}
 	w.eng.Takes(r.Takes)
 	if r.Err != nil {
 		return engine.Result{}, r.Err

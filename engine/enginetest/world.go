@@ -60,6 +60,8 @@ type World struct {
 	checked bool  // the script names nodes that ask it
 	failed  error // what went wrong while time passed
 	moving  bool
+	// settling: the engine turns, and may call scripts and hooks.
+	settling bool
 	// spoken says which handlers were called for leads that were final.
 	spoken []string
 }
@@ -171,7 +173,10 @@ func (w *World) advance(until time.Time) (idle bool, err error) {
 	}
 	for {
 		w.clock.ring()
-		err := errors.Join(w.failed, w.eng.Settle())
+		w.settling = true
+		err := w.eng.Settle()
+		w.settling = false
+		err = errors.Join(w.failed, err)
 		if w.failed = nil; err != nil {
 			return false, err
 		}
@@ -196,8 +201,12 @@ func (w *World) advance(until time.Time) (idle bool, err error) {
 // had not returned yet is lost.
 //
 // Its errors are those of the engine's end and of its start, such as a store that
-// fails; after one the world has no engine that runs.
+// fails; after one the world has no engine that runs. Scripts and hooks, which are
+// part of what would end, cannot call it; have After call it at that time.
 func (w *World) Crash() error {
+	if w.settling {
+		return errors.New("enginetest: a script or a hook cannot end the engine that calls it; have World.After do it")
+	}
 	if err := w.Close(); err != nil {
 		return err
 	}

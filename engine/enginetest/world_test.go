@@ -364,15 +364,4 @@ func TestMistakesAreNamed(t *testing.T) {
 	if err == nil {
 		t.Error("time passed inside of what happens at one time")
 	}
-
-	for name, none := range map[string]enginetest.Answer{
-		"OneOf": enginetest.OneOf(enginetest.Weighted(0, enginetest.Outcome(""))), "Visits": enginetest.Visits(),
-	} {
-		w, wf := world(t, enginetest.Script{"call": none})
-		id := w.Enroll(t, wf, ada)
-		w.Run(t, 0)
-		if got := w.History(t, id)[0].Error; !strings.Contains(got, name) {
-			t.Errorf("%s of nothing fails with %q", name, got)
-		}
-	}
 }

@@ -99,9 +99,23 @@ func (w *World) Cancelled(t TB, id lead.ID, want ...string) {
 
 func list(words []string) string { return cmp.Or(strings.Join(words, ", "), "nothing") }
 
-// Attempts asserts how many attempts were begun at a node, over all visits.
+// Attempts asserts how many attempts were begun at a node, over all visits. A node
+// that the lead's workflow does not have is a mistake of the test, and fails it.
 func (w *World) Attempts(t TB, id lead.ID, node string, want int) {
 	t.Helper()
+	l, err := w.find(id)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	def, err := w.eng.Definition(l.WorkflowID)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	is := func(n workflow.Node) bool { return n.ID == strings.TrimSuffix(node, scheduledSuffix) }
+	if !slices.ContainsFunc(def.Nodes, is) {
+		t.Errorf("workflow %q has no node %q", def.Name, node)
+		return
+	}
 	got := 0
 	for _, s := range w.History(t, id) {
 		for _, a := range s.Attempts {

@@ -109,6 +109,7 @@ func TestAssertionsFailWhenTheyShould(t *testing.T) {
 		"want      call → wait → message → won → won":                                      func(t enginetest.TB) { w.Path(t, done, "call", "wait", "message", "won", "won") },
 		"cancelled: nothing; want: message\n":                                              func(t enginetest.TB) { w.Cancelled(t, done, "message") },
 		"3 attempts at call, want 1\n":                                                     func(t enginetest.TB) { w.Attempts(t, busy, "call", 1) },
+		"workflow \"Follow up\" has no node \"cal\"":                                       func(t enginetest.TB) { w.Attempts(t, busy, "cal", 0) },
 		"lead: no lead " + none.String():                                                   func(t enginetest.TB) { w.LeadIs(t, none, lead.Removed) },
 		"no step of lead " + done.String() + " is in flight":                               func(t enginetest.TB) { w.Complete(t, done, engine.Outcome{}) },
 		"is already live":        func(t enginetest.TB) { w.Enroll(t, wf, lead.Contact{PhoneNumber: "+14155552674"}) },

@@ -276,9 +276,12 @@ func (m *mutant) run(ctx context.Context, dir string, c trials) (by, output stri
 	return by, output, nil
 }
 
-// mutantArgs are the flags of a package's tests that keep a trial short.
+// mutantArgs are the flags of a package's tests that keep a trial short, or make it
+// long enough.
 var mutantArgs = map[string][]string{
 	"./engine": {"-rapid.nofailfile", "-rapid.shrinktime=1ms", "-crash.rounds=20", "-race.n=100"},
+	// Which cut shows a fault is chance.
+	"./store/sqlite": {"-power.runs=6"},
 }
 
 // goTest runs tests of a package of this module. It does not wait for the children

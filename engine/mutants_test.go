@@ -279,8 +279,8 @@ func (m *mutant) run(ctx context.Context, dir string, c trials) (by, output stri
 // mutantArgs are the flags of a package's tests that keep a trial short, or make it
 // long enough.
 var mutantArgs = map[string][]string{
-	"./engine": {"-rapid.nofailfile", "-rapid.shrinktime=1ms", "-crash.rounds=20", "-race.n=100"},
-	// Which cut shows a fault is chance.
+	"./engine": {"-rapid.nofailfile", "-rapid.shrinktime=1ms", "-rapid.checks=400", "-crash.rounds=20", "-race.n=100"},
+	// Which power cut shows a fault is chance.
 	"./store/sqlite": {"-power.runs=6"},
 }
 

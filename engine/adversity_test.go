@@ -178,7 +178,7 @@ func TestACallerThatLeavesMidCommitChangesNothingHalf(t *testing.T) {
 			return err
 		}, nil},
 		{"CompleteStep", func(ctx context.Context, w *office) error {
-			_, err := w.eng.CompleteStep(ctx, w.step, engine.Outcome{Outcome: "completed"})
+			_, err := w.eng.CompleteStep(ctx, w.step, engine.Callback{Outcome: "completed"})
 			return err
 		}, nil},
 		{"Pause", func(ctx context.Context, w *office) error {

@@ -126,7 +126,7 @@ func (e *Engine) attempt(r *run) *attemptEnd {
 	result, err := e.call(r.ctx, handler, a)
 	if err == nil {
 		if err = end.take(result); err != nil {
-			err = Final(err) // calling again gives the same
+			err = NonRetryable(err) // calling again gives the same
 		}
 	}
 	if err != nil {

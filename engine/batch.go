@@ -85,7 +85,7 @@ func (l *loop) get(seq int64) (*entry, error) {
 // adopt takes a lead that the store has, and memory has not, into memory, for
 // the length of the batch at least.
 func (l *loop) adopt(rec store.Record) (*entry, error) {
-	x, err := decodeExtra(rec.Extra)
+	x, err := decodeExtra(rec.EngineState)
 	if err != nil {
 		return nil, &storeError{err}
 	}
@@ -156,7 +156,7 @@ func (l *loop) seal() error {
 		if err != nil {
 			return err
 		}
-		e.rec.Extra, e.rec.Updated = text, l.now
+		e.rec.EngineState, e.rec.Updated = text, l.now
 		if e.fresh {
 			continue
 		}
@@ -327,7 +327,7 @@ func (l *loop) reload(b *batch) {
 	}
 	for _, rec := range records {
 		e := l.hot[rec.Seq]
-		x, err := decodeExtra(rec.Extra)
+		x, err := decodeExtra(rec.EngineState)
 		if err != nil {
 			continue
 		}

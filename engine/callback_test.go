@@ -12,7 +12,7 @@ import (
 )
 
 func TestPromise8AnEmptyOutcomeIsTheGoodOneLaterToo(t *testing.T) {
-	for _, hooks := range [][]engine.Hook{nil, {{Name: "slow", Run: func(context.Context, engine.Completion) error {
+	for _, hooks := range [][]engine.Hook{nil, {{Name: "slow", Run: func(context.Context, engine.HookEvent) error {
 		time.Sleep(time.Second)
 		return nil
 	}}}} {
@@ -22,7 +22,7 @@ func TestPromise8AnEmptyOutcomeIsTheGoodOneLaterToo(t *testing.T) {
 			synctest.Wait()
 			id := w.history(l)[0].ID
 			say := func(outcome string) error {
-				_, err := w.eng.CompleteStep(context.Background(), id, engine.Outcome{Outcome: outcome})
+				_, err := w.eng.CompleteStep(context.Background(), id, engine.Callback{Outcome: outcome})
 				return err
 			}
 			if err := say("no_answer"); err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// Outcome is what a callback says of a step in flight.
-type Outcome struct {
+// Callback is what a callback says of a step in flight.
+type Callback struct {
 	// Outcome names the edge that the lead follows; empty means the type's good
 	// one, as in Result.
 	Outcome string
@@ -25,8 +25,8 @@ type Outcome struct {
 	Attempt int
 }
 
-// Completed is the answer to CompleteStep.
-type Completed struct {
+// CallbackAck is the answer to CompleteStep.
+type CallbackAck struct {
 	StepID    lead.StepID `json:"step_id"`
 	LeadID    lead.ID     `json:"lead_id"`
 	LeadState lead.State  `json:"lead_status"`
@@ -42,49 +42,49 @@ type Completed struct {
 // One for another attempt matches lead.ErrOtherAttempt, one for a step that has
 // not started lead.ErrStepNotStarted, and all three lead.ErrConflict. An unknown
 // step matches lead.ErrNotFound.
-func (e *Engine) CompleteStep(ctx context.Context, id lead.StepID, out Outcome) (Completed, error) {
+func (e *Engine) CompleteStep(ctx context.Context, id lead.StepID, out Callback) (CallbackAck, error) {
 	data, err := encodeData(out.Data)
-	var faults []lead.Fault
+	var faults []lead.FieldError
 	if err != nil {
-		faults = append(faults, lead.Fault{Location: "data", Message: err.Error()})
+		faults = append(faults, lead.FieldError{Location: "data", Message: err.Error()})
 	}
 	if len(out.Outcome) > maxOutcome {
-		faults = append(faults, lead.Fault{Location: "outcome", Message: fmt.Sprintf("has more than %d bytes", maxOutcome)})
+		faults = append(faults, lead.FieldError{Location: "outcome", Message: fmt.Sprintf("has more than %d bytes", maxOutcome)})
 	}
 	if out.Attempt < 0 {
-		faults = append(faults, lead.Fault{Location: "attempt", Message: "counts from 1"})
+		faults = append(faults, lead.FieldError{Location: "attempt", Message: "counts from 1"})
 	}
 	if faults != nil {
-		return Completed{}, &lead.InvalidError{What: "outcome", Faults: faults}
+		return CallbackAck{}, &lead.InvalidError{Subject: "outcome", Faults: faults}
 	}
 	// A step of a message can begin between the look at the disk and the loop's
 	// decision, so the answer that it has not is looked up once more.
 	for range 2 {
-		var done Completed
+		var done CallbackAck
 		done, err = e.completeStep(ctx, id, out, data)
 		if !errors.Is(err, lead.ErrStepNotStarted) {
 			return done, err
 		}
 	}
-	return Completed{}, err
+	return CallbackAck{}, err
 }
 
 // errNotCurrent: the step is over by the time the loop decides.
 var errNotCurrent = errors.New("engine: not the current step")
 
-func (e *Engine) completeStep(ctx context.Context, id lead.StepID, out Outcome, data []byte) (Completed, error) {
+func (e *Engine) completeStep(ctx context.Context, id lead.StepID, out Callback, data []byte) (CallbackAck, error) {
 	found, err := e.store.Lead(ctx, id.Seq())
 	if errors.Is(err, store.ErrNotFound) {
-		return Completed{}, stepNotFound(id)
+		return CallbackAck{}, stepNotFound(id)
 	}
 	if err != nil {
-		return Completed{}, readFailed(err)
+		return CallbackAck{}, readFailed(err)
 	}
 	f := e.flowOf(found.Workflow)
 	if f == nil {
-		return Completed{}, stepNotFound(id)
+		return CallbackAck{}, stepNotFound(id)
 	}
-	done := Completed{StepID: id, LeadID: found.Contact.ID}
+	done := CallbackAck{StepID: id, LeadID: found.Contact.ID}
 	// When ctx ends first the loop may still be writing to done.
 	if !found.State.Final() && stepID(found.Entered, found.Contact.ID, found.Visit) == id {
 		err = e.do(ctx, func(l *loop) error { return l.completeCurrent(id, out, data, &done) })
@@ -92,14 +92,14 @@ func (e *Engine) completeStep(ctx context.Context, id lead.StepID, out Outcome, 
 		case err == nil:
 			return done, nil
 		case !errors.Is(err, errNotCurrent):
-			return Completed{}, err
+			return CallbackAck{}, err
 		}
 	}
 	return e.completePast(ctx, id, f, out)
 }
 
 // completeCurrent gives the lead's current step its outcome.
-func (l *loop) completeCurrent(id lead.StepID, out Outcome, data []byte, done *Completed) error {
+func (l *loop) completeCurrent(id lead.StepID, out Callback, data []byte, done *CallbackAck) error {
 	e, err := l.get(id.Seq())
 	if err != nil {
 		return err
@@ -159,37 +159,37 @@ func (e *entry) reviveAttempt() {
 }
 
 // completePast answers for a step that is not, or no longer, in flight.
-func (e *Engine) completePast(ctx context.Context, id lead.StepID, f *flow, out Outcome) (Completed, error) {
+func (e *Engine) completePast(ctx context.Context, id lead.StepID, f *flow, out Callback) (CallbackAck, error) {
 	found, rows, err := e.store.History(ctx, id.Seq())
 	if errors.Is(err, store.ErrNotFound) {
-		return Completed{}, stepNotFound(id)
+		return CallbackAck{}, stepNotFound(id)
 	}
 	if err != nil {
-		return Completed{}, readFailed(err)
+		return CallbackAck{}, readFailed(err)
 	}
 	steps, err := f.history(&found, rows)
 	if err != nil {
-		return Completed{}, err
+		return CallbackAck{}, err
 	}
 	for _, s := range steps {
 		if s.ID != id {
 			continue
 		}
-		done := Completed{StepID: id, LeadID: found.Contact.ID, LeadState: found.State}
+		done := CallbackAck{StepID: id, LeadID: found.Contact.ID, LeadState: found.State}
 		refusal := &lead.ConflictError{
 			Reason: lead.ErrStepFinished, Workflow: f.row.ID, Lead: found.Contact.ID, Step: id, State: s.Outcome,
 		}
 		switch {
 		case s.Status == lead.StepWaiting:
 			refusal.Reason, refusal.State = lead.ErrStepNotStarted, s.Status.String()
-			return Completed{}, refusal
+			return CallbackAck{}, refusal
 		case s.Status == lead.StepCancelled:
 			refusal.State = s.Status.String()
-			return Completed{}, refusal
+			return CallbackAck{}, refusal
 		case s.Outcome == cmp.Or(out.Outcome, workflow.NodeType(s.NodeType).SuccessOutcome()):
 			return done, nil
 		}
-		return Completed{}, refusal
+		return CallbackAck{}, refusal
 	}
-	return Completed{}, stepNotFound(id)
+	return CallbackAck{}, stepNotFound(id)
 }

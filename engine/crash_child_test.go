@@ -227,8 +227,8 @@ func (c *crashChild) carryOut(cmd crashCommand) {
 			reply.State = removal.State.String()
 		}
 	case "complete":
-		var done engine.Completed
-		done, err = c.eng.CompleteStep(ctx, cmd.Step, engine.Outcome{
+		var done engine.CallbackAck
+		done, err = c.eng.CompleteStep(ctx, cmd.Step, engine.Callback{
 			Outcome: cmd.Outcome, Attempt: cmd.Attempt, Data: map[string]any{"score": cmd.Score},
 		})
 		reply.Lead = done.LeadID
@@ -328,17 +328,17 @@ func (c *crashChild) handle(ctx context.Context, a engine.Attempt) (engine.Resul
 	case "again":
 		return res, engine.RetryAfter(failure, crashRetryAfter)
 	case "final":
-		return res, engine.Final(failure)
+		return res, engine.NonRetryable(failure)
 	case "panic":
 		panic(failure.Error())
 	case "hang":
 		<-ctx.Done()
 		return res, context.Cause(ctx)
 	}
-	return res, engine.Final(fmt.Errorf("unknown answer %q", cmd.Do))
+	return res, engine.NonRetryable(fmt.Errorf("unknown answer %q", cmd.Do))
 }
 
-func (c *crashChild) hook(ctx context.Context, done engine.Completion) error {
+func (c *crashChild) hook(ctx context.Context, done engine.HookEvent) error {
 	c.point.pass("hooked")
 	answer := c.ask(crashEvent{
 		Kind: "hook", Lead: done.Lead.ID, Contact: done.Lead.ExternalID, State: done.Lead.State.String(),

@@ -142,7 +142,7 @@ func (s *crashStore) Due(ctx context.Context, after store.Key, until store.Milli
 }
 
 // Leads is what a sweep reads by; the child's callers do not.
-func (s *crashStore) Leads(ctx context.Context, q store.LeadQuery) ([]store.Entry, error) {
+func (s *crashStore) Leads(ctx context.Context, q store.LeadQuery) ([]store.Lead, error) {
 	list, err := s.Store.Leads(ctx, q)
 	s.point.pass("sweeping")
 	s.sweeping.Store(len(list) > 0)

@@ -26,7 +26,7 @@ import (
 
 // crashFound is a lead as the file has it.
 type crashFound struct {
-	store.Entry
+	store.Lead
 	view  lead.Lead
 	steps []lead.Step
 }
@@ -138,7 +138,7 @@ func (r *crashRun) surveyLeads(ctx context.Context, s *sqlite.Store, eng *engine
 	if err != nil {
 		return err
 	}
-	found, counts, live := map[string]store.Entry{}, map[lead.State]int64{}, 0
+	found, counts, live := map[string]store.Lead{}, map[lead.State]int64{}, 0
 	for _, row := range rows {
 		name := row.Contact.ExternalID
 		if _, twice := found[name]; twice || r.names[name] == nil {
@@ -176,7 +176,7 @@ func (r *crashRun) surveyLeads(ctx context.Context, s *sqlite.Store, eng *engine
 		if !ok || l.found != nil && l.found.State.Final() && l.found.Version == row.Version {
 			continue
 		}
-		f := &crashFound{Entry: row}
+		f := &crashFound{Lead: row}
 		if f.view, err = eng.Lead(ctx, r.id, row.Contact.ID); err != nil {
 			return err
 		}

@@ -126,7 +126,7 @@ func clipColumns(names []string) string {
 }
 
 func invalidCSV(message string) error {
-	return &lead.InvalidError{What: "CSV file", Faults: []lead.Fault{{Location: "header", Message: message}}}
+	return &lead.InvalidError{Subject: "CSV file", Faults: []lead.FieldError{{Location: "header", Message: message}}}
 }
 
 func (rows *csvRows) contacts() iter.Seq2[lead.Contact, error] {
@@ -139,7 +139,7 @@ func (rows *csvRows) contacts() iter.Seq2[lead.Contact, error] {
 			case errors.Is(err, io.EOF):
 				return
 			case errors.Is(err, errLongRow):
-				rows.broken = &lead.InvalidError{What: "CSV file", Faults: []lead.Fault{{Location: "row", Message: err.Error()}}}
+				rows.broken = &lead.InvalidError{Subject: "CSV file", Faults: []lead.FieldError{{Location: "row", Message: err.Error()}}}
 				return
 			case errors.As(err, &parse):
 				if !yield(lead.Contact{}, parse.Err) {

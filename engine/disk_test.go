@@ -172,7 +172,7 @@ func runOnBadDisk(t *testing.T, seed uint64) (cuts []afterCut, wf lead.WorkflowI
 			return engine.Result{}, errors.New("busy")
 		}
 		return engine.Result{}, nil
-	}, engine.Hook{Name: "none", Run: func(context.Context, engine.Completion) error { return nil }})
+	}, engine.Hook{Name: "none", Run: func(context.Context, engine.HookEvent) error { return nil }})
 	nodes, edges := badDiskWorkflow()
 	wf = w.activate(nodes, edges...)
 	var stop func()

@@ -180,7 +180,7 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 // that.
 func (e *Engine) Health(ctx context.Context) error {
 	return e.do(ctx, func(l *loop) error {
-		l.writes.Probe = true
+		l.writes.Ping = true
 		return nil
 	})
 }

@@ -52,7 +52,7 @@ func (e *Engine) prepare(c lead.Contact) (*contact, error) {
 		err = checkJSON(out.Metadata)
 	}
 	if err != nil {
-		return nil, &lead.InvalidError{What: "contact", Faults: []lead.Fault{{Location: "metadata", Message: err.Error()}}}
+		return nil, &lead.InvalidError{Subject: "contact", Faults: []lead.FieldError{{Location: "metadata", Message: err.Error()}}}
 	}
 	// What the caller does with its map later is its own affair, and what
 	// expressions see must not depend on a restart.

@@ -69,7 +69,7 @@ func ExampleEngine_Remove() {
 	check(err)
 	fmt.Println("at once:", removal.State)
 
-	_, err = eng.CompleteStep(ctx, call, engine.Outcome{Outcome: "completed"})
+	_, err = eng.CompleteStep(ctx, call, engine.Callback{Outcome: "completed"})
 	check(err)
 	gone, err := removal.Wait(ctx)
 	check(err)
@@ -126,7 +126,7 @@ func ExampleEngine_AllLeads() {
 }
 
 // Which error a handler returns decides whether the step is tried again.
-func ExampleFinal() {
+func ExampleNonRetryable() {
 	dial := func(number string) (engine.Result, error) {
 		switch number {
 		case "busy":
@@ -134,7 +134,7 @@ func ExampleFinal() {
 		case "overloaded":
 			return engine.Result{}, engine.RetryAfter(errors.New("overloaded"), time.Minute)
 		case "unknown":
-			return engine.Result{}, engine.Final(errors.New("no such number")) // never again
+			return engine.Result{}, engine.NonRetryable(errors.New("no such number")) // never again
 		}
 		return engine.Result{Outcome: "completed"}, nil
 	}
@@ -149,7 +149,7 @@ func ExampleHook() {
 	told := make(chan string, 1)
 	eng, wf, end := start(
 		func(context.Context, engine.Attempt) (engine.Result, error) { return engine.Result{}, nil },
-		engine.Hook{Name: "crm", Run: func(_ context.Context, c engine.Completion) error {
+		engine.Hook{Name: "crm", Run: func(_ context.Context, c engine.HookEvent) error {
 			told <- fmt.Sprintf("%s: %s came to %s", c.Lead.PhoneNumber, c.Step.NodeID, c.Step.Outcome)
 			return nil
 		}})

@@ -86,7 +86,7 @@ func (w *searchWorld) moment(at store.Millis) string {
 // writeRecord leaves out what the engine only tells to others: when the lead
 // arrived, when an attempt was begun, when the record was written.
 func (w *searchWorld) writeRecord(b *strings.Builder, where string, r *store.Record) {
-	x, err := decodeExtra(r.Extra)
+	x, err := decodeExtra(r.EngineState)
 	if err != nil {
 		w.fault("the lead cannot be read: %v", err)
 	}

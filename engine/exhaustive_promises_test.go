@@ -40,12 +40,12 @@ func note(set *map[string]bool, key string) {
 func searchKey(visit int32, attempt int32) string { return fmt.Sprintf("%d.%d", visit, attempt) }
 
 // entry is the lead as it is on disk.
-func (w *searchWorld) entry() (store.Entry, extra) {
+func (w *searchWorld) entry() (store.Lead, extra) {
 	found, err := w.memory.Lead(context.Background(), w.id.Seq())
 	if err != nil {
 		w.fault("the lead cannot be read: %v", err)
 	}
-	x, err := decodeExtra(found.Extra)
+	x, err := decodeExtra(found.EngineState)
 	if err != nil {
 		w.fault("the lead cannot be read: %v", err)
 	}
@@ -77,7 +77,7 @@ func (w *searchWorld) checkCall(a *Attempt) {
 }
 
 // checkHook is asked when a completion hook is called.
-func (w *searchWorld) checkHook(c *Completion) {
+func (w *searchWorld) checkHook(c *HookEvent) {
 	r, x := w.entry()
 	if r.Phase != store.PhaseHooks || x.Ended == nil || x.Ended.Outcome != c.Step.Outcome || !c.Lead.State.InFlight() {
 		w.fault("promise 4: the hook is told %q of a lead that is %s, phase %d", c.Step.Outcome, r.State, r.Phase)
@@ -118,7 +118,7 @@ func (w *searchWorld) checkCommit(b *store.Batch) {
 	now := store.MillisOf(w.now)
 	for i := range b.Changes {
 		was, is := &b.Changes[i].Before, &b.Changes[i].After
-		x, err := decodeExtra(was.Extra)
+		x, err := decodeExtra(was.EngineState)
 		if err != nil {
 			w.fault("the lead cannot be read: %v", err)
 		}
@@ -176,7 +176,7 @@ func (w *searchWorld) remove(options ...RemoveOption) error {
 }
 
 // callBack reports an outcome, and holds the answer against the promises.
-func (w *searchWorld) callBack(step lead.StepID, out Outcome) error {
+func (w *searchWorld) callBack(step lead.StepID, out Callback) error {
 	_, err := w.eng.CompleteStep(context.Background(), step, out)
 	switch {
 	case w.gate.dead:

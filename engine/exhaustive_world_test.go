@@ -235,12 +235,12 @@ func (w *searchWorld) handle(_ context.Context, a Attempt) (Result, error) {
 	case "fails":
 		return Result{}, errors.New("busy")
 	case "fails for good":
-		return Result{}, Final(errors.New("wrong number"))
+		return Result{}, NonRetryable(errors.New("wrong number"))
 	}
 	return Result{InFlight: answer == "in flight"}, nil
 }
 
-func (w *searchWorld) hooked(_ context.Context, c Completion) error {
+func (w *searchWorld) hooked(_ context.Context, c HookEvent) error {
 	w.answers = searchHookAnswers
 	w.checkHook(&c)
 	w.eng.Takes(time.Millisecond)
@@ -259,7 +259,7 @@ func (w *searchWorld) next() (next store.Millis) {
 		w.fault("the lead cannot be read: %v", err)
 		return 0
 	}
-	x, err := decodeExtra(found.Extra)
+	x, err := decodeExtra(found.EngineState)
 	if err != nil {
 		w.fault("the lead cannot be read: %v", err)
 	}
@@ -341,11 +341,11 @@ func (w *searchWorld) happen(ev searchEvent) (err error) {
 	case "cancel":
 		_, err = w.eng.CancelWorkflow(ctx, w.wf)
 	case "callback completed":
-		err = w.callBack(w.call, Outcome{Outcome: "completed"})
+		err = w.callBack(w.call, Callback{Outcome: "completed"})
 	case "callback no_answer":
-		err = w.callBack(w.call, Outcome{Outcome: "no_answer"})
+		err = w.callBack(w.call, Callback{Outcome: "no_answer"})
 	case "callback completed of attempt 1":
-		err = w.callBack(w.call, Outcome{Outcome: "completed", Attempt: 1})
+		err = w.callBack(w.call, Callback{Outcome: "completed", Attempt: 1})
 	default:
 		w.fault("%s is no event", ev.what)
 	}

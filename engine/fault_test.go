@@ -90,7 +90,7 @@ func failEvery(t *testing.T, fault error, every int) {
 			return engine.Result{}, errors.New("busy")
 		}
 		return engine.Result{}, nil
-	}, nil, engine.Hook{Name: "none", Run: func(context.Context, engine.Completion) error { return nil }})
+	}, nil, engine.Hook{Name: "none", Run: func(context.Context, engine.HookEvent) error { return nil }})
 	wf := w.activate([]workflow.Node{
 		workflow.CallNode("call", nil).WithRetry(workflow.Retry{MaxAttempts: 2, Delay: workflow.Duration(3 * time.Millisecond)}),
 		workflow.Wait("wait", 5*time.Millisecond),

@@ -143,7 +143,7 @@ func TestPromise8AnOutcomeThatMeetsABatchInFlight(t *testing.T) {
 			}()
 			synctest.Wait()
 			go func() {
-				_, err := w.eng.CompleteStep(context.Background(), step, engine.Outcome{Outcome: "completed"})
+				_, err := w.eng.CompleteStep(context.Background(), step, engine.Callback{Outcome: "completed"})
 				told <- err
 			}()
 			synctest.Wait()

@@ -42,7 +42,7 @@ func (f *flow) definition() *workflow.Definition {
 }
 
 // lead returns a lead as readers see it.
-func (f *flow) lead(e *store.Entry, x *extra, person lead.Contact) lead.Lead {
+func (f *flow) lead(e *store.Lead, x *extra, person lead.Contact) lead.Lead {
 	r := &e.Record
 	out := lead.Lead{
 		ID:         e.Contact.ID,
@@ -96,7 +96,7 @@ func (f *flow) describe(node int32, scheduled bool) lead.Step {
 }
 
 // currentStep returns the step that a lead which is not final is at.
-func (f *flow) currentStep(e *store.Entry, x *extra) lead.Step {
+func (f *flow) currentStep(e *store.Lead, x *extra) lead.Step {
 	r := &e.Record
 	s := f.describe(r.Node, x.Sending != nil)
 	s.ID = stepID(r.Entered, e.Contact.ID, r.Visit)
@@ -174,8 +174,8 @@ func attemptsOf(list []attempt) []lead.Attempt {
 
 // history returns every step of a lead in the order in which the lead came to
 // them: those that are over, the one it is at, and those that wait beside it.
-func (f *flow) history(e *store.Entry, rows []store.Step) ([]lead.Step, error) {
-	x, err := decodeExtra(e.Extra)
+func (f *flow) history(e *store.Lead, rows []store.Step) ([]lead.Step, error) {
+	x, err := decodeExtra(e.EngineState)
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ import (
 //   - an error: the attempt failed. The node's retry policy queues the next one;
 //     after the last the outcome is "failed" ("failure" for message and
 //     application). See [RetryAfter] to wait longer before the next one.
-//   - an error made by [Final]: the step failed, whatever attempts are left.
+//   - an error made by [NonRetryable]: the step failed, whatever attempts are left.
 //
 // A panic is an error, and its stack is logged.
 //
@@ -109,8 +109,8 @@ type Message struct {
 // Engine.CompleteStep. callID may be empty.
 func InFlight(callID string) Result { return Result{InFlight: true, CallID: callID} }
 
-// Final marks an error as final: the step fails without another attempt.
-func Final(err error) error { return &finalError{err} }
+// NonRetryable marks an error as final: the step fails without another attempt.
+func NonRetryable(err error) error { return &finalError{err} }
 
 type finalError struct{ err error }
 
@@ -147,11 +147,11 @@ var (
 // the timeout, and Shutdown's own deadline, cancel ctx.
 type Hook struct {
 	Name string // by which its failures are recorded
-	Run  func(ctx context.Context, c Completion) error
+	Run  func(ctx context.Context, c HookEvent) error
 }
 
-// Completion is what a hook is told.
-type Completion struct {
+// HookEvent is what a hook is told.
+type HookEvent struct {
 	// Lead as it was when the step ended: in_step, or pending_removal.
 	Lead lead.Lead
 	// Step with its outcome, and without an ExitedAt.

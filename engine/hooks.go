@@ -83,8 +83,8 @@ func (h *hookRun) launch(e *Engine, c *contact, unread error) {
 // 4).
 func (e *Engine) runHooks(h *hookRun) (failed []string) {
 	c := h.contact
-	person := store.Entry{Record: h.rec, Contact: c.Contact}
-	completion := Completion{
+	person := store.Lead{Record: h.rec, Contact: c.Contact}
+	completion := HookEvent{
 		Lead: h.flow.lead(&person, &h.extra, c.Person),
 		Step: h.flow.currentStep(&person, &h.extra),
 	}
@@ -101,7 +101,7 @@ func (e *Engine) runHooks(h *hookRun) (failed []string) {
 }
 
 // runHook runs one hook, and leaves it behind when its time is up.
-func (e *Engine) runHook(ctx context.Context, hook Hook, c Completion) error {
+func (e *Engine) runHook(ctx context.Context, hook Hook, c HookEvent) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	timedOut := fmt.Errorf("no answer within %s", e.config.HookTimeout)
@@ -127,7 +127,7 @@ func (e *Engine) runHook(ctx context.Context, hook Hook, c Completion) error {
 }
 
 // callHook calls a hook; a panic of it is a failure, not a dead process.
-func (e *Engine) callHook(ctx context.Context, hook Hook, c Completion) (err error) {
+func (e *Engine) callHook(ctx context.Context, hook Hook, c HookEvent) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panicked: %v", p)

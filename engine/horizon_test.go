@@ -159,7 +159,7 @@ func TestWhatIsPausedDoesNotHoldUpWhatIsActive(t *testing.T) {
 // The store is looked through anew while leads are in memory in every phase.
 func TestLookingAnewStartsNothingTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		hook := engine.Hook{Name: "slow", Run: func(context.Context, engine.Completion) error {
+		hook := engine.Hook{Name: "slow", Run: func(context.Context, engine.HookEvent) error {
 			time.Sleep(time.Second)
 			return nil
 		}}

@@ -274,7 +274,7 @@ func TestEveryKindOfStepLeavesNothingBehind(t *testing.T) {
 				others.Go(func() {
 					removal, err := w.eng.Remove(context.Background(), a.WorkflowID, a.LeadID)
 					if err == nil {
-						_, err = w.eng.CompleteStep(context.Background(), a.StepID, engine.Outcome{Outcome: "completed"})
+						_, err = w.eng.CompleteStep(context.Background(), a.StepID, engine.Callback{Outcome: "completed"})
 					}
 					if err == nil {
 						_, err = removal.Wait(context.Background())
@@ -306,7 +306,7 @@ func TestEveryKindOfStepLeavesNothingBehind(t *testing.T) {
 	for kind, f := range do {
 		c.Handlers[kind] = f
 	}
-	c.Hooks = []engine.Hook{{Name: "moody", Run: func(ctx context.Context, _ engine.Completion) error {
+	c.Hooks = []engine.Hook{{Name: "moody", Run: func(ctx context.Context, _ engine.HookEvent) error {
 		switch hooks.Add(1) % 20 {
 		case 0:
 			return errors.New("bad mood")

@@ -73,7 +73,7 @@ func (d linearDirect) remove(id lead.ID, reason string, skip bool) (state, seen 
 }
 
 func (d linearDirect) complete(step lead.StepID, outcome string) (lead.State, error) {
-	done, err := d.eng.CompleteStep(context.Background(), step, engine.Outcome{Outcome: outcome})
+	done, err := d.eng.CompleteStep(context.Background(), step, engine.Callback{Outcome: outcome})
 	return done.LeadState, linearRefusal(err)
 }
 

@@ -88,7 +88,7 @@ func linearHistoryOf(t *testing.T, flow linearFlow, http bool, seed uint64) []po
 		Handlers: map[workflow.NodeType]engine.Handler{workflow.VoiceCall: handler}, Logger: slog.New(slog.DiscardHandler),
 	}
 	if flow.hooks {
-		config.Hooks = []engine.Hook{{Name: "none", Run: func(context.Context, engine.Completion) error { return nil }}}
+		config.Hooks = []engine.Hook{{Name: "none", Run: func(context.Context, engine.HookEvent) error { return nil }}}
 	}
 	if r.eng, err = engine.New(st, config); err != nil {
 		t.Fatal(err)

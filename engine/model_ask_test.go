@@ -320,8 +320,8 @@ func (w *trial) askRemove(l *specLead, how lead.Removal) *modelRequest {
 	}
 }
 
-func (w *trial) askCallback(l *specLead, st *specStep, out engine.Outcome) *modelRequest {
-	var got engine.Completed
+func (w *trial) askCallback(l *specLead, st *specStep, out engine.Callback) *modelRequest {
+	var got engine.CallbackAck
 	var state lead.State
 	r := &modelRequest{what: "callback " + out.Outcome + " for " + st.NodeID + " of " + l.String()}
 	r.ask = func() (err error) {

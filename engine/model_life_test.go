@@ -212,7 +212,7 @@ func (s *spec) complete(l *specLead) {
 
 // callback is CompleteStep for a step of the lead. The error is nil or the
 // reason of the conflict.
-func (s *spec) callback(l *specLead, st *specStep, out engine.Outcome) error {
+func (s *spec) callback(l *specLead, st *specStep, out engine.Callback) error {
 	outcome := cmp.Or(out.Outcome, workflow.NodeType(st.NodeType).SuccessOutcome())
 	same := func(has string) error {
 		if has != outcome {

@@ -260,13 +260,13 @@ func (w *trial) askForWhatIsNot(t *rapid.T) {
 	_, err = w.eng.History(ctx, wf, id)
 	w.expectRefusal("read the history", err, want)
 	step := lead.NewStepID(l.enrolled, l.id, 77)
-	_, err = w.eng.CompleteStep(ctx, step, engine.Outcome{Outcome: "completed"})
+	_, err = w.eng.CompleteStep(ctx, step, engine.Callback{Outcome: "completed"})
 	w.expectRefusal("callback for no step", err, modelMissing("step", step.String(), ""))
 	w.settle()
 }
 
-func drawOutcome(t *rapid.T) engine.Outcome {
-	out := engine.Outcome{
+func drawOutcome(t *rapid.T) engine.Callback {
+	out := engine.Callback{
 		Outcome: rapid.SampledFrom([]string{"", "completed", "dnp", "odd"}).Draw(t, "outcome"),
 		Attempt: rapid.SampledFrom([]int{0, 0, 1, 2, 3}).Draw(t, "attempt"),
 	}

@@ -149,7 +149,7 @@ func (g *modelGate) Commit(ctx context.Context, b *store.Batch) (store.Result, e
 		return store.Result{}, errModelDead
 	}
 	f := g.next
-	if b.Probe && len(b.Changes)+len(b.Enroll)+len(b.Workflows) == 0 {
+	if b.Ping && len(b.Changes)+len(b.Enroll)+len(b.Workflows) == 0 {
 		f = fatePass // the commit that held the loop up
 	} else {
 		g.next = fatePass

@@ -88,7 +88,7 @@ type heldHook struct {
 	ctx    context.Context
 	at     time.Time
 	name   string
-	ask    engine.Completion
+	ask    engine.HookEvent
 	answer chan string // what fails; "" for nothing
 }
 
@@ -160,7 +160,7 @@ func (w *trial) start() {
 		c.Handlers[kind] = engine.HandlerFunc(w.handle)
 	}
 	for _, name := range w.spec.hooks {
-		c.Hooks = append(c.Hooks, engine.Hook{Name: name, Run: func(ctx context.Context, done engine.Completion) error {
+		c.Hooks = append(c.Hooks, engine.Hook{Name: name, Run: func(ctx context.Context, done engine.HookEvent) error {
 			return w.hooked(ctx, name, done)
 		}})
 	}
@@ -242,14 +242,14 @@ func (w *trial) handle(ctx context.Context, a engine.Attempt) (engine.Result, er
 			err = engine.RetryAfter(err, said.after)
 		}
 		if said.final {
-			err = engine.Final(err)
+			err = engine.NonRetryable(err)
 		}
 		return engine.Result{}, err
 	}
 }
 
 // hooked is every hook.
-func (w *trial) hooked(ctx context.Context, name string, done engine.Completion) error {
+func (w *trial) hooked(ctx context.Context, name string, done engine.HookEvent) error {
 	h := &heldHook{ctx: ctx, at: time.Now(), name: name, ask: done, answer: make(chan string, 1)}
 	w.mu.Lock()
 	w.newHooks = append(w.newHooks, h)

@@ -16,10 +16,10 @@ import (
 // find returns a lead of a workflow, or an error that matches lead.ErrNotFound
 // when there is no such workflow, no such lead, or the lead is in another
 // workflow.
-func (e *Engine) find(ctx context.Context, workflow lead.WorkflowID, id lead.ID) (*flow, store.Entry, error) {
+func (e *Engine) find(ctx context.Context, workflow lead.WorkflowID, id lead.ID) (*flow, store.Lead, error) {
 	f, err := e.flow(workflow)
 	if err != nil {
-		return nil, store.Entry{}, err
+		return nil, store.Lead{}, err
 	}
 	found, err := e.store.Lead(ctx, id.Seq())
 	switch {
@@ -43,8 +43,8 @@ func (e *Engine) Lead(ctx context.Context, workflow lead.WorkflowID, id lead.ID)
 	return viewLead(f, &found)
 }
 
-func viewLead(f *flow, found *store.Entry) (lead.Lead, error) {
-	x, err := decodeExtra(found.Extra)
+func viewLead(f *flow, found *store.Lead) (lead.Lead, error) {
+	x, err := decodeExtra(found.EngineState)
 	if err != nil {
 		return lead.Lead{}, err
 	}
@@ -69,9 +69,9 @@ func (e *Engine) leadQuery(f *flow, filter LeadFilter) (store.LeadQuery, error) 
 	q := store.LeadQuery{
 		Workflow: f.row.Seq, States: filter.States, Offset: filter.Offset, Limit: filter.Limit, After: filter.After.Seq(),
 	}
-	var faults []lead.Fault
+	var faults []lead.FieldError
 	fault := func(location, message string) {
-		faults = append(faults, lead.Fault{Location: location, Message: message})
+		faults = append(faults, lead.FieldError{Location: location, Message: message})
 	}
 	if filter.Node != "" {
 		node, ok := f.graph.Index(filter.Node)
@@ -94,7 +94,7 @@ func (e *Engine) leadQuery(f *flow, filter LeadFilter) (store.LeadQuery, error) 
 		fault("offset", "must not be negative")
 	}
 	if faults != nil {
-		return q, &lead.InvalidError{What: "filter", Faults: faults}
+		return q, &lead.InvalidError{Subject: "filter", Faults: faults}
 	}
 	return q, nil
 }
@@ -220,7 +220,7 @@ func (e *Engine) Calls(ctx context.Context, filter CallFilter) ([]lead.Call, Cal
 		phone, err := lead.NormalizePhone(filter.PhoneNumber, e.config.Region)
 		if err != nil {
 			return nil, filter.After, &lead.InvalidError{
-				What: "filter", Faults: []lead.Fault{{Location: "phone_number", Message: err.Error()}},
+				Subject: "filter", Faults: []lead.FieldError{{Location: "phone_number", Message: err.Error()}},
 			}
 		}
 		q.Phone = lead.PhoneDigits(phone)

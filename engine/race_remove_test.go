@@ -122,15 +122,15 @@ func (r *races) raceCallback(t *testing.T) {
 		p.together(
 			p.track.open,
 			func() { p.remove() },
-			func() { p.say(call.step, engine.Outcome{Outcome: "completed"}) },
-			func() { p.say(call.step, engine.Outcome{Outcome: "completed", Attempt: 1}) },
-			func() { p.say(call.step, engine.Outcome{Outcome: "no_answer"}) },
-			func() { p.say(call.step, engine.Outcome{Outcome: "busy", Attempt: 2}) },
-			func() { p.say(foreign, engine.Outcome{Outcome: "completed"}) },
+			func() { p.say(call.step, engine.Callback{Outcome: "completed"}) },
+			func() { p.say(call.step, engine.Callback{Outcome: "completed", Attempt: 1}) },
+			func() { p.say(call.step, engine.Callback{Outcome: "no_answer"}) },
+			func() { p.say(call.step, engine.Callback{Outcome: "busy", Attempt: 2}) },
+			func() { p.say(foreign, engine.Callback{Outcome: "completed"}) },
 		)
 		// Late ones.
-		p.say(call.step, engine.Outcome{Outcome: "no_answer"})
-		p.say(call.step, engine.Outcome{Outcome: "wrong_number"})
+		p.say(call.step, engine.Callback{Outcome: "no_answer"})
+		p.say(call.step, engine.Callback{Outcome: "wrong_number"})
 	})
 	r.check(t, workflows...)
 }
@@ -192,7 +192,7 @@ func (r *races) raceDeadline(t *testing.T) {
 		acts := []func(){func() { p.remove() }}
 		if called && p.i%3 == 0 {
 			call := p.track.lastCall()
-			acts = append(acts, func() { p.say(call.step, engine.Outcome{Outcome: "completed"}) })
+			acts = append(acts, func() { p.say(call.step, engine.Callback{Outcome: "completed"}) })
 		}
 		p.together(acts...)
 	})

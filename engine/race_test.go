@@ -90,8 +90,8 @@ type seenRemove struct {
 // said is a callback and what was answered.
 type said struct {
 	step    lead.StepID
-	outcome engine.Outcome
-	answer  engine.Completed
+	outcome engine.Callback
+	answer  engine.CallbackAck
 	err     error
 }
 
@@ -146,7 +146,7 @@ func (r *races) handle(ctx context.Context, a engine.Attempt) (engine.Result, er
 	return res, err
 }
 
-func (r *races) hook(ctx context.Context, c engine.Completion) error {
+func (r *races) hook(ctx context.Context, c engine.HookEvent) error {
 	l, err := r.eng.Lead(ctx, c.Lead.WorkflowID, c.Lead.ID)
 	tr := r.track(c.Lead.ID)
 	tr.mu.Lock()
@@ -261,7 +261,7 @@ func (p *play) remove(options ...engine.RemoveOption) {
 }
 
 // say gives a step an outcome by callback and has the witness know the answer.
-func (p *play) say(step lead.StepID, outcome engine.Outcome) {
+func (p *play) say(step lead.StepID, outcome engine.Callback) {
 	answer, err := p.eng.CompleteStep(context.Background(), step, outcome)
 	p.track.mu.Lock()
 	defer p.track.mu.Unlock()

@@ -164,7 +164,7 @@ func (r *races) raceCancel(t *testing.T) {
 				acts = append(acts, func() { p.remove() })
 			}
 			if p.lead.Seq()%4 == 1 {
-				acts = append(acts, func() { p.say(call.step, engine.Outcome{Outcome: "completed"}) })
+				acts = append(acts, func() { p.say(call.step, engine.Callback{Outcome: "completed"}) })
 			}
 		}
 		plays[0].together(acts...)
@@ -333,7 +333,7 @@ func (r *races) raceAll(t *testing.T) {
 			<-ctx.Done()
 			return engine.Result{}, nil
 		case 3:
-			return engine.Result{}, engine.Final(errBusy)
+			return engine.Result{}, engine.NonRetryable(errBusy)
 		}
 		return engine.Result{Outcome: []string{"", "no_answer"}[rand.N(2)], Schedule: schedule}, nil
 	}, []workflow.Node{
@@ -353,7 +353,7 @@ func (r *races) raceAll(t *testing.T) {
 		for range p.rng.IntN(4) {
 			call := p.track.lastCall()
 			outcome := []string{"completed", "success", "no_answer"}[p.rng.IntN(3)]
-			acts = append(acts, func() { p.say(call.step, engine.Outcome{Outcome: outcome, Attempt: p.i % 2 * call.attempt}) })
+			acts = append(acts, func() { p.say(call.step, engine.Callback{Outcome: outcome, Attempt: p.i % 2 * call.attempt}) })
 		}
 		p.together(acts...)
 	})

@@ -24,10 +24,10 @@ func liveCall(_ context.Context, a engine.Attempt) (engine.Result, error) {
 	return engine.Result{}, nil
 }
 
-func (w *world) complete(l lead.Lead, outcome string) engine.Completed {
+func (w *world) complete(l lead.Lead, outcome string) engine.CallbackAck {
 	w.t.Helper()
 	steps := w.history(l)
-	done, err := w.eng.CompleteStep(context.Background(), steps[len(steps)-1].ID, engine.Outcome{Outcome: outcome})
+	done, err := w.eng.CompleteStep(context.Background(), steps[len(steps)-1].ID, engine.Callback{Outcome: outcome})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -187,10 +187,10 @@ func TestPromise4RemovalEnds(t *testing.T) {
 }
 
 func TestPromise4ABadHookCannotHoldRemovalUp(t *testing.T) {
-	for name, bad := range map[string]func(ctx context.Context, c engine.Completion) error{
-		"failing":   func(context.Context, engine.Completion) error { return errors.New("no disk") },
-		"panicking": func(context.Context, engine.Completion) error { panic("no disk") },
-		"hanging": func(ctx context.Context, c engine.Completion) error {
+	for name, bad := range map[string]func(ctx context.Context, c engine.HookEvent) error{
+		"failing":   func(context.Context, engine.HookEvent) error { return errors.New("no disk") },
+		"panicking": func(context.Context, engine.HookEvent) error { panic("no disk") },
+		"hanging": func(ctx context.Context, c engine.HookEvent) error {
 			<-ctx.Done()
 			return context.Cause(ctx)
 		},
@@ -200,7 +200,7 @@ func TestPromise4ABadHookCannotHoldRemovalUp(t *testing.T) {
 				ran := 0
 				w := newWorld(t, liveCall,
 					engine.Hook{Name: "bad", Run: bad},
-					engine.Hook{Name: "good", Run: func(_ context.Context, c engine.Completion) error {
+					engine.Hook{Name: "good", Run: func(_ context.Context, c engine.HookEvent) error {
 						ran++
 						if c.Lead.State != lead.PendingRemoval || c.Step.Outcome != "completed" {
 							t.Errorf("the hook saw a lead %s and outcome %q", c.Lead.State, c.Step.Outcome)
@@ -238,7 +238,7 @@ func (w *world) waitForHook(r *engine.Removal) {
 func TestPromise4AHookThatIgnoresItsContextIsLeftBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		w := newWorld(t, liveCall, engine.Hook{Name: "deaf", Run: func(context.Context, engine.Completion) error {
+		w := newWorld(t, liveCall, engine.Hook{Name: "deaf", Run: func(context.Context, engine.HookEvent) error {
 			<-release
 			return nil
 		}})

@@ -109,14 +109,14 @@ func newRemoval(options []RemoveOption) (how removal, err error) {
 	for _, option := range options {
 		option(&how)
 	}
-	var faults []lead.Fault
+	var faults []lead.FieldError
 	for _, said := range []struct{ location, text string }{{"reason", how.Reason}, {"actor", how.Actor}} {
 		if len(said.text) > maxReason {
-			faults = append(faults, lead.Fault{Location: said.location, Message: fmt.Sprintf("has more than %d bytes", maxReason)})
+			faults = append(faults, lead.FieldError{Location: said.location, Message: fmt.Sprintf("has more than %d bytes", maxReason)})
 		}
 	}
 	if faults != nil {
-		return how, &lead.InvalidError{What: "removal", Faults: faults}
+		return how, &lead.InvalidError{Subject: "removal", Faults: faults}
 	}
 	return how, nil
 }

@@ -58,7 +58,7 @@ func TestRetriesFollowThePolicy(t *testing.T) {
 func TestAFinalErrorIsNotRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, func(context.Context, engine.Attempt) (engine.Result, error) {
-			return engine.Result{}, engine.Final(errors.New("no such number"))
+			return engine.Result{}, engine.NonRetryable(errors.New("no such number"))
 		})
 		l := w.enroll(w.retryWorkflow(), phone)
 		synctest.Wait()

@@ -26,7 +26,7 @@ func TestShutdownReachesAHandlerWhoseStepIsOver(t *testing.T) {
 		})
 		l := w.enroll(w.callOnce(), "+14155552671")
 		synctest.Wait()
-		if _, err := w.eng.CompleteStep(context.Background(), w.history(l)[0].ID, engine.Outcome{}); err != nil {
+		if _, err := w.eng.CompleteStep(context.Background(), w.history(l)[0].ID, engine.Callback{}); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -51,7 +51,7 @@ func TestWorkersBoundsHandlersWhoseStepsAreOverToo(t *testing.T) {
 		first := w.enroll(wf, "+14155552671")
 		second := w.enroll(wf, "+14155552672")
 		synctest.Wait()
-		if _, err := w.eng.CompleteStep(context.Background(), w.history(first)[0].ID, engine.Outcome{}); err != nil {
+		if _, err := w.eng.CompleteStep(context.Background(), w.history(first)[0].ID, engine.Callback{}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()

@@ -47,35 +47,35 @@ func (e *Engine) ActivateWorkflow(ctx context.Context, id lead.WorkflowID) (Work
 
 // checkNodes names every node that its handler could not do.
 func (e *Engine) checkNodes(f *flow) error {
-	var faults []lead.Fault
+	var faults []lead.FieldError
 	for i, n := range f.graph.Definition().Nodes {
 		checker, ok := e.config.Handlers[n.Type].(NodeChecker)
 		if !ok {
 			continue
 		}
 		if err := checker.CheckNode(n); err != nil {
-			faults = append(faults, lead.Fault{Location: fmt.Sprintf("nodes[%d].config", i), Message: err.Error()})
+			faults = append(faults, lead.FieldError{Location: fmt.Sprintf("nodes[%d].config", i), Message: err.Error()})
 		}
 	}
 	if faults != nil {
-		return &lead.InvalidError{What: "workflow " + f.row.ID.String(), Faults: faults}
+		return &lead.InvalidError{Subject: "workflow " + f.row.ID.String(), Faults: faults}
 	}
 	return nil
 }
 
 // checkHandlers names every action node without a handler.
 func (e *Engine) checkHandlers(f *flow) error {
-	var faults []lead.Fault
+	var faults []lead.FieldError
 	for i, n := range f.graph.Definition().Nodes {
 		if n.Type.Action() && e.config.Handlers[n.Type] == nil {
-			faults = append(faults, lead.Fault{
+			faults = append(faults, lead.FieldError{
 				Location: fmt.Sprintf("nodes[%d].type", i),
 				Message:  fmt.Sprintf("node %q is a %s, for which Config.Handlers has no handler", n.ID, n.Type),
 			})
 		}
 	}
 	if faults != nil {
-		return &lead.InvalidError{What: "workflow " + f.row.ID.String(), Faults: faults}
+		return &lead.InvalidError{Subject: "workflow " + f.row.ID.String(), Faults: faults}
 	}
 	return nil
 }

@@ -21,24 +21,24 @@ func TestPromise8OneOutcome(t *testing.T) {
 		l, other := w.enroll(wf, phone), w.enroll(wf, "+14155552672")
 		synctest.Wait()
 		call := w.history(l)[0]
-		complete := func(id lead.StepID, o engine.Outcome) error {
+		complete := func(id lead.StepID, o engine.Callback) error {
 			_, err := w.eng.CompleteStep(context.Background(), id, o)
 			return err
 		}
-		if err := complete(call.ID, engine.Outcome{Outcome: "completed", Attempt: 2}); !errors.Is(err, lead.ErrOtherAttempt) {
+		if err := complete(call.ID, engine.Callback{Outcome: "completed", Attempt: 2}); !errors.Is(err, lead.ErrOtherAttempt) {
 			t.Errorf("another attempt's outcome: %v", err)
 		}
-		if err := complete(call.ID, engine.Outcome{Outcome: "completed", Attempt: 1, Data: map[string]any{"mood": "good"}}); err != nil {
+		if err := complete(call.ID, engine.Callback{Outcome: "completed", Attempt: 1, Data: map[string]any{"mood": "good"}}); err != nil {
 			t.Fatal(err)
 		}
 		after := w.history(l)
-		if err := complete(call.ID, engine.Outcome{Outcome: "completed", Data: map[string]any{"mood": "bad"}}); err != nil {
+		if err := complete(call.ID, engine.Callback{Outcome: "completed", Data: map[string]any{"mood": "bad"}}); err != nil {
 			t.Errorf("the same outcome again: %v", err)
 		}
-		if err := complete(call.ID, engine.Outcome{Outcome: "dnp"}); !errors.Is(err, lead.ErrStepFinished) || !errors.Is(err, lead.ErrConflict) {
+		if err := complete(call.ID, engine.Callback{Outcome: "dnp"}); !errors.Is(err, lead.ErrStepFinished) || !errors.Is(err, lead.ErrConflict) {
 			t.Errorf("another outcome: %v", err)
 		}
-		if err := complete(after[1].ID, engine.Outcome{}); !errors.Is(err, lead.ErrStepNotStarted) {
+		if err := complete(after[1].ID, engine.Callback{}); !errors.Is(err, lead.ErrStepNotStarted) {
 			t.Errorf("an outcome for a wait: %v", err)
 		}
 		foreign := lead.NewStepID(call.EnteredAt.Add(time.Millisecond), l.ID, 1)
@@ -47,7 +47,7 @@ func TestPromise8OneOutcome(t *testing.T) {
 			"of a visit that was not made":     lead.NewStepID(call.EnteredAt, l.ID, 9),
 			"of no lead":                       lead.NewStepID(call.EnteredAt, lead.ID{8: 99}, 1),
 		} {
-			if err := complete(id, engine.Outcome{}); !errors.Is(err, lead.ErrNotFound) {
+			if err := complete(id, engine.Callback{}); !errors.Is(err, lead.ErrNotFound) {
 				t.Errorf("a step %s: %v", name, err)
 			}
 		}
@@ -60,10 +60,10 @@ func TestPromise8OneOutcome(t *testing.T) {
 		w.expectSteps(other, "call=in_progress")
 
 		w.remove(l)
-		if err := complete(after[1].ID, engine.Outcome{}); !errors.Is(err, lead.ErrStepFinished) {
+		if err := complete(after[1].ID, engine.Callback{}); !errors.Is(err, lead.ErrStepFinished) {
 			t.Errorf("an outcome for a cancelled wait: %v", err)
 		}
-		if err := complete(call.ID, engine.Outcome{Outcome: "completed"}); err != nil {
+		if err := complete(call.ID, engine.Callback{Outcome: "completed"}); err != nil {
 			t.Errorf("the same outcome again after removal: %v", err)
 		}
 	})
@@ -185,7 +185,7 @@ func (w *world) removeAll() {
 
 func (w *world) completeAgain(outcome string, want error) {
 	w.t.Helper()
-	_, err := w.eng.CompleteStep(background, w.seen()[0].StepID, engine.Outcome{Outcome: outcome})
+	_, err := w.eng.CompleteStep(background, w.seen()[0].StepID, engine.Callback{Outcome: outcome})
 	if !errors.Is(err, want) {
 		w.t.Errorf("outcome %s again: %v, want %v", outcome, err, want)
 	}
@@ -198,10 +198,10 @@ func TestACallbackForAFailedAttemptDropsItsRetry(t *testing.T) {
 		l := w.enroll(w.retryWorkflow(), phone)
 		w.pass(time.Minute)
 		step := w.history(l)[0]
-		if _, err := w.eng.CompleteStep(context.Background(), step.ID, engine.Outcome{Attempt: 2}); !errors.Is(err, lead.ErrOtherAttempt) {
+		if _, err := w.eng.CompleteStep(context.Background(), step.ID, engine.Callback{Attempt: 2}); !errors.Is(err, lead.ErrOtherAttempt) {
 			t.Errorf("an outcome of the attempt that is queued: %v", err)
 		}
-		if _, err := w.eng.CompleteStep(context.Background(), step.ID, engine.Outcome{Outcome: "completed", Attempt: 1}); err != nil {
+		if _, err := w.eng.CompleteStep(context.Background(), step.ID, engine.Callback{Outcome: "completed", Attempt: 1}); err != nil {
 			t.Fatal(err)
 		}
 		w.pass(24 * time.Hour)
@@ -385,7 +385,7 @@ func TestAScheduledMessageWaitsForTheStepInFlight(t *testing.T) {
 		l := w.enroll(w.callWaitMessage(), phone)
 		w.pass(10 * time.Minute)
 		w.expectSteps(l, "call=in_progress call+message=waiting")
-		if _, err := w.eng.CompleteStep(context.Background(), w.history(l)[0].ID, engine.Outcome{}); err != nil {
+		if _, err := w.eng.CompleteStep(context.Background(), w.history(l)[0].ID, engine.Callback{}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()

@@ -64,7 +64,7 @@ func TestASteppedEngineHasNoGoroutine(t *testing.T) {
 	s := newStepped(t, func(context.Context, engine.Attempt) (engine.Result, error) {
 		look()
 		return engine.Result{}, nil
-	}, nil, engine.Hook{Name: "look", Run: func(context.Context, engine.Completion) error { look(); return nil }})
+	}, nil, engine.Hook{Name: "look", Run: func(context.Context, engine.HookEvent) error { look(); return nil }})
 	wf := s.callWaitMessage()
 	before = runtime.NumGoroutine()
 	for i := range 100 {
@@ -97,7 +97,7 @@ func TestASteppedEnginesHandlersAndHooksMayCallIt(t *testing.T) {
 			}
 		}
 		return engine.Result{}, nil
-	}, nil, engine.Hook{Name: "opt-out", Run: func(ctx context.Context, c engine.Completion) error {
+	}, nil, engine.Hook{Name: "opt-out", Run: func(ctx context.Context, c engine.HookEvent) error {
 		if c.Lead.PhoneNumber == phone {
 			r, err := s.Remove(ctx, wf, c.Lead.ID)
 			if err != nil || r.State != lead.PendingRemoval {
@@ -141,7 +141,7 @@ func TestASteppedEnginesHandlerMayTakeTime(t *testing.T) {
 	s = newStepped(t, func(context.Context, engine.Attempt) (engine.Result, error) {
 		s.Takes(takes)
 		return engine.Result{}, nil
-	}, nil, engine.Hook{Name: "slow", Run: func(context.Context, engine.Completion) error { s.Takes(takes); return nil }})
+	}, nil, engine.Hook{Name: "slow", Run: func(context.Context, engine.HookEvent) error { s.Takes(takes); return nil }})
 	wf := s.callWaitMessage()
 	l := s.enroll(wf, phone)
 	s.settle(0)
@@ -228,7 +228,7 @@ func TestASteppedEnginesStoreMayFail(t *testing.T) {
 func TestASteppedEngineTriesAgainWhatAHookCameTo(t *testing.T) {
 	var failing *faulty.Store
 	s := newStepped(t, succeedAtOnce, func(st store.Store) store.Store { failing = faulty.New(st); return failing },
-		engine.Hook{Name: "breaks the disk", Run: func(context.Context, engine.Completion) error {
+		engine.Hook{Name: "breaks the disk", Run: func(context.Context, engine.HookEvent) error {
 			failing.Inject(noCommits)
 			return nil
 		}})

@@ -37,9 +37,9 @@ const maxExternalID = 256
 // faster than any table of them, and the cost of refusing somebody who can be
 // reached is higher than that of a call that fails.
 func (c Contact) Normalize(region string) (Contact, error) {
-	var faults []Fault
+	var faults []FieldError
 	fault := func(location string, err error) {
-		faults = append(faults, Fault{Location: location, Message: err.Error()})
+		faults = append(faults, FieldError{Location: location, Message: err.Error()})
 	}
 	phone, err := NormalizePhone(c.PhoneNumber, region)
 	if err != nil {
@@ -56,7 +56,7 @@ func (c Contact) Normalize(region string) (Contact, error) {
 		}
 	}
 	if faults != nil {
-		return c, &InvalidError{What: "contact", Faults: faults}
+		return c, &InvalidError{Subject: "contact", Faults: faults}
 	}
 	return c, nil
 }

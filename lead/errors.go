@@ -100,13 +100,13 @@ func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
 // Unwrap returns the reason.
 func (e *ConflictError) Unwrap() error { return e.Reason }
 
-// Fault is one thing wrong with an input: where, and what to do about it.
-type Fault struct {
+// FieldError is one thing wrong with an input: where, and what to do about it.
+type FieldError struct {
 	Location string `json:"location"` // such as "nodes[2].config.duration" or "phone_number"
 	Message  string `json:"message"`
 }
 
-func (f Fault) String() string {
+func (f FieldError) String() string {
 	if f.Location == "" {
 		return f.Message
 	}
@@ -115,16 +115,16 @@ func (f Fault) String() string {
 
 // InvalidError names every fault of an input at once. It matches ErrInvalid.
 type InvalidError struct {
-	What   string // "workflow", "contact", …
-	Faults []Fault
+	Subject   string // "workflow", "contact", …
+	Faults []FieldError
 }
 
 func (e *InvalidError) Error() string {
 	if len(e.Faults) == 1 {
-		return fmt.Sprintf("lead: invalid %s: %s", e.What, e.Faults[0])
+		return fmt.Sprintf("lead: invalid %s: %s", e.Subject, e.Faults[0])
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "lead: invalid %s, %d faults:", e.What, len(e.Faults))
+	fmt.Fprintf(&b, "lead: invalid %s, %d faults:", e.Subject, len(e.Faults))
 	for _, f := range e.Faults {
 		b.WriteString("\n\t" + f.String())
 	}

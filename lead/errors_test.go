@@ -16,7 +16,7 @@ func TestPromise11RefusalsAreToldApart(t *testing.T) {
 		{&NotFoundError{Kind: "lead", Name: "wlead_x"}, ErrNotFound},
 		{&ConflictError{Reason: ErrLeadFinal}, ErrConflict},
 		{&ConflictError{Reason: ErrContactLive}, ErrConflict},
-		{&InvalidError{What: "contact"}, ErrInvalid},
+		{&InvalidError{Subject: "contact"}, ErrInvalid},
 	} {
 		for _, class := range classes {
 			if got := errors.Is(fmt.Errorf("wrapped: %w", tt.err), class); got != (class == tt.want) {
@@ -41,9 +41,9 @@ func TestErrorsSayWhichAndWhy(t *testing.T) {
 		{&ConflictError{Reason: ErrLeadFinal, Workflow: wf, Lead: id, State: "removed"},
 			"lead: lead is final (workflow wfl_00000000000000000000000001, lead wlead_00000000000000000000000002, now removed)"},
 		{&ConflictError{Reason: ErrWorkflowStatus}, "lead: not possible in the workflow's status"},
-		{&InvalidError{What: "contact", Faults: []Fault{{"phone_number", "is required"}}},
+		{&InvalidError{Subject: "contact", Faults: []FieldError{{"phone_number", "is required"}}},
 			"lead: invalid contact: phone_number: is required"},
-		{&InvalidError{What: "contact", Faults: []Fault{{"a", "b"}, {"", "c"}}}, "lead: invalid contact, 2 faults:\n\ta: b\n\tc"},
+		{&InvalidError{Subject: "contact", Faults: []FieldError{{"a", "b"}, {"", "c"}}}, "lead: invalid contact, 2 faults:\n\ta: b\n\tc"},
 	} {
 		if got := tt.err.Error(); got != tt.want {
 			t.Errorf("got  %s\nwant %s", got, tt.want)

@@ -84,7 +84,7 @@ type Record struct {
 	LastStep int64 // Seq of the lead's last finished step; 0 before the first
 	Updated  Millis
 	Outcome  string // of a completed lead
-	Extra    []byte // the engine's own, nil for most; the store only keeps it
+	EngineState    []byte // the engine's own, nil for most; the store only keeps it
 }
 
 // Key is the place of a lead in due order.

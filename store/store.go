@@ -52,15 +52,15 @@ type Batch struct {
 	Steps     []Step
 	Calls     []Call  // inserted, or updated when the Seq is there already
 	Forget    []int64 // leads whose record, contact and steps are deleted
-	// Probe has the store write something that changes nothing, so that a batch
+	// Ping has the store write something that changes nothing, so that a batch
 	// with nothing else in it tells whether the store can commit.
-	Probe bool
+	Ping bool
 }
 
 // Empty reports whether there is nothing in the batch.
 func (b *Batch) Empty() bool {
 	return len(b.Workflows) == 0 && len(b.Changes) == 0 && len(b.Enroll) == 0 &&
-		len(b.Steps) == 0 && len(b.Calls) == 0 && len(b.Forget) == 0 && !b.Probe
+		len(b.Steps) == 0 && len(b.Calls) == 0 && len(b.Forget) == 0 && !b.Ping
 }
 
 // Change is a lead before and after. Before is what it was decided on: a stored
@@ -123,9 +123,9 @@ type LeadReader interface {
 	// Contacts returns the contacts that exist among seqs, in order of Seq.
 	Contacts(ctx context.Context, seqs []int64) ([]Contact, error)
 	// Lead returns a lead whole, or ErrNotFound.
-	Lead(ctx context.Context, seq int64) (Entry, error)
+	Lead(ctx context.Context, seq int64) (Lead, error)
 	// Leads returns the leads that match q, in order of Seq.
-	Leads(ctx context.Context, q LeadQuery) ([]Entry, error)
+	Leads(ctx context.Context, q LeadQuery) ([]Lead, error)
 	// CountLeads returns how many leads match q, whatever its After, Offset and Limit.
 	CountLeads(ctx context.Context, q LeadQuery) (int64, error)
 	// Counts returns how many leads a workflow has in each state; states without
@@ -133,8 +133,8 @@ type LeadReader interface {
 	Counts(ctx context.Context, workflow int64) (map[lead.State]int64, error)
 }
 
-// Entry is a lead whole.
-type Entry struct {
+// Lead is a lead whole.
+type Lead struct {
 	Record
 	Contact Contact
 }
@@ -154,7 +154,7 @@ type LeadQuery struct {
 type HistoryReader interface {
 	// History returns a lead whole, or ErrNotFound, and its finished steps, oldest
 	// first, as of one moment.
-	History(ctx context.Context, seq int64) (Entry, []Step, error)
+	History(ctx context.Context, seq int64) (Lead, []Step, error)
 }
 
 // CallReader reads the call log.

@@ -77,12 +77,12 @@ func Fail(text string) Answer {
 
 // FailFinal is an attempt that fails, and after which no other is made.
 func FailFinal(text string) Answer {
-	err := engine.Final(errors.New(text))
+	err := engine.NonRetryable(errors.New(text))
 	return func(*Attempt) Reply { return Reply{Err: err} }
 }
 
-// Lost is a live call whose callback never comes: the step ends at its deadline.
-func Lost() Answer {
+// NeverCalls is a live call whose callback never comes: the step ends at its deadline.
+func NeverCalls() Answer {
 	return func(*Attempt) Reply { return Reply{Result: engine.InFlight("")} }
 }
 

@@ -111,7 +111,7 @@ func TestAssertionsFailWhenTheyShould(t *testing.T) {
 		"3 attempts at call, want 1\n":                                                     func(t enginetest.TB) { w.Attempts(t, busy, "call", 1) },
 		"workflow \"Follow up\" has no node \"cal\"":                                       func(t enginetest.TB) { w.Attempts(t, busy, "cal", 0) },
 		"lead: no lead " + none.String():                                                   func(t enginetest.TB) { w.LeadIs(t, none, lead.Removed) },
-		"no step of lead " + done.String() + " is in flight":                               func(t enginetest.TB) { w.Complete(t, done, engine.Outcome{}) },
+		"no step of lead " + done.String() + " is in flight":                               func(t enginetest.TB) { w.Complete(t, done, engine.Callback{}) },
 		"is already live":        func(t enginetest.TB) { w.Enroll(t, wf, lead.Contact{PhoneNumber: "+14155552674"}) },
 		"lead: invalid workflow": func(t enginetest.TB) { w.Activate(t, nurtureWithout("read")) },
 		"lead: lead is final (":  func(t enginetest.TB) { w.Remove(t, done) },
@@ -139,7 +139,7 @@ func TestBrokenPromisesAreNoticed(t *testing.T) {
 				rec.State = lead.InStep
 			}
 		}}, true, (*enginetest.World).NoStepAfterRemoval, "the lead came to wait after its removal"},
-		{"somebody who is out is called", brokenStore{look: func(e *store.Entry) {
+		{"somebody who is out is called", brokenStore{look: func(e *store.Lead) {
 			e.State = lead.Removed
 		}}, false, (*enginetest.World).NoStepAfterRemoval, "the handler of call is called for lead"},
 		{"a timer is left behind", brokenStore{change: func(rec *store.Record) {
@@ -149,7 +149,7 @@ func TestBrokenPromisesAreNoticed(t *testing.T) {
 		}}, false, (*enginetest.World).NothingLeftBehind, "the lead is removed, and due at 2033-05-18"},
 		{"a message is left behind", brokenStore{change: func(rec *store.Record) {
 			if rec.State == lead.Removed {
-				rec.Extra = []byte(`{"messages": [{"visit": 9, "node": 0, "entered": 1, "due": 2000000000000}]}`)
+				rec.EngineState = []byte(`{"messages": [{"visit": 9, "node": 0, "entered": 1, "due": 2000000000000}]}`)
 			}
 		}}, false, (*enginetest.World).NothingLeftBehind, "the lead is removed, and its step call+message is waiting"},
 		{"a lead is never due", brokenStore{change: func(rec *store.Record) {

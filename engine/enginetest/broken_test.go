@@ -15,7 +15,7 @@ type brokenStore struct {
 	store.Store
 	// change falsifies what is written of a lead, look what is read of it.
 	change func(rec *store.Record)
-	look   func(e *store.Entry)
+	look   func(e *store.Lead)
 }
 
 // over puts it over a real store.
@@ -39,7 +39,7 @@ func (s *brokenStore) Commit(ctx context.Context, b *store.Batch) (store.Result,
 	return s.Store.Commit(ctx, b)
 }
 
-func (s *brokenStore) Lead(ctx context.Context, seq int64) (store.Entry, error) {
+func (s *brokenStore) Lead(ctx context.Context, seq int64) (store.Lead, error) {
 	e, err := s.Store.Lead(ctx, seq)
 	if s.look != nil {
 		s.look(&e)

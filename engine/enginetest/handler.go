@@ -45,14 +45,14 @@ func (w *World) handle(_ context.Context, ea engine.Attempt) (engine.Result, err
 	}
 	if r.wrong != "" {
 		w.fail(fmt.Errorf("the script's answer at %s: %s", ea.Node.ID, r.wrong))
-		return engine.Result{}, engine.Final(errors.New(r.wrong))
+		return engine.Result{}, engine.NonRetryable(errors.New(r.wrong))
 	}
 	w.eng.Takes(r.Takes)
 	if r.Err != nil {
 		return engine.Result{}, r.Err
 	}
 	if r.After > 0 {
-		out := engine.Outcome{Outcome: r.Outcome, Data: r.Data, CallID: r.CallID, Attempt: ea.Number}
+		out := engine.Callback{Outcome: r.Outcome, Data: r.Data, CallID: r.CallID, Attempt: ea.Number}
 		w.clock.AfterFunc(max(r.Takes, 0)+r.After, func() { w.callBack(ea.StepID, out, firstWait) })
 		return engine.Result{InFlight: true, CallID: r.CallID, Schedule: r.Schedule}, nil
 	}
@@ -87,7 +87,7 @@ func (h watched) CheckNode(n workflow.Node) error {
 // fault: a deadline passed, or a test had another idea. When the store fails, the
 // callback comes again, as a provider would have it, wait later and then less
 // and less often.
-func (w *World) callBack(step lead.StepID, out engine.Outcome, wait time.Duration) {
+func (w *World) callBack(step lead.StepID, out engine.Callback, wait time.Duration) {
 	_, err := w.eng.CompleteStep(context.Background(), step, out)
 	switch {
 	case err == nil, errors.Is(err, lead.ErrConflict), errors.Is(err, lead.ErrNotFound):

@@ -56,7 +56,7 @@ func people() enginetest.Script {
 			enginetest.Weighted(50, talk("completed")),
 			enginetest.Weighted(20, enginetest.Outcome("dnp").Taking(30*time.Second)),
 			enginetest.Weighted(25, enginetest.Fail("line busy")),
-			enginetest.Weighted(5, enginetest.Lost())),
+			enginetest.Weighted(5, enginetest.NeverCalls())),
 		"guide": enginetest.Times(1, enginetest.OneOf(
 			enginetest.Weighted(90, enginetest.Outcome("sent").Schedule(engine.Message{After: day})),
 			enginetest.Weighted(10, enginetest.Fail("gateway overloaded"))), enginetest.Outcome("sent")),

@@ -156,7 +156,7 @@ func (w *World) Remove(t TB, id lead.ID, options ...engine.RemoveOption) lead.St
 // Complete reports what came of the lead's step in flight, as a callback would.
 // That may be a scheduled message: one step of a lead is in flight at a time, and
 // a call that comes due meanwhile begins after the message.
-func (w *World) Complete(t TB, id lead.ID, out engine.Outcome) {
+func (w *World) Complete(t TB, id lead.ID, out engine.Callback) {
 	t.Helper()
 	for _, s := range w.History(t, id) {
 		if s.Status != lead.StepInProgress && s.Status != lead.StepRetrying {

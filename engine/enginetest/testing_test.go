@@ -27,18 +27,18 @@ func TestCompleteMeansTheOneStepThatIsInFlight(t *testing.T) {
 	}
 	w := enginetest.New(t, enginetest.Config{Script: enginetest.Script{
 		"first":         enginetest.Outcome("completed").Schedule(engine.Message{After: 3 * time.Hour}),
-		"first+message": enginetest.Lost(),
+		"first+message": enginetest.NeverCalls(),
 		"second":        enginetest.Fail("line busy"),
-		"third":         enginetest.Lost(),
+		"third":         enginetest.NeverCalls(),
 	}})
 	id := w.Enroll(t, w.Activate(t, def), ada)
 	w.Run(t, 3*time.Hour)
-	w.Complete(t, id, engine.Outcome{Outcome: "second"})
+	w.Complete(t, id, engine.Callback{Outcome: "second"})
 	w.Run(t, 2*time.Minute)
-	w.Complete(t, id, engine.Outcome{Outcome: "message"})
+	w.Complete(t, id, engine.Callback{Outcome: "message"})
 	w.Path(t, id, "first", "wait", "second:second", "rest", "third")
 	w.Run(t, 0)
-	w.Complete(t, id, engine.Outcome{Outcome: "third"})
+	w.Complete(t, id, engine.Callback{Outcome: "third"})
 	w.Path(t, id, "first", "wait", "second:second", "rest", "third:third", "won")
 	if s := w.History(t, id)[1]; !s.Scheduled || s.Outcome != "message" {
 		t.Errorf("%+v", s)

@@ -135,7 +135,7 @@ func TestAttemptsFailAsScripted(t *testing.T) {
 }
 
 func TestALostCallbackEndsAtTheDeadline(t *testing.T) {
-	w, wf := world(t, enginetest.Script{"call": enginetest.Lost()})
+	w, wf := world(t, enginetest.Script{"call": enginetest.NeverCalls()})
 	id := w.Enroll(t, wf, ada)
 	w.Run(t, time.Hour-time.Millisecond)
 	w.LeadIs(t, id, lead.InStep)
@@ -154,10 +154,10 @@ func TestACallbackAfterTheDeadlineChangesNothing(t *testing.T) {
 }
 
 func TestATestSendsTheCallbackItself(t *testing.T) {
-	w, wf := world(t, enginetest.Script{"call": enginetest.Lost()})
+	w, wf := world(t, enginetest.Script{"call": enginetest.NeverCalls()})
 	id := w.Enroll(t, wf, ada)
 	w.Run(t, time.Minute)
-	w.Complete(t, id, engine.Outcome{Outcome: "dnp"})
+	w.Complete(t, id, engine.Callback{Outcome: "dnp"})
 	w.Path(t, id, "call:dnp", "lost")
 }
 
@@ -275,7 +275,7 @@ func TestRemovalWhileARetryIsQueued(t *testing.T) {
 func TestAHookMayRemoveTheLead(t *testing.T) {
 	var w *enginetest.World
 	w, wf := world(t, enginetest.Script{"call": enginetest.Outcome("stop").After(time.Minute)}, engine.Hook{
-		Name: "opt-out", Run: func(ctx context.Context, c engine.Completion) error {
+		Name: "opt-out", Run: func(ctx context.Context, c engine.HookEvent) error {
 			_, err := w.Engine().Remove(ctx, c.Lead.WorkflowID, c.Lead.ID, engine.Reason("said "+c.Step.Outcome))
 			return err
 		},

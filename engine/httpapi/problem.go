@@ -123,7 +123,7 @@ func conflicting(err *lead.ConflictError) *problem {
 }
 
 // located puts the engine's faults where they are in the request.
-func located(faults []lead.Fault, within string) []fault {
+func located(faults []lead.FieldError, within string) []fault {
 	out := make([]fault, len(faults))
 	for i, f := range faults {
 		out[i] = fault{place(within, f.Location), f.Message}

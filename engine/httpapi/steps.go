@@ -70,7 +70,7 @@ func (h *Handler) complete(ctx context.Context, in *completeInput) (*output[comp
 		return nil, err
 	}
 	o := readObject(data, "outcome", "data", "call_id", "attempt")
-	var out engine.Outcome
+	var out engine.Callback
 	o.required("outcome")
 	if text := o.text("outcome", len(data)); text != nil {
 		if out.Outcome = *text; out.Outcome == "" {

@@ -42,13 +42,13 @@ func (h *Handler) answer(ctx context.Context, a engine.Attempt, where string, re
 	case code == http.StatusAccepted:
 		return engine.InFlight(h.acceptedCallID(a, where, text, err)), nil
 	case code == http.StatusOK && errors.Is(err, errTooLarge):
-		return engine.Result{}, engine.Final(fail(", %w", err))
+		return engine.Result{}, engine.NonRetryable(fail(", %w", err))
 	case code == http.StatusOK && !whole:
 		return engine.Result{}, h.noAnswer(ctx, where, fmt.Errorf("it broke off: %w", err))
 	case code == http.StatusOK:
 		result, err := parseAnswer(text)
 		if err != nil {
-			return engine.Result{}, engine.Final(fail(", %w%s", err, excerpt(text)))
+			return engine.Result{}, engine.NonRetryable(fail(", %w%s", err, excerpt(text)))
 		}
 		return result, nil
 	case retryable(code):
@@ -58,12 +58,12 @@ func (h *Handler) answer(ctx context.Context, a engine.Attempt, where string, re
 		}
 		return engine.Result{}, err
 	case code >= 300 && code < 400:
-		return engine.Result{}, engine.Final(fail(", a redirect to %q; redirects are not followed: put that address into the node's config.url if it is right",
+		return engine.Result{}, engine.NonRetryable(fail(", a redirect to %q; redirects are not followed: put that address into the node's config.url if it is right",
 			res.Header.Get("Location")))
 	case code < 400:
-		return engine.Result{}, engine.Final(fail(", which says neither that it is done (200) nor that it is in flight (202)"))
+		return engine.Result{}, engine.NonRetryable(fail(", which says neither that it is done (200) nor that it is in flight (202)"))
 	}
-	return engine.Result{}, engine.Final(fail("%s", excerpt(text)))
+	return engine.Result{}, engine.NonRetryable(fail("%s", excerpt(text)))
 }
 
 func retryable(code int) bool {

@@ -52,13 +52,13 @@ type world struct {
 	handler  *webhook.Handler
 	requests chan asked
 	url      string
-	done     chan engine.Completion // every step that is over
+	done     chan engine.HookEvent // every step that is over
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{
-		t: t, path: filepath.Join(t.TempDir(), "leads.db"), requests: make(chan asked, 10), done: make(chan engine.Completion, 10),
+		t: t, path: filepath.Join(t.TempDir(), "leads.db"), requests: make(chan asked, 10), done: make(chan engine.HookEvent, 10),
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		a := asked{header: r.Header, answer: make(chan func(http.ResponseWriter), 1)}
@@ -97,7 +97,7 @@ func (w *world) open() {
 		Handlers: map[workflow.NodeType]engine.Handler{
 			workflow.VoiceCall: w.handler, workflow.Message: w.handler, workflow.Application: w.handler,
 		},
-		Hooks: []engine.Hook{{Name: "done", Run: func(_ context.Context, c engine.Completion) error {
+		Hooks: []engine.Hook{{Name: "done", Run: func(_ context.Context, c engine.HookEvent) error {
 			w.done <- c
 			return nil
 		}}},
@@ -194,7 +194,7 @@ func TestAnAnswerOf202WaitsForTheCallback(t *testing.T) {
 	w.enroll(w.call(3))
 	a := <-w.requests
 	a.reply(202, `{"call_id":"c-1"}`)
-	done, err := w.eng.CompleteStep(t.Context(), a.StepID, engine.Outcome{Outcome: "completed", Attempt: a.Attempt})
+	done, err := w.eng.CompleteStep(t.Context(), a.StepID, engine.Callback{Outcome: "completed", Attempt: a.Attempt})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -136,17 +136,17 @@ var errTimeout = errors.New("webhook: timed out")
 func (h *Handler) Handle(ctx context.Context, a engine.Attempt) (engine.Result, error) {
 	u, client, err := h.target(a.Node)
 	if err != nil {
-		return engine.Result{}, engine.Final(err)
+		return engine.Result{}, engine.NonRetryable(err)
 	}
 	body, err := requestBody(a, h.config.CallbackURL(a.StepID))
 	if err != nil {
-		return engine.Result{}, engine.Final(err)
+		return engine.Result{}, engine.NonRetryable(err)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, h.config.Timeout, errTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(body))
 	if err != nil {
-		return engine.Result{}, engine.Final(fmt.Errorf("webhook: node %s: %w", a.Node.ID, err))
+		return engine.Result{}, engine.NonRetryable(fmt.Errorf("webhook: node %s: %w", a.Node.ID, err))
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
@@ -173,7 +173,7 @@ func (h *Handler) noAnswer(ctx context.Context, where string, err error) error {
 	var refused *refusedError
 	switch cause := context.Cause(ctx); {
 	case errors.As(err, &refused):
-		return engine.Final(fmt.Errorf("webhook: %s: %w", where, refused))
+		return engine.NonRetryable(fmt.Errorf("webhook: %s: %w", where, refused))
 	case errors.Is(cause, errTimeout):
 		return fmt.Errorf("webhook: %s: no answer within %s", where, h.config.Timeout)
 	case cause != nil:

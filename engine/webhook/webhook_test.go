@@ -125,7 +125,7 @@ func kind(err error) string {
 	switch {
 	case err == nil:
 		return ""
-	case reflect.TypeOf(err) == reflect.TypeOf(engine.Final(err)):
+	case reflect.TypeOf(err) == reflect.TypeOf(engine.NonRetryable(err)):
 		return "final"
 	}
 	return "retry"

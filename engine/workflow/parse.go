@@ -18,10 +18,10 @@ import (
 // is one fault, with its line and column.
 func Parse(data []byte) (*Definition, error) {
 	if len(data) > MaxSize {
-		return nil, invalid([]lead.Fault{{Message: fmt.Sprintf("is %d bytes of JSON; at most %d are allowed", len(data), MaxSize)}})
+		return nil, invalid([]lead.FieldError{{Message: fmt.Sprintf("is %d bytes of JSON; at most %d are allowed", len(data), MaxSize)}})
 	}
 	if fault, ok := checkSyntax(data); !ok {
-		return nil, invalid([]lead.Fault{fault})
+		return nil, invalid([]lead.FieldError{fault})
 	}
 	r := &reader{}
 	d := r.definition(data)
@@ -33,27 +33,27 @@ func Parse(data []byte) (*Definition, error) {
 	return d, nil
 }
 
-func invalid(faults []lead.Fault) error {
-	return &lead.InvalidError{What: "workflow", Faults: faults}
+func invalid(faults []lead.FieldError) error {
+	return &lead.InvalidError{Subject: "workflow", Faults: faults}
 }
 
 // checkSyntax makes everything below it simple: a reader meets well-formed
 // JSON only, no deeper than encoding/json allows.
-func checkSyntax(data []byte) (lead.Fault, bool) {
+func checkSyntax(data []byte) (lead.FieldError, bool) {
 	var raw json.RawMessage
 	err := json.Unmarshal(data, &raw)
 	if err == nil {
-		return lead.Fault{}, true
+		return lead.FieldError{}, true
 	}
 	var syntax *json.SyntaxError
 	if !errors.As(err, &syntax) {
-		return lead.Fault{Message: "is not JSON: " + shorten(err.Error())}, false
+		return lead.FieldError{Message: "is not JSON: " + shorten(err.Error())}, false
 	}
 	before := data[:min(max(int(syntax.Offset)-1, 0), len(data))]
 	line := bytes.Count(before, []byte("\n")) + 1
 	column := len(before) - bytes.LastIndexByte(before, '\n')
 	message := strings.TrimPrefix(syntax.Error(), "json: ")
-	return lead.Fault{
+	return lead.FieldError{
 		Location: fmt.Sprintf("line %d, column %d", line, column),
 		Message:  "is not JSON: " + message,
 	}, false
@@ -62,14 +62,14 @@ func checkSyntax(data []byte) (lead.Fault, bool) {
 // reader reads JSON strictly and goes on after a fault, so that it can name
 // them all; encoding/json stops at the first.
 type reader struct {
-	faults []lead.Fault
+	faults []lead.FieldError
 	// broken are the places whose value is unknown. To say more of them would
 	// only repeat the fault.
 	broken map[string]bool
 }
 
 func (r *reader) fault(location, format string, args ...any) {
-	r.faults = append(r.faults, lead.Fault{Location: location, Message: fmt.Sprintf(format, args...)})
+	r.faults = append(r.faults, lead.FieldError{Location: location, Message: fmt.Sprintf(format, args...)})
 }
 
 func (r *reader) wrongType(location, want string, raw json.RawMessage) {

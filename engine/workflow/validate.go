@@ -29,7 +29,7 @@ func (d *Definition) Validate() error {
 // must look at to find them is what a graph is made of.
 type checker struct {
 	d      *Definition
-	faults []lead.Fault
+	faults []lead.FieldError
 	// broken are the places that a reader has already objected to.
 	broken map[string]bool
 
@@ -45,7 +45,7 @@ func (c *checker) fault(location, format string, args ...any) {
 	if c.isBroken(location) {
 		return
 	}
-	c.faults = append(c.faults, lead.Fault{Location: location, Message: fmt.Sprintf(format, args...)})
+	c.faults = append(c.faults, lead.FieldError{Location: location, Message: fmt.Sprintf(format, args...)})
 }
 
 // isBroken reports whether a reader has objected to the place or to one that

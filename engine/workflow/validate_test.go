@@ -41,7 +41,7 @@ func faultsOf(t *testing.T, err error) []string {
 		return nil
 	}
 	var invalid *lead.InvalidError
-	if !errors.As(err, &invalid) || invalid.What != "workflow" {
+	if !errors.As(err, &invalid) || invalid.Subject != "workflow" {
 		t.Fatalf("error is %T (%v), want *lead.InvalidError of a workflow", err, err)
 	}
 	var out []string

@@ -163,7 +163,7 @@ func faults(path string, err error) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: the %s is not valid", path, invalid.What)
+	fmt.Fprintf(&b, "%s: the %s is not valid", path, invalid.Subject)
 	for _, f := range invalid.Faults {
 		b.WriteString("\n  " + printable(f.String()))
 	}
@@ -174,7 +174,7 @@ func faults(path string, err error) error {
 func (s *simulation) open(ways *answers) error {
 	config := enginetest.Config{Seed: s.seed, Start: s.start, Script: ways.script(s.def)}
 	if len(ways.RemoveOn) > 0 {
-		config.Engine.Hooks = []engine.Hook{{Name: "removal", Run: func(ctx context.Context, c engine.Completion) error {
+		config.Engine.Hooks = []engine.Hook{{Name: "removal", Run: func(ctx context.Context, c engine.HookEvent) error {
 			if !ways.removes(c.Step.Outcome) {
 				return nil
 			}

@@ -131,7 +131,7 @@ func readAnswers(def *workflow.Definition, path string) (*answers, error) {
 		r.checkOutcomes(known, a)
 	}
 	if r.faults != nil {
-		return nil, faults(path, &lead.InvalidError{What: "file of answers", Faults: r.faults})
+		return nil, faults(path, &lead.InvalidError{Subject: "file of answers", Faults: r.faults})
 	}
 	return a, nil
 }
@@ -179,7 +179,7 @@ func (n *nodeAnswers) answer(t workflow.NodeType) enginetest.Answer {
 	}
 	return enginetest.OneOf(
 		enginetest.Weighted(n.Fails, enginetest.Fail("the attempt failed")),
-		enginetest.Weighted((100-n.Fails)*n.Lost/100, enginetest.Lost()),
+		enginetest.Weighted((100-n.Fails)*n.Lost/100, enginetest.NeverCalls()),
 		enginetest.Weighted((100-n.Fails)*(100-n.Lost)/100, answer))
 }
 

@@ -18,7 +18,7 @@ import (
 // is misspelled would change the figures without a word, and it goes on after a
 // fault, so that it can name them all.
 type answersReader struct {
-	faults []lead.Fault
+	faults []lead.FieldError
 	// outcomes are the places in the file where outcomes stand, by node.
 	outcomes map[string][]located
 	removeOn []located
@@ -43,11 +43,11 @@ func (r *answersReader) fault(at located, format string, args ...any) {
 	if at.path != "" {
 		location += ", " + at.path
 	}
-	r.faults = append(r.faults, lead.Fault{Location: location, Message: fmt.Sprintf(format, args...)})
+	r.faults = append(r.faults, lead.FieldError{Location: location, Message: fmt.Sprintf(format, args...)})
 }
 
 // locate reads a JSON text.
-func locate(text []byte) (root located, fault *lead.Fault) {
+func locate(text []byte) (root located, fault *lead.FieldError) {
 	var all json.RawMessage // bounds the depth, too
 	if err := json.Unmarshal(text, &all); err != nil {
 		at := len(text)
@@ -59,7 +59,7 @@ func locate(text []byte) (root located, fault *lead.Fault) {
 		if len(bytes.TrimSpace(text)) == 0 {
 			message = "is empty"
 		}
-		return root, &lead.Fault{
+		return root, &lead.FieldError{
 			Location: fmt.Sprintf("line %d, column %d", 1+bytes.Count(text[:at], []byte("\n")), at-bytes.LastIndexByte(text[:at], '\n')),
 			Message:  message + "; -print-answers prints what is wanted",
 		}

@@ -59,7 +59,7 @@ func (t *telephone) talk(step lead.StepID, attempt int, will fate) {
 		case <-t.hungUp:
 			return // the step stays in flight, on disk
 		}
-		_, err := t.eng.CompleteStep(context.Background(), step, engine.Outcome{
+		_, err := t.eng.CompleteStep(context.Background(), step, engine.Callback{
 			Outcome: will.outcome,
 			Attempt: attempt,
 			Data:    map[string]any{"seconds": will.talk.Seconds()},
@@ -105,7 +105,7 @@ func (t *telephone) Message(ctx context.Context, a engine.Attempt) (engine.Resul
 		RemindAfter workflow.Duration `json:"remind_after"`
 	}
 	if err := json.Unmarshal(a.Node.Config, &config); err != nil {
-		return engine.Result{}, engine.Final(err) // trying again would not help
+		return engine.Result{}, engine.NonRetryable(err) // trying again would not help
 	}
 	if err := sleep(ctx, 80*time.Millisecond); err != nil {
 		return engine.Result{}, err

@@ -20,7 +20,7 @@ const Stop = "stop"
 // OnStop returns the hook that takes those out who said stop in a call. The
 // engine is asked for when the hook runs, because it is made with its hooks.
 func OnStop(eng func() Engine) engine.Hook {
-	return engine.Hook{Name: "opt-out", Run: func(ctx context.Context, c engine.Completion) error {
+	return engine.Hook{Name: "opt-out", Run: func(ctx context.Context, c engine.HookEvent) error {
 		if c.Step.Outcome != Stop {
 			return nil
 		}

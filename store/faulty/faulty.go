@@ -189,15 +189,15 @@ func (s *Store) Contacts(ctx context.Context, seqs []int64) ([]store.Contact, er
 }
 
 // Lead implements [store.LeadReader].
-func (s *Store) Lead(ctx context.Context, seq int64) (store.Entry, error) {
+func (s *Store) Lead(ctx context.Context, seq int64) (store.Lead, error) {
 	if err := s.meet(ctx, Lead, nil); err != nil {
-		return store.Entry{}, err
+		return store.Lead{}, err
 	}
 	return s.store.Lead(ctx, seq)
 }
 
 // Leads implements [store.LeadReader].
-func (s *Store) Leads(ctx context.Context, q store.LeadQuery) ([]store.Entry, error) {
+func (s *Store) Leads(ctx context.Context, q store.LeadQuery) ([]store.Lead, error) {
 	if err := s.meet(ctx, Leads, nil); err != nil {
 		return nil, err
 	}
@@ -221,9 +221,9 @@ func (s *Store) Counts(ctx context.Context, workflow int64) (map[lead.State]int6
 }
 
 // History implements [store.HistoryReader].
-func (s *Store) History(ctx context.Context, seq int64) (store.Entry, []store.Step, error) {
+func (s *Store) History(ctx context.Context, seq int64) (store.Lead, []store.Step, error) {
 	if err := s.meet(ctx, History, nil); err != nil {
-		return store.Entry{}, nil, err
+		return store.Lead{}, nil, err
 	}
 	return s.store.History(ctx, seq)
 }

@@ -46,8 +46,8 @@ func TestAFaultHitsTheCallsThatItSays(t *testing.T) {
 		{faulty.Fault{Every: 5, Times: faulty.Always}, []int{1, 6, 11}},
 		{faulty.Fault{Nth: 4, Every: 3, Times: 2}, []int{4, 7}},
 		{faulty.Fault{Method: faulty.Records}, nil},
-		{faulty.Fault{If: func(b *store.Batch) bool { return b.Probe }}, nil},
-		{faulty.Fault{If: func(b *store.Batch) bool { return !b.Probe }, Nth: 2}, []int{2}},
+		{faulty.Fault{If: func(b *store.Batch) bool { return b.Ping }}, nil},
+		{faulty.Fault{If: func(b *store.Batch) bool { return !b.Ping }, Nth: 2}, []int{2}},
 	} {
 		s := faulty.New(open(t, filepath.Join(t.TempDir(), "leads.db")))
 		c.fault.Err = errDisk

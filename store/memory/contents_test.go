@@ -69,7 +69,7 @@ func TestForgottenLeadsLeaveNothing(t *testing.T) {
 	b := store.Batch{Enroll: list}
 	for i := range list {
 		e := &list[i]
-		e.Contact.Metadata, e.Record.Extra = make([]byte, 3), make([]byte, 5)
+		e.Contact.Metadata, e.Record.EngineState = make([]byte, 3), make([]byte, 5)
 		if i%3 == 0 {
 			e.Record.State, e.Record.Wake, e.Record.Outcome = lead.Completed, 0, "converted"
 			e.Contact.Phone = 4930 // many of one phone

@@ -11,7 +11,7 @@ import (
 
 // Leads implements [store.LeadReader]. Without Phone it looks at every lead
 // behind After until it has found enough.
-func (s *Store) Leads(ctx context.Context, q store.LeadQuery) (list []store.Entry, err error) {
+func (s *Store) Leads(ctx context.Context, q store.LeadQuery) (list []store.Lead, err error) {
 	c, err := s.startReading(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("memory: read leads: %w", err)
@@ -23,7 +23,7 @@ func (s *Store) Leads(ctx context.Context, q store.LeadQuery) (list []store.Entr
 			pass--
 			continue
 		}
-		list = append(list, store.Entry{Record: c.record(seq, row), Contact: c.contact(seq)})
+		list = append(list, store.Lead{Record: c.record(seq, row), Contact: c.contact(seq)})
 		if len(list) == q.Limit {
 			break
 		}

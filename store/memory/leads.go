@@ -118,17 +118,17 @@ func (c *contents) record(seq int64, r *leadRow) store.Record {
 	}
 	if tail := c.tails.get(seq); tail != nil {
 		d := decoder{tail}
-		out.Outcome, out.Extra = d.text(), d.blob()
+		out.Outcome, out.EngineState = d.text(), d.blob()
 	}
 	return out
 }
 
 func (c *contents) putTail(r *store.Record) {
-	if r.Outcome == "" && len(r.Extra) == 0 {
+	if r.Outcome == "" && len(r.EngineState) == 0 {
 		c.tails.drop(r.Seq)
 		return
 	}
-	c.bytes = appendText(appendText(c.bytes[:0], r.Outcome), r.Extra)
+	c.bytes = appendText(appendText(c.bytes[:0], r.Outcome), r.EngineState)
 	c.tails.put(r.Seq, c.bytes)
 }
 
@@ -159,7 +159,7 @@ func (s *Store) Contacts(ctx context.Context, seqs []int64) (list []store.Contac
 }
 
 // Lead implements [store.LeadReader].
-func (s *Store) Lead(ctx context.Context, seq int64) (entry store.Entry, err error) {
+func (s *Store) Lead(ctx context.Context, seq int64) (entry store.Lead, err error) {
 	c, err := s.startReading(ctx)
 	if err == nil {
 		defer s.stopReading()
@@ -171,10 +171,10 @@ func (s *Store) Lead(ctx context.Context, seq int64) (entry store.Entry, err err
 	return entry, nil
 }
 
-func (c *contents) entry(seq int64) (store.Entry, error) {
+func (c *contents) entry(seq int64) (store.Lead, error) {
 	row := c.leads.row(seq)
 	if row == nil {
-		return store.Entry{}, store.ErrNotFound
+		return store.Lead{}, store.ErrNotFound
 	}
-	return store.Entry{Record: c.record(seq, row), Contact: c.contact(seq)}, nil
+	return store.Lead{Record: c.record(seq, row), Contact: c.contact(seq)}, nil
 }

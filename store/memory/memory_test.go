@@ -86,7 +86,7 @@ func TestPromise12OneOwner(t *testing.T) {
 		if _, err := s.Reopen(); !errors.Is(err, memory.ErrClosed) {
 			t.Errorf("reopened twice: %v", err)
 		}
-		if _, err := s.Commit(t.Context(), &store.Batch{Probe: true}); !errors.Is(err, memory.ErrClosed) {
+		if _, err := s.Commit(t.Context(), &store.Batch{Ping: true}); !errors.Is(err, memory.ErrClosed) {
 			t.Errorf("the old store commits: %v", err)
 		}
 		commitWorkflow(t, next)

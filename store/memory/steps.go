@@ -42,7 +42,7 @@ func (c *contents) dropSteps(last int64) {
 }
 
 // History implements [store.HistoryReader].
-func (s *Store) History(ctx context.Context, seq int64) (entry store.Entry, steps []store.Step, err error) {
+func (s *Store) History(ctx context.Context, seq int64) (entry store.Lead, steps []store.Step, err error) {
 	c, err := s.startReading(ctx)
 	if err == nil {
 		defer s.stopReading()

@@ -140,7 +140,7 @@ func (t *transaction) write(b *store.Batch) error {
 			return err
 		}
 	}
-	if b.Probe {
+	if b.Ping {
 		if _, err := t.probe.exec(); err != nil {
 			return err
 		}

@@ -153,7 +153,7 @@ func TestEveryProbeIsWrittenAndSynced(t *testing.T) {
 	s := openTest(t, filepath.Join(dir, "leads.db"))
 	for range 3 {
 		disk.ops = nil
-		if _, err := s.Commit(t.Context(), &store.Batch{Probe: true}); err != nil {
+		if _, err := s.Commit(t.Context(), &store.Batch{Ping: true}); err != nil {
 			t.Fatal(err)
 		}
 		if n := len(disk.ops); n < 2 || disk.ops[n-1].Kind != disktest.Sync && disk.ops[n-1].Kind != disktest.SyncNames {

@@ -97,7 +97,7 @@ func TestADamagedPageIsAnErrorAndNotAnAnswer(t *testing.T) {
 			default:
 				t.Errorf("%s in page %d of %d gives other answers", name, n+1, pages)
 			}
-			if _, err := s.Commit(t.Context(), &store.Batch{Probe: true}); err != nil {
+			if _, err := s.Commit(t.Context(), &store.Batch{Ping: true}); err != nil {
 				clear(err)
 			}
 			s.Close() // which may fail, or not

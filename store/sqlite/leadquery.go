@@ -29,7 +29,7 @@ const (
 )
 
 // Leads implements [store.LeadReader].
-func (s *Store) Leads(ctx context.Context, q store.LeadQuery) ([]store.Entry, error) {
+func (s *Store) Leads(ctx context.Context, q store.LeadQuery) ([]store.Lead, error) {
 	text, args := leadsQuery(q)
 	return read(ctx, s, "leads", scanEntry, text, args...)
 }

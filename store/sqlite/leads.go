@@ -58,7 +58,7 @@ func updateLeadText(wake, state bool) string {
 func (s *stmt) record(r *store.Record) *stmt {
 	return s.ints(r.Version, int64(r.Phase), int64(r.Node), int64(r.Visit), int64(r.Visits), int64(r.Attempt),
 		int64(r.Entered), int64(r.Due), int64(r.Started), int64(r.Deadline), r.LastStep, int64(r.Updated)).
-		text(r.Outcome).blob(r.Extra)
+		text(r.Outcome).blob(r.EngineState)
 }
 
 // wake binds NULL for a final lead, which keeps it out of the index.
@@ -105,13 +105,13 @@ func scanRecord(from row, r *store.Record) error {
 	var state, phase, node, visit, visits, attempt int64
 	from.scan(&r.Seq, &r.Workflow, &r.Version, &state, &phase, &node, &visit, &visits, &attempt,
 		(*int64)(&r.Entered), (*int64)(&r.Due), (*int64)(&r.Started), (*int64)(&r.Deadline),
-		(*int64)(&r.Wake), &r.LastStep, (*int64)(&r.Updated), &r.Outcome, &r.Extra)
+		(*int64)(&r.Wake), &r.LastStep, (*int64)(&r.Updated), &r.Outcome, &r.EngineState)
 	r.State, r.Phase, r.Node = lead.State(state), store.Phase(phase), int32(node)
 	r.Visit, r.Visits, r.Attempt = int32(visit), int32(visits), int32(attempt)
 	return nil
 }
 
-func scanEntry(from row, e *store.Entry) error {
+func scanEntry(from row, e *store.Lead) error {
 	if err := scanRecord(from, &e.Record); err != nil {
 		return err
 	}
@@ -143,13 +143,13 @@ func (s *Store) Due(ctx context.Context, after store.Key, until store.Millis, li
 }
 
 // Lead implements [store.LeadReader].
-func (s *Store) Lead(ctx context.Context, seq int64) (store.Entry, error) {
+func (s *Store) Lead(ctx context.Context, seq int64) (store.Lead, error) {
 	found, err := read(ctx, s, fmt.Sprintf("lead %d", seq), scanEntry, leadText, seq)
 	if err == nil && len(found) == 0 {
 		err = fmt.Errorf("sqlite: read lead %d: %w", seq, store.ErrNotFound)
 	}
 	if err != nil {
-		return store.Entry{}, err
+		return store.Lead{}, err
 	}
 	return found[0], nil
 }

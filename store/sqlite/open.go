@@ -135,7 +135,7 @@ func (s *Store) syncLog(ctx context.Context) error {
 	if info, err := os.Stat(s.path + "-wal"); err != nil || info.Size() == 0 {
 		return nil
 	}
-	_, err := s.commit(ctx, &store.Batch{Probe: true}) // syncs the log as a whole
+	_, err := s.commit(ctx, &store.Batch{Ping: true}) // syncs the log as a whole
 	return err
 }
 

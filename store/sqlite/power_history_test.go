@@ -236,7 +236,7 @@ func (w *scribe) batch(t *testing.T, s *Store) (b store.Batch) {
 		after := r
 		after.Version++
 		after.Updated = w.clock
-		after.Extra = []byte(strings.Repeat("y", w.IntN(200)))
+		after.EngineState = []byte(strings.Repeat("y", w.IntN(200)))
 		if w.IntN(2) == 0 {
 			step := store.Step{Seq: next(store.StepSequence), Prev: r.LastStep, Lead: r.Seq, Visit: r.Visit,
 				Node: r.Node, Status: lead.StepCompleted, Exited: w.clock, Outcome: "answered"}
@@ -268,6 +268,6 @@ func (w *scribe) batch(t *testing.T, s *Store) (b store.Batch) {
 		b.Forget = append(b.Forget, w.final[0])
 		w.final = w.final[1:]
 	}
-	b.Probe = w.IntN(10) == 0
+	b.Ping = w.IntN(10) == 0
 	return b
 }

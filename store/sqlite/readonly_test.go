@@ -39,7 +39,7 @@ func visit(path string) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.Commit(context.Background(), &store.Batch{Probe: true})
+	_, err = s.Commit(context.Background(), &store.Batch{Ping: true})
 	fmt.Println("opened;", err)
 	return s.Close()
 }

@@ -58,7 +58,7 @@ func scanStep(from row, s *store.Step) error {
 }
 
 // History implements [store.HistoryReader].
-func (s *Store) History(ctx context.Context, seq int64) (entry store.Entry, steps []store.Step, err error) {
+func (s *Store) History(ctx context.Context, seq int64) (entry store.Lead, steps []store.Step, err error) {
 	if err := s.enter(); err != nil {
 		return entry, nil, err
 	}
@@ -84,7 +84,7 @@ func (s *Store) History(ctx context.Context, seq int64) (entry store.Entry, step
 		return err
 	})
 	if err != nil {
-		return store.Entry{}, nil, fmt.Errorf("sqlite: read history of lead %d: %w", seq, advised(err))
+		return store.Lead{}, nil, fmt.Errorf("sqlite: read history of lead %d: %w", seq, advised(err))
 	}
 	slices.Reverse(steps) // the chain goes back in time
 	return entry, steps, nil

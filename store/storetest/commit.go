@@ -57,7 +57,7 @@ func everyField(s *suite) {
 	e.Record = store.Record{
 		Seq: e.Record.Seq, Workflow: w.Seq, Version: 1, State: lead.PendingRemoval, Phase: store.PhaseHooks,
 		Node: 1<<31 - 1, Visit: 4, Visits: 5, Attempt: 6, Entered: 7, Due: 8, Started: 9, Deadline: 10,
-		Wake: store.MaxMillis - 1, LastStep: step.Seq, Updated: 12, Outcome: words, Extra: bytes,
+		Wake: store.MaxMillis - 1, LastStep: step.Seq, Updated: 12, Outcome: words, EngineState: bytes,
 	}
 	e.Contact = store.Contact{
 		Seq: e.Record.Seq, ID: e.Contact.ID, Phone: 999999999999999, ExternalID: words, TimeZone: "Europe/Berlin",
@@ -79,7 +79,7 @@ func everyField(s *suite) {
 		equal(s, "contacts", found, []store.Contact{e.Contact})
 		equal(s, "contents", s.contents(), contents{
 			Workflows: []store.Workflow{w},
-			Leads:     map[int64][]store.Entry{w.Seq: {entryOf(e)}},
+			Leads:     map[int64][]store.Lead{w.Seq: {entryOf(e)}},
 			Counts:    map[int64]map[lead.State]int64{w.Seq: {e.Record.State: 1}},
 			Steps:     map[int64][]store.Step{e.Record.Seq: {step}},
 			Due:       []store.Record{e.Record},
@@ -97,7 +97,7 @@ func everyField(s *suite) {
 	change := store.Change{Before: e.Record, After: store.Record{
 		Seq: e.Record.Seq, Workflow: w.Seq, Version: 2, State: lead.InStep, Phase: store.PhaseRunning,
 		Node: 21, Visit: 22, Visits: 23, Attempt: 24, Entered: 25, Due: 26, Started: 27, Deadline: 28,
-		Wake: 29, LastStep: step.Seq, Updated: 31, Outcome: "", Extra: nil,
+		Wake: 29, LastStep: step.Seq, Updated: 31, Outcome: "", EngineState: nil,
 	}}
 	w.Version, w.Status, w.Name, w.Description = 2, lead.WorkflowPaused, "", "another"
 	w.Definition, w.Updated, w.Deleted = []byte{0}, start+10, false
@@ -112,13 +112,13 @@ func emptyBatch(s *suite) {
 	s.enrolled(2)
 	before := s.contents()
 	s.must(store.Batch{})
-	s.must(store.Batch{Probe: true})
+	s.must(store.Batch{Ping: true})
 	equal(s, "contents", s.contents(), before)
 }
 
 // fullBatch has something of everything, all of it good: a change of each of
 // the leads among them.
-func (s *suite) fullBatch(workflow store.Workflow, leads []store.Entry) store.Batch {
+func (s *suite) fullBatch(workflow store.Workflow, leads []store.Lead) store.Batch {
 	s.Helper()
 	b := store.Batch{Workflows: []store.Workflow{s.newWorkflow()}}
 	workflow.Version, workflow.Name = workflow.Version+1, "renamed"
@@ -136,7 +136,7 @@ func (s *suite) fullBatch(workflow store.Workflow, leads []store.Entry) store.Ba
 }
 
 // seeded has a workflow and leads with steps and calls.
-func (s *suite) seeded(n int) (store.Workflow, []store.Entry) {
+func (s *suite) seeded(n int) (store.Workflow, []store.Lead) {
 	s.Helper()
 	_, leads := s.enrolled(n)
 	b := store.Batch{}

@@ -46,7 +46,7 @@ func refuseInBatch(s *suite) {
 	equal(s, "refused", s.commit(b).Refused, []store.Refusal{{Index: 1, Live: first}, {Index: 2, Live: first}})
 	got, err := s.Leads(s.ctx, store.LeadQuery{Workflow: w.Seq, Phone: phone})
 	s.check(err)
-	equal(s, "leads", got, []store.Entry{entryOf(b.Enroll[0])})
+	equal(s, "leads", got, []store.Lead{entryOf(b.Enroll[0])})
 }
 
 func refusedLeavesNothing(s *suite) {

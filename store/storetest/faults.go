@@ -13,7 +13,7 @@ import (
 // stock is something of each kind that the store has already.
 type stock struct {
 	workflow store.Workflow
-	lead     store.Entry
+	lead     store.Lead
 	step     store.Step
 }
 

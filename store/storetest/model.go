@@ -12,13 +12,13 @@ import (
 // model is a store made of maps, written to be obviously right.
 type model struct {
 	workflows map[int64]store.Workflow
-	leads     map[int64]store.Entry
+	leads     map[int64]store.Lead
 	steps     map[int64][]store.Step // by lead
 	calls     map[int64]store.Call
 }
 
 func newModel() *model {
-	return &model{map[int64]store.Workflow{}, map[int64]store.Entry{}, map[int64][]store.Step{}, map[int64]store.Call{}}
+	return &model{map[int64]store.Workflow{}, map[int64]store.Lead{}, map[int64][]store.Step{}, map[int64]store.Call{}}
 }
 
 func (m *model) clone() *model {
@@ -86,8 +86,8 @@ func (m *model) liveLead(workflow, phone int64) int64 {
 }
 
 // sorted returns the leads in order of number.
-func (m *model) sorted() []store.Entry {
-	return slices.SortedFunc(maps.Values(m.leads), func(a, b store.Entry) int { return cmp.Compare(a.Seq, b.Seq) })
+func (m *model) sorted() []store.Lead {
+	return slices.SortedFunc(maps.Values(m.leads), func(a, b store.Lead) int { return cmp.Compare(a.Seq, b.Seq) })
 }
 
 func (m *model) sortedCalls() []store.Call {
@@ -96,7 +96,7 @@ func (m *model) sortedCalls() []store.Call {
 
 func (m *model) contents() contents {
 	c := contents{
-		Leads: map[int64][]store.Entry{}, Counts: map[int64]map[lead.State]int64{}, Steps: m.steps, Calls: m.sortedCalls(),
+		Leads: map[int64][]store.Lead{}, Counts: map[int64]map[lead.State]int64{}, Steps: m.steps, Calls: m.sortedCalls(),
 		Workflows: slices.SortedFunc(maps.Values(m.workflows), func(a, b store.Workflow) int { return cmp.Compare(a.Seq, b.Seq) }),
 	}
 	for _, l := range m.sorted() {

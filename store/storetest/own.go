@@ -16,7 +16,7 @@ func nothingShared(s *suite) {
 	// fill has bytes of its own each time.
 	fill := func() (store.Workflow, store.Enrollment, store.Step, store.Call) {
 		w, e, step, call := w, e, step, call
-		w.Definition, e.Record.Extra, e.Contact.Metadata, step.Detail, call.Data = data(), data(), data(), data(), data()
+		w.Definition, e.Record.EngineState, e.Contact.Metadata, step.Detail, call.Data = data(), data(), data(), data(), data()
 		return w, e, step, call
 	}
 	check := func(when string) {
@@ -25,7 +25,7 @@ func nothingShared(s *suite) {
 		call.LeadID, call.Phone, call.WorkflowID = e.Contact.ID, e.Contact.Phone, w.ID
 		equal(s, "contents "+when, s.contents(), contents{
 			Workflows: []store.Workflow{w},
-			Leads:     map[int64][]store.Entry{w.Seq: {entryOf(e)}},
+			Leads:     map[int64][]store.Lead{w.Seq: {entryOf(e)}},
 			Counts:    map[int64]map[lead.State]int64{w.Seq: {e.Record.State: 1}},
 			Steps:     map[int64][]store.Step{e.Record.Seq: {step}},
 			Due:       []store.Record{e.Record},
@@ -42,10 +42,10 @@ func nothingShared(s *suite) {
 	check("after the batch was overwritten")
 
 	change := changeOf(fe.Record, func(r *store.Record) { r.Visit++ })
-	change.After.Extra, change.Before.Extra = data(), data()
+	change.After.EngineState, change.Before.EngineState = data(), data()
 	s.must(store.Batch{Changes: []store.Change{change}})
-	clear(change.After.Extra)
-	clear(change.Before.Extra)
+	clear(change.After.EngineState)
+	clear(change.Before.EngineState)
 	e.Record = change.After
 	check("after the change was overwritten")
 
@@ -54,11 +54,11 @@ func nothingShared(s *suite) {
 	wipeEntries(c.Leads[w.Seq]...)
 	clear(c.Counts[w.Seq])
 	for i := range c.Due {
-		clear(c.Due[i].Extra)
+		clear(c.Due[i].EngineState)
 	}
 	records, err := s.Records(s.ctx, []int64{e.Record.Seq})
 	s.check(err)
-	clear(records[0].Extra)
+	clear(records[0].EngineState)
 	found, err := s.Contacts(s.ctx, []int64{e.Record.Seq})
 	s.check(err)
 	clear(found[0].Metadata)
@@ -86,9 +86,9 @@ func wipe(workflows []store.Workflow, steps []store.Step, calls []store.Call) {
 	clear(calls)
 }
 
-func wipeEntries(entries ...store.Entry) {
+func wipeEntries(entries ...store.Lead) {
 	for _, e := range entries {
-		clear(e.Extra)
+		clear(e.EngineState)
 		clear(e.Contact.Metadata)
 	}
 }
@@ -106,7 +106,7 @@ func closedStore(s *suite) {
 	seq := leads[0].Seq
 	for name, call := range map[string]func() error{
 		"Commit":     func() error { _, err := ended.Commit(s.ctx, &b); return err },
-		"Probe":      func() error { _, err := ended.Commit(s.ctx, &store.Batch{Probe: true}); return err },
+		"Probe":      func() error { _, err := ended.Commit(s.ctx, &store.Batch{Ping: true}); return err },
 		"Reserve":    func() error { _, err := ended.Reserve(s.ctx, store.LeadSequence, 1); return err },
 		"Records":    func() error { _, err := ended.Records(s.ctx, []int64{seq}); return err },
 		"Contacts":   func() error { _, err := ended.Contacts(s.ctx, []int64{seq}); return err },

@@ -10,7 +10,7 @@ import (
 
 // mixed is a workflow with n leads in all states, at three nodes, some of them
 // of one contact, next to another workflow's.
-func (s *suite) mixed(n int) (workflow int64, leads []store.Entry) {
+func (s *suite) mixed(n int) (workflow int64, leads []store.Lead) {
 	s.Helper()
 	s.enrolled(3)
 	w := s.newWorkflow()
@@ -32,14 +32,14 @@ func (s *suite) mixed(n int) (workflow int64, leads []store.Entry) {
 }
 
 // matches is LeadQuery in plain words, without paging.
-func matches(q store.LeadQuery, l store.Entry) bool {
+func matches(q store.LeadQuery, l store.Lead) bool {
 	return l.Workflow == q.Workflow && (len(q.States) == 0 || slices.Contains(q.States, l.State)) &&
 		(q.Node == nil || l.Node == *q.Node) && (q.Phone == 0 || l.Contact.Phone == q.Phone)
 }
 
-func (s *suite) leadsAre(q store.LeadQuery, all []store.Entry) {
+func (s *suite) leadsAre(q store.LeadQuery, all []store.Lead) {
 	s.Helper()
-	var want []store.Entry
+	var want []store.Lead
 	var count int64
 	for _, l := range all {
 		if matches(q, l) {
@@ -82,7 +82,7 @@ func leadFilters(s *suite) {
 func pagesByAfter(s *suite) {
 	workflow, leads := s.mixed(23)
 	for _, size := range []int{1, 4, 23, 100} {
-		var got []store.Entry
+		var got []store.Lead
 		q := store.LeadQuery{Workflow: workflow, Limit: size}
 		for {
 			page, err := s.Leads(s.ctx, q)

@@ -14,7 +14,7 @@ import (
 func largeValues(s *suite) {
 	w := s.newWorkflow()
 	var b store.Batch
-	var leads []store.Entry
+	var leads []store.Lead
 	var steps []store.Step
 	var calls []store.Call
 	write := func(size int, letter byte) {
@@ -25,7 +25,7 @@ func largeValues(s *suite) {
 		b = store.Batch{Workflows: []store.Workflow{w}}
 		for i := range leads {
 			if i%2 == 1 { // the others stay small
-				c := changeOf(leads[i].Record, func(r *store.Record) { r.Outcome, r.Extra = text, large })
+				c := changeOf(leads[i].Record, func(r *store.Record) { r.Outcome, r.EngineState = text, large })
 				b.Changes = append(b.Changes, c)
 				leads[i].Record = c.After
 				calls[i].Outcome, calls[i].Error, calls[i].Data = text, text, large
@@ -38,7 +38,7 @@ func largeValues(s *suite) {
 		s.must(b)
 		equal(s, "contents", s.contents(), contents{
 			Workflows: []store.Workflow{w},
-			Leads:     map[int64][]store.Entry{w.Seq: leads},
+			Leads:     map[int64][]store.Lead{w.Seq: leads},
 			Counts:    map[int64]map[lead.State]int64{w.Seq: {lead.Enrolled: int64(len(leads))}},
 			Steps:     stepsByLead(steps),
 			Due:       recordsOf(leads),
@@ -53,7 +53,7 @@ func largeValues(s *suite) {
 		call := s.callOf(entryOf(e))
 		e.Record.LastStep = step.Seq
 		if i%2 == 1 {
-			e.Record.Extra, e.Contact.Metadata = w.Definition, w.Definition
+			e.Record.EngineState, e.Contact.Metadata = w.Definition, w.Definition
 			step.Detail, step.Outcome, call.Data = w.Definition, w.Description, w.Definition
 		}
 		b.Enroll, b.Steps, b.Calls = append(b.Enroll, e), append(b.Steps, step), append(b.Calls, call)
@@ -78,7 +78,7 @@ func stepsByLead(steps []store.Step) map[int64][]store.Step {
 	return by
 }
 
-func recordsOf(leads []store.Entry) []store.Record {
+func recordsOf(leads []store.Lead) []store.Record {
 	var records []store.Record
 	for _, l := range leads {
 		records = append(records, l.Record)
@@ -86,7 +86,7 @@ func recordsOf(leads []store.Entry) []store.Record {
 	return records
 }
 
-func contactsOf(leads []store.Entry) []store.Contact {
+func contactsOf(leads []store.Lead) []store.Contact {
 	var contacts []store.Contact
 	for _, l := range leads {
 		contacts = append(contacts, l.Contact)
@@ -98,7 +98,7 @@ func contactsOf(leads []store.Entry) []store.Contact {
 // each other: what a process has reserved and not used leaves gaps.
 func manyLeads(s *suite) {
 	w := s.newWorkflow()
-	var leads []store.Entry
+	var leads []store.Lead
 	var calls []store.Call
 	var steps []store.Step
 	b := store.Batch{Workflows: []store.Workflow{w}}
@@ -181,7 +181,7 @@ func manyLeads(s *suite) {
 // lateNumbers commits what was reserved last first.
 func lateNumbers(s *suite) {
 	var workflows []store.Workflow
-	var leads []store.Entry
+	var leads []store.Lead
 	var calls []store.Call
 	var batches []store.Batch
 	for range 5 {

@@ -201,7 +201,7 @@ func (s *suite) newLeadOf(workflow, phone int64) store.Enrollment {
 }
 
 // enrolled commits n new leads of one new workflow.
-func (s *suite) enrolled(n int) (workflow int64, leads []store.Entry) {
+func (s *suite) enrolled(n int) (workflow int64, leads []store.Lead) {
 	s.Helper()
 	w := s.newWorkflow()
 	b := store.Batch{Workflows: []store.Workflow{w}}
@@ -214,8 +214,8 @@ func (s *suite) enrolled(n int) (workflow int64, leads []store.Entry) {
 	return w.Seq, leads
 }
 
-func entryOf(e store.Enrollment) store.Entry {
-	return store.Entry{Record: e.Record, Contact: e.Contact}
+func entryOf(e store.Enrollment) store.Lead {
+	return store.Lead{Record: e.Record, Contact: e.Contact}
 }
 
 // changeOf is the lead's next version, as edit makes it.
@@ -246,7 +246,7 @@ func (s *suite) stepOf(r store.Record) (store.Change, store.Step) {
 	}), step
 }
 
-func (s *suite) callOf(e store.Entry) store.Call {
+func (s *suite) callOf(e store.Lead) store.Call {
 	s.Helper()
 	return store.Call{
 		Seq: s.next(store.CallSequence), Lead: e.Seq, Workflow: e.Workflow, Visit: e.Visit, Entered: e.Record.Entered,
@@ -257,7 +257,7 @@ func (s *suite) callOf(e store.Entry) store.Call {
 // contents is all that a store can be asked about.
 type contents struct {
 	Workflows []store.Workflow
-	Leads     map[int64][]store.Entry // by workflow
+	Leads     map[int64][]store.Lead // by workflow
 	Counts    map[int64]map[lead.State]int64
 	Steps     map[int64][]store.Step // by lead
 	Due       []store.Record
@@ -267,7 +267,7 @@ type contents struct {
 func (s *suite) contents() contents {
 	s.Helper()
 	c := contents{
-		Leads: map[int64][]store.Entry{}, Counts: map[int64]map[lead.State]int64{}, Steps: map[int64][]store.Step{},
+		Leads: map[int64][]store.Lead{}, Counts: map[int64]map[lead.State]int64{}, Steps: map[int64][]store.Step{},
 	}
 	var err error
 	c.Workflows, err = s.Workflows(s.ctx)
@@ -299,7 +299,7 @@ func (s *suite) contents() contents {
 	return c
 }
 
-func seqsOf(leads []store.Entry) []int64 {
+func seqsOf(leads []store.Lead) []int64 {
 	var seqs []int64
 	for _, l := range leads {
 		seqs = append(seqs, l.Seq)

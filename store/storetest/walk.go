@@ -136,7 +136,7 @@ func (w *walker) batch() store.Batch {
 }
 
 // change adds one of the changes that a lead's life has.
-func (w *walker) change(b *store.Batch, l store.Entry) {
+func (w *walker) change(b *store.Batch, l store.Lead) {
 	var c store.Change
 	switch w.IntN(6) {
 	case 0, 1: // a step follows a step
@@ -149,7 +149,7 @@ func (w *walker) change(b *store.Batch, l store.Entry) {
 		c = changeOf(l.Record, func(r *store.Record) { r.State = lead.States()[w.IntN(3)] })
 	case 4: // both
 		c = changeOf(l.Record, func(r *store.Record) {
-			r.State, r.Wake, r.Extra = lead.States()[w.IntN(3)], start+store.Millis(w.IntN(20)), []byte{0, byte(w.IntN(256))}
+			r.State, r.Wake, r.EngineState = lead.States()[w.IntN(3)], start+store.Millis(w.IntN(20)), []byte{0, byte(w.IntN(256))}
 		})
 	default:
 		var step store.Step

@@ -268,7 +268,7 @@ func (l *loop) decide() error {
 				break
 			}
 			e.unqueue()
-			if err := l.due(e); err != nil {
+			if err := l.due(e, false); err != nil {
 				return err
 			}
 		}
@@ -283,7 +283,7 @@ func (l *loop) decide() error {
 			break
 		}
 		e.unqueue()
-		if err := l.launch(e); err != nil {
+		if err := l.due(e, true); err != nil {
 			return err
 		}
 	}

@@ -232,7 +232,7 @@ func (l *loop) settleStep(e *entry, f *flow, end ended, hookErrors []string) err
 		return l.detach(e)
 	case path != nil:
 		r.Wake = e.wakeAfterWait()
-		return l.waited(e, f)
+		return l.waited(e, f, false)
 	case !ok:
 		return l.finish(e, lead.OutcomeNoRoute)
 	}

@@ -39,7 +39,7 @@ func (l *loop) enter(e *entry, f *flow, node int32) error {
 			if r.Wake == 0 || r.Wake > l.now || int(r.Visits) > f.graph.Len() {
 				r.Wake = l.now
 			}
-			return l.waited(e, f)
+			return l.waited(e, f, false)
 		case n.Type.Terminal():
 			if err := l.pastStep(e, lead.StepCompleted, string(n.Type), ""); err != nil {
 				return err
@@ -65,7 +65,7 @@ func (l *loop) enter(e *entry, f *flow, node int32) error {
 				r.Due = due
 				r.Wake = e.wakeAfterWait()
 				if r.Wake <= l.now { // a message is due, before the wait is over
-					return l.waited(e, f)
+					return l.waited(e, f, false)
 				}
 				return nil
 			}

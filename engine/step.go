@@ -23,9 +23,10 @@ func (l *loop) fire(e *entry, event lead.Event) error {
 	return nil
 }
 
-// due acts on a lead whose time has come. What needs a worker is queued for
-// one.
-func (l *loop) due(e *entry) error {
+// due acts on a lead whose time has come, by what it is now: it may have changed
+// since it was queued. What needs a worker begins when one is free, and is queued
+// for one when not.
+func (l *loop) due(e *entry, worker bool) error {
 	r := &e.rec
 	f := l.flow(r.Workflow)
 	if f == nil || f.row.Deleted || r.State.Final() {
@@ -47,6 +48,10 @@ func (l *loop) due(e *entry) error {
 			// Begun before a crash, by somebody who said stop since: what came of it
 			// is unknown, and trying again is what they do not want.
 			return l.endStep(e, f, failure(l.stepType(e, f), "the process ended during the attempt"), nil)
+		case worker:
+			l.touch(e)
+			e.extra.Redelivered = true
+			l.call(e, f, true)
 		default:
 			l.again.add(e, r.Deadline)
 		}
@@ -56,25 +61,29 @@ func (l *loop) due(e *entry) error {
 		}
 		l.timers.add(e, r.Deadline)
 	case store.PhaseRetrying:
-		if r.Due <= l.now {
+		switch {
+		case r.Due > l.now:
+			l.timers.add(e, r.Due)
+		case worker:
+			l.touch(e)
+			return l.begin(e, f)
+		default:
 			// Before all that have not started: a removal may be pending that waits for
 			// this attempt (promise 4), and of those there may be no end.
 			l.ready.add(e, r.Due-store.MaxMillis)
-		} else {
-			l.timers.add(e, r.Due)
 		}
 	case store.PhaseHooks:
 		if e.hooks == nil {
 			l.startHooks(e, f)
 		}
 	case store.PhaseWaiting:
-		return l.waited(e, f)
+		return l.waited(e, f, worker)
 	}
 	return nil
 }
 
-// waited acts on a lead that is not in flight and may be due.
-func (l *loop) waited(e *entry, f *flow) error {
+// waited acts on a lead that is not in flight and may be due; see due.
+func (l *loop) waited(e *entry, f *flow, worker bool) error {
 	r := &e.rec
 	switch {
 	case !f.active():
@@ -85,6 +94,8 @@ func (l *loop) waited(e *entry, f *flow) error {
 		l.timers.add(e, e.wakeAfterWait())
 	case r.Due <= l.now && f.graph.Node(r.Node).Type == workflow.Time && !e.messageDue(l.now):
 		return l.pass(e, f)
+	case worker:
+		return l.start(e, f)
 	default:
 		l.ready.add(e, r.Wake)
 	}
@@ -95,35 +106,16 @@ func (e *entry) messageDue(now store.Millis) bool {
 	return len(e.extra.Messages) > 0 && e.extra.Messages[0].Due <= now
 }
 
-// launch begins what a lead in the ready queue is due for; a worker is free.
-func (l *loop) launch(e *entry) error {
-	f := l.flow(e.rec.Workflow)
-	if f == nil || e.rec.State.Final() {
-		return nil
+// start begins the step that a lead which is not in flight is due for: a message
+// that was scheduled, or its action.
+func (l *loop) start(e *entry, f *flow) error {
+	if err := l.fire(e, lead.EventStart); err != nil {
+		return err
 	}
-	switch e.rec.Phase {
-	case store.PhaseRunning:
-		if e.run == nil {
-			l.touch(e)
-			e.extra.Redelivered = true
-			l.call(e, f, true)
-		}
-	case store.PhaseRetrying:
-		l.touch(e)
-		return l.begin(e, f)
-	case store.PhaseWaiting:
-		if !f.active() {
-			return l.waited(e, f)
-		}
-		if err := l.fire(e, lead.EventStart); err != nil {
-			return err
-		}
-		if e.messageDue(l.now) {
-			e.takeMessage()
-		}
-		return l.begin(e, f)
+	if e.messageDue(l.now) {
+		e.takeMessage()
 	}
-	return nil
+	return l.begin(e, f)
 }
 
 // takeMessage makes the scheduled message that is due the current step. The

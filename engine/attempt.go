@@ -152,7 +152,7 @@ func (end *attemptEnd) take(result Result) error {
 	var schedule []Message
 	for _, m := range result.Schedule {
 		if len(m.Data) > 0 && !json.Valid(m.Data) {
-			return errors.New("the data of a scheduled message is no JSON")
+			return errors.New("the data of a scheduled message is not JSON")
 		}
 		if err := checkJSON(m.Data); err != nil {
 			return fmt.Errorf("the data of a scheduled message %w", err)
@@ -161,8 +161,8 @@ func (end *attemptEnd) take(result Result) error {
 		schedule = append(schedule, m)
 	}
 	if !result.InFlight {
-		if len(result.Outcome) > maxOutcome {
-			return fmt.Errorf("the outcome is longer than %d bytes", maxOutcome)
+		if err := checkOutcome(result.Outcome); err != nil {
+			return fmt.Errorf("the outcome %w", err)
 		}
 		data, err := encodeData(result.Data)
 		if err != nil {

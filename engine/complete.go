@@ -41,15 +41,16 @@ type CallbackAck struct {
 // and is no error; another one is an error that matches lead.ErrStepFinished.
 // One for another attempt matches lead.ErrOtherAttempt, one for a step that has
 // not started lead.ErrStepNotStarted, and all three lead.ErrConflict. An unknown
-// step matches lead.ErrNotFound.
+// step matches lead.ErrNotFound. An outcome that could not be kept, or not be read
+// back, is a *lead.InvalidError that names every fault.
 func (e *Engine) CompleteStep(ctx context.Context, id lead.StepID, out Callback) (CallbackAck, error) {
 	data, err := encodeData(out.Data)
 	var faults []lead.FieldError
 	if err != nil {
 		faults = append(faults, lead.FieldError{Location: "data", Message: err.Error()})
 	}
-	if len(out.Outcome) > maxOutcome {
-		faults = append(faults, lead.FieldError{Location: "outcome", Message: fmt.Sprintf("has more than %d bytes", maxOutcome)})
+	if err := checkOutcome(out.Outcome); err != nil {
+		faults = append(faults, lead.FieldError{Location: "outcome", Message: err.Error()})
 	}
 	if out.Attempt < 0 {
 		faults = append(faults, lead.FieldError{Location: "attempt", Message: "counts from 1"})

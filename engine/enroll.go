@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"iter"
 
 	"github.com/leadflow-go/leadflow/lead"
@@ -51,14 +50,14 @@ func (e *Engine) prepare(c lead.Contact) (*contact, error) {
 	if out.Metadata, err = json.Marshal(person.Metadata); err == nil {
 		err = checkJSON(out.Metadata)
 	}
+	if err == nil {
+		// What the caller does with its map later is its own affair, and what
+		// expressions see must not depend on a restart.
+		person.Metadata = nil
+		err = json.Unmarshal(out.Metadata, &person.Metadata)
+	}
 	if err != nil {
 		return nil, &lead.InvalidError{Subject: "contact", Faults: []lead.FieldError{{Location: "metadata", Message: err.Error()}}}
-	}
-	// What the caller does with its map later is its own affair, and what
-	// expressions see must not depend on a restart.
-	person.Metadata = nil
-	if err := json.Unmarshal(out.Metadata, &person.Metadata); err != nil {
-		return nil, fmt.Errorf("engine: metadata: %w", err)
 	}
 	out.Person = person
 	return out, nil

@@ -1,11 +1,15 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
@@ -84,7 +88,8 @@ type Result struct {
 	// call log.
 	CallID string
 	// Data goes to the step's history entry and is what later conditions see as
-	// steps.<node>.data. It must be writable as JSON, in at most MaxData bytes.
+	// steps.<node>.data. It must be writable as JSON, in at most MaxData bytes, with
+	// no number beyond a float64's range; else the step fails.
 	Data map[string]any
 	// Schedule queues messages beside the lead's path. They are timers of the
 	// lead: removing or completing it cancels them.
@@ -177,7 +182,8 @@ func encodeData(data map[string]any) ([]byte, error) {
 // encoding/json reads 10,000 levels, and what is kept is kept inside of more.
 const maxDepth = 1000
 
-// checkJSON reports why valid JSON could not be kept.
+// checkJSON reports why valid JSON could not be kept: what is kept must be read
+// back, years later, by everything that reads it.
 func checkJSON(text []byte) error {
 	if len(text) > MaxData {
 		return fmt.Errorf("has %d bytes as JSON, more than %d", len(text), MaxData)
@@ -196,7 +202,55 @@ func checkJSON(text []byte) error {
 			}
 		case c == '}' || c == ']':
 			depth--
+		case c == '-' || '0' <= c && c <= '9':
+			n := numberLen(text[i:])
+			if err := checkNumber(text[i : i+n]); err != nil {
+				return err
+			}
+			i += n - 1
 		}
+	}
+	return nil
+}
+
+// numberLen returns how many bytes the number has with which text begins.
+func numberLen(text []byte) int {
+	for i, c := range text {
+		if c != '+' && c != '-' && c != '.' && c != 'e' && c != 'E' && (c < '0' || c > '9') {
+			return i
+		}
+	}
+	return len(text)
+}
+
+// checkNumber refuses a number that does not fit into a float64, as which
+// conditions read it.
+func checkNumber(text []byte) error {
+	if len(text) < 300 && !bytes.ContainsAny(text, "eE") {
+		return nil // less than the largest float64, which is near 1.8e308
+	}
+	if _, err := strconv.ParseFloat(string(text), 64); err != nil {
+		return fmt.Errorf("has the number %s, which is out of range; the largest is about 1.8e308", clip(string(text), 40))
+	}
+	return nil
+}
+
+// clip shortens a text to so many bytes, the mark of it included.
+func clip(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	const mark = "…"
+	return strings.ToValidUTF8(text[:most-len(mark)], "") + mark
+}
+
+// checkOutcome reports why an outcome could not be kept.
+func checkOutcome(outcome string) error {
+	switch {
+	case len(outcome) > maxOutcome:
+		return fmt.Errorf("has %d bytes, more than %d", len(outcome), maxOutcome)
+	case !utf8.ValidString(outcome):
+		return errors.New("is not UTF-8")
 	}
 	return nil
 }

@@ -64,7 +64,8 @@ func (l *loop) touch(e *entry) {
 }
 
 // get returns the lead with that number, from memory or from the store, or nil
-// when there is none. errInFlight is for the request to return.
+// when there is none. errInFlight and an unreadableError are for the request to
+// return.
 func (l *loop) get(seq int64) (*entry, error) {
 	if e := l.hot[seq]; e != nil {
 		if e.inFlight {
@@ -83,11 +84,11 @@ func (l *loop) get(seq int64) (*entry, error) {
 }
 
 // adopt takes a lead that the store has, and memory has not, into memory, for
-// the length of the batch at least.
+// the length of the batch at least. Its error is an unreadableError.
 func (l *loop) adopt(rec store.Record) (*entry, error) {
-	x, err := decodeExtra(rec.EngineState)
+	x, err := readExtra(l.flow(rec.Workflow), &rec)
 	if err != nil {
-		return nil, &storeError{err}
+		return nil, l.leaveOut(rec.Seq, err)
 	}
 	e := &entry{view: view{rec: rec, extra: x}}
 	l.hot[rec.Seq] = e
@@ -241,7 +242,7 @@ func (l *loop) launchCalls(b *batch) {
 		if e.contact == nil {
 			unread = append(unread, c)
 		} else {
-			c.launch(l.eng, e.contact, nil)
+			c.launch(l.eng, e.contact, e.contact.unreadable)
 		}
 	}
 	if len(unread) > 0 {
@@ -327,8 +328,14 @@ func (l *loop) reload(b *batch) {
 	}
 	for _, rec := range records {
 		e := l.hot[rec.Seq]
-		x, err := decodeExtra(rec.EngineState)
+		x, err := readExtra(l.flow(rec.Workflow), &rec)
 		if err != nil {
+			_ = l.leaveOut(rec.Seq, err) // which tells the operator
+			if e.run != nil {
+				l.total.running--
+			}
+			e.run, e.hooks = nil, nil // whose results will be late
+			l.drop(e)
 			continue
 		}
 		if e.run != nil && (rec.Visit != e.rec.Visit || rec.Attempt != e.rec.Attempt || rec.Phase != store.PhaseRunning) {

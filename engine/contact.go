@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -15,20 +16,24 @@ import (
 type contact struct {
 	store.Contact
 	Person lead.Contact
-	live   int64 // the lead that the person has, when enrolling was refused
+	// unreadable says why Person has no metadata although the store has some.
+	unreadable error
+	live       int64 // the lead that the person has, when enrolling was refused
 }
 
-// newContact returns a stored contact as handlers and expressions see it.
-func newContact(c store.Contact) (*contact, error) {
+// newContact returns a stored contact as handlers and expressions see it, or one
+// that is unreadable.
+func newContact(c store.Contact) *contact {
 	out := &contact{Contact: c, Person: lead.Contact{
 		PhoneNumber: lead.PhoneFromDigits(c.Phone), ExternalID: c.ExternalID, TimeZone: c.TimeZone,
 	}}
 	if len(c.Metadata) > 0 {
 		if err := json.Unmarshal(c.Metadata, &out.Person.Metadata); err != nil {
-			return nil, fmt.Errorf("engine: metadata of lead %s: %w", c.ID, err)
+			out.Person.Metadata = nil
+			out.unreadable = &unreadableError{c.Seq, fmt.Errorf("its metadata: %w", err)}
 		}
 	}
-	return out, nil
+	return out
 }
 
 // call is something that is done for a lead away from the loop, and which needs
@@ -54,8 +59,17 @@ func (e *Engine) launchUnread(calls []call) {
 			contacts, failed := e.readContacts(seqs)
 			for _, c := range part {
 				found, err := contacts[c.lead()], failed
-				if found == nil && err == nil {
-					err = fmt.Errorf("engine: lead %d: %w", c.lead(), store.ErrNotFound)
+				if failed != nil && len(part) > 1 {
+					// It may be one of them alone that cannot be read.
+					var alone map[int64]*contact
+					alone, err = e.readContacts([]int64{c.lead()})
+					found = alone[c.lead()]
+				}
+				switch {
+				case found != nil:
+					err = found.unreadable
+				case err == nil:
+					err = &unreadableError{c.lead(), errNoContact}
 				}
 				c.launch(e, found, err)
 			}
@@ -68,6 +82,9 @@ func (e *Engine) launchUnread(calls []call) {
 	}
 }
 
+var errNoContact = errors.New("its contact is missing")
+
+// readContacts returns the contacts that there are. Its error is of the store.
 func (e *Engine) readContacts(seqs []int64) (map[int64]*contact, error) {
 	rows, err := e.store.Contacts(context.Background(), seqs)
 	if err != nil {
@@ -75,9 +92,7 @@ func (e *Engine) readContacts(seqs []int64) (map[int64]*contact, error) {
 	}
 	out := make(map[int64]*contact, len(rows))
 	for _, row := range rows {
-		if out[row.Seq], err = newContact(row); err != nil {
-			return nil, err
-		}
+		out[row.Seq] = newContact(row)
 	}
 	return out, nil
 }

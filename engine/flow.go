@@ -144,8 +144,11 @@ func (f *flow) waitingStep(id lead.ID, visit, node int32, entered, due store.Mil
 // finishedStep returns a step of the history.
 func (f *flow) finishedStep(id lead.ID, row *store.Step) (lead.Step, error) {
 	d, err := decodeDetail(row.Detail)
+	if err == nil && !f.has(row.Node) {
+		err = errNoNode
+	}
 	if err != nil {
-		return lead.Step{}, err
+		return lead.Step{}, &unreadableError{row.Lead, fmt.Errorf("step %d: %w", row.Visit, err)}
 	}
 	s := f.describe(row.Node, row.Kind == store.StepMessage)
 	s.ID = stepID(row.Entered, id, row.Visit)
@@ -175,7 +178,7 @@ func attemptsOf(list []attempt) []lead.Attempt {
 // history returns every step of a lead in the order in which the lead came to
 // them: those that are over, the one it is at, and those that wait beside it.
 func (f *flow) history(e *store.Lead, rows []store.Step) ([]lead.Step, error) {
-	x, err := decodeExtra(e.EngineState)
+	x, err := readExtra(f, &e.Record)
 	if err != nil {
 		return nil, err
 	}

@@ -51,7 +51,7 @@ func needsWorker(r *store.Record, f *flow, now store.Millis) bool {
 	case store.PhaseRetrying:
 		return r.Due <= now
 	case store.PhaseWaiting:
-		return r.Wake <= now && f.graph.Node(r.Node).Type.Action()
+		return r.Wake <= now && f.has(r.Node) && f.graph.Node(r.Node).Type.Action()
 	}
 	return false
 }
@@ -116,7 +116,7 @@ func (h *horizon) fill(l *loop) error {
 		if h.crowded && h.crowd.Less(rec.Key()) && needsWorker(rec, f, l.now) {
 			continue
 		}
-		if err := l.hold(rec, f); err != nil {
+		if err := l.hold(rec, f); err != nil && !isUnreadable(err) {
 			return err
 		}
 	}
@@ -139,7 +139,7 @@ func (h *horizon) fillCrowd(l *loop) error {
 		if l.hot[rec.Seq] != nil || f == nil || parked(rec, f, l.now) {
 			continue
 		}
-		if err := l.hold(rec, f); err != nil {
+		if err := l.hold(rec, f); err != nil && !isUnreadable(err) {
 			return err
 		}
 	}

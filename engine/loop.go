@@ -41,7 +41,9 @@ type loop struct {
 	ready   queue            // due, and in need of a free worker
 	again   queue            // before those, attempts to be delivered again, by their deadline
 	horizon horizon
-	sweeps  []*sweep
+	// unreadable holds the leads that cannot be read; see leaveOut.
+	unreadable map[int64]bool
+	sweeps     []*sweep
 
 	requests []*request // taken from the inbox, not yet decided
 	deferred []*request // to be decided when the batch in flight has landed
@@ -68,7 +70,8 @@ type loop struct {
 func newLoop(e *Engine) *loop {
 	return &loop{
 		eng: e, machine: lead.NewMachine(), flows: map[int64]*flow{}, hot: map[int64]*entry{}, horizon: newHorizon(),
-		batch: &batch{},
+		unreadable: map[int64]bool{},
+		batch:      &batch{},
 	}
 }
 

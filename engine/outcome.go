@@ -40,6 +40,10 @@ func (res *attemptEnd) settle(l *loop) error {
 	case res.unread != nil:
 		// The handler was not called, since its contact could not be read.
 		l.release(e)
+		if isUnreadable(res.unread) {
+			_ = l.leaveOut(e.rec.Seq, res.unread) // which tells the operator
+			return nil
+		}
 		l.eng.log.Error("leadflow: a lead cannot be read; trying again", slog.Any("error", res.unread))
 		e.rec.Wake = min(e.rec.Wake, l.now)
 		l.after = append(l.after, func() {

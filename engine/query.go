@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -44,13 +45,13 @@ func (e *Engine) Lead(ctx context.Context, workflow lead.WorkflowID, id lead.ID)
 }
 
 func viewLead(f *flow, found *store.Lead) (lead.Lead, error) {
-	x, err := decodeExtra(found.EngineState)
+	x, err := readExtra(f, &found.Record)
 	if err != nil {
 		return lead.Lead{}, err
 	}
-	c, err := newContact(found.Contact)
-	if err != nil {
-		return lead.Lead{}, err
+	c := newContact(found.Contact)
+	if c.unreadable != nil {
+		return lead.Lead{}, c.unreadable
 	}
 	return f.lead(found, &x, c.Person), nil
 }
@@ -100,7 +101,9 @@ func (e *Engine) leadQuery(f *flow, filter LeadFilter) (store.LeadQuery, error) 
 }
 
 // Leads returns the leads of a workflow that match, in the order in which they
-// were enrolled. The next page begins after the last lead of this one.
+// were enrolled. The next page begins after the last lead of this one. Of a lead
+// that cannot be read whole, as after damage to the file, it has what can be read,
+// without metadata; [Engine.Lead] says what is wrong with it.
 func (e *Engine) Leads(ctx context.Context, workflow lead.WorkflowID, filter LeadFilter) ([]lead.Lead, error) {
 	f, err := e.flow(workflow)
 	if err != nil {
@@ -118,7 +121,7 @@ func (e *Engine) Leads(ctx context.Context, workflow lead.WorkflowID, filter Lea
 	for i := range found {
 		l, err := viewLead(f, &found[i])
 		if err != nil {
-			return nil, err
+			l = f.readable(&found[i])
 		}
 		out = append(out, l)
 	}
@@ -248,8 +251,17 @@ func (e *Engine) Calls(ctx context.Context, filter CallFilter) ([]lead.Call, Cal
 			CallID: row.CallID, StepID: stepID(row.Entered, row.LeadID, row.Visit), Attempt: int(row.Attempt),
 			LeadID: row.LeadID, WorkflowID: row.WorkflowID, NodeID: row.NodeID,
 			PhoneNumber: lead.PhoneFromDigits(row.Phone), Status: row.Status, Outcome: row.Outcome,
-			StartedAt: row.Started.Time(), EndedAt: row.Ended.Time(), Error: row.Error, Data: row.Data,
+			StartedAt: row.Started.Time(), EndedAt: row.Ended.Time(), Error: row.Error, Data: validJSON(row.Data),
 		})
 	}
 	return out, cursor, nil
+}
+
+// validJSON returns data that can be written into an answer: a damaged entry must
+// not keep anybody from reading the others.
+func validJSON(data []byte) []byte {
+	if len(data) > 0 && !json.Valid(data) {
+		return nil
+	}
+	return data
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -153,7 +154,8 @@ func (l *loop) test(e *entry, f *flow) (bool, error) {
 }
 
 // env is what the expression of the lead's node may read. Only what it does
-// read is looked up.
+// read is looked up. An error that is no storeError says that what the lead has
+// there cannot be read, so that its expression fails.
 func (l *loop) env(e *entry, f *flow) (*workflow.Env, error) {
 	env := &workflow.Env{Now: l.now.Time()}
 	node := e.rec.Node
@@ -164,8 +166,11 @@ func (l *loop) env(e *entry, f *flow) (*workflow.Env, error) {
 				return nil, &storeError{err}
 			}
 			if e.contact = found[e.rec.Seq]; e.contact == nil {
-				return nil, &storeError{store.ErrNotFound}
+				return nil, errNoContact
 			}
+		}
+		if e.contact.unreadable != nil {
+			return nil, e.contact.unreadable
 		}
 		env.Contact = e.contact.Person
 	}
@@ -173,6 +178,9 @@ func (l *loop) env(e *entry, f *flow) (*workflow.Env, error) {
 		var steps []store.Step
 		if e.rec.LastStep != 0 {
 			_, past, err := l.eng.store.History(context.Background(), e.rec.Seq)
+			if errors.Is(err, store.ErrNotFound) {
+				return nil, errNoContact // its record is in memory
+			}
 			if err != nil {
 				return nil, &storeError{err}
 			}
@@ -182,7 +190,7 @@ func (l *loop) env(e *entry, f *flow) (*workflow.Env, error) {
 		for _, list := range [][]store.Step{steps, e.steps} {
 			for i := range list {
 				if err := addStepResult(env.Steps, f, &list[i]); err != nil {
-					return nil, &storeError{err}
+					return nil, err
 				}
 			}
 		}
@@ -197,8 +205,11 @@ func addStepResult(results map[string]workflow.StepResult, f *flow, s *store.Ste
 		return nil
 	}
 	d, err := decodeDetail(s.Detail)
+	if err == nil && !f.has(s.Node) {
+		err = errNoNode
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("step %d cannot be read: %w", s.Visit, err)
 	}
 	res := workflow.StepResult{
 		Outcome: s.Outcome, Status: s.Status.String(), Attempts: int(s.Attempts), CallID: d.CallID, Error: d.Error,
@@ -206,7 +217,7 @@ func addStepResult(results map[string]workflow.StepResult, f *flow, s *store.Ste
 	}
 	if len(d.Data) > 0 {
 		if err := json.Unmarshal(d.Data, &res.Data); err != nil {
-			return fmt.Errorf("engine: decode step data: %w", err)
+			return fmt.Errorf("the data of node %q cannot be read: %w", f.graph.Node(s.Node).ID, err)
 		}
 	}
 	results[f.graph.Node(s.Node).ID] = res

@@ -44,6 +44,12 @@ func (l *loop) due(e *entry, worker bool) error {
 			return l.timeOut(e, f)
 		case e.run != nil:
 			l.timers.add(e, r.Deadline)
+		case l.unreadable[r.Seq] && r.State == lead.PendingRemoval:
+			return l.endStep(e, f, failure(l.stepType(e, f), "the lead cannot be read"), nil)
+		case l.unreadable[r.Seq]:
+			if !e.touched {
+				l.drop(e)
+			}
 		case e.skipRetries():
 			// Begun before a crash, by somebody who said stop since: what came of it
 			// is unknown, and trying again is what they do not want.

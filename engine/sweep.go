@@ -87,15 +87,20 @@ func (l *loop) sweepPage() error {
 	removed := 0
 	for _, found := range page {
 		e := l.hot[found.Seq]
-		if e == nil {
-			if e, err = l.adopt(found.Record); err != nil {
-				return err
-			}
-		}
 		if f.row.Deleted {
 			l.writes.Forget = append(l.writes.Forget, found.Seq)
-			l.after = append(l.after, func() { l.drop(e) })
+			if e != nil {
+				l.after = append(l.after, func() { l.drop(e) })
+			}
 			continue
+		}
+		if e == nil {
+			if e, err = l.adopt(found.Record); isUnreadable(err) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
 		}
 		// It may have changed since it was found, in this very batch.
 		if !e.rec.State.Final() {

@@ -196,7 +196,7 @@ func rowMessage(err error) string {
 		return strings.Join(parts, "; ")
 	}
 	var conflict *lead.ConflictError
-	if errors.As(err, &conflict) {
+	if errors.As(err, &conflict) && !conflict.Lead.IsZero() {
 		return fmt.Sprintf("%s, as %s (%s)", conflict.Reason, conflict.Lead, conflict.State)
 	}
 	return strings.TrimPrefix(err.Error(), "lead: ")

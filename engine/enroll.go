@@ -173,9 +173,10 @@ const enrollChunkSize = 500
 // The others are enrolled.
 //
 // The report says what is on disk, also when EnrollAll returns an error because
-// ctx ended, the workflow went away or became final, or the store failed: then
-// the rows after those in the report were not enrolled, or, when ctx ended,
-// perhaps were.
+// the workflow went away or became final, or the store failed. The rows that the
+// store did not take are then among the rejected ones, and those after the last
+// row of the report were not enrolled. Only when ctx has ended is the fate of up to
+// a thousand rows after it unknown.
 func (e *Engine) EnrollAll(ctx context.Context, workflow lead.WorkflowID, contacts iter.Seq2[lead.Contact, error], options ...EnrollOption) (EnrollReport, error) {
 	s := newEnrollment(e, workflow, 0, options)
 	return s.run(ctx, contacts)
@@ -233,6 +234,12 @@ func (s *enrollment) run(ctx context.Context, contacts iter.Seq2[lead.Contact, e
 	for failed == nil && (s.ahead != nil || len(s.filling.fates) > 0) {
 		failed = s.turn(ctx)
 	}
+	if s.ahead != nil {
+		// It was sent before the failure was known, and may well be on disk.
+		if err := s.settle(ctx, s.ahead); failed == nil {
+			failed = err
+		}
+	}
 	return s.report, failed
 }
 
@@ -244,29 +251,32 @@ func (s *enrollment) turn(ctx context.Context) error {
 	if len(next.contacts) > 0 {
 		failed = s.eng.enrollChunk(ctx, s.report.WorkflowID, next)
 	}
-	if before := s.ahead; before != nil {
-		s.ahead = nil
+	before := s.ahead
+	s.ahead = nil
+	if failed == nil && len(next.fates) > 0 {
+		s.ahead = next
+	}
+	if before != nil {
 		if err := s.settle(ctx, before); err != nil {
 			return err
 		}
 	}
-	if failed != nil {
-		return failed
-	}
-	if len(next.fates) > 0 {
-		s.ahead = next
-	}
-	return nil
+	return failed
 }
 
-// settle waits for a chunk and reports its rows.
+// settle waits for a chunk and reports its rows. Its error is why none of them was
+// enrolled, or that ctx has ended, in which case none is reported.
 func (s *enrollment) settle(ctx context.Context, c *chunk) error {
+	var failed error
 	if c.request != nil {
-		if err := s.eng.answer(ctx, c.request); err != nil {
-			return err
+		if failed = s.eng.answer(ctx, c.request); failed != nil && ctx.Err() != nil {
+			return failed
 		}
 	}
 	for _, f := range c.fates {
+		if f.err == nil {
+			f.err = failed
+		}
 		if f.err == nil {
 			f.err = s.eng.refusal(ctx, s.report.WorkflowID, f.contact)
 		}
@@ -284,5 +294,5 @@ func (s *enrollment) settle(ctx context.Context, c *chunk) error {
 			s.onRow(f.row, id, f.err)
 		}
 	}
-	return nil
+	return failed
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
 )
 
 // Config sets an engine up. The zero value works: an engine without handlers
@@ -29,8 +30,9 @@ type Config struct {
 	// step is due waits for one to be free. A step that waits for its callback or
 	// its retry holds none. Default 1000.
 	Workers int
-	// Region is the two-letter ISO 3166 code of the country in which phone
-	// numbers without a leading + are read. Default: such numbers are refused.
+	// Region is the two-letter ISO 3166 code, in upper case, of the country in
+	// which phone numbers without a leading + are read, such as "US". Default: such
+	// numbers are refused. See [lead.CheckRegion].
 	Region string
 	// Clock tells the time; nil means the real one, which a [Stepped] engine
 	// cannot have.
@@ -83,6 +85,10 @@ func (c Config) validate() error {
 		if h.Run == nil {
 			fault("Hooks[%d].Run is nil", i)
 		}
+	}
+	var invalid *lead.InvalidError
+	if c.Region != "" && errors.As(lead.CheckRegion(c.Region), &invalid) {
+		fault("Region %s", invalid.Faults[0].Message)
 	}
 	if c.HookTimeout < 0 {
 		fault("HookTimeout is negative")

@@ -49,10 +49,11 @@ const (
 //
 // A faulty Config is an error that names every fault.
 func New(s store.Store, c Config) (*Engine, error) {
+	err := c.validate()
 	if s == nil {
-		return nil, errors.New("engine: New needs a store")
+		err = errors.Join(errors.New("engine: New needs a store"), err)
 	}
-	if err := c.validate(); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	c = c.withDefaults()

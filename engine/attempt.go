@@ -130,21 +130,25 @@ func (e *Engine) attempt(r *run) *attemptEnd {
 		}
 	}
 	if err != nil {
-		var wait *retryError
-		var final *finalError
-		end.err, end.final = err.Error(), errors.As(err, &final)
-		if errors.As(err, &wait) {
-			end.wait = wait.wait
-		}
-		if end.err == "" {
-			end.err = "the handler returned an error without a text"
-		}
+		end.fail(err)
 		return end
 	}
 	if end.outcome == "" {
 		end.outcome = r.nodeType.SuccessOutcome()
 	}
 	return end
+}
+
+// fail keeps the error that a handler returned.
+func (end *attemptEnd) fail(err error) {
+	end.err = errorText(err)
+	defer func() { _ = recover() }() // errors.As calls methods of it
+	var wait *retryError
+	var final *finalError
+	end.final = errors.As(err, &final)
+	if errors.As(err, &wait) {
+		end.wait = wait.wait
+	}
 }
 
 // take keeps what a handler answered, or says what is wrong with it.
@@ -160,6 +164,9 @@ func (end *attemptEnd) take(result Result) error {
 		m.Data = bytes.Clone(m.Data) // the handler may use its own again
 		schedule = append(schedule, m)
 	}
+	if err := checkCallID(result.CallID); err != nil {
+		return fmt.Errorf("the call id %w", err)
+	}
 	if !result.InFlight {
 		if err := checkOutcome(result.Outcome); err != nil {
 			return fmt.Errorf("the outcome %w", err)
@@ -173,9 +180,6 @@ func (end *attemptEnd) take(result Result) error {
 	end.inFlight, end.callID, end.schedule = result.InFlight, result.CallID, schedule
 	return nil
 }
-
-// maxOutcome is the most bytes that an outcome may have.
-const maxOutcome = 128
 
 // call calls the handler; a panic of it is a failed attempt, not a dead process.
 func (e *Engine) call(ctx context.Context, h Handler, a Attempt) (res Result, err error) {

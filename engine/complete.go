@@ -18,7 +18,8 @@ type Callback struct {
 	Outcome string
 	// Data goes to the step's history entry, as in Result.
 	Data map[string]any
-	// CallID is the provider's name for the call; empty keeps what the handler gave.
+	// CallID is the provider's name for the call, UTF-8 of at most MaxCallID bytes;
+	// empty keeps what the handler gave.
 	CallID string
 	// Attempt, if not 0, is the number of the attempt that the outcome belongs to.
 	// An outcome of an attempt that is not the one begun last is refused.
@@ -51,6 +52,9 @@ func (e *Engine) CompleteStep(ctx context.Context, id lead.StepID, out Callback)
 	}
 	if err := checkOutcome(out.Outcome); err != nil {
 		faults = append(faults, lead.FieldError{Location: "outcome", Message: err.Error()})
+	}
+	if err := checkCallID(out.CallID); err != nil {
+		faults = append(faults, lead.FieldError{Location: "call_id", Message: err.Error()})
 	}
 	if out.Attempt < 0 {
 		faults = append(faults, lead.FieldError{Location: "attempt", Message: "counts from 1"})

@@ -92,9 +92,10 @@ func (e *Engine) runHooks(h *hookRun) (failed []string) {
 		// Its own, because one that was left behind may still read it.
 		completion.Lead.Metadata = maps.Clone(c.Person.Metadata)
 		if err := e.runHook(h.ctx, hook, completion); err != nil {
-			failed = append(failed, hook.Name+": "+err.Error())
+			text := errorText(err)
+			failed = append(failed, hook.Name+": "+text)
 			e.log.Warn("leadflow: a completion hook failed; the lead goes on without it",
-				slog.String("hook", hook.Name), slog.String("step", completion.Step.ID.String()), slog.Any("error", err))
+				slog.String("hook", hook.Name), slog.String("step", completion.Step.ID.String()), slog.String("error", text))
 		}
 	}
 	return failed

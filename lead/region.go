@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/nyaruka/phonenumbers"
 )
@@ -14,7 +15,7 @@ import (
 // phone numbers can be read, such as "US". "", which means none, is refused too.
 func CheckRegion(region string) error {
 	known := regions()
-	if slices.Contains(known, region) {
+	if _, found := slices.BinarySearch(known, region); found {
 		return nil
 	}
 	message := fmt.Sprintf("%.40q is not a two-letter ISO 3166 country code in upper case", region)
@@ -26,10 +27,10 @@ func CheckRegion(region string) error {
 }
 
 // regions returns the codes of all regions whose numbers the library knows.
-func regions() []string {
+var regions = sync.OnceValue(func() []string {
 	codes := slices.Sorted(maps.Keys(phonenumbers.GetSupportedRegions()))
 	return slices.DeleteFunc(codes, func(code string) bool { return len(code) != 2 })
-}
+})
 
 // suggestRegion returns the code that may be meant.
 func suggestRegion(region string) string {

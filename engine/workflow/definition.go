@@ -129,18 +129,24 @@ type Retry struct {
 	MaxDelay    Duration `json:"max_delay,omitempty"` // 0 means [MaxDuration]
 }
 
-// clone returns a copy that shares no memory with d.
-func (d *Definition) clone() *Definition {
+// Clone returns a copy that shares no memory with d.
+func (d *Definition) Clone() *Definition {
 	c := *d
 	c.Nodes = slices.Clone(d.Nodes)
 	c.Edges = slices.Clone(d.Edges)
 	for i := range c.Nodes {
-		n := &c.Nodes[i]
-		n.Config = slices.Clone(n.Config)
-		if n.Retry != nil {
-			retry := *n.Retry
-			n.Retry = &retry
-		}
+		c.Nodes[i] = c.Nodes[i].Clone()
 	}
 	return &c
+}
+
+// Clone returns a copy that shares no memory with n.
+func (n *Node) Clone() Node {
+	c := *n
+	c.Config = slices.Clone(n.Config)
+	if n.Retry != nil {
+		retry := *n.Retry
+		c.Retry = &retry
+	}
+	return c
 }

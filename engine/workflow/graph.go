@@ -3,6 +3,7 @@ package workflow
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 	"time"
@@ -34,7 +35,7 @@ type compiled struct {
 // Compile validates a definition and returns its graph, which shares no memory
 // with it. The error is that of [Definition.Validate].
 func Compile(d *Definition) (*Graph, error) {
-	c := &checker{d: d.clone()}
+	c := &checker{d: d.Clone()}
 	c.check()
 	if len(c.faults) > 0 {
 		return nil, invalid(c.faults)
@@ -49,8 +50,25 @@ func Compile(d *Definition) (*Graph, error) {
 	return g, nil
 }
 
-// Definition returns what the graph was compiled from. It must not be changed.
-func (g *Graph) Definition() *Definition { return g.def }
+// Definition returns a copy of what the graph was compiled from, which the
+// caller may change. It costs time and memory in proportion to the workflow's
+// size; [Graph.Nodes] and [Graph.EdgeCount] cost nothing.
+func (g *Graph) Definition() *Definition { return g.def.Clone() }
+
+// Nodes yields the graph's nodes with their indexes. They are the graph's own
+// and must not be changed.
+func (g *Graph) Nodes() iter.Seq2[int32, *Node] {
+	return func(yield func(int32, *Node) bool) {
+		for i := range g.def.Nodes {
+			if !yield(int32(i), &g.def.Nodes[i]) {
+				return
+			}
+		}
+	}
+}
+
+// EdgeCount returns the number of edges.
+func (g *Graph) EdgeCount() int { return len(g.def.Edges) }
 
 // Entry returns the node at which leads begin.
 func (g *Graph) Entry() int32 { return g.entry }

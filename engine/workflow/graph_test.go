@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func compiledValid(t *testing.T) *Graph {
@@ -70,6 +72,44 @@ func TestGraphSharesNoMemoryWithItsDefinition(t *testing.T) {
 	got := g.Definition()
 	if got.Nodes[0].Retry.MaxAttempts != 2 || string(got.Nodes[0].Config) != `{"url":"https://example.com"}` || got.Edges[0].To != "ask" || got.Nodes[3].ID != "won" {
 		t.Errorf("changed from outside: %+v", got)
+	}
+}
+
+func TestDefinitionIsACopy(t *testing.T) {
+	g := compiledValid(t)
+	d := g.Definition()
+	d.Name = "changed"
+	d.Nodes[0].Retry.MaxAttempts = 50
+	d.Nodes[0].Config[2] = 'X'
+	d.Nodes[3].ID = "changed"
+	d.Edges[0].To = "lost"
+	d.Nodes = append(d.Nodes[:1], d.Nodes[2:]...)
+	if diff := cmp.Diff(valid(), g.Definition()); diff != "" {
+		t.Errorf("the graph was changed through its definition:\n%s", diff)
+	}
+	if _, more := g.RetryDelay(0, 2); more {
+		t.Error("the graph makes a third attempt")
+	}
+	n := g.Node(0).Clone()
+	n.Retry.MaxAttempts, n.Config[2] = 50, 'X'
+	if diff := cmp.Diff(&valid().Nodes[0], g.Node(0)); diff != "" {
+		t.Errorf("the graph was changed through a clone of its node:\n%s", diff)
+	}
+}
+
+func TestNodes(t *testing.T) {
+	g := compiledValid(t)
+	var ids []string
+	for i, n := range g.Nodes() {
+		if g.Node(i) != n {
+			t.Errorf("node %d is another one", i)
+		}
+		if ids = append(ids, n.ID); n.ID == "won" {
+			break
+		}
+	}
+	if want := []string{"call", "pause", "ask", "won"}; !slices.Equal(ids, want) || g.EdgeCount() != 5 {
+		t.Errorf("%q, %d edges", ids, g.EdgeCount())
 	}
 }
 

@@ -67,7 +67,7 @@ func TestImportsRunOneWay(t *testing.T) {
 			if ours && floor(inner) > floor(s.path) {
 				t.Errorf("%s imports %s, a floor above", s.path, inner)
 			}
-			if ours && floor(inner) == floor("engine") && floor(s.path) == floor("engine") && s.dir == "engine/workflow" {
+			if ours && floor(inner) == floor("engine") && s.dir == "engine/workflow" && !strings.HasPrefix(inner, "engine/workflow/") {
 				t.Errorf("%s imports %s: a workflow knows nothing of the engine", s.path, inner)
 			}
 			if ours && strings.HasPrefix(inner, "store/") && s.dir == "engine" {

@@ -7,6 +7,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/leadflow-go/leadflow/engine/workflow/internal/expression"
 )
 
 // Graph is a compiled workflow. Nodes go by their index in the definition.
@@ -25,10 +27,10 @@ type compiled struct {
 	next  map[string]int32 // by the label of the edge
 	after int32            // the node behind a wait
 
-	wait       Duration    // of a time node; 0 means that the expression says
-	expression *expression // of a time or a conditional node
-	conditions []condition // of a conditional node without an expression
-	one        bool        // one true condition is enough
+	wait       Duration            // of a time node; 0 means that the expression says
+	expression *expression.Program // of a time or a conditional node
+	conditions []condition         // of a conditional node without an expression
+	one        bool                // one true condition is enough
 	uses
 }
 
@@ -143,17 +145,19 @@ func (g *Graph) Test(i int32, env *Env) (bool, error) {
 	case g.def.Nodes[i].Type != Conditional:
 		return false, g.failed(i, errors.New("is not a conditional node"))
 	case n.expression == nil:
-		return testEach(n.conditions, n.one, env), nil
+		holds, err := expression.Metered(func(m *expression.Meter) bool {
+			return testEach(m, n.conditions, n.one, env)
+		})
+		if err != nil {
+			return false, g.failed(i, fmt.Errorf("conditions: %w", err))
+		}
+		return holds, nil
 	}
-	result, err := n.expression.run(env)
+	result, err := evaluate(n.expression, env)
 	if err != nil {
 		return false, g.failed(i, fmt.Errorf("expression: %w", err))
 	}
-	holds, ok := result.(bool)
-	if !ok {
-		return false, g.failed(i, fmt.Errorf("expression gives %s, not true or false", describe(result)))
-	}
-	return holds, nil
+	return result == true, nil
 }
 
 // The years of a wait's end: outside them a time has no place in a store that
@@ -172,16 +176,16 @@ func (g *Graph) Until(i int32, env *Env, now time.Time) (time.Time, error) {
 	case n.expression == nil:
 		return now.Add(time.Duration(n.wait)).UTC(), nil
 	}
-	result, err := n.expression.run(env)
+	result, err := evaluate(n.expression, env)
 	if err != nil {
 		return time.Time{}, g.failed(i, fmt.Errorf("until: %w", err))
 	}
 	until, ok := result.(time.Time)
 	switch {
 	case !ok:
-		err := fmt.Errorf("until gives %s, not a time", describe(result))
-		if _, text := result.(string); text {
-			err = fmt.Errorf("%w; date(…) makes a time of a text", err)
+		err := fmt.Errorf("until gives %s, not a time", expression.Describe(result))
+		if _, ok := result.(string); ok {
+			err = fmt.Errorf("%w; date(…) makes a time of a string", err)
 		}
 		return time.Time{}, g.failed(i, err)
 	case until.UTC().Year() < firstYear || until.UTC().Year() > lastYear:

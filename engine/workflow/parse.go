@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/leadflow-go/leadflow/engine/workflow/internal/expression"
 	"github.com/leadflow-go/leadflow/lead"
 )
 
@@ -47,7 +48,7 @@ func checkSyntax(data []byte) (lead.FieldError, bool) {
 	}
 	var syntax *json.SyntaxError
 	if !errors.As(err, &syntax) {
-		return lead.FieldError{Message: "is not JSON: " + shorten(err.Error())}, false
+		return lead.FieldError{Message: "is not JSON: " + expression.Shorten(err.Error())}, false
 	}
 	before := data[:min(max(int(syntax.Offset)-1, 0), len(data))]
 	line := bytes.Count(before, []byte("\n")) + 1
@@ -135,7 +136,7 @@ func (r *reader) object(location string, raw json.RawMessage, fields ...field) {
 		seen[name] = true
 	}
 	if err != nil { // unreachable behind checkSyntax; a silent half of an object would be worse
-		r.fault(location, "cannot be read: %s", shorten(err.Error()))
+		r.fault(location, "cannot be read: %s", expression.Shorten(err.Error()))
 	}
 }
 
@@ -153,7 +154,7 @@ func knownFields(fields []field) string {
 // join appends a field's name to a location.
 func join(location, name string) string {
 	if !plainID(name) || strings.Contains(name, ".") {
-		return location + "[" + quote(name) + "]"
+		return location + "[" + expression.Quote(name) + "]"
 	}
 	if location == "" {
 		return name
@@ -169,7 +170,7 @@ func (r *reader) list(location string, raw json.RawMessage, most int, read func(
 	}
 	var elements []json.RawMessage
 	if err := json.Unmarshal(raw, &elements); err != nil {
-		r.fault(location, "cannot be read: %s", shorten(err.Error()))
+		r.fault(location, "cannot be read: %s", expression.Shorten(err.Error()))
 		return
 	}
 	if len(elements) > most {
@@ -196,7 +197,7 @@ func (r *reader) text(to *string) func(string, json.RawMessage) {
 			return
 		}
 		if err := json.Unmarshal(raw, to); err != nil {
-			r.fault(location, "cannot be read: %s", shorten(err.Error()))
+			r.fault(location, "cannot be read: %s", expression.Shorten(err.Error()))
 		}
 	}
 }
@@ -235,7 +236,7 @@ func (r *reader) whole(to *int) func(string, json.RawMessage) {
 // that the field can hold.
 func (r *reader) outOfRange(message string, raw json.RawMessage) {
 	if kindOf(raw) == "a number" {
-		r.faults[len(r.faults)-1].Message = message + clip(string(raw))
+		r.faults[len(r.faults)-1].Message = message + expression.Clip(string(raw))
 	}
 }
 

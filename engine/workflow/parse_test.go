@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/leadflow-go/leadflow/engine/workflow/internal/expression"
 )
 
 func TestParseReadsEveryField(t *testing.T) {
@@ -129,16 +131,16 @@ func FuzzExpression(f *testing.F) {
 	}
 	known := func(id string) bool { return id == "first" || id == "first-call" || id == "later" }
 	f.Fuzz(func(t *testing.T, source string) {
-		for _, want := range []wanted{wantBool, wantTime} {
-			e, faults := compileExpression(source, want, known)
-			if (e == nil) == (faults == nil) {
-				t.Fatalf("expression %v, faults %q", e, faults)
+		for _, want := range []expression.Wanted{expression.Bool, expression.Time} {
+			p, faults := expression.Compile(source, want, known)
+			if (p == nil) == (faults == nil) {
+				t.Fatalf("program %v, faults %q", p, faults)
 			}
-			if e != nil {
-				if _, err := e.run(testEnv()); err != nil {
+			if p != nil {
+				if _, err := evaluate(p, testEnv()); err != nil {
 					faults = []string{err.Error()}
 				}
-				_, _ = e.run(nil)
+				_, _ = evaluate(p, nil)
 			}
 			for _, fault := range faults {
 				if fault == "" || len(fault) > 600 || strings.Contains(fault, "\n") {

@@ -10,6 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/leadflow-go/leadflow/engine/workflow/internal/expression"
 	"github.com/leadflow-go/leadflow/lead"
 )
 
@@ -118,9 +119,9 @@ func (c *checker) ids() {
 		case len(id) > MaxID:
 			c.fault(location, "is %d bytes long; at most %d are allowed", len(id), MaxID)
 		case !plainID(id):
-			c.fault(location, `%s is not an id; use letters, digits, "_", "-" and "."`, quote(id))
+			c.fault(location, `%s is not an id; use letters, digits, "_", "-" and "."`, expression.Quote(id))
 		case taken:
-			c.fault(location, "%s is already the id of nodes[%d]; ids must differ", quote(id), first)
+			c.fault(location, "%s is already the id of nodes[%d]; ids must differ", expression.Quote(id), first)
 			continue
 		}
 		if _, taken := c.index[id]; !taken {
@@ -160,7 +161,7 @@ func (c *checker) entry() {
 	case c.d.Entry == "":
 		c.fault("entry", "is required; name the node at which leads begin")
 	case len(c.d.Nodes) > 0 && !c.known(c.d.Entry):
-		c.fault("entry", "there is no node %s", quote(c.d.Entry))
+		c.fault("entry", "there is no node %s", expression.Quote(c.d.Entry))
 	}
 }
 
@@ -171,7 +172,7 @@ func (c *checker) node(i int32, n *Node) {
 	case n.Type == "":
 		c.fault(location+".type", "is required; the types are %s", listTypes())
 	case !slices.Contains(nodeTypes, n.Type):
-		c.fault(location+".type", "%s is no node type; the types are %s", quote(string(n.Type)), listTypes())
+		c.fault(location+".type", "%s is no node type; the types are %s", expression.Quote(string(n.Type)), listTypes())
 	default:
 		c.actionOnly(location, n)
 	}
@@ -238,7 +239,7 @@ func (c *checker) config(location string, i int32, n *Node) {
 		c.fault(location, "is %d bytes long; at most %d are allowed", len(raw), MaxConfig)
 		return
 	case bytes.HasPrefix(raw, []byte(unencodable)):
-		c.fault(location, "%s", shorten(string(raw)))
+		c.fault(location, "%s", expression.Shorten(string(raw)))
 		return
 	case !json.Valid(raw):
 		c.fault(location, "is not JSON")
@@ -275,7 +276,7 @@ func (c *checker) timeConfig(r *reader, location string, raw json.RawMessage, n 
 		field{"until", func(location string, raw json.RawMessage) {
 			hasUntil = true
 			if r.text(&until)(location, raw); !r.broken[location] {
-				n.expression = r.expression(location, until, wantTime, c.known)
+				n.expression = r.expression(location, until, expression.Time, c.known)
 			}
 		}},
 	)
@@ -285,7 +286,7 @@ func (c *checker) timeConfig(r *reader, location string, raw json.RawMessage, n 
 	case !hasDuration && !hasUntil:
 		r.fault(location, `needs duration, such as "48h", or until, an expression that gives a time`)
 	}
-	n.uses = usesOf(n.expression)
+	n.uses = usesOf(n.expression, nil)
 }
 
 func (c *checker) conditionalConfig(r *reader, location string, raw json.RawMessage, n *compiled) {
@@ -295,7 +296,7 @@ func (c *checker) conditionalConfig(r *reader, location string, raw json.RawMess
 		field{"expression", func(location string, raw json.RawMessage) {
 			hasExpression = true
 			if r.text(&source)(location, raw); !r.broken[location] {
-				n.expression = r.expression(location, source, wantBool, c.known)
+				n.expression = r.expression(location, source, expression.Bool, c.known)
 			}
 		}},
 		field{"conditions", func(location string, raw json.RawMessage) {
@@ -305,7 +306,7 @@ func (c *checker) conditionalConfig(r *reader, location string, raw json.RawMess
 		field{"match", func(location string, raw json.RawMessage) {
 			hasMatch = true
 			if r.text(&match)(location, raw); !r.broken[location] && match != matchAll && match != matchAny {
-				r.fault(location, `%s must be "all" or "any"`, quote(match))
+				r.fault(location, `%s must be "all" or "any"`, expression.Quote(match))
 			}
 		}},
 	)
@@ -318,23 +319,12 @@ func (c *checker) conditionalConfig(r *reader, location string, raw json.RawMess
 		r.fault(location+".match", "goes with conditions, not with an expression; remove it")
 	}
 	n.one = match == matchAny
-	n.uses = usesOf(n.expression)
-	for _, condition := range n.conditions {
-		n.steps = n.steps || condition.field.root == rootSteps
-		n.contact = n.contact || condition.field.root != rootSteps
-	}
-}
-
-func usesOf(e *expression) uses {
-	if e == nil {
-		return uses{}
-	}
-	return e.uses
+	n.uses = usesOf(n.expression, n.conditions)
 }
 
 // expression compiles; it returns nil after a fault.
-func (r *reader) expression(location, source string, want wanted, known func(string) bool) *expression {
-	compiled, faults := compileExpression(source, want, known)
+func (r *reader) expression(location, source string, want expression.Wanted, known func(string) bool) *expression.Program {
+	compiled, faults := expression.Compile(source, want, known)
 	for _, message := range faults {
 		r.fault(location, "%s", message)
 	}

@@ -143,7 +143,7 @@ var faultCases = []struct {
 	{"duration as a number", func(d *Definition) { config(&d.Nodes[1], `{"duration":2}`) }, []string{"nodes[1].config.duration: must be a duration in quotes"}},
 	{"duration of words", func(d *Definition) { config(&d.Nodes[1], `{"duration":"soon"}`) }, []string{`nodes[1].config.duration: "soon" is not a duration`}},
 	{"until is no text", func(d *Definition) { config(&d.Nodes[1], `{"until":1}`) }, []string{"nodes[1].config.until: must be a text, not a number"}},
-	{"until gives a text", func(d *Definition) { config(&d.Nodes[1], `{"until":"'2026-01-01'"}`) }, []string{"nodes[1].config.until: must give a time, such as now() + duration(\"24h\"), but gives a text; date(…)"}},
+	{"until gives a text", func(d *Definition) { config(&d.Nodes[1], `{"until":"'2026-01-01'"}`) }, []string{"nodes[1].config.until: must give a time, such as now() + duration(\"24h\"), but gives a string; date(…)"}},
 	{"until gives a duration", func(d *Definition) { config(&d.Nodes[1], `{"until":"duration('1h')"}`) }, []string{"nodes[1].config.until: must give a time, such as now() + duration(\"24h\"), but gives a duration"}},
 	{"unknown key of a wait", func(d *Definition) { config(&d.Nodes[1], `{"duration":"1h","x y":1}`) }, []string{`nodes[1].config["x y"]: is unknown; the fields here are duration, until`}},
 	{"key twice", func(d *Definition) { config(&d.Nodes[1], `{"duration":"1h","duration":"2h"}`) }, []string{"nodes[1].config.duration: stands here twice"}},
@@ -198,10 +198,10 @@ var faultCases = []struct {
 	{"expression of many parts", func(d *Definition) {
 		config(&d.Nodes[2], `{"expression":"1`+strings.Repeat("+1", 600)+`==1"}`)
 	}, []string{"nodes[2].config.expression: is too long; at most 1000 names"}},
-	{"expression no bool", func(d *Definition) { d.Nodes[2] = If("ask", "1 + 1") }, []string{"nodes[2].config.expression: must be true or false, but gives a number"}},
+	{"expression no bool", func(d *Definition) { d.Nodes[2] = If("ask", "1 + 1") }, []string{"nodes[2].config.expression: must give a boolean, but gives a number"}},
 	{"expression syntax", func(d *Definition) { d.Nodes[2] = If("ask", "metadata.age ==") }, []string{"nodes[2].config.expression: ends too early (column 15)"}},
 	{"expression syntax on line 2", func(d *Definition) { d.Nodes[2] = If("ask", "true and\n) true") }, []string{`nodes[2].config.expression: unexpected ")" (line 2, column 1)`}},
-	{"unknown name", func(d *Definition) { d.Nodes[2] = If("ask", "age > 1") }, []string{"nodes[2].config.expression: unknown name age (there are lead, metadata, steps and now()) (column 1)"}},
+	{"unknown name", func(d *Definition) { d.Nodes[2] = If("ask", "age > 1") }, []string{"nodes[2].config.expression: unknown name age; the names are lead, metadata, steps and now() (column 1)"}},
 	{"unknown field of lead", func(d *Definition) { d.Nodes[2] = If("ask", "lead.age > 1") }, []string{"nodes[2].config.expression: lead has no field age (column 6)"}},
 	{"unknown field of a step", func(d *Definition) { d.Nodes[2] = If("ask", "steps.call.result == 'x'") }, []string{"nodes[2].config.expression: a step has no field result (column 12)"}},
 	{"unknown steps", func(d *Definition) {

@@ -69,13 +69,15 @@ const (
 	MaxSize        = 16 << 20 // bytes of JSON that Parse reads
 	MaxNodes       = 10_000
 	MaxEdges       = 50_000
-	MaxName        = 256      // bytes of a workflow's name
-	MaxDescription = 16 << 10 // bytes
-	MaxID          = 64       // bytes of a node's id
-	MaxLabel       = 256      // bytes of a node's or an edge's label
-	MaxConfig      = 64 << 10 // bytes of a node's config
-	MaxExpression  = 4 << 10  // bytes of an expression
-	MaxConditions  = 100      // of one conditional node
+	MaxName        = 256       // bytes of a workflow's name
+	MaxDescription = 16 << 10  // bytes
+	MaxID          = 64        // bytes of a node's id
+	MaxLabel       = 256       // bytes of a node's or an edge's label
+	MaxConfig      = 64 << 10  // bytes of a node's config
+	MaxExpression  = 4 << 10   // bytes of an expression
+	MaxExpressions = 256 << 10 // bytes of all the expressions of a workflow together
+	MaxPatterns    = 10_000    // parts of all the patterns of a workflow together; a pattern has about one for each letter
+	MaxConditions  = 100       // of one conditional node
 	MaxAttempts    = 100
 	// MaxDuration bounds every duration, and the waits that [Graph.RetryDelay]
 	// returns, so that a due time can always be stored: ten years.

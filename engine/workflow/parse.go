@@ -26,6 +26,9 @@ func Parse(data []byte) (*Definition, error) {
 	}
 	r := &reader{}
 	d := r.definition(data)
+	if r.full() {
+		return nil, invalid(r.faults) // the rest has not been read
+	}
 	c := &checker{d: d, broken: r.broken}
 	c.check()
 	if faults := append(r.faults, c.faults...); len(faults) > 0 {
@@ -34,7 +37,16 @@ func Parse(data []byte) (*Definition, error) {
 	return d, nil
 }
 
+// maxFaults is how many faults of a definition are named. Nobody reads more, and
+// a body can be written that has a million.
+const maxFaults = 100
+
 func invalid(faults []lead.FieldError) error {
+	if len(faults) > maxFaults {
+		faults = append(faults[:maxFaults:maxFaults], lead.FieldError{
+			Message: fmt.Sprintf("has more than %d faults; the others are not listed", maxFaults),
+		})
+	}
 	return &lead.InvalidError{Subject: "workflow", Faults: faults}
 }
 
@@ -68,6 +80,9 @@ type reader struct {
 	// only repeat the fault.
 	broken map[string]bool
 }
+
+// full reports whether so many faults have been found that reading on is no use.
+func (r *reader) full() bool { return len(r.faults) > maxFaults }
 
 func (r *reader) fault(location, format string, args ...any) {
 	r.faults = append(r.faults, lead.FieldError{Location: location, Message: fmt.Sprintf(format, args...)})
@@ -113,7 +128,7 @@ func (r *reader) object(location string, raw json.RawMessage, fields ...field) {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	_, err := dec.Token()
 	seen := make(map[string]bool, len(fields))
-	for err == nil && dec.More() {
+	for err == nil && !r.full() && dec.More() {
 		var token json.Token
 		var value json.RawMessage
 		if token, err = dec.Token(); err != nil {
@@ -180,6 +195,9 @@ func (r *reader) list(location string, raw json.RawMessage, most int, read func(
 		return
 	}
 	for i, element := range elements {
+		if r.full() {
+			return
+		}
 		read(fmt.Sprintf("%s[%d]", location, i), element)
 	}
 }

@@ -40,10 +40,12 @@ type checker struct {
 
 	index map[string]int32 // by node id; of equal ids the first
 	nodes []compiled
+
+	expressions, patterns int // what those compiled so far have, see MaxExpressions and MaxPatterns
 }
 
 func (c *checker) fault(location, format string, args ...any) {
-	if c.isBroken(location) {
+	if len(c.faults) > maxFaults || c.isBroken(location) {
 		return
 	}
 	c.faults = append(c.faults, lead.FieldError{Location: location, Message: fmt.Sprintf(format, args...)})
@@ -82,6 +84,9 @@ func (c *checker) check() {
 	c.ids()
 	c.entry()
 	for i := range c.d.Nodes {
+		if len(c.faults) > maxFaults {
+			return
+		}
 		c.node(int32(i), &c.d.Nodes[i])
 	}
 	c.edges()
@@ -276,7 +281,7 @@ func (c *checker) timeConfig(r *reader, location string, raw json.RawMessage, n 
 		field{"until", func(location string, raw json.RawMessage) {
 			hasUntil = true
 			if r.text(&until)(location, raw); !r.broken[location] {
-				n.expression = r.expression(location, until, expression.Time, c.known)
+				n.expression = c.expression(r, location, until, expression.Time)
 			}
 		}},
 	)
@@ -296,7 +301,7 @@ func (c *checker) conditionalConfig(r *reader, location string, raw json.RawMess
 		field{"expression", func(location string, raw json.RawMessage) {
 			hasExpression = true
 			if r.text(&source)(location, raw); !r.broken[location] {
-				n.expression = r.expression(location, source, expression.Bool, c.known)
+				n.expression = c.expression(r, location, source, expression.Bool)
 			}
 		}},
 		field{"conditions", func(location string, raw json.RawMessage) {
@@ -322,11 +327,26 @@ func (c *checker) conditionalConfig(r *reader, location string, raw json.RawMess
 	n.uses = usesOf(n.expression, n.conditions)
 }
 
-// expression compiles; it returns nil after a fault.
-func (r *reader) expression(location, source string, want expression.Wanted, known func(string) bool) *expression.Program {
-	compiled, faults := expression.Compile(source, want, known)
+// expression compiles; it returns nil after a fault. One fault says for all that
+// follow that the expressions of a workflow are too large together; they are not
+// even looked at.
+func (c *checker) expression(r *reader, location, source string, want expression.Wanted) *expression.Program {
+	if c.expressions > MaxExpressions || c.patterns > MaxPatterns {
+		return nil
+	}
+	if c.expressions += len(source); c.expressions > MaxExpressions {
+		r.fault(location, "the expressions of the workflow are longer than %d bytes together, which is the most that is allowed", MaxExpressions)
+		return nil
+	}
+	compiled, faults := expression.Compile(source, want, c.known)
 	for _, message := range faults {
 		r.fault(location, "%s", message)
+	}
+	if compiled == nil {
+		return nil
+	}
+	if c.patterns += compiled.Parts; c.patterns > MaxPatterns {
+		r.fault(location, "the patterns of the workflow have more than %d parts together, which is the most that is allowed", MaxPatterns)
 	}
 	return compiled
 }

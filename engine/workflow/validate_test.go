@@ -308,6 +308,60 @@ func TestValidateNamesAllFaultsAtOnce(t *testing.T) {
 	}
 }
 
+// A workflow whose nodes are within the limits, each by itself, is refused before
+// compiling it takes seconds; and a million faults are not named.
+func TestValidateBoundsTheSum(t *testing.T) {
+	chain := func(n int, expression string) *Definition {
+		d := &Definition{Name: "long", Entry: "n0", Nodes: []Node{End("end", Dropped)}}
+		for i := range n {
+			d.Nodes = append(d.Nodes, If(fmt.Sprintf("n%d", i), expression))
+			d.Edges = append(d.Edges, On(fmt.Sprintf("n%d", i), "true", fmt.Sprintf("n%d", i+1)))
+		}
+		d.Edges[n-1].To = "end"
+		return d
+	}
+	for _, tt := range []struct {
+		d    *Definition
+		want []string
+	}{
+		{chain(MaxExpressions/4000, "true"+strings.Repeat(" ", 3996)), nil},
+		{chain(3000, "true"+strings.Repeat(" ", 3996)), []string{
+			"nodes[66].config.expression: the expressions of the workflow are longer than 262144 bytes together"}},
+		{chain(MaxNodes-1, `metadata.a matches "(?i)[A-\\x{1041}]"`), []string{
+			"nodes[115].config.expression: the patterns of the workflow have more than 10000 parts together"}},
+	} {
+		text, err := json.Marshal(tt.d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var parsed error
+		took := measure(func() { _, parsed = Parse(text) })
+		got := faultsOf(t, parsed)
+		if len(got) != len(tt.want) || len(got) > 0 && !strings.HasPrefix(got[0], tt.want[0]) {
+			t.Errorf("faults: %.300q; want %q", got, tt.want)
+		}
+		t.Logf("%d bytes: %v", len(text), took)
+	}
+
+	var b strings.Builder
+	for i := range 300_000 {
+		fmt.Fprintf(&b, `"x%d":0,`, i)
+	}
+	for _, text := range []string{
+		`{` + strings.Repeat(`"name":0,`, 300_000) + `"name":0}`,
+		`{` + b.String() + `"name":"x"}`,
+		`{"nodes":[` + strings.Repeat(`0,`, MaxNodes-1) + `0]}`,
+		`{"nodes":[` + strings.Repeat(`{"type":"conditional","config":{"expression":"x or y or z"}},`, MaxNodes-1) + `0]}`,
+		`{"name":"x","nodes":[{"id":"a","type":"time"}],"edges":[` + strings.Repeat(`{"from":"x","to":"y"},`, MaxEdges-1) + `{}]}`,
+	} {
+		_, err := Parse([]byte(text))
+		got := faultsOf(t, err)
+		if len(got) != maxFaults+1 || got[maxFaults] != "has more than 100 faults; the others are not listed" {
+			t.Errorf("%.50s: %d faults, the last is %q", text, len(got), got[len(got)-1])
+		}
+	}
+}
+
 // The longest chain that is allowed is walked to its end, and the message about
 // it stays short.
 func TestValidateAtTheLimits(t *testing.T) {

@@ -40,12 +40,17 @@ type builder struct {
 	badZone bool // a time zone was not found; to look for others would take long
 }
 
+// maxFaults is how many faults of one expression are named.
+const maxFaults = 10
+
 func (b *builder) fault(n ast.Node, format string, args ...any) evaluator {
-	message := fmt.Sprintf(format, args...) + place(b.source, n.Location())
-	if !b.reported(message) {
-		b.faults = append(b.faults, message)
+	if len(b.faults) < maxFaults {
+		message := fmt.Sprintf(format, args...) + place(b.source, n.Location())
+		if !b.reported(message) {
+			b.faults = append(b.faults, message)
+		}
 	}
-	return func(*frame) any { return nil }
+	return constant(nil)
 }
 
 func (b *builder) reported(message string) bool { return slices.Contains(b.faults, message) }

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/expr-lang/expr/checker"
@@ -36,22 +37,25 @@ type Program struct {
 	// it may read that of any node, because a name is only known when it runs.
 	Steps    []string
 	AllSteps bool
+	// Parts is the size of the patterns that are written in it.
+	Parts int
 	// Cheap: an evaluation takes some microseconds at most, whatever the data:
 	// no loop, no pattern, nothing that grows with metadata or data.
 	Cheap bool
 }
 
-// config returns what the parser and the type check know of the language.
-func config() *conf.Config {
+// configs are what the parser and the type check know of the language. To make
+// one takes longer than to compile a short expression, and one cannot be shared.
+var configs = sync.Pool{New: func() any {
 	c := conf.New(types{})
 	c.MaxNodes = maxNodes
 	// now() is a field of types; "::now()" would get round that.
 	c.Disabled["now"] = true
 	delete(c.Builtins, "now")
 	return c
-}
+}}
 
-// Compile returns the program of an expression, or every fault that it finds as
+// Compile returns the program of an expression, or the faults that it finds, each as
 // a message of its own. known reports whether the workflow has a node of that id.
 func Compile(source string, want Wanted, known func(id string) bool) (*Program, []string) {
 	switch {
@@ -79,16 +83,19 @@ func Compile(source string, want Wanted, known func(id string) bool) (*Program, 
 }
 
 func compile(source string, want Wanted, known func(id string) bool) (*Program, []string) {
-	tree, err := parse(source)
-	if err != nil {
-		return nil, []string{explain(err)}
-	}
-	c := config()
+	c := configs.Get().(*conf.Config)
+	c.Expect, c.ExpectAny = reflect.Invalid, false
 	if want == Bool {
 		c.Expect, c.ExpectAny = reflect.Bool, true
 	}
+	tree, parts, err := parse(source, c)
+	if err != nil {
+		configs.Put(c)
+		return nil, []string{explain(err)}
+	}
 	given, err := checker.Check(tree, c)
-	b := &builder{known: known, source: tree.Source, program: &Program{source: tree.Source, wanted: want}}
+	configs.Put(c)
+	b := &builder{known: known, source: tree.Source, program: &Program{source: tree.Source, wanted: want, Parts: parts}}
 	b.program.evaluate = b.build(tree.Node)
 	faults := b.faults
 	switch {

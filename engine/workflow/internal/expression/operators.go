@@ -75,17 +75,26 @@ func integers(operator string, a, b int) any {
 }
 
 func floats(operator string, a, b float64) any {
+	var result float64
 	switch operator {
 	case "+":
-		return a + b
+		result = a + b
 	case "-":
-		return a - b
+		result = a - b
 	case "*":
-		return a * b
+		result = a * b
 	case "/":
-		return a / b
+		if b == 0 {
+			fail("cannot divide %v by 0", a)
+		}
+		result = a / b
+	default:
+		result = math.Pow(a, b)
 	}
-	return math.Pow(a, b)
+	if math.IsInf(result, 0) || math.IsNaN(result) {
+		fail("%v %s %v has no result, or one that is too large", a, operator, b)
+	}
+	return result
 }
 
 // temporal evaluates the operators on strings, times and durations.
@@ -119,7 +128,7 @@ func temporal(m *Meter, operator string, a, b any) any {
 			}
 		case time.Duration:
 			if operator == "+" || operator == "-" {
-				return time.Duration(integers(operator, int(x), int(y)).(int))
+				return durations(operator, x, y)
 			}
 		}
 		if y, ok := reckonable(b); ok && operator == "*" {
@@ -136,14 +145,26 @@ func temporal(m *Meter, operator string, a, b any) any {
 }
 
 func times(d time.Duration, by Number) time.Duration {
-	if i, ok := by.Int(); ok {
-		return time.Duration(integers("*", int(d), int(i)).(int))
+	if product := float64(d) * by.float; math.Abs(product) >= math.MaxInt64 {
+		fail("%s * %s is too long for a duration", d, by)
+	} else if i, ok := by.Int(); !ok {
+		return time.Duration(product)
+	} else {
+		return d * time.Duration(i)
 	}
-	product := float64(d) * by.float
-	if math.IsNaN(product) || math.Abs(product) >= math.MaxInt64 {
-		fail("%s * %s is too long a duration", d, by)
+	return 0
+}
+
+// durations adds or subtracts.
+func durations(operator string, a, b time.Duration) time.Duration {
+	if operator == "-" {
+		b = -b
 	}
-	return time.Duration(product)
+	sum := a + b
+	if (sum > a) != (b > 0) && b != 0 {
+		fail("%s %s %s is too long for a duration", a, operator, b)
+	}
+	return sum
 }
 
 func negate(m *Meter, v any) any {

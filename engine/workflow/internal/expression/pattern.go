@@ -22,7 +22,7 @@ const (
 // pattern is a compiled pattern.
 type pattern struct {
 	re   *regexp.Regexp
-	size int // in instructions, at least as many as the compiled pattern has
+	size int // at least as many as the compiled pattern has instructions
 }
 
 // checkPattern returns the size that a pattern will have when it is compiled,
@@ -31,17 +31,22 @@ func checkPattern(text string) (size int, err error) {
 	if len(text) > maxPattern {
 		return 0, fmt.Errorf("the pattern is %d bytes long; at most %d are allowed", len(text), maxPattern)
 	}
-	if n := strings.Count(text, `\p`) + strings.Count(text, `\P`); n > maxProperties {
-		return 0, fmt.Errorf(`the pattern has %d classes such as \pL; at most %d are allowed`, n, maxProperties)
+	properties := strings.Count(text, `\p`) + strings.Count(text, `\P`)
+	if properties > maxProperties {
+		return 0, fmt.Errorf(`the pattern has %d classes such as \pL; at most %d are allowed`, properties, maxProperties)
 	}
-	if ignoresCase(text) && foldedLetters(text) > maxFolded {
-		return 0, fmt.Errorf("the pattern ignores case in ranges of more than %d letters, which is not allowed", maxFolded)
+	folded := 0
+	if ignoresCase(text) {
+		if folded = foldedLetters(text); folded > maxFolded {
+			return 0, fmt.Errorf("the pattern ignores case in ranges of more than %d letters, which is not allowed", maxFolded)
+		}
 	}
 	tree, err := syntax.Parse(text, syntax.Perl)
 	if err != nil {
 		return 0, errors.New(Shorten(err.Error()))
 	}
-	if size = instructions(tree) + 2; size > maxInstructions {
+	// What takes time to compile counts too, as if it were instructions.
+	if size = instructions(tree) + 2 + 40*properties + folded/50; size > maxInstructions {
 		return 0, fmt.Errorf("the pattern is too large; repetitions such as {2,50} count as often as they may repeat, and at most %d parts are allowed", maxInstructions)
 	}
 	return size, nil

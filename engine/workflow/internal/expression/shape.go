@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/conf"
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/parser"
 	"github.com/expr-lang/expr/parser/lexer"
@@ -19,16 +20,15 @@ const (
 )
 
 // parse returns the syntax tree of an expression that is small enough to be
-// checked and compiled.
-func parse(source string) (*parser.Tree, error) {
+// checked and compiled, and the size of its patterns.
+func parse(source string, c *conf.Config) (tree *parser.Tree, parts int, err error) {
 	// The parser asks the lexer again and again for what it could not read, and
 	// each time gets an error with the whole source in it.
 	if _, err := lexer.Lex(file.NewSource(source)); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	tree, err := parser.ParseWithConfig(source, config())
-	if err != nil {
-		return nil, err
+	if tree, err = parser.ParseWithConfig(source, c); err != nil {
+		return nil, 0, err
 	}
 	s := shape{left: maxNodes, patterns: maxInstructions}
 	if at := s.measure(tree.Node); s.fault != "" {
@@ -36,9 +36,9 @@ func parse(source string) (*parser.Tree, error) {
 		if at != nil {
 			err.Location = at.Location()
 		}
-		return nil, err.Bind(tree.Source)
+		return nil, 0, err.Bind(tree.Source)
 	}
-	return tree, nil
+	return tree, maxInstructions - s.patterns, nil
 }
 
 const tooLong = "the expression is too long"

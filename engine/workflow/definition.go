@@ -72,6 +72,7 @@ const (
 	MaxName        = 256       // bytes of a workflow's name
 	MaxDescription = 16 << 10  // bytes
 	MaxID          = 64        // bytes of a node's id
+	MaxHandler     = 64        // bytes of the name of a node's handler
 	MaxLabel       = 256       // bytes of a node's or an edge's label
 	MaxConfig      = 64 << 10  // bytes of a node's config
 	MaxExpression  = 4 << 10   // bytes of an expression
@@ -104,11 +105,27 @@ type Node struct {
 	// Config is a JSON object. That of an action node is its handler's business;
 	// the package doc says what the other types read.
 	Config json.RawMessage `json:"config,omitempty"`
+	// Handler is the name of the step handler that runs at the node, of an action
+	// node only: letters, digits, _, - and ".", at most [MaxHandler] bytes. "" is the
+	// handler that has the name of the type, such as "voice_call".
+	Handler string `json:"handler,omitempty"`
 	// Retry says when a failed attempt at an action is repeated; nil means never.
 	Retry *Retry `json:"retry,omitempty"`
 	// Timeout is how long a step of an action may stay in flight before it
 	// counts as failed; 0 means [DefaultTimeout].
 	Timeout Duration `json:"timeout,omitempty"`
+}
+
+// HandlerName returns the name of the step handler that runs at the node: its
+// Handler, else its type. It is "" for a node that is no action.
+func (n *Node) HandlerName() string {
+	switch {
+	case !n.Type.Action():
+		return ""
+	case n.Handler != "":
+		return n.Handler
+	}
+	return string(n.Type)
 }
 
 // Edge leads from one node to another.

@@ -32,6 +32,9 @@
 //	conditional                        expression, or conditions with match "all" (the default) or "any"
 //	converted, dropped                 nothing
 //
+// The step handler of an action node is the one that has the name of the node's
+// type, or the one that its handler field names.
+//
 // A circle of nodes is allowed, and is how a workflow tries again; one of
 // conditional nodes alone is not, because a lead in it would never rest.
 //

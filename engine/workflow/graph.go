@@ -15,11 +15,11 @@ import (
 // It is immutable and safe for concurrent use. Its methods panic for an index
 // that is out of range.
 type Graph struct {
-	def   *Definition
-	entry int32
-	index map[string]int32
-	nodes []compiled
-	types []NodeType
+	def      *Definition
+	entry    int32
+	index    map[string]int32
+	nodes    []compiled
+	handlers []string // their names, sorted
 }
 
 // compiled is what validation found out about a node.
@@ -44,11 +44,12 @@ func Compile(d *Definition) (*Graph, error) {
 	}
 	g := &Graph{def: c.d, entry: c.index[c.d.Entry], index: c.index, nodes: c.nodes}
 	for i := range c.d.Nodes {
-		if t := c.d.Nodes[i].Type; t.Action() && !slices.Contains(g.types, t) {
-			g.types = append(g.types, t)
+		if name := c.d.Nodes[i].HandlerName(); name != "" {
+			g.handlers = append(g.handlers, name)
 		}
 	}
-	slices.Sort(g.types)
+	slices.Sort(g.handlers)
+	g.handlers = slices.Compact(g.handlers)
 	return g, nil
 }
 
@@ -207,5 +208,6 @@ func (g *Graph) NeedsSteps(i int32) bool { return g.nodes[i].steps }
 // Env.Contact.
 func (g *Graph) NeedsContact(i int32) bool { return g.nodes[i].contact }
 
-// ActionTypes returns the types of the graph's action nodes, sorted, each once.
-func (g *Graph) ActionTypes() []NodeType { return slices.Clone(g.types) }
+// HandlerNames returns the names of the handlers that the graph's action nodes
+// need, sorted, each once.
+func (g *Graph) HandlerNames() []string { return slices.Clone(g.handlers) }

@@ -143,21 +143,27 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-func TestActionTypes(t *testing.T) {
+func TestHandlerNames(t *testing.T) {
 	d := &Definition{Name: "x", Entry: "a", Nodes: []Node{
-		CallNode("a", nil), ApplicationNode("b", nil), CallNode("c", nil), MessageNode("d", nil), End("e", Dropped),
-	}, Edges: []Edge{On("a", "1", "b"), On("a", "2", "c"), On("a", "3", "d"), On("a", "4", "e")}}
+		CallNode("a", nil), ApplicationNode("b", nil).WithHandler("crm-2.update_lead"), CallNode("c", nil), MessageNode("d", nil).WithHandler("sms"),
+		CallNode("e", nil).WithHandler("sms"), MessageNode("f", nil), Wait("g", time.Hour), End("h", Dropped),
+	}, Edges: []Edge{On("a", "1", "b"), On("a", "2", "c"), On("a", "3", "d"), On("a", "4", "e"), On("a", "5", "f"), On("a", "6", "g"), To("g", "h")}}
 	g, err := Compile(d)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := g.ActionTypes()
-	if !slices.Equal(got, []NodeType{Application, Message, VoiceCall}) {
-		t.Error(got)
+	got := g.HandlerNames()
+	if want := []string{"crm-2.update_lead", "message", "sms", "voice_call"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 	got[0] = "changed"
-	if g.ActionTypes()[0] != Application {
+	if g.HandlerNames()[0] != "crm-2.update_lead" {
 		t.Error("the graph's own slice was handed out")
+	}
+	for i, want := range []string{"voice_call", "crm-2.update_lead", "voice_call", "sms", "sms", "message", "", ""} {
+		if got := g.Node(int32(i)).HandlerName(); got != want {
+			t.Errorf("node %d: %q, want %q", i, got, want)
+		}
 	}
 }
 

@@ -293,6 +293,7 @@ func (r *reader) node(location string, raw json.RawMessage) Node {
 				n.Config = b.Bytes()
 			}
 		}},
+		field{"handler", r.text(&n.Handler)},
 		field{"retry", func(location string, raw json.RawMessage) {
 			n.Retry = &Retry{}
 			r.object(location, raw,

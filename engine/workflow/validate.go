@@ -195,6 +195,9 @@ func listTypes() string {
 // actionOnly checks what says how a step handler is run.
 func (c *checker) actionOnly(location string, n *Node) {
 	if !n.Type.Action() {
+		if n.Handler != "" {
+			c.fault(location+".handler", "a %s node has no handler; remove it", n.Type)
+		}
 		if n.Retry != nil {
 			c.fault(location+".retry", "a %s node has no attempts to repeat; remove it", n.Type)
 		}
@@ -202,6 +205,12 @@ func (c *checker) actionOnly(location string, n *Node) {
 			c.fault(location+".timeout", "a %s node has no step in flight; remove it", n.Type)
 		}
 		return
+	}
+	switch {
+	case len(n.Handler) > MaxHandler:
+		c.fault(location+".handler", "is %d bytes long; at most %d are allowed", len(n.Handler), MaxHandler)
+	case !plainID(n.Handler):
+		c.fault(location+".handler", `%s is not a handler's name; use letters, digits, "_", "-" and "."`, expression.Quote(n.Handler))
 	}
 	c.length(location+".timeout", n.Timeout, "must not be negative; leave it out for 1h")
 	if n.Retry == nil {

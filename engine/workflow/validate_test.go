@@ -110,6 +110,11 @@ var faultCases = []struct {
 	{"conditional into itself", func(d *Definition) { d.Edges[3].To = "ask"; d.Nodes[3] = d.Nodes[4]; d.Nodes = d.Nodes[:4] },
 		[]string{"nodes[2]: conditional nodes form a circle that never ends: ask → ask"}},
 
+	{"handler", func(d *Definition) { d.Nodes[0].Handler = strings.Repeat("a", MaxHandler) }, nil},
+	{"ill-formed handler", func(d *Definition) { d.Nodes[0].Handler = "a b" }, []string{`nodes[0].handler: "a b" is not a handler's name; use letters, digits,`}},
+	{"overlong handler", func(d *Definition) { d.Nodes[0].Handler = strings.Repeat("x", MaxHandler+1) }, []string{"nodes[0].handler: is 65 bytes long"}},
+	{"handler on a time node", func(d *Definition) { d.Nodes[1].Handler = "sms" }, []string{"nodes[1].handler: a time node has no handler"}},
+	{"handler on a terminal", func(d *Definition) { d.Nodes[3].Handler = "sms" }, []string{"nodes[3].handler: a converted node has no handler"}},
 	{"retry on a time node", func(d *Definition) { d.Nodes[1].Retry = &Retry{} }, []string{"nodes[1].retry: a time node has no attempts"}},
 	{"timeout on a conditional", func(d *Definition) { d.Nodes[2].Timeout = 1 }, []string{"nodes[2].timeout: a conditional node has no step"}},
 	{"timeout on a terminal", func(d *Definition) { d.Nodes[3].Timeout = -1 }, []string{"nodes[3].timeout: a converted node has no step"}},

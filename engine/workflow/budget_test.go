@@ -61,25 +61,26 @@ var worst struct {
 }
 
 // checkCost fails the test when f takes more than is allowed.
-func checkCost(t *testing.T, what, source string, f func()) {
+func checkCost(t *testing.T, what, source string, f func()) (c cost) {
 	t.Helper()
-	c := measure(f)
+	c = measure(f)
 	if c.time > *mostTime && !raceEnabled || c.bytes > *mostBytes {
 		t.Errorf("%s takes %v: %.200q", what, c, source)
 	}
 	if *worstFile == "" {
-		return
+		return c
 	}
 	worst.Lock()
 	defer worst.Unlock()
 	if c.time <= worst.time && c.bytes <= worst.bytes {
-		return
+		return c
 	}
 	worst.time, worst.bytes = max(c.time, worst.time), max(c.bytes, worst.bytes)
 	if file, err := os.OpenFile(*worstFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err == nil {
 		fmt.Fprintf(file, "%s: %v: %.300q\n", what, c, source)
 		file.Close()
 	}
+	return c
 }
 
 // grown returns metadata that is as large as allowed: what is in a list or in an
@@ -162,7 +163,10 @@ func checkBudget(t *testing.T, source string, env *Env) {
 			continue
 		}
 		var err error
-		checkCost(t, "evaluating", source, func() { _, err = evaluate(p, env) })
+		took := checkCost(t, "evaluating", source, func() { _, err = evaluate(p, env) })
+		if p.Cheap && (took.time > *mostTime/20 && !raceEnabled || took.bytes > *mostBytes/20) {
+			t.Errorf("what counts as cheap takes %v: %.200q", took, source)
+		}
 		if err != nil && (len(err.Error()) > 600 || strings.Contains(err.Error(), "\n")) {
 			t.Errorf("error is no line: %q", err)
 		}

@@ -215,40 +215,6 @@ func TestNowIsEnvNow(t *testing.T) {
 	}
 }
 
-func TestNeeds(t *testing.T) {
-	condition := func(field string) Node { return IfAll("", Condition{Field: field, Operator: Exists}) }
-	for _, tt := range []struct {
-		node           Node
-		steps, contact bool
-	}{
-		{If("", "now().Hour() > 3"), false, false},
-		{If("", "metadata.a == 1"), false, true},
-		{If("", `lead.external_id == ""`), false, true},
-		{If("", `steps.first.outcome == ""`), true, false},
-		{If("", `len(keys(steps)) == 1 and metadata?.a == 1`), true, true},
-		{condition("phone_number"), false, true},
-		{condition("metadata.a"), false, true},
-		{condition("steps.first.outcome"), true, false},
-		{Wait("", time.Hour), false, false},
-		{WaitUntil("", "now()"), false, false},
-		{WaitUntil("", "steps.first.exited_at"), true, false},
-		{WaitUntil("", `metadata.at ?? now()`), false, true},
-		{MessageNode("", Config{"text": "steps.first"}), false, false},
-	} {
-		if tt.node.Type == Message {
-			g, err := Compile(&Definition{Name: "x", Entry: "m", Nodes: []Node{{ID: "m", Type: Message, Config: tt.node.Config}}})
-			if err != nil || g.NeedsSteps(0) || g.NeedsContact(0) {
-				t.Errorf("message: %v", err)
-			}
-			continue
-		}
-		g := branch(t, tt.node)
-		if s, c := g.NeedsSteps(branchNode), g.NeedsContact(branchNode); s != tt.steps || c != tt.contact {
-			t.Errorf("%s: steps %v, contact %v", tt.node.Config, s, c)
-		}
-	}
-}
-
 // A graph is shared by everything that moves leads; the race detector watches.
 func TestGraphIsSafeForConcurrentUse(t *testing.T) {
 	g := branch(t, If("", `steps.first.outcome == "completed" and any(metadata.tags, # == "vip") and "a" + metadata.text == "ax" and now().Year() == 2026`))

@@ -20,6 +20,7 @@ type Graph struct {
 	index    map[string]int32
 	nodes    []compiled
 	handlers []string // their names, sorted
+	read     []bool   // by node: whether its steps are read by some node
 }
 
 // compiled is what validation found out about a node.
@@ -50,6 +51,7 @@ func Compile(d *Definition) (*Graph, error) {
 	}
 	slices.Sort(g.handlers)
 	g.handlers = slices.Compact(g.handlers)
+	g.findUses()
 	return g, nil
 }
 
@@ -199,14 +201,6 @@ func (g *Graph) Until(i int32, env *Env, now time.Time) (time.Time, error) {
 func (g *Graph) failed(i int32, err error) error {
 	return fmt.Errorf("workflow: node %s: %w", g.def.Nodes[i].ID, err)
 }
-
-// NeedsSteps reports whether [Graph.Test] or [Graph.Until] of the node reads
-// Env.Steps.
-func (g *Graph) NeedsSteps(i int32) bool { return g.nodes[i].steps }
-
-// NeedsContact reports whether [Graph.Test] or [Graph.Until] of the node reads
-// Env.Contact.
-func (g *Graph) NeedsContact(i int32) bool { return g.nodes[i].contact }
 
 // HandlerNames returns the names of the handlers that the graph's action nodes
 // need, sorted, each once.

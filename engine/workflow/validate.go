@@ -300,7 +300,6 @@ func (c *checker) timeConfig(r *reader, location string, raw json.RawMessage, n 
 	case !hasDuration && !hasUntil:
 		r.fault(location, `needs duration, such as "48h", or until, an expression that gives a time`)
 	}
-	n.uses = usesOf(n.expression, nil)
 }
 
 func (c *checker) conditionalConfig(r *reader, location string, raw json.RawMessage, n *compiled) {
@@ -333,7 +332,6 @@ func (c *checker) conditionalConfig(r *reader, location string, raw json.RawMess
 		r.fault(location+".match", "goes with conditions, not with an expression; remove it")
 	}
 	n.one = match == matchAny
-	n.uses = usesOf(n.expression, n.conditions)
 }
 
 // expression compiles; it returns nil after a fault. One fault says for all that

@@ -41,15 +41,14 @@ func (b *builder) isCheap(n ast.Node, left *int) bool {
 					return false
 				}
 			}
-		case !functions[n.Name].cheap && !b.small(n):
+		case n.Name == "string" && b.small(n):
+		case !functions[n.Name].cheap:
 			return false
 		}
 	case *ast.IdentifierNode:
 		if n.Value == "lead" && b.isRoot(n, "lead") {
 			return true
 		}
-	case *ast.ArrayNode, *ast.MapNode:
-		// Their elements are counted.
 	}
 	cheap := true
 	children(n, func(child ast.Node) bool {

@@ -102,6 +102,12 @@ func (r *reader) value(location string, raw json.RawMessage, c *condition) {
 		r.fault(location, "cannot be read: %s", expression.Shorten(err.Error()))
 		return
 	}
+	if number, ok := value.(json.Number); ok {
+		if _, reading := expression.ReadNumber(number); reading != expression.IsNumber {
+			r.fault(location, "%s cannot be used as a number: it is too large, too close to 0 or too long", expression.Clip(string(number)))
+			return
+		}
+	}
 	c.value = value
 	_, isBool := value.(bool)
 	_, isObject := value.(map[string]any)

@@ -57,7 +57,7 @@ func (m *Meter) scan(n int) { m.Step(1 + n/16) }
 func (m *Meter) rewrite(n int) { m.Step(1 + n/3) }
 
 // sort is the price of sorting n elements.
-func (m *Meter) sort(n int) { m.Step(n*bits.Len(uint(n))/4 + 1) }
+func (m *Meter) sort(n int) { m.Step(n*bits.Len(uint(n))/3 + 1) }
 
 // failure ends an evaluation. It is the error of a Program's Run too, with the
 // place in the message.

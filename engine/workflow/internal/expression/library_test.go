@@ -157,7 +157,7 @@ func TestDiffersFromTheLibrary(t *testing.T) {
 		{`string(nil)`, "", ""},
 		{`string(now())`, "2026-05-01T09:00:00Z", ""},
 		{`string([1])`, nil, "string() takes"},
-		{`timezone("Local")`, nil, `timezone: "Local" is the time zone of the machine`},
+		{`timezone("Local")`, nil, `timezone(): "Local" is the time zone of the machine`},
 		{`now().Local()`, nil, "a time has no method Local here; the methods are Add, AddDate, After,"},
 		{`(metadata.missing ?? now()).Local()`, nil, "a time has no method Local here"},
 		{`now().In(nil)`, nil, "In takes a time zone, not nil"},

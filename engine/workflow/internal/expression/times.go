@@ -6,6 +6,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	// The time zones of the world, for machines that have no zoneinfo: an empty
+	// container, most of Windows. Everything that runs workflows imports this
+	// package, and what the machine has goes first.
+	_ "time/tzdata"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -124,7 +128,7 @@ func (b *builder) checkZone(n *ast.BuiltinNode) {
 	if name, ok := n.Arguments[at].(*ast.StringNode); ok {
 		if _, err := zoneNamed(name.Value[:min(len(name.Value), maxTime)]); err != nil {
 			b.badZone = true
-			b.fault(n, "%s: %s", n.Name, Shorten(err.Error()))
+			b.fault(n, "%s(): %s", n.Name, Shorten(err.Error()))
 		}
 	}
 }

@@ -72,14 +72,14 @@ func (l *loop) get(seq int64) (*entry, error) {
 		}
 		return e, nil
 	}
-	records, err := l.eng.store.Records(context.Background(), []int64{seq})
+	leads, err := l.eng.store.Load(context.Background(), []int64{seq})
 	if err != nil {
 		return nil, &storeError{err}
 	}
-	if len(records) == 0 {
+	if len(leads) == 0 {
 		return nil, nil
 	}
-	return l.adopt(records[0])
+	return l.adopt(leads[0].Record)
 }
 
 // adopt takes a lead that the store has, and memory has not, into memory, for
@@ -321,11 +321,12 @@ func (l *loop) reload(b *batch) {
 			seqs = append(seqs, e.rec.Seq)
 		}
 	}
-	records, err := l.eng.store.Records(context.Background(), seqs)
+	leads, err := l.eng.store.Load(context.Background(), seqs)
 	if err != nil {
 		return // the next commit meets the same conflict, and then backs off
 	}
-	for _, rec := range records {
+	for i := range leads {
+		rec := leads[i].Record
 		e := l.hot[rec.Seq]
 		x, err := decodeExtra(rec.EngineState)
 		if err != nil {

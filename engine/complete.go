@@ -160,7 +160,7 @@ func (e *entry) reviveAttempt() {
 
 // completePast answers for a step that is not, or no longer, in flight.
 func (e *Engine) completePast(ctx context.Context, id lead.StepID, f *flow, out Callback) (CallbackAck, error) {
-	found, rows, err := e.store.History(ctx, id.Seq())
+	found, rows, _, err := e.store.History(ctx, id.Seq())
 	if errors.Is(err, store.ErrNotFound) {
 		return CallbackAck{}, stepNotFound(id)
 	}

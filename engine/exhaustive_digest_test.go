@@ -20,7 +20,7 @@ import (
 // Moments are in it as what the engine makes of them: over, or so far ahead.
 func (w *searchWorld) digest() string {
 	var b strings.Builder
-	found, rows, err := w.memory.History(context.Background(), w.id.Seq())
+	found, rows, _, err := w.memory.History(context.Background(), w.id.Seq())
 	if err != nil {
 		w.fault("the lead cannot be read: %v", err)
 	}

@@ -207,7 +207,7 @@ type searchSight struct {
 }
 
 func (w *searchWorld) steps() []lead.Step {
-	found, rows, err := w.memory.History(context.Background(), w.id.Seq())
+	found, rows, _, err := w.memory.History(context.Background(), w.id.Seq())
 	if err != nil {
 		w.fault("the history cannot be read: %v", err)
 	}

@@ -183,7 +183,7 @@ func (e *Engine) History(ctx context.Context, workflow lead.WorkflowID, id lead.
 	if err != nil {
 		return nil, err
 	}
-	found, rows, err := e.store.History(ctx, id.Seq())
+	found, rows, _, err := e.store.History(ctx, id.Seq())
 	switch {
 	case errors.Is(err, store.ErrNotFound): // deleted since
 		return nil, leadNotFound(workflow, id)

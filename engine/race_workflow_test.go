@@ -240,7 +240,7 @@ func (r *races) expectGone(t *testing.T, l lead.Lead) {
 	if _, err := r.eng.Lead(context.Background(), l.WorkflowID, l.ID); !errors.Is(err, lead.ErrNotFound) {
 		t.Errorf("a lead of a deleted workflow is answered with %v", err)
 	}
-	if found, err := r.store.Records(context.Background(), []int64{l.ID.Seq()}); err != nil || len(found) > 0 {
+	if found, err := r.store.Load(context.Background(), []int64{l.ID.Seq()}); err != nil || len(found) > 0 {
 		t.Errorf("a lead of a deleted workflow is kept: %+v, %v", found, err)
 	}
 }

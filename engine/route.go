@@ -172,7 +172,7 @@ func (l *loop) env(e *entry, f *flow) (*workflow.Env, error) {
 	if f.graph.NeedsSteps(node) {
 		var steps []store.Step
 		if e.rec.LastStep != 0 {
-			_, past, err := l.eng.store.History(context.Background(), e.rec.Seq)
+			_, past, _, err := l.eng.store.History(context.Background(), e.rec.Seq)
 			if err != nil {
 				return nil, &storeError{err}
 			}

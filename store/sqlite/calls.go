@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/leadflow-go/leadflow/lead"
+	zombiezen "zombiezen.com/go/sqlite"
+
 	"github.com/leadflow-go/leadflow/store"
 )
 
@@ -25,8 +26,7 @@ const (
 	// %s is the query that finds the entries, in order and not more than wanted.
 	callsText = `
 		SELECT c.seq, c.lead, c.lead_id, c.workflow, w.id, c.phone, c.visit, c.entered, c.attempt,
-			coalesce(c.node_id, ''), c.status, c.started, c.ended, coalesce(c.call_id, ''),
-			coalesce(c.outcome, ''), coalesce(c.error, ''), c.data
+			c.node_id, c.status, c.started, c.ended, c.call_id, c.outcome, c.error, c.data
 		FROM calls c LEFT JOIN workflows w ON w.seq = c.workflow
 		WHERE c.seq IN (%s) ORDER BY c.seq`
 )
@@ -42,33 +42,27 @@ func (w *writer) putCall(c *store.Call) error {
 		n, err = bind(w.updateCall).exec()
 	}
 	if err == nil && n == 0 {
-		err = fmt.Errorf("there is no lead %d", c.Lead)
+		err = errNoLead
 	}
-	if err != nil {
-		return fmt.Errorf("call %d: %w", c.Seq, err)
-	}
-	return nil
+	return unwritten(store.RowError{Kind: "call", Seq: c.Lead, Key: c.Seq}, err)
 }
 
 func scanCall(from row, c *store.Call) error {
-	var leadID, workflowID []byte
-	var visit, attempt, status int64
-	from.scan(&c.Seq, &c.Lead, &leadID, &c.Workflow, &workflowID, &c.Phone, &visit, (*int64)(&c.Entered),
-		&attempt, &c.NodeID, &status, (*int64)(&c.Started), (*int64)(&c.Ended), &c.CallID,
-		&c.Outcome, &c.Error, &c.Data)
-	c.Visit, c.Attempt, c.Status = int32(visit), int32(attempt), lead.StepStatus(status)
-	if workflowID != nil {
-		if err := from.id(4, c.WorkflowID[:]); err != nil {
-			return err
-		}
+	err := from.scan(&c.Seq, &c.Lead, (*[16]byte)(&c.LeadID), &c.Workflow)
+	if err == nil && from.ColumnType(4) != zombiezen.TypeNull { // of no workflow
+		err = from.id(4, (*[16]byte)(&c.WorkflowID))
 	}
-	return from.id(2, c.LeadID[:])
+	if err == nil {
+		err = from.from(5).scan(&c.Phone, &c.Visit, (*int64)(&c.Entered), &c.Attempt, &c.NodeID, (*uint8)(&c.Status),
+			(*int64)(&c.Started), (*int64)(&c.Ended), &c.CallID, &c.Outcome, &c.Error, &c.Data)
+	}
+	return unread(store.RowError{Kind: "call", Seq: c.Lead, Key: c.Seq}, err)
 }
 
 // Calls implements [store.CallReader].
 func (s *Store) Calls(ctx context.Context, q store.CallQuery) ([]store.Call, error) {
 	text, args := callsQuery(q)
-	return read(ctx, s, "calls", scanCall, text, args...)
+	return read(ctx, s, s.lanes.long, "calls", rows(scanCall, text, args...))
 }
 
 // callsQuery goes by the index that leaves the fewest entries to look at, which
@@ -79,6 +73,8 @@ func callsQuery(q store.CallQuery) (string, []any) {
 	switch {
 	case q.Lead != 0:
 		index = "INDEXED BY calls_lead"
+	case q.CallID != "":
+		index = "INDEXED BY calls_call_id"
 	case q.Phone != 0:
 		index = "INDEXED BY calls_phone"
 	case q.Workflow != 0:
@@ -88,6 +84,7 @@ func callsQuery(q store.CallQuery) (string, []any) {
 	}
 	m := matching("SELECT seq FROM calls "+index+" WHERE seq > ?", q.After)
 	m.where(q.Lead != 0, "lead = ?", q.Lead)
+	m.where(q.CallID != "", "call_id = ?", q.CallID)
 	m.where(q.Phone != 0, "phone = ?", q.Phone)
 	m.where(q.Workflow != 0, "workflow = ?", q.Workflow)
 	m.where(q.Status != 0, "status = ?", int64(q.Status))
@@ -98,6 +95,6 @@ func callsQuery(q store.CallQuery) (string, []any) {
 		}
 		m.where(true, "started < ?", int64(q.To))
 	}
-	m.page(0, q.Limit)
+	m.page(false, 0, q.Limit)
 	return fmt.Sprintf(callsText, m.text()), m.args
 }

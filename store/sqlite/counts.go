@@ -48,13 +48,12 @@ func (t *transaction) putCounts() error {
 	return nil
 }
 
-// Counts implements [store.LeadReader].
+// Counts implements [store.LoopReader] and [store.LeadReader].
 func (s *Store) Counts(ctx context.Context, workflow int64) (map[lead.State]int64, error) {
 	type count struct{ state, n int64 }
-	list, err := read(ctx, s, "counts", func(from row, c *count) error {
-		from.scan(&c.state, &c.n)
-		return nil
-	}, countsText, workflow)
+	list, err := read(ctx, s, s.lanes.loop, "counts", rows(func(from row, c *count) error {
+		return from.scan(&c.state, &c.n)
+	}, countsText, workflow))
 	if err != nil {
 		return nil, err
 	}

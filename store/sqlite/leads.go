@@ -1,9 +1,13 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
+
+	zombiezen "zombiezen.com/go/sqlite"
 
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
@@ -12,8 +16,7 @@ import (
 // The statements of the table leads; leadquery.go has those that list and count.
 const (
 	recordColumns = `l.seq, l.workflow, l.version, l.state, l.phase, l.node, l.visit, l.visits, l.attempt,
-		l.entered, l.due, l.started, l.deadline, l.wake, l.last_step, l.updated,
-		coalesce(l.outcome, ''), l.extra`
+		l.entered, l.due, l.started, l.deadline, l.wake, l.last_step, l.updated, l.outcome, l.extra`
 
 	insertLeadText = `
 		INSERT INTO leads (version, phase, node, visit, visits, attempt, entered, due, started, deadline,
@@ -22,6 +25,10 @@ const (
 	findLeadText   = `SELECT workflow, state, last_step FROM leads WHERE seq = ?`
 	deleteLeadText = `DELETE FROM leads WHERE seq = ?`
 
+	// A lead without a contact is found, so that it can be told.
+	loadText = `
+		SELECT ` + recordColumns + `, ` + contactColumns + ` FROM leads l LEFT JOIN contacts c ON c.seq = l.seq
+		WHERE l.seq IN (SELECT value FROM json_each(?)) ORDER BY l.seq`
 	recordsText = `
 		SELECT ` + recordColumns + ` FROM leads l
 		WHERE l.seq IN (SELECT value FROM json_each(?)) ORDER BY l.seq`
@@ -32,10 +39,16 @@ const (
 		SELECT ` + recordColumns + ` FROM leads l WHERE l.wake = ? AND l.seq > ? AND l.wake <= ?
 		UNION ALL
 		SELECT ` + recordColumns + ` FROM leads l WHERE l.wake > ? AND l.wake <= ?
-		ORDER BY wake, seq LIMIT ?`
+		ORDER BY wake, seq`
+	// Without the rows themselves, for when one of them is on a damaged page.
+	dueSeqsText = `
+		SELECT l.seq, l.wake FROM leads l WHERE l.wake = ? AND l.seq > ? AND l.wake <= ?
+		UNION ALL
+		SELECT l.seq, l.wake FROM leads l WHERE l.wake > ? AND l.wake <= ?
+		ORDER BY wake, seq`
 	leadText = `
 		SELECT ` + recordColumns + `, ` + contactColumns + `
-		FROM leads l JOIN contacts c ON c.seq = l.seq WHERE l.seq = ?`
+		FROM leads l LEFT JOIN contacts c ON c.seq = l.seq WHERE l.seq = ?`
 )
 
 // updateLeadText returns the UPDATE for a change that moves wake, or state, or
@@ -86,37 +99,50 @@ func (w *writer) changeRecord(before, after *store.Record) error {
 	}
 	n, err := update.ints(before.Seq, before.Version).exec()
 	if err == nil && n != 1 {
-		err = &store.ConflictError{Kind: "lead", Seq: before.Seq}
+		return &store.ConflictError{Kind: "lead", Seq: before.Seq}
 	}
-	return err
+	return unwritten(leadRow(before.Seq), err)
 }
 
 func (w *writer) putRecord(r *store.Record) error {
-	if _, err := w.insertLead.record(r).wake(r.Wake).ints(int64(r.State), r.Seq, r.Workflow).exec(); err != nil {
-		return fmt.Errorf("lead %d: %w", r.Seq, err)
-	}
-	return nil
+	_, err := w.insertLead.record(r).wake(r.Wake).ints(int64(r.State), r.Seq, r.Workflow).exec()
+	return unwritten(leadRow(r.Seq), err)
 }
 
 // recordWidth is how many columns recordColumns has.
 const recordWidth = 18
 
 func scanRecord(from row, r *store.Record) error {
-	var state, phase, node, visit, visits, attempt int64
-	from.scan(&r.Seq, &r.Workflow, &r.Version, &state, &phase, &node, &visit, &visits, &attempt,
-		(*int64)(&r.Entered), (*int64)(&r.Due), (*int64)(&r.Started), (*int64)(&r.Deadline),
-		(*int64)(&r.Wake), &r.LastStep, (*int64)(&r.Updated), &r.Outcome, &r.EngineState)
-	r.State, r.Phase, r.Node = lead.State(state), store.Phase(phase), int32(node)
-	r.Visit, r.Visits, r.Attempt = int32(visit), int32(visits), int32(attempt)
+	var wake orZero
+	err := from.scan(&r.Seq, &r.Workflow, &r.Version, (*uint8)(&r.State), (*uint8)(&r.Phase), &r.Node, &r.Visit, &r.Visits,
+		&r.Attempt, (*int64)(&r.Entered), (*int64)(&r.Due), (*int64)(&r.Started), (*int64)(&r.Deadline),
+		&wake, &r.LastStep, (*int64)(&r.Updated), &r.Outcome, &r.EngineState)
+	if err == nil {
+		r.Wake = store.Millis(wake)
+		err = possible(r)
+	}
+	return unread(leadRow(r.Seq), err)
+}
+
+// possible returns an error if the record says what no record can.
+func possible(r *store.Record) error {
+	switch {
+	case r.State < lead.Enrolled || r.State > lead.Completed:
+		return fmt.Errorf("%w: state is %d", errSenseless, uint8(r.State))
+	case r.Phase < store.PhaseWaiting || r.Phase > store.PhaseEnded:
+		return fmt.Errorf("%w: phase is %d", errSenseless, uint8(r.Phase))
+	case r.State.Final() != (r.Wake == 0):
+		return fmt.Errorf("%w: state is %v, and wake is %d", errSenseless, r.State, r.Wake)
+	}
 	return nil
 }
 
-func scanEntry(from row, e *store.Lead) error {
-	if err := scanRecord(from, &e.Record); err != nil {
+func scanLead(from row, l *store.Lead) error {
+	if err := scanRecord(from, &l.Record); err != nil {
 		return err
 	}
-	e.Contact.Seq = e.Seq
-	return scanContactAt(from, recordWidth, &e.Contact)
+	l.Contact.Seq = l.Seq
+	return scanContactAt(from, recordWidth, &l.Contact)
 }
 
 // numbers are seqs as an argument of a query.
@@ -131,20 +157,44 @@ func numbers(seqs []int64) string {
 	return string(append(text, ']'))
 }
 
-// Records implements [store.LeadReader].
-func (s *Store) Records(ctx context.Context, seqs []int64) ([]store.Record, error) {
-	return read(ctx, s, "leads", scanRecord, recordsText, numbers(seqs))
+// sorted returns seqs in order, each once.
+func sorted(seqs []int64) []int64 { return slices.Compact(slices.Sorted(slices.Values(seqs))) }
+
+// Load implements [store.LoopReader].
+func (s *Store) Load(ctx context.Context, seqs []int64) ([]store.Lead, error) {
+	return read(ctx, s, s.lanes.loop, "leads", func(conn *zombiezen.Conn) ([]store.Lead, error) {
+		return eachAlone(conn, seqs, leadRow, scanLead, loadText)
+	})
 }
 
-// Due implements [store.LeadReader].
+// Due implements [store.LoopReader].
 func (s *Store) Due(ctx context.Context, after store.Key, until store.Millis, limit int) ([]store.Record, error) {
-	return read(ctx, s, "due leads", scanRecord, dueText, int64(after.Wake), after.Seq, int64(until),
-		int64(after.Wake), int64(until), int64(limit))
+	return read(ctx, s, s.lanes.loop, "due leads", func(conn *zombiezen.Conn) ([]store.Record, error) {
+		args := []any{int64(after.Wake), after.Seq, int64(until), int64(after.Wake), int64(until)}
+		list, err := queryUpTo(conn, limit, scanRecord, dueText, args...)
+		if !damaged(err) {
+			return list, err
+		}
+		seqs, err := queryUpTo(conn, limit, scanSeq, dueSeqsText, args...)
+		if err != nil {
+			return nil, err
+		}
+		list, err = eachAlone(conn, seqs, leadRow, scanRecord, recordsText)
+		slices.SortFunc(list, func(a, b store.Record) int {
+			return cmp.Or(cmp.Compare(a.Wake, b.Wake), cmp.Compare(a.Seq, b.Seq))
+		})
+		return list, err
+	})
 }
+
+func scanSeq(from row, seq *int64) error { return from.scan(seq) }
 
 // Lead implements [store.LeadReader].
 func (s *Store) Lead(ctx context.Context, seq int64) (store.Lead, error) {
-	found, err := read(ctx, s, fmt.Sprintf("lead %d", seq), scanEntry, leadText, seq)
+	found, err := read(ctx, s, s.lanes.point, fmt.Sprintf("lead %d", seq), func(conn *zombiezen.Conn) ([]store.Lead, error) {
+		found, err := query(conn, scanLead, leadText, seq)
+		return found, alone(err)
+	})
 	if err == nil && len(found) == 0 {
 		err = fmt.Errorf("sqlite: read lead %d: %w", seq, store.ErrNotFound)
 	}

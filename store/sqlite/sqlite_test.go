@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"net/url"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -92,8 +93,34 @@ func checkIntegrity(t *testing.T, path string) {
 		SELECT (SELECT count(*) FROM contacts WHERE seq NOT IN (SELECT seq FROM leads))
 		     + (SELECT count(*) FROM live WHERE lead NOT IN (SELECT seq FROM leads))
 		     + (SELECT count(*) FROM steps WHERE lead NOT IN (SELECT seq FROM leads))
+		     + (SELECT count(*) FROM payloads WHERE key >> 22 NOT IN (SELECT seq FROM leads))
 		     + (SELECT count(*) FROM counts WHERE n < 0)`).Scan(&orphans)
 	if err != nil || orphans > 0 {
 		t.Errorf("%s: %d rows of nobody, %v", path, orphans, err)
 	}
+}
+
+// enroll commits n leads of one new workflow.
+func enroll(t *testing.T, s *Store, n int) []store.Enrollment {
+	t.Helper()
+	w := workflow(t, s)
+	list := storetest.Enrollments(t, s, w.Seq, n)
+	if _, err := s.Commit(t.Context(), &store.Batch{Workflows: []store.Workflow{w}, Enroll: list}); err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// copyFile copies a file that is closed.
+func copyFile(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := filepath.Join(t.TempDir(), "leads.db")
+	if err := os.WriteFile(copied, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return copied
 }

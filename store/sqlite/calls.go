@@ -56,7 +56,7 @@ func scanCall(from row, c *store.Call) error {
 		err = from.from(5).scan(&c.Phone, &c.Visit, (*int64)(&c.Entered), &c.Attempt, &c.NodeID, (*uint8)(&c.Status),
 			(*int64)(&c.Started), (*int64)(&c.Ended), &c.CallID, &c.Outcome, &c.Error, &c.Data)
 	}
-	return unread(store.RowError{Kind: "call", Seq: c.Lead, Key: c.Seq}, err)
+	return named(store.RowError{Kind: "call", Seq: c.Lead, Key: c.Seq}, err)
 }
 
 // Calls implements [store.CallReader].

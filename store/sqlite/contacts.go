@@ -66,14 +66,14 @@ func (w *writer) endLive(workflow, seq int64) error {
 
 func scanContact(from row, c *store.Contact) error {
 	if err := from.scan(&c.Seq); err != nil {
-		return unread(contactRow(0), err)
+		return named(contactRow(0), err)
 	}
 	return scanContactAt(from, 1, c)
 }
 
 // scanContactAt reads contactColumns, the first of which is column i.
 func scanContactAt(from row, i int, c *store.Contact) error {
-	return unread(contactRow(c.Seq), from.from(i).scan((*[16]byte)(&c.ID), &c.Phone, &c.ExternalID, &c.TimeZone,
+	return named(contactRow(c.Seq), from.from(i).scan((*[16]byte)(&c.ID), &c.Phone, &c.ExternalID, &c.TimeZone,
 		&c.Metadata, (*int64)(&c.Enrolled)))
 }
 

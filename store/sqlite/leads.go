@@ -121,7 +121,7 @@ func scanRecord(from row, r *store.Record) error {
 		r.Wake = store.Millis(wake)
 		err = possible(r)
 	}
-	return unread(leadRow(r.Seq), err)
+	return named(leadRow(r.Seq), err)
 }
 
 // possible returns an error if the record says what no record can.

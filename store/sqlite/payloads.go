@@ -67,7 +67,7 @@ func scanPayload(from row, p *store.Payload) error {
 	if err == nil && p.Data == nil {
 		err = fmt.Errorf("%w: data is empty", errSenseless)
 	}
-	return unread(payloadRow(key), err)
+	return named(payloadRow(key), err)
 }
 
 // payloadsOf reads the payloads of a lead; those of all visits if that is nil.

@@ -138,13 +138,14 @@ func contactRow(seq int64) store.RowError {
 }
 func stepRow(seq int64) store.RowError { return store.RowError{Kind: "step", Key: seq} }
 
-// unread is the error of a row that cannot be read; no error stays none.
-func unread(row store.RowError, err error) error {
+// named is an error with the row that it is about; no error stays none.
+func named(row store.RowError, err error) error {
 	if err == nil {
 		return nil
 	}
-	row.Err = err
-	return &row
+	bad := row // so that row itself need not be allocated
+	bad.Err = err
+	return &bad
 }
 
 // errContent: a row is refused for what is in it.
@@ -160,13 +161,12 @@ func unwritten(row store.RowError, err error) error {
 	if err == nil {
 		return nil
 	}
-	row.Err = err
-	if errors.Is(err, errContent) {
-		return &row
-	}
 	switch zombiezen.ErrCode(err).ToPrimary() {
 	case zombiezen.ResultTooBig, zombiezen.ResultConstraint, zombiezen.ResultMismatch:
-		return &row
+		return named(row, err)
+	}
+	if errors.Is(err, errContent) {
+		return named(row, err)
 	}
 	return fmt.Errorf("%s %d: %w", row.Kind, row.Key, err)
 }

@@ -48,7 +48,7 @@ func (w *writer) putStep(s *store.Step) error {
 func scanStep(from row, s *store.Step) error {
 	err := from.scan(&s.Seq, &s.Prev, &s.Lead, &s.Visit, &s.Node, (*uint8)(&s.Kind), (*uint8)(&s.Status), &s.Attempts,
 		(*int64)(&s.Entered), (*int64)(&s.Due), (*int64)(&s.Started), (*int64)(&s.Exited), &s.Outcome, &s.Detail)
-	return unread(store.RowError{Kind: "step", Seq: s.Lead, Key: s.Seq}, err)
+	return named(store.RowError{Kind: "step", Seq: s.Lead, Key: s.Seq}, err)
 }
 
 // Steps implements [store.LoopReader].

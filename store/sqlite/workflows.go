@@ -47,7 +47,7 @@ func scanWorkflow(from row, f *store.Workflow) error {
 	err := from.scan(&f.Seq, (*[16]byte)(&f.ID), &f.Version, (*uint8)(&f.Status), &f.Name, &f.Description, &f.Definition,
 		(*int64)(&f.Created), (*int64)(&f.Updated), &deleted)
 	f.Deleted = deleted != 0
-	return unread(workflowRow(f.Seq), err)
+	return named(workflowRow(f.Seq), err)
 }
 
 // Workflows implements [store.WorkflowReader].

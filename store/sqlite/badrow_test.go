@@ -106,7 +106,7 @@ var columnsOf = map[string]struct {
 	columns map[string][]string
 }{
 	"leads": {"seq = ", map[string][]string{
-		"workflow": {"NULL", "'x'", "1.5"}, "version": {"NULL", "x'00'"}, "state": {"NULL", "0", "6", "300", "-1", "'x'"},
+		"workflow": {"NULL", "'x'", "1.5"}, "version": {"NULL", "x'00'"}, "spot": {"NULL", "0", "6", "spot + 8", "spot + 5", "-1", "'x'"},
 		"phase": {"NULL", "0", "7", "1000"}, "node": {"NULL", "-1", "1 << 31", "'x'"}, "visit": {"NULL", "-1", "1 << 40"},
 		"visits": {"NULL", "-9"}, "attempt": {"NULL", "1 << 31"}, "entered": {"NULL", "'x'"}, "due": {"NULL"}, "started": {"x''"},
 		"deadline": {"NULL"}, "last_step": {"NULL", "'x'"}, "updated": {"NULL"}, "outcome": {"x'00'"}, "extra": {"'text'", "5"},
@@ -302,7 +302,7 @@ func TestARowThatCannotBeReadConcernsItsLeadOnly(t *testing.T) {
 // Rows that cannot be read do not count towards a limit: else a page of them
 // would look like the end.
 func TestBadRowsDoNotFillAPage(t *testing.T) {
-	path, leads, _ := badRowFile(t)
+	path, leads, flow := badRowFile(t)
 	spoil(t, path, "leads", "node = -1", fmt.Sprintf("seq < %d", leads[2].Record.Seq))
 	s := openTest(t, path)
 	var bad store.RowErrors
@@ -310,4 +310,27 @@ func TestBadRowsDoNotFillAPage(t *testing.T) {
 	if len(due) != 1 || due[0].Seq != leads[2].Record.Seq || !errors.As(err, &bad) || len(bad) != 2 {
 		t.Errorf("Due: %v, %v", due, err)
 	}
+	swept, err := s.Sweep(t.Context(), store.LeadQuery{Workflow: flow, Limit: 1})
+	if len(swept) != 1 || swept[0].Seq != leads[2].Record.Seq || !errors.As(err, &bad) || len(bad) != 2 {
+		t.Errorf("Sweep: %v, %v", swept, err)
+	}
+	list, err := s.Leads(t.Context(), store.LeadQuery{Workflow: flow, Limit: 1})
+	if len(list) != 1 || list[0].Seq != leads[2].Record.Seq || !errors.As(err, &bad) || len(bad) != 2 {
+		t.Errorf("Leads: %v, %v", list, err)
+	}
+	spoil(t, closed(t, s), "calls", "status = 256", fmt.Sprintf("lead < %d", leads[2].Record.Seq))
+	s = openTest(t, path)
+	calls, err := s.Calls(t.Context(), store.CallQuery{Limit: 1})
+	if len(calls) != 1 || calls[0].Lead != leads[2].Record.Seq || !errors.As(err, &bad) || len(bad) != 2 {
+		t.Errorf("Calls: %v, %v", calls, err)
+	}
+}
+
+// closed closes a store and returns the path of its file.
+func closed(t *testing.T, s *Store) string {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return s.path
 }

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
@@ -61,8 +62,34 @@ func scanCall(from row, c *store.Call) error {
 
 // Calls implements [store.CallReader].
 func (s *Store) Calls(ctx context.Context, q store.CallQuery) ([]store.Call, error) {
-	text, args := callsQuery(q)
-	return read(ctx, s, s.lanes.long, "calls", rows(scanCall, text, args...))
+	return read(ctx, s, s.lanes.long, "calls", func(conn *zombiezen.Conn) (list []store.Call, err error) {
+		var bad store.RowErrors
+		err = snapshot(conn, func() error {
+			for page := q; ; {
+				text, args := callsQuery(page)
+				found, err := query(conn, scanCall, text, args...)
+				list = append(list, found...)
+				var some store.RowErrors
+				if !errors.As(err, &some) {
+					return err
+				}
+				// Rows that cannot be read do not count towards the limit.
+				bad = append(bad, some...)
+				if q.Limit <= 0 || len(list) == q.Limit || len(found)+len(some) < page.Limit {
+					return nil
+				}
+				page.Limit = q.Limit - len(list)
+				page.After = some[len(some)-1].Key
+				if n := len(found); n > 0 {
+					page.After = max(page.After, found[n-1].Seq)
+				}
+			}
+		})
+		if err == nil && bad != nil {
+			err = bad
+		}
+		return list, err
+	})
 }
 
 // callsQuery goes by the index that leaves the fewest entries to look at, which
@@ -82,19 +109,28 @@ func callsQuery(q store.CallQuery) (string, []any) {
 	case q.From != 0 || q.To != 0:
 		index = "INDEXED BY calls_started"
 	}
-	m := matching("SELECT seq FROM calls "+index+" WHERE seq > ?", q.After)
-	m.where(q.Lead != 0, "lead = ?", q.Lead)
-	m.where(q.CallID != "", "call_id = ?", q.CallID)
-	m.where(q.Phone != 0, "phone = ?", q.Phone)
-	m.where(q.Workflow != 0, "workflow = ?", q.Workflow)
-	m.where(q.Status != 0, "status = ?", int64(q.Status))
+	text := "SELECT seq FROM calls " + index + " WHERE seq > ?"
+	args := []any{q.After}
+	where := func(wanted bool, condition string, arg any) {
+		if wanted {
+			text, args = text+" AND "+condition, append(args, arg)
+		}
+	}
+	where(q.Lead != 0, "lead = ?", q.Lead)
+	where(q.CallID != "", "call_id = ?", q.CallID)
+	where(q.Phone != 0, "phone = ?", q.Phone)
+	where(q.Workflow != 0, "workflow = ?", q.Workflow)
+	where(q.Status != 0, "status = ?", int64(q.Status))
 	if q.From != 0 || q.To != 0 {
-		m.where(true, "started >= ?", int64(q.From))
+		where(true, "started >= ?", int64(q.From))
 		if q.To == 0 {
 			q.To = math.MaxInt64
 		}
-		m.where(true, "started < ?", int64(q.To))
+		where(true, "started < ?", int64(q.To))
 	}
-	m.page(false, 0, q.Limit)
-	return fmt.Sprintf(callsText, m.text()), m.args
+	limit := q.Limit
+	if limit <= 0 {
+		limit = -1
+	}
+	return fmt.Sprintf(callsText, text+" ORDER BY seq LIMIT ?"), append(args, limit)
 }

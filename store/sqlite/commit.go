@@ -182,12 +182,11 @@ func (t *transaction) change(c *store.Change) error {
 	if err := t.changeRecord(before, after); err != nil {
 		return err
 	}
-	if before.State == after.State {
-		return nil
+	if from, to := countKeyOf(before), countKeyOf(after); from != to {
+		t.counts.add(from, -1)
+		t.counts.add(to, +1)
 	}
-	t.counts.add(before.Workflow, before.State, -1)
-	t.counts.add(after.Workflow, after.State, +1)
-	if after.State.Final() {
+	if before.State != after.State && after.State.Final() {
 		return t.endLive(after.Workflow, after.Seq)
 	}
 	return nil
@@ -209,24 +208,25 @@ func (t *transaction) enroll(index int, e *store.Enrollment) error {
 	if err := t.putRecord(&e.Record); err != nil {
 		return err
 	}
-	t.counts.add(e.Record.Workflow, e.Record.State, +1)
+	t.counts.add(countKeyOf(&e.Record), +1)
 	return t.putContact(&e.Contact)
 }
 
 // forget deletes the lead, its steps and its payloads; its calls stay.
 func (t *transaction) forget(seq int64) error {
-	var workflow, state, last int64
-	found, err := t.findLead.ints(seq).get(&workflow, &state, &last)
+	var workflow, node, spot, last int64
+	found, err := t.findLead.ints(seq).get(&workflow, &node, &spot, &last)
 	if err != nil || !found {
 		return err
 	}
-	t.counts.add(workflow, lead.State(state), -1)
+	t.counts.add(countKey{workflow, int32(node), lead.State(spot & spotStates)}, -1)
 	if err := t.endLive(workflow, seq); err != nil { // needs the contact
 		return err
 	}
 	for _, deletion := range []*stmt{
 		t.deleteSteps.ints(last, seq),
 		t.deletePayloads.ints(payloadKey(seq, 0), payloadKey(seq, lead.MaxVisits)),
+		t.deleteExternal.ints(seq, seq), // needs the contact
 		t.deleteContact.ints(seq),
 		t.deleteLead.ints(seq),
 	} {

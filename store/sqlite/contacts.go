@@ -8,7 +8,7 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// The statements of the tables contacts and live.
+// The statements of the tables contacts, external_ids and live.
 const (
 	contactColumns = `c.id, c.phone, c.external_id, c.time_zone, c.metadata, c.enrolled`
 
@@ -22,6 +22,10 @@ const (
 	updateContactText = `UPDATE contacts SET external_id = ?, time_zone = ?, metadata = ? WHERE seq = ?`
 	deleteContactText = `DELETE FROM contacts WHERE seq = ?`
 
+	insertExternalText = `INSERT INTO external_ids (external_id, lead) VALUES (?, ?)`
+	deleteExternalText = `
+		DELETE FROM external_ids WHERE external_id = (SELECT external_id FROM contacts WHERE seq = ?) AND lead = ?`
+
 	insertLiveText = `INSERT INTO live (workflow, phone, lead) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
 	findLiveText   = `SELECT lead FROM live WHERE workflow = ? AND phone = ?`
 	// The contact may have a later lead by now, whose row stays.
@@ -33,14 +37,24 @@ const (
 func (w *writer) putContact(c *store.Contact) error {
 	_, err := w.insertContact.ints(c.Seq).blob(c.ID[:]).ints(c.Phone).
 		text(c.ExternalID).text(c.TimeZone).blob(c.Metadata).ints(int64(c.Enrolled)).exec()
+	if err == nil && c.ExternalID != "" {
+		_, err = w.insertExternal.text(c.ExternalID).ints(c.Seq).exec()
+	}
 	return unwritten(contactRow(c.Seq), err)
 }
 
 // changeContact leaves alone what never changes about a contact.
 func (w *writer) changeContact(c *store.Contact) error {
-	n, err := w.updateContact.text(c.ExternalID).text(c.TimeZone).blob(c.Metadata).ints(c.Seq).exec()
-	if err == nil && n == 0 {
-		err = errNoLead
+	_, err := w.deleteExternal.ints(c.Seq, c.Seq).exec()
+	if err == nil {
+		var n int
+		n, err = w.updateContact.text(c.ExternalID).text(c.TimeZone).blob(c.Metadata).ints(c.Seq).exec()
+		if err == nil && n == 0 {
+			err = errNoLead
+		}
+	}
+	if err == nil && c.ExternalID != "" {
+		_, err = w.insertExternal.text(c.ExternalID).ints(c.Seq).exec()
 	}
 	return unwritten(contactRow(c.Seq), err)
 }

@@ -64,10 +64,11 @@ func (l lane) use(ctx context.Context, f func(*zombiezen.Conn) error) error {
 
 // lanes are all of a store.
 type lanes struct {
-	loop  lane // an engine's loop: nobody else is in its way
-	facts lane // what an engine reads beside its loop
-	point lane // one lead, by its number
-	long  lane // lists, which may take long
+	loop   lane // an engine's loop: nobody else is in its way
+	facts  lane // what an engine reads beside its loop
+	counts lane // a few counts, for anybody
+	point  lane // one lead, and what is as quick to read
+	long   lane // lists, which may take long
 }
 
 // openLanes leaves half of the processors to others when every long read that
@@ -76,7 +77,7 @@ func openLanes(path string, processors int) (l lanes, err error) {
 	for _, open := range []struct {
 		lane *lane
 		n    int
-	}{{&l.loop, 1}, {&l.facts, 1}, {&l.point, max(2, processors)}, {&l.long, max(1, processors/2)}} {
+	}{{&l.loop, 1}, {&l.facts, 1}, {&l.counts, 2}, {&l.point, max(2, processors)}, {&l.long, max(1, processors/2)}} {
 		if *open.lane, err = openLane(path, open.n); err != nil {
 			return lanes{}, errors.Join(err, l.close())
 		}
@@ -85,5 +86,5 @@ func openLanes(path string, processors int) (l lanes, err error) {
 }
 
 func (l *lanes) close() error {
-	return errors.Join(l.loop.close(), l.facts.close(), l.point.close(), l.long.close())
+	return errors.Join(l.loop.close(), l.facts.close(), l.counts.close(), l.point.close(), l.long.close())
 }

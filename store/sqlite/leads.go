@@ -15,14 +15,14 @@ import (
 
 // The statements of the table leads; leadquery.go has those that list and count.
 const (
-	recordColumns = `l.seq, l.workflow, l.version, l.state, l.phase, l.node, l.visit, l.visits, l.attempt,
+	recordColumns = `l.seq, l.workflow, l.version, l.spot, l.phase, l.node, l.visit, l.visits, l.attempt,
 		l.entered, l.due, l.started, l.deadline, l.wake, l.last_step, l.updated, l.outcome, l.extra`
 
 	insertLeadText = `
 		INSERT INTO leads (version, phase, node, visit, visits, attempt, entered, due, started, deadline,
-			last_step, updated, outcome, extra, wake, state, seq, workflow)
+			last_step, updated, outcome, extra, wake, spot, seq, workflow)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	findLeadText   = `SELECT workflow, state, last_step FROM leads WHERE seq = ?`
+	findLeadText   = `SELECT workflow, node, spot, last_step FROM leads WHERE seq = ?`
 	deleteLeadText = `DELETE FROM leads WHERE seq = ?`
 
 	// A lead without a contact is found, so that it can be told.
@@ -51,20 +51,41 @@ const (
 		FROM leads l LEFT JOIN contacts c ON c.seq = l.seq WHERE l.seq = ?`
 )
 
-// updateLeadText returns the UPDATE for a change that moves wake, or state, or
+// updateLeadText returns the UPDATE for a change that moves wake, or spot, or
 // both or, as most do, neither: a column that is not mentioned leaves its
 // indexes in peace, whereas one that is set to what it was does not.
-func updateLeadText(wake, state bool) string {
+func updateLeadText(wake, spot bool) string {
 	text := `
 		UPDATE leads SET version = ?, phase = ?, node = ?, visit = ?, visits = ?, attempt = ?, entered = ?,
 			due = ?, started = ?, deadline = ?, last_step = ?, updated = ?, outcome = ?, extra = ?`
 	if wake {
 		text += `, wake = ?`
 	}
-	if state {
-		text += `, state = ?`
+	if spot {
+		text += `, spot = ?`
 	}
 	return text + ` WHERE seq = ? AND version = ?`
+}
+
+// A spot is where a lead is found in lists: its state in the lower bits, and its
+// node plus 1 above them, or 0 while it is on the move, because a handler or a
+// hook of its step runs.
+const (
+	spotStateBits = 3
+	spotStates    = 1<<spotStateBits - 1
+)
+
+func spotAt(node int32, state lead.State) int64 {
+	return (int64(node)+1)<<spotStateBits | int64(state)
+}
+
+func spotOnTheMove(state lead.State) int64 { return spotAt(-1, state) }
+
+func spotOf(r *store.Record) int64 {
+	if r.Phase == store.PhaseRunning || r.Phase == store.PhaseHooks {
+		return spotOnTheMove(r.State)
+	}
+	return spotAt(r.Node, r.State)
 }
 
 // record binds what every change of a record sets.
@@ -83,19 +104,19 @@ func (s *stmt) wake(m store.Millis) *stmt {
 }
 
 func (w *writer) changeRecord(before, after *store.Record) error {
-	wake, state := 0, 0
+	wake, spot := 0, 0
 	if before.Wake != after.Wake {
 		wake = 1
 	}
-	if before.State != after.State {
-		state = 1
+	if spotOf(before) != spotOf(after) {
+		spot = 1
 	}
-	update := w.updateLead[wake][state].record(after)
+	update := w.updateLead[wake][spot].record(after)
 	if wake == 1 {
 		update.wake(after.Wake)
 	}
-	if state == 1 {
-		update.ints(int64(after.State))
+	if spot == 1 {
+		update.ints(spotOf(after))
 	}
 	n, err := update.ints(before.Seq, before.Version).exec()
 	if err == nil && n != 1 {
@@ -105,7 +126,7 @@ func (w *writer) changeRecord(before, after *store.Record) error {
 }
 
 func (w *writer) putRecord(r *store.Record) error {
-	_, err := w.insertLead.record(r).wake(r.Wake).ints(int64(r.State), r.Seq, r.Workflow).exec()
+	_, err := w.insertLead.record(r).wake(r.Wake).ints(spotOf(r), r.Seq, r.Workflow).exec()
 	return unwritten(leadRow(r.Seq), err)
 }
 
@@ -114,23 +135,26 @@ const recordWidth = 18
 
 func scanRecord(from row, r *store.Record) error {
 	var wake orZero
-	err := from.scan(&r.Seq, &r.Workflow, &r.Version, (*uint8)(&r.State), (*uint8)(&r.Phase), &r.Node, &r.Visit, &r.Visits,
+	var spot int64
+	err := from.scan(&r.Seq, &r.Workflow, &r.Version, &spot, (*uint8)(&r.Phase), &r.Node, &r.Visit, &r.Visits,
 		&r.Attempt, (*int64)(&r.Entered), (*int64)(&r.Due), (*int64)(&r.Started), (*int64)(&r.Deadline),
 		&wake, &r.LastStep, (*int64)(&r.Updated), &r.Outcome, &r.EngineState)
 	if err == nil {
-		r.Wake = store.Millis(wake)
-		err = possible(r)
+		r.Wake, r.State = store.Millis(wake), lead.State(spot&spotStates)
+		err = possible(r, spot)
 	}
 	return named(leadRow(r.Seq), err)
 }
 
 // possible returns an error if the record says what no record can.
-func possible(r *store.Record) error {
+func possible(r *store.Record, spot int64) error {
 	switch {
 	case r.State < lead.Enrolled || r.State > lead.Completed:
-		return fmt.Errorf("%w: state is %d", errSenseless, uint8(r.State))
+		return fmt.Errorf("%w: spot is %d, which has no state", errSenseless, spot)
 	case r.Phase < store.PhaseWaiting || r.Phase > store.PhaseEnded:
 		return fmt.Errorf("%w: phase is %d", errSenseless, uint8(r.Phase))
+	case spot != spotOf(r):
+		return fmt.Errorf("%w: spot is %d, and node %d in phase %d", errSenseless, spot, r.Node, r.Phase)
 	case r.State.Final() != (r.Wake == 0):
 		return fmt.Errorf("%w: state is %v, and wake is %d", errSenseless, r.State, r.Wake)
 	}

@@ -94,9 +94,16 @@ func checkIntegrity(t *testing.T, path string) {
 		     + (SELECT count(*) FROM live WHERE lead NOT IN (SELECT seq FROM leads))
 		     + (SELECT count(*) FROM steps WHERE lead NOT IN (SELECT seq FROM leads))
 		     + (SELECT count(*) FROM payloads WHERE key >> 22 NOT IN (SELECT seq FROM leads))
-		     + (SELECT count(*) FROM counts WHERE n < 0)`).Scan(&orphans)
+		     + (SELECT count(*) FROM node_counts WHERE n < 0)
+		     + (SELECT count(*) FROM external_ids WHERE lead NOT IN (SELECT seq FROM leads))
+		     + (SELECT count(*) FROM leads WHERE spot >> 3 != CASE WHEN phase IN (2, 5) THEN 0 ELSE node + 1 END)
+		     + (SELECT count(*) FROM (
+				SELECT external_id, seq FROM contacts WHERE external_id IS NOT NULL EXCEPT SELECT external_id, lead FROM external_ids))
+		     + (SELECT count(*) FROM (
+				SELECT workflow, node, state, n FROM node_counts WHERE n != 0
+				EXCEPT SELECT workflow, node, spot & 7, count(*) FROM leads GROUP BY 1, 2, 3))`).Scan(&orphans)
 	if err != nil || orphans > 0 {
-		t.Errorf("%s: %d rows of nobody, %v", path, orphans, err)
+		t.Errorf("%s: %d rows of nobody, or that say what others do not, %v", path, orphans, err)
 	}
 }
 

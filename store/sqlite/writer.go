@@ -22,7 +22,7 @@ type writer struct {
 	begin, commit, rollback *stmt
 	checkpointAll           *stmt
 
-	updateLead     [2][2]*stmt // [moves wake][moves state]
+	updateLead     [2][2]*stmt // [moves wake][moves spot]
 	insertLead     *stmt
 	findLead       *stmt
 	deleteLead     *stmt
@@ -30,6 +30,8 @@ type writer struct {
 	findLive       *stmt
 	deleteLive     *stmt
 	insertContact  *stmt
+	insertExternal *stmt
+	deleteExternal *stmt
 	updateContact  *stmt
 	deleteContact  *stmt
 	addCount       *stmt
@@ -154,8 +156,8 @@ func newWriter(path string, opts Options) (_ *writer, err error) {
 	w.rollback = prepare(`ROLLBACK`)
 	w.checkpointAll = prepare(`PRAGMA wal_checkpoint(TRUNCATE)`)
 	for wake := range w.updateLead {
-		for state := range w.updateLead[wake] {
-			w.updateLead[wake][state] = prepare(updateLeadText(wake == 1, state == 1))
+		for spot := range w.updateLead[wake] {
+			w.updateLead[wake][spot] = prepare(updateLeadText(wake == 1, spot == 1))
 		}
 	}
 	w.insertLead = prepare(insertLeadText)
@@ -165,6 +167,8 @@ func newWriter(path string, opts Options) (_ *writer, err error) {
 	w.findLive = prepare(findLiveText)
 	w.deleteLive = prepare(deleteLiveText)
 	w.insertContact = prepare(insertContactText)
+	w.insertExternal = prepare(insertExternalText)
+	w.deleteExternal = prepare(deleteExternalText)
 	w.updateContact = prepare(updateContactText)
 	w.deleteContact = prepare(deleteContactText)
 	w.addCount = prepare(addCountText)

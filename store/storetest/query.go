@@ -8,8 +8,13 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// mixed is a workflow with n leads in all states, at three nodes, some of them
-// of one contact, next to another workflow's.
+// phases are those of a lead that is not final.
+var phases = []store.Phase{
+	store.PhaseRunning, store.PhaseWaiting, store.PhaseAwaiting, store.PhaseHooks, store.PhaseRetrying,
+}
+
+// mixed is a workflow with n leads in all states and phases, at three nodes, some
+// of them of one contact, next to another workflow's.
 func (s *suite) mixed(n int) (workflow int64, leads []store.Lead) {
 	s.Helper()
 	s.enrolled(3)
@@ -20,8 +25,9 @@ func (s *suite) mixed(n int) (workflow int64, leads []store.Lead) {
 		e := s.newLead(w.Seq)
 		e.Record.State = states[i%len(states)]
 		e.Record.Node = int32(i % 3)
+		e.Record.Phase = phases[i%len(phases)]
 		if e.Record.State.Final() {
-			e.Record.Wake = 0
+			e.Record.Wake, e.Record.Phase = 0, store.PhaseEnded
 			e.Contact.Phone = 4930111111
 		}
 		if i%4 == 1 {

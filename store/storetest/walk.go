@@ -167,9 +167,11 @@ func (w *walker) change(b *store.Batch, l store.Lead) {
 		c, step = w.stepOf(l.Record)
 		b.Steps = append(b.Steps, step)
 	case 2: // a wait
-		c = changeOf(l.Record, func(r *store.Record) { r.Wake, r.Due = start+store.Millis(w.IntN(20)), start })
+		c = changeOf(l.Record, func(r *store.Record) {
+			r.Wake, r.Due, r.Phase = start+store.Millis(w.IntN(20)), start, pick(w, phases)
+		})
 	case 3: // a state alone
-		c = changeOf(l.Record, func(r *store.Record) { r.State = lead.States()[w.IntN(3)] })
+		c = changeOf(l.Record, func(r *store.Record) { r.State, r.Phase = lead.States()[w.IntN(3)], pick(w, phases) })
 	case 4: // both
 		c = changeOf(l.Record, func(r *store.Record) {
 			r.State, r.Wake, r.EngineState = lead.States()[w.IntN(3)], start+store.Millis(w.IntN(20)), []byte{0, byte(w.IntN(256))}

@@ -61,6 +61,8 @@ func TestEveryQueryGoesByAnIndex(t *testing.T) {
 	for _, q := range []query{
 		of("due at one moment", "SEARCH l USING INDEX leads_wake (wake=? AND rowid>?)")(dueText, []any{1, 2, 3, 4, 5}),
 		of("due later", "SEARCH l USING INDEX leads_wake (wake>? AND wake<?)")(dueText, []any{1, 2, 3, 4, 5}),
+		of("due keys at one moment", "SEARCH l USING COVERING INDEX leads_wake (wake=? AND rowid>?)")(dueKeysText, []any{1, 2, 3, 4, 5}),
+		of("due keys later", "SEARCH l USING COVERING INDEX leads_wake (wake>? AND wake<?)")(dueKeysText, []any{1, 2, 3, 4, 5}),
 		of("load", "SEARCH l USING INTEGER PRIMARY KEY")(loadText, []any{"[1]"}),
 		of("lead", "SEARCH c USING INTEGER PRIMARY KEY")(leadText, []any{1}),
 		of("history", "SEARCH s USING INTEGER PRIMARY KEY")(historyText, []any{1, 1}),

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"runtime"
 
 	zombiezen "zombiezen.com/go/sqlite"
 )
@@ -50,7 +51,12 @@ func (l lane) use(ctx context.Context, f func(*zombiezen.Conn) error) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	defer func() { l <- conn }()
+	defer func() {
+		// Whoever waits for the connection would go on in this goroutine's time, and so
+		// on, and an engine's loop that waits for a processor would not get one.
+		runtime.Gosched()
+		l <- conn
+	}()
 	if ctx.Done() != nil {
 		conn.SetInterrupt(ctx.Done())
 		defer conn.SetInterrupt(nil)

@@ -1,8 +1,8 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -41,10 +41,10 @@ const (
 		SELECT ` + recordColumns + ` FROM leads l WHERE l.wake > ? AND l.wake <= ?
 		ORDER BY wake, seq`
 	// Without the rows themselves, for when one of them is on a damaged page.
-	dueSeqsText = `
-		SELECT l.seq, l.wake FROM leads l WHERE l.wake = ? AND l.seq > ? AND l.wake <= ?
+	dueKeysText = `
+		SELECT l.wake, l.seq FROM leads l WHERE l.wake = ? AND l.seq > ? AND l.wake <= ?
 		UNION ALL
-		SELECT l.seq, l.wake FROM leads l WHERE l.wake > ? AND l.wake <= ?
+		SELECT l.wake, l.seq FROM leads l WHERE l.wake > ? AND l.wake <= ?
 		ORDER BY wake, seq`
 	leadText = `
 		SELECT ` + recordColumns + `, ` + contactColumns + `
@@ -194,24 +194,58 @@ func (s *Store) Load(ctx context.Context, seqs []int64) ([]store.Lead, error) {
 // Due implements [store.LoopReader].
 func (s *Store) Due(ctx context.Context, after store.Key, until store.Millis, limit int) ([]store.Record, error) {
 	return read(ctx, s, s.lanes.loop, "due leads", func(conn *zombiezen.Conn) ([]store.Record, error) {
-		args := []any{int64(after.Wake), after.Seq, int64(until), int64(after.Wake), int64(until)}
-		list, err := queryUpTo(conn, limit, scanRecord, dueText, args...)
-		if !damaged(err) {
-			return list, err
+		list, err := queryUpTo(conn, limit, scanRecord, dueText, dueArgs(after, until)...)
+		if damaged(err) {
+			return dueAlone(conn, after, until, limit)
 		}
-		seqs, err := queryUpTo(conn, limit, scanSeq, dueSeqsText, args...)
-		if err != nil {
-			return nil, err
-		}
-		list, err = eachAlone(conn, seqs, leadRow, scanRecord, recordsText)
-		slices.SortFunc(list, func(a, b store.Record) int {
-			return cmp.Or(cmp.Compare(a.Wake, b.Wake), cmp.Compare(a.Seq, b.Seq))
-		})
 		return list, err
 	})
 }
 
-func scanSeq(from row, seq *int64) error { return from.scan(seq) }
+func dueArgs(after store.Key, until store.Millis) []any {
+	return []any{int64(after.Wake), after.Seq, int64(until), int64(after.Wake), int64(until)}
+}
+
+// dueAlone is Due for a file with a damaged page: the keys come from the index,
+// and each row in a query of its own.
+func dueAlone(conn *zombiezen.Conn, after store.Key, until store.Millis, limit int) (list []store.Record, err error) {
+	var bad store.RowErrors
+	for len(list) < limit {
+		keys, err := queryUpTo(conn, limit-len(list), scanKey, dueKeysText, dueArgs(after, until)...)
+		if err != nil {
+			return nil, err
+		}
+		if len(keys) == 0 {
+			break
+		}
+		after = keys[len(keys)-1]
+		for _, key := range keys {
+			found, err := eachAlone(conn, []int64{key.Seq}, leadRow, scanRecord, recordsText)
+			var some store.RowErrors
+			if errors.As(err, &some) {
+				bad = append(bad, some...)
+			} else if err != nil {
+				return nil, err
+			}
+			list = append(list, found...)
+		}
+	}
+	if bad != nil {
+		return list, bad
+	}
+	return list, nil
+}
+
+func scanKey(from row, key *store.Key) error {
+	*key = store.Key{Wake: store.Millis(from.ColumnInt64(0)), Seq: from.ColumnInt64(1)}
+	return nil
+}
+
+// scanSeq reads a number out of an index, where there is nothing else.
+func scanSeq(from row, seq *int64) error {
+	*seq = from.ColumnInt64(0)
+	return nil
+}
 
 // Lead implements [store.LeadReader].
 func (s *Store) Lead(ctx context.Context, seq int64) (store.Lead, error) {

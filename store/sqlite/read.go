@@ -41,15 +41,14 @@ func queryUpTo[T any](conn *zombiezen.Conn, limit int, scan func(row, *T) error,
 		if !more {
 			break
 		}
-		var item T
-		var refused *store.RowError
-		switch err := scan(row{Stmt: s}, &item); {
-		case errors.As(err, &refused):
+		list = append(list, *new(T))
+		if err := scan(row{Stmt: s}, &list[len(list)-1]); err != nil {
+			list = list[:len(list)-1]
+			var refused *store.RowError
+			if !errors.As(err, &refused) {
+				return nil, err
+			}
 			bad = append(bad, refused)
-		case err != nil:
-			return nil, err
-		default:
-			list = append(list, item)
 		}
 	}
 	if bad != nil {

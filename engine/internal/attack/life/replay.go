@@ -1,0 +1,236 @@
+package life
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/leadflow-go/leadflow/lead"
+)
+
+// Record is what a reader sees of one lead at one moment.
+type Record struct {
+	Lead  lead.Lead
+	Steps []lead.Step
+	// Upgraded: SkipRetries may have been asked for after removal was pending, at a
+	// time that nobody knows.
+	Upgraded bool
+}
+
+// Replay asks whether a life can have led to the record, in a workflow that is
+// active all the time, and returns an error that says how far it came if not. It
+// makes a life of the record, of the times at which attempts began and ended, waits
+// ended and so on, in which the rules say what comes of each, and compares what
+// that life shows with the record.
+//
+// What no reader can see it cannot judge: whether somebody has said what a step is
+// recorded to have come to, whether an attempt that was not followed by another
+// was final, and what was late.
+func Replay(f *Flow, r Record) error {
+	active := *f
+	active.Status, active.Deleted = lead.WorkflowActive, false
+	w := &World{Now: r.Lead.EnrolledAt, Hooks: []string{"all"}, Flows: []*Flow{&active}}
+	if _, live := w.Enroll(&active, r.Lead.Contact); live != nil {
+		return fmt.Errorf("life: a new world has %s", live)
+	}
+	p := &replay{record: r, text: Writer{Begun: r.Lead.EnrolledAt}}
+	events := p.events()
+	slices.SortStableFunc(events, func(a, b event) int { return a.at.Compare(b.at) })
+	if p.search(w, events) {
+		return nil
+	}
+	return fmt.Errorf("no life has this history:\n%s\n%s\nas far as %s, it is\n%s", p.text.Lead(r.Lead), p.text.History(r.Steps),
+		p.reached, p.nearest)
+}
+
+// replay looks for an order of events of one moment that leads to the record.
+type replay struct {
+	record  Record
+	text    Writer
+	least   int    // events that were left in the best try
+	reached string // and what did not fit
+	nearest string // what its life shows
+}
+
+// event is something that the record says has happened. do has it happen, and
+// reports false when it cannot have happened then.
+type event struct {
+	at   time.Time // zero when nobody knows
+	what string
+	do   func(w *World, l *Lead) bool
+}
+
+func (p *replay) search(w *World, left []event) bool {
+	if len(left) == 0 {
+		return p.compare(w)
+	}
+	for i, e := range left {
+		if !e.at.IsZero() && slices.ContainsFunc(left[:i], func(before event) bool {
+			return !before.at.IsZero() && before.at.Before(e.at)
+		}) {
+			break // what is left is later still
+		}
+		next := w.Clone()
+		if !e.at.IsZero() {
+			next.Now = e.at
+		}
+		if e.do(next, next.Leads[0]) {
+			if p.search(next, slices.Delete(slices.Clone(left), i, i+1)) {
+				return true
+			}
+		} else {
+			p.note(w, len(left), e.what)
+		}
+	}
+	return false
+}
+
+// note keeps the try that came farthest.
+func (p *replay) note(w *World, left int, what string) {
+	if p.nearest == "" || left < p.least {
+		l := w.Leads[0]
+		p.least, p.reached = left, what
+		p.nearest = p.text.Lead(w.View(l)) + "\n" + p.text.History(w.History(l))
+	}
+}
+
+// compare holds what the life shows against the record.
+func (p *replay) compare(w *World) bool {
+	l, r := w.Leads[0], p.record
+	if i := slices.Index(l.Steps, l.At); i < len(r.Steps) && l.Doing == Running {
+		early(l, r.Steps[i])
+	}
+	if p.text.Lead(w.View(l)) == p.text.Lead(r.Lead) && p.text.History(w.History(l)) == p.text.History(r.Steps) {
+		return true
+	}
+	p.note(w, 0, "the end")
+	return false
+}
+
+// early lets a handler run whose step has its outcome by callback already. When
+// that came is not on record.
+func early(l *Lead, s lead.Step) {
+	if s.Outcome != "" {
+		l.called = &ending{outcome: s.Outcome, callID: s.CallID, data: s.Data}
+	}
+}
+
+func (p *replay) events() []event {
+	var out []event
+	for i := range p.record.Steps {
+		out = append(out, p.stepEvents(i)...)
+	}
+	m := p.record.Lead.Removal
+	if m == nil {
+		return out
+	}
+	how := lead.Removal{Reason: m.Reason, Actor: m.Actor, SkipRetries: m.SkipRetries && !p.record.Upgraded}
+	out = append(out, event{m.RequestedAt, "removal", func(w *World, l *Lead) bool {
+		return l.State != lead.PendingRemoval && w.Remove(l, how) == nil
+	}})
+	if m.SkipRetries && p.record.Upgraded {
+		out = append(out, event{time.Time{}, "giving up retries", func(w *World, l *Lead) bool {
+			if l.State == lead.Removed {
+				l.Removal.SkipRetries = true // it was removed by then, or at once
+				return true
+			}
+			return l.State == lead.PendingRemoval && l.Doing != Retrying && w.Remove(l, lead.Removal{SkipRetries: true}) == nil
+		}})
+	}
+	return out
+}
+
+func (p *replay) stepEvents(i int) (out []event) {
+	s := p.record.Steps[i]
+	add := func(at time.Time, what string, do func(w *World, l *Lead) bool) {
+		if !at.IsZero() {
+			out = append(out, event{at, fmt.Sprintf("%s of step %d (%s) at %s", what, i, s.NodeID, p.text.After(at)), do})
+		}
+	}
+	here := func(l *Lead) bool { return i < len(l.Steps) && l.At == l.Steps[i] }
+	if s.Scheduled {
+		add(s.EnteredAt, "scheduling", func(w *World, l *Lead) bool {
+			if l.Doing == Resting || l.At.NodeID != s.NodeID || len(l.Steps) != i {
+				return false
+			}
+			m := Message{After: s.ScheduledAt.Sub(s.EnteredAt)}
+			if s.Status == lead.StepWaiting || s.Status == lead.StepCancelled {
+				m.Data = s.Data
+			}
+			w.schedule(l, []Message{m})
+			return true
+		})
+	}
+	if len(s.Attempts) == 0 {
+		if s.Status == lead.StepCompleted && s.Outcome == "" { // a wait; where conditions lead follows
+			add(s.ExitedAt, "the end", func(w *World, l *Lead) bool {
+				if i < len(l.Steps) && l.Steps[i].ExitedAt.Equal(w.Now) {
+					return true // it was over when the message that had interrupted it was
+				}
+				return here(l) && l.Doing == Resting && w.Alone(l, w.Now)
+			})
+		}
+		return out
+	}
+	for n, a := range s.Attempts {
+		last := n+1 == len(s.Attempts)
+		if a.StartedAt.IsZero() {
+			if p.record.Upgraded && a.Status == lead.StepCancelled {
+				add(a.EndedAt, "giving up retries", func(w *World, l *Lead) bool {
+					return here(l) && l.Doing == Retrying && w.Remove(l, lead.Removal{SkipRetries: true}) == nil
+				})
+			}
+			continue
+		}
+		add(a.StartedAt, fmt.Sprintf("attempt %d", a.Number), func(w *World, l *Lead) bool {
+			if !w.MayBegin(l, w.Now) {
+				return false
+			}
+			w.Begin(l, w.Now)
+			begun := l.Begun()
+			begun.Redelivered = a.Redelivered
+			if a.EndedAt.IsZero() && a.CallID != "" {
+				l.Doing, l.At.CallID, begun.CallID = Awaiting, a.CallID, a.CallID
+			}
+			return here(l) && begun.Number == a.Number
+		})
+		add(a.EndedAt, fmt.Sprintf("the end of attempt %d", a.Number), func(w *World, l *Lead) bool {
+			return here(l) && l.Doing == Running && len(l.At.Attempts) == n+1 && p.ended(w, l, s, n, last)
+		})
+	}
+	if s.Status.Final() {
+		add(s.ExitedAt, "the end", func(w *World, l *Lead) bool {
+			if !here(l) || l.Doing != Hooking {
+				return false
+			}
+			l.hookFails = s.HookErrors
+			w.complete(l)
+			return true
+		})
+	}
+	return out
+}
+
+// ended gives attempt n of the lead's step the ending that it has on record.
+func (p *replay) ended(w *World, l *Lead, s lead.Step, n int, last bool) bool {
+	a := s.Attempts[n]
+	if last {
+		l.At.CallID = a.CallID
+	}
+	switch {
+	case a.Status == lead.StepCompleted && last:
+		w.conclude(l, ending{at: w.Now, status: lead.StepCompleted, outcome: s.Outcome, callID: a.CallID, data: s.Data})
+	case a.Status == lead.StepFailed && last:
+		w.conclude(l, l.failure(w.Now, a.Error))
+	case a.Status == lead.StepFailed:
+		answer := Answer{Err: a.Error}
+		if due := s.Attempts[n+1].DueAt; !due.IsZero() {
+			answer.After = due.Sub(w.Now)
+		}
+		w.failed(l, answer)
+		return l.Doing == Retrying
+	default:
+		return false
+	}
+	return true
+}

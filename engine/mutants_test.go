@@ -26,7 +26,7 @@ var runMutants = flag.String("mutants", "", `which mutants TestMutants tries: a 
 // happen, at random or in every order, and hold what comes of it against the
 // promises, or against a model.
 var attacks = map[string]trials{
-	"model":      {pkg: "./engine", tests: "^TestModel$"},
+	"model":      {pkg: "./engine/internal/attack/model", tests: "^TestModel$"},
 	"linear":     {pkg: "./engine", tests: "^TestLinearizable$"},
 	"exhaustive": {pkg: "./engine", tests: "^TestEveryInterleavingOfARemovalKeepsThePromises$"},
 	"crash":      {pkg: "./engine", tests: "^TestEveryLeadOutlivesSIGKILL$"},
@@ -279,7 +279,8 @@ func (m *mutant) run(ctx context.Context, dir string, c trials) (by, output stri
 // mutantArgs are the flags of a package's tests that keep a trial short, or make it
 // long enough.
 var mutantArgs = map[string][]string{
-	"./engine": {"-rapid.nofailfile", "-rapid.shrinktime=1ms", "-rapid.checks=400", "-crash.rounds=20", "-race.n=100"},
+	"./engine":                       {"-crash.rounds=20", "-race.n=100"},
+	"./engine/internal/attack/model": {"-rapid.nofailfile", "-rapid.shrinktime=1ms", "-rapid.checks=400"},
 	// Which power cut shows a fault is chance.
 	"./store/sqlite": {"-power.runs=6"},
 }

@@ -1,4 +1,4 @@
-package engine_test
+package model
 
 import (
 	"context"
@@ -9,11 +9,12 @@ import (
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/internal/attack/life"
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// modelRequest is something asked of the engine, and of the model.
-type modelRequest struct {
+// request is something asked of the engine, and of the model.
+type request struct {
 	what  string
 	ask   func() error // of the engine; it may run on another goroutine
 	apply func() error // of the model; the refusal as the engine is to word it
@@ -23,16 +24,16 @@ type modelRequest struct {
 	done  chan struct{}
 }
 
-// modelConflict is the refusal with a reason, or nil without one.
-func modelConflict(reason error, wf lead.WorkflowID, id lead.ID, step lead.StepID, state string) error {
+// conflict is the refusal with a reason, or nil without one.
+func conflict(reason error, wf lead.WorkflowID, id lead.ID, step lead.StepID, state string) error {
 	if reason == nil {
 		return nil
 	}
 	return &lead.ConflictError{Reason: reason, Workflow: wf, Lead: id, Step: step, State: state}
 }
 
-// modelMissing is the refusal to know something.
-func modelMissing(kind, name, in string) error {
+// missing is the refusal to know something.
+func missing(kind, name, in string) error {
 	return &lead.NotFoundError{Kind: kind, Name: name, In: in}
 }
 
@@ -52,37 +53,37 @@ func (w *trial) expectRefusal(what string, got, want error) {
 	switch {
 	case errors.As(want, &wantConflict):
 		ok = ok && errors.As(got, &conflict) && errors.Is(got, wantConflict.Reason)
-		if ok && wantConflict.State == anyText {
-			conflict.State = anyText
+		if ok && wantConflict.State == life.AnyText {
+			conflict.State = life.AnyText
 		}
 		ok = ok && reflect.DeepEqual(conflict, wantConflict)
 	case errors.As(want, &wantGone):
 		ok = ok && errors.As(got, &gone) && reflect.DeepEqual(gone, wantGone)
 	}
 	if !ok {
-		w.t.Fatalf("%s: answered %s, want %s", what, w.text(got), w.text(want))
+		w.t.Fatalf("%s: answered %s, want %s", what, w.named(got), w.named(want))
 	}
 }
 
-// modelGiven is an answer for the handler of a lead's attempt.
-type modelGiven struct {
-	lead   *specLead
-	answer modelAnswer
+// given is an answer for the handler of a lead's attempt.
+type given struct {
+	lead   *life.Lead
+	answer answer
 }
 
-// modelWave is what comes in at the same time: first what handlers come to, and
+// wave is what comes in at the same time: first what handlers come to, and
 // then requests.
-type modelWave struct {
-	answers  []modelGiven
-	requests []*modelRequest
+type wave struct {
+	answers  []given
+	requests []*request
 }
 
-func (v modelWave) empty() bool { return len(v.answers)+len(v.requests) == 0 }
+func (v wave) empty() bool { return len(v.answers)+len(v.requests) == 0 }
 
 // together sends a wave while the engine writes something else, so that it
 // decides all of it in one batch, and a second one, if that is not empty, while
 // it writes that batch, whose fate is f.
-func (w *trial) together(f fate, first, second modelWave) {
+func (w *trial) together(f fate, first, second wave) {
 	w.t.Helper()
 	w.batched = true
 	defer func() { w.batched = false }()
@@ -114,7 +115,7 @@ func (w *trial) together(f fate, first, second modelWave) {
 	}
 	for _, p := range probes {
 		if err := <-p; err != nil && !f.deadly() {
-			w.t.Fatalf("Health: %s", w.text(err))
+			w.t.Fatalf("Health: %s", w.named(err))
 		}
 	}
 	for _, r := range slices.Concat(first.requests, second.requests) {
@@ -138,7 +139,7 @@ func (w *trial) probe(n int) []chan error {
 }
 
 // send lets handlers return and makes requests, in this order.
-func (w *trial) send(v modelWave) {
+func (w *trial) send(v wave) {
 	for _, g := range v.answers {
 		w.calls[g.lead].answer <- g.answer
 		delete(w.calls, g.lead)
@@ -155,14 +156,14 @@ func (w *trial) send(v modelWave) {
 }
 
 // follow has the model follow two waves, the first of which had the fate f.
-func (w *trial) follow(f fate, first, second modelWave) {
+func (w *trial) follow(f fate, first, second wave) {
 	w.t.Helper()
-	for i, v := range []modelWave{first, second} {
+	for i, v := range []wave{first, second} {
 		for _, g := range v.answers {
 			w.t.Logf("in wave %d: %s: the handler answers %s", i+1, g.lead, g.answer.name)
 		}
 		for _, r := range v.requests {
-			w.t.Logf("in wave %d: %s: %s", i+1, r.what, w.text(r.err))
+			w.t.Logf("in wave %d: %s: %s", i+1, r.what, w.named(r.err))
 		}
 	}
 	w.t.Logf("the first wave %s", f)
@@ -191,16 +192,16 @@ func (w *trial) follow(f fate, first, second modelWave) {
 		return
 	}
 	time.Sleep(100 * time.Millisecond) // the engine tries again after 50
-	w.spec.now = time.Now()
+	w.spec.Now = time.Now()
 	w.settle()
 }
 
 // apply has the model follow a wave that took effect, and holds the answers
 // against what they were to be if somebody was told.
-func (w *trial) apply(v modelWave, told bool) {
+func (w *trial) apply(v wave, told bool) {
 	w.t.Helper()
 	for _, g := range v.answers {
-		w.spec.answered(g.lead, g.answer)
+		w.spec.Answered(g.lead, g.answer.Answer)
 	}
 	wants := make([]error, len(v.requests))
 	for i, r := range v.requests {
@@ -219,19 +220,19 @@ func (w *trial) apply(v modelWave, told bool) {
 // beginOnRecord begins what the end of a batch begins. Handlers are called when
 // it is on disk, which by now it is, so the calls have been seen already.
 func (w *trial) beginOnRecord() {
-	for _, l := range w.spec.leads {
-		if w.spec.mayBegin(l) {
-			l.recorded = true
-			w.spec.begin(l)
+	for _, l := range w.spec.Leads {
+		if w.spec.MayBegin(l, w.spec.Now) {
+			w.recorded[l] = true
+			w.spec.Begin(l, w.spec.Now)
 		}
 	}
 }
 
 // alone makes a request of an engine at rest.
-func (w *trial) alone(r *modelRequest) {
+func (w *trial) alone(r *request) {
 	w.t.Helper()
 	r.err = r.ask()
-	w.t.Logf("%s: %s", r.what, w.text(r.err))
+	w.t.Logf("%s: %s", r.what, w.named(r.err))
 	want := r.apply()
 	if r.last != nil && want == nil {
 		want = r.last()
@@ -241,7 +242,7 @@ func (w *trial) alone(r *modelRequest) {
 }
 
 // answered holds the answer to a request against what is wanted.
-func (w *trial) answered(r *modelRequest, want error) {
+func (w *trial) answered(r *request, want error) {
 	w.t.Helper()
 	w.expectRefusal(r.what, r.err, want)
 	if r.check != nil && want == nil {
@@ -249,26 +250,26 @@ func (w *trial) answered(r *modelRequest, want error) {
 	}
 }
 
-func (w *trial) askEnroll(f *specFlow, c lead.Contact) *modelRequest {
+func (w *trial) askEnroll(f *life.Flow, c lead.Contact) *request {
 	var got lead.Lead
-	var fresh *specLead
-	return &modelRequest{
-		what: "enroll " + c.PhoneNumber + " in " + f.name,
+	var fresh *life.Lead
+	return &request{
+		what: "enroll " + c.PhoneNumber + " in " + f.Name,
 		ask: func() (err error) {
-			got, err = w.eng.Enroll(context.Background(), f.id, c)
+			got, err = w.eng.Enroll(context.Background(), f.ID, c)
 			return err
 		},
-		apply: func() error { return w.spec.mayEnroll(f) },
+		apply: func() error { return w.mayEnroll(f) },
 		// Whom the same batch ends makes room for a new lead.
 		last: func() error {
-			var live *specLead
-			if fresh, live = w.spec.enroll(f, c); live != nil {
-				return modelConflict(lead.ErrContactLive, f.id, live.id, lead.StepID{}, anyText)
+			var live *life.Lead
+			if fresh, live = w.spec.Enroll(f, c); live != nil {
+				return conflict(lead.ErrContactLive, f.ID, live.ID, lead.StepID{}, life.AnyText)
 			}
 			return nil
 		},
 		check: func() {
-			if fresh.id = got.ID; got.ID.IsZero() || got.WorkflowID != f.id || got.PhoneNumber != c.PhoneNumber {
+			if fresh.ID = got.ID; got.ID.IsZero() || got.WorkflowID != f.ID || got.PhoneNumber != c.PhoneNumber {
 				w.t.Fatalf("Enroll answered for %s, %s", got.PhoneNumber, got.State)
 			}
 		},
@@ -276,17 +277,14 @@ func (w *trial) askEnroll(f *specFlow, c lead.Contact) *modelRequest {
 }
 
 // mayEnroll is the refusal of a workflow that takes nobody.
-func (s *spec) mayEnroll(f *specFlow) error {
-	switch {
-	case f.deleted:
-		return modelMissing("workflow", f.id.String(), "")
-	case f.status.Final():
-		return modelConflict(lead.ErrWorkflowStatus, f.id, lead.ID{}, lead.StepID{}, f.status.String())
+func (w *trial) mayEnroll(f *life.Flow) error {
+	if f.Deleted {
+		return missing("workflow", f.ID.String(), "")
 	}
-	return nil
+	return conflict(w.spec.MayEnroll(f), f.ID, lead.ID{}, lead.StepID{}, f.Status.String())
 }
 
-func (w *trial) askRemove(l *specLead, how lead.Removal) *modelRequest {
+func (w *trial) askRemove(l *life.Lead, how lead.Removal) *request {
 	var got *engine.Removal
 	options := []engine.RemoveOption{engine.Reason(how.Reason), engine.Actor(how.Actor)}
 	what := "remove " + l.String()
@@ -294,52 +292,54 @@ func (w *trial) askRemove(l *specLead, how lead.Removal) *modelRequest {
 		options, what = append(options, engine.SkipRetries()), what+" and skip retries"
 	}
 	var state lead.State
-	return &modelRequest{
+	return &request{
 		what: what,
 		ask: func() (err error) {
-			got, err = w.eng.Remove(context.Background(), l.flow.id, l.id, options...)
+			got, err = w.eng.Remove(context.Background(), l.Flow.ID, l.ID, options...)
 			return err
 		},
 		apply: func() error {
-			if l.flow.deleted {
-				return modelMissing("workflow", l.flow.id.String(), "")
+			if l.Flow.Deleted {
+				return missing("workflow", l.Flow.ID.String(), "")
 			}
-			before := l.state
-			w.tally["removed while "+l.doing.String()]++
-			err := w.spec.remove(l, how)
-			state = l.state
-			return modelConflict(err, l.flow.id, l.id, lead.StepID{}, before.String())
+			before := l.State
+			w.tally["removed while "+l.Doing.String()]++
+			err := w.spec.Remove(l, how)
+			state = l.State
+			return conflict(err, l.Flow.ID, l.ID, lead.StepID{}, before.String())
 		},
 		check: func() {
 			if got.State != state {
 				w.t.Fatalf("%s: answered %s, want %s", what, got.State, state)
 			}
 			w.removals = append(w.removals, seenRemoval{l, got})
-			w.promises.removed(w, l)
+			w.promises.removed(w, l, state, how.SkipRetries)
 		},
 	}
 }
 
-func (w *trial) askCallback(l *specLead, st *specStep, out engine.Callback) *modelRequest {
+func (w *trial) askCallback(l *life.Lead, st *life.Step, out life.Callback) *request {
 	var got engine.CallbackAck
 	var state lead.State
-	r := &modelRequest{what: "callback " + out.Outcome + " for " + st.NodeID + " of " + l.String()}
+	r := &request{what: "callback " + out.Outcome + " for " + st.NodeID + " of " + l.String()}
 	r.ask = func() (err error) {
-		got, err = w.eng.CompleteStep(context.Background(), st.ID, out)
+		got, err = w.eng.CompleteStep(context.Background(), st.ID, engine.Callback{
+			Outcome: out.Outcome, Attempt: out.Attempt, CallID: out.CallID, Data: dataOf(out.Data),
+		})
 		return err
 	}
 	r.apply = func() error {
-		if l.flow.deleted {
-			return modelMissing("step", st.ID.String(), "")
+		if l.Flow.Deleted {
+			return missing("step", st.ID.String(), "")
 		}
-		w.tally["callback while "+l.doing.String()]++
-		err := w.spec.callback(l, st, out)
-		state = l.state
-		return modelConflict(err, l.flow.id, l.id, st.ID, anyText)
+		w.tally["callback while "+l.Doing.String()]++
+		err := w.spec.Complete(l, st, out)
+		state = l.State
+		return conflict(err, l.Flow.ID, l.ID, st.ID, life.AnyText)
 	}
 	r.check = func() {
 		// A step that is over is looked up past the batch.
-		if got.StepID != st.ID || got.LeadID != l.id || got.LeadState != state && !w.batched {
+		if got.StepID != st.ID || got.LeadID != l.ID || got.LeadState != state && !w.batched {
 			w.t.Fatalf("%s: answered for a lead that is %s, want %s", r.what, got.LeadState, state)
 		}
 	}
@@ -347,32 +347,32 @@ func (w *trial) askCallback(l *specLead, st *specStep, out engine.Callback) *mod
 }
 
 // askStatus asks for a change of a workflow's status.
-func (w *trial) askStatus(f *specFlow, what string) *modelRequest {
+func (w *trial) askStatus(f *life.Flow, what string) *request {
 	type change struct {
 		ask   func(context.Context, lead.WorkflowID) (engine.Workflow, error)
-		apply func(*specFlow) error
+		apply func(*life.Flow) error
 	}
 	c := map[string]change{
-		"activate": {w.eng.ActivateWorkflow, w.spec.activate},
-		"pause":    {w.eng.PauseWorkflow, w.spec.pause},
-		"resume":   {w.eng.ResumeWorkflow, w.spec.resume},
-		"cancel":   {w.eng.CancelWorkflow, w.spec.cancel},
-		"complete": {w.eng.CompleteWorkflow, w.spec.closeFlow},
+		"activate": {w.eng.ActivateWorkflow, w.spec.Activate},
+		"pause":    {w.eng.PauseWorkflow, w.spec.Pause},
+		"resume":   {w.eng.ResumeWorkflow, w.spec.Resume},
+		"cancel":   {w.eng.CancelWorkflow, w.spec.Cancel},
+		"complete": {w.eng.CompleteWorkflow, w.spec.Close},
 		"delete": {func(ctx context.Context, id lead.WorkflowID) (engine.Workflow, error) {
 			return engine.Workflow{}, w.eng.DeleteWorkflow(ctx, id)
-		}, w.spec.deleteFlow},
+		}, w.spec.Delete},
 	}[what]
-	return &modelRequest{
-		what: what + " " + f.name,
+	return &request{
+		what: what + " " + f.Name,
 		ask: func() error {
-			_, err := c.ask(context.Background(), f.id)
+			_, err := c.ask(context.Background(), f.ID)
 			return err
 		},
 		apply: func() error {
-			if f.deleted {
-				return modelMissing("workflow", f.id.String(), "")
+			if f.Deleted {
+				return missing("workflow", f.ID.String(), "")
 			}
-			return modelConflict(c.apply(f), f.id, lead.ID{}, lead.StepID{}, anyText)
+			return conflict(c.apply(f), f.ID, lead.ID{}, lead.StepID{}, life.AnyText)
 		},
 		check: func() {},
 	}

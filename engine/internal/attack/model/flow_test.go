@@ -1,14 +1,14 @@
-package engine_test
+package model
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/internal/attack/life"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 )
@@ -17,106 +17,91 @@ import (
 // handlers and hooks answer.
 
 // drawFlow draws a workflow: a row of one to four nodes, each leading to the
-// next, and other edges of actions leading anywhere. So every circle has an
+// next, and other edges of actions leading anywhere. So every cycle has an
 // action in it.
-func drawFlow(t *rapid.T, name string) *specFlow {
-	f := &specFlow{name: name, status: lead.WorkflowDraft, entry: "n0", nodes: map[string]*specNode{}}
+func drawFlow(t *rapid.T, name string) (*life.Flow, *workflow.Definition) {
+	d := &drawing{T: t, def: &workflow.Definition{Name: name, Entry: "n0"}}
 	row := rapid.IntRange(1, 4).Draw(t, "nodes")
 	kinds := []workflow.NodeType{
 		workflow.VoiceCall, workflow.Message, workflow.Application, workflow.VoiceCall, workflow.Time, workflow.Conditional,
 	}
+	var ids []string
 	for i := range row {
-		n := &specNode{id: fmt.Sprintf("n%d", i), edges: map[string]string{}}
-		n.kind = rapid.SampledFrom(kinds).Draw(t, n.id)
-		f.add(n)
+		id := fmt.Sprintf("n%d", i)
+		ids = append(ids, id)
+		d.def.Nodes = append(d.def.Nodes, workflow.Node{ID: id, Type: rapid.SampledFrom(kinds).Draw(t, id)})
 	}
+	tests := map[string]life.Test{}
 	for i := range row {
-		n := f.order[i]
+		n := &d.def.Nodes[i]
 		next := "won"
 		if i+1 < row {
-			next = f.order[i+1].id
+			next = ids[i+1]
 		}
 		onwards := []string{"lost", next} // where a node may lead that takes no time
-		switch {
-		case n.kind == workflow.Time:
-			n.wait = rapid.SampledFrom([]time.Duration{time.Minute, time.Millisecond, 2 * time.Hour, 48 * time.Hour}).Draw(t, "wait")
-			n.edges[""] = next
-		case n.kind == workflow.Conditional:
-			n.edges["true"] = next
-			n.edge(t, "false", onwards)
+		switch n.Type {
+		case workflow.Time:
+			waits := []time.Duration{time.Minute, time.Millisecond, 2 * time.Hour, 48 * time.Hour}
+			*n = workflow.Wait(n.ID, rapid.SampledFrom(waits).Draw(t, "wait"))
+			d.lead(n.ID, "", next)
+		case workflow.Conditional:
+			*n = workflow.If(n.ID, "metadata.vip == true")
+			tests[n.ID] = func(l *life.Lead) bool { return l.Contact.Metadata["vip"] == true }
+			d.lead(n.ID, "true", next)
+			d.edge(n.ID, "false", onwards)
 		default:
-			n.attempts = rapid.IntRange(1, 3).Draw(t, "attempts")
-			n.delay = rapid.SampledFrom([]time.Duration{time.Minute, 10 * time.Minute, time.Hour}).Draw(t, "delay")
-			n.timeout = rapid.SampledFrom([]time.Duration{time.Hour, 20 * time.Minute, 3 * time.Hour}).Draw(t, "timeout")
-			n.edges[n.kind.SuccessOutcome()] = next
-			anywhere := onwards
-			for _, other := range f.order[:row] {
-				anywhere = append(anywhere, other.id)
-			}
-			n.edge(t, n.kind.FailureOutcome(), anywhere)
-			n.edge(t, "dnp", anywhere)
-			n.edge(t, workflow.DefaultLabel, anywhere)
+			d.drawPolicy(n)
+			anywhere := append(onwards, ids...)
+			d.lead(n.ID, n.Type.SuccessOutcome(), next)
+			d.edge(n.ID, n.Type.FailureOutcome(), anywhere)
+			d.edge(n.ID, "dnp", anywhere)
+			d.edge(n.ID, workflow.DefaultLabel, anywhere)
 		}
 	}
-	f.addEnds()
-	return f
+	d.addEnds()
+	f, err := life.NewFlow(d.def, tests)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f, d.def
 }
 
-func (f *specFlow) add(n *specNode) {
-	f.nodes[n.id] = n
-	f.order = append(f.order, n)
+// drawing is a workflow that is being drawn.
+type drawing struct {
+	*rapid.T
+	def *workflow.Definition
+}
+
+func (d *drawing) drawPolicy(n *workflow.Node) {
+	attempts := rapid.IntRange(1, 3).Draw(d.T, "attempts")
+	delay := rapid.SampledFrom([]time.Duration{time.Minute, 10 * time.Minute, time.Hour}).Draw(d.T, "delay")
+	timeout := rapid.SampledFrom([]time.Duration{time.Hour, 20 * time.Minute, 3 * time.Hour}).Draw(d.T, "timeout")
+	if timeout != workflow.DefaultTimeout {
+		*n = n.WithTimeout(timeout)
+	}
+	if attempts > 1 {
+		*n = n.WithRetry(workflow.Retry{MaxAttempts: attempts, Delay: workflow.Duration(delay), Backoff: 2})
+	}
+}
+
+func (d *drawing) lead(from, label, to string) {
+	d.def.Edges = append(d.def.Edges, workflow.Edge{From: from, To: to, Label: label})
 }
 
 // edge draws an edge for an outcome, or none.
-func (n *specNode) edge(t *rapid.T, outcome string, to []string) {
-	if to := rapid.SampledFrom(append([]string{""}, to...)).Draw(t, n.id+" "+outcome); to != "" {
-		n.edges[outcome] = to
+func (d *drawing) edge(from, outcome string, to []string) {
+	if to := rapid.SampledFrom(append([]string{""}, to...)).Draw(d.T, from+" "+outcome); to != "" {
+		d.lead(from, outcome, to)
 	}
 }
 
 // addEnds adds the terminal nodes that edges lead to.
-func (f *specFlow) addEnds() {
-	for _, end := range []specNode{{id: "won", kind: workflow.Converted}, {id: "lost", kind: workflow.Dropped}} {
-		if slices.ContainsFunc(f.order, func(n *specNode) bool {
-			for _, to := range n.edges {
-				if to == end.id {
-					return true
-				}
-			}
-			return false
-		}) {
-			f.add(&end)
+func (d *drawing) addEnds() {
+	for _, end := range []workflow.Node{workflow.End("won", workflow.Converted), workflow.End("lost", workflow.Dropped)} {
+		if slices.ContainsFunc(d.def.Edges, func(e workflow.Edge) bool { return e.To == end.ID }) {
+			d.def.Nodes = append(d.def.Nodes, end)
 		}
 	}
-}
-
-// definition is the workflow as the engine takes it.
-func (f *specFlow) definition() *workflow.Definition {
-	def := &workflow.Definition{Name: f.name, Entry: f.entry}
-	for _, n := range f.order {
-		var node workflow.Node
-		switch {
-		case n.kind == workflow.Time:
-			node = workflow.Wait(n.id, n.wait)
-		case n.kind == workflow.Conditional:
-			node = workflow.If(n.id, "metadata.vip == true")
-		case n.kind.Terminal():
-			node = workflow.End(n.id, n.kind)
-		default:
-			node = workflow.Node{ID: n.id, Type: n.kind}
-			if n.timeout != workflow.DefaultTimeout {
-				node = node.WithTimeout(n.timeout)
-			}
-			if n.attempts > 1 {
-				node = node.WithRetry(workflow.Retry{MaxAttempts: n.attempts, Delay: workflow.Duration(n.delay), Backoff: 2})
-			}
-		}
-		def.Nodes = append(def.Nodes, node)
-		for _, label := range slices.Sorted(maps.Keys(n.edges)) { // so that a seed gives one definition
-			def.Edges = append(def.Edges, workflow.Edge{From: n.id, To: n.edges[label], Label: label})
-		}
-	}
-	return def
 }
 
 // drawContact draws one of a few people, so that many are enrolled twice.
@@ -128,33 +113,59 @@ func drawContact(t *rapid.T) lead.Contact {
 	return c
 }
 
+// answer is what a handler returns.
+type answer struct {
+	life.Answer
+	name   string
+	panics bool
+}
+
+// scored are the only data that are ever drawn, as the history keeps them.
+const scored = `{"score":7}`
+
+// dataOf is data as the engine takes it.
+func dataOf(text []byte) map[string]any {
+	if len(text) == 0 {
+		return nil
+	}
+	return map[string]any{"score": 7}
+}
+
+// result is what the engine is told.
+func (a answer) result() engine.Result {
+	r := engine.Result{Outcome: a.Outcome, InFlight: a.InFlight, CallID: a.CallID, Data: dataOf(a.Data)}
+	for _, m := range a.Schedule {
+		r.Schedule = append(r.Schedule, engine.Message{After: m.After, Data: m.Data})
+	}
+	return r
+}
+
 // drawAnswer draws what the handler of a lead's attempt returns.
-func (w *trial) drawAnswer(l *specLead) modelAnswer {
+func (w *trial) drawAnswer(l *life.Lead) answer {
 	names := []string{"ok", "dnp", "odd", "busy", "busy", "later", "final", "panic", "in flight", "in flight"}
-	if l.state == lead.PendingRemoval { // what retries then come to is the point
+	if l.State == lead.PendingRemoval { // what retries then come to is the point
 		names = append(names, "busy", "busy", "later", "later")
 	}
-	a := modelAnswer{name: rapid.SampledFrom(names).Draw(w.t, "answer")}
+	a := answer{name: rapid.SampledFrom(names).Draw(w.t, "answer")}
 	switch a.name {
 	case "ok":
 		if rapid.Bool().Draw(w.t, "with data") {
-			a.result.Data = map[string]any{"score": 7}
-			a.result.CallID = "call-ok"
+			a.Data, a.CallID = []byte(scored), "call-ok"
 		}
 	case "dnp", "odd":
-		a.result.Outcome = a.name
+		a.Outcome = a.name
 	case "busy", "final":
-		a.err, a.final = "busy", a.name == "final"
+		a.Err, a.Final = "busy", a.name == "final"
 	case "later":
-		a.err, a.after = "busy", 90*time.Minute
+		a.Err, a.After = "busy", 90*time.Minute
 	case "panic":
-		a.err, a.panics = anyText, true
+		a.Err, a.panics = life.AnyText, true
 	case "in flight":
-		a.result = engine.InFlight(rapid.SampledFrom([]string{"", "call-live"}).Draw(w.t, "call id"))
+		a.InFlight, a.CallID = true, rapid.SampledFrom([]string{"", "call-live"}).Draw(w.t, "call id")
 	}
-	if a.err == "" && len(l.messages()) < 4 {
+	if a.Err == "" && len(l.Messages()) < 4 {
 		for i := range rapid.SampledFrom([]int{0, 0, 0, 1, 2}).Draw(w.t, "messages") {
-			a.result.Schedule = append(a.result.Schedule, engine.Message{
+			a.Schedule = append(a.Schedule, life.Message{
 				After: rapid.SampledFrom([]time.Duration{time.Hour, 0, 30 * time.Minute, 26 * time.Hour}).Draw(w.t, "after"),
 				Data:  fmt.Appendf(nil, `{"text":%d}`, i),
 			})
@@ -163,15 +174,11 @@ func (w *trial) drawAnswer(l *specLead) modelAnswer {
 	return a
 }
 
-// drawHookAnswer draws what a hook returns: "" for nothing, anyText for a panic.
+// drawHookAnswer draws what a hook returns: "" for nothing, life.AnyText for a
+// panic.
 func drawHookAnswer(t *rapid.T) string {
-	return rapid.SampledFrom([]string{"", "", "no such customer", anyText}).Draw(t, "hook")
+	return rapid.SampledFrom([]string{"", "", "no such customer", life.AnyText}).Draw(t, "hook")
 }
 
-// modelData is data as the history keeps it.
-func modelData(data map[string]any) []byte {
-	if len(data) == 0 {
-		return nil
-	}
-	return []byte(`{"score":7}`) // the only data that is ever drawn
-}
+// said are the texts of errors that handlers and hooks give.
+var said = []string{"busy", "no such customer"}

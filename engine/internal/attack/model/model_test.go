@@ -1,4 +1,4 @@
-package engine_test
+package model
 
 import (
 	"flag"
@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/leadflow-go/leadflow/engine/internal/attack/world"
 )
 
 // TestModel plays random operations against the engine and against a small
@@ -16,21 +18,22 @@ import (
 // A run is a number of trials of some 30 operations; the seed is logged. More
 // of it, or the same again:
 //
-//	go test ./engine -run 'TestModel$' -rapid.checks=5000 -timeout 1h
-//	go test ./engine -run 'TestModel$/sqlite' -rapid.seed=SEED
+//	go test ./engine/internal/attack/model -run 'TestModel$' -rapid.checks=5000 -timeout 1h
+//	go test ./engine/internal/attack/model -run 'TestModel$/sqlite' -rapid.seed=SEED
 //
 // A failure is made as short as can be, and kept in testdata/rapid, from where
 // it is tried first in every later run; -rapid.failfile plays one file.
 func TestModel(t *testing.T) {
-	for _, backend := range modelBackends {
+	for _, backend := range backends {
 		t.Run(backend.name, func(t *testing.T) {
-			modelDose(t, backend.trials)
-			seen := modelTally{}
+			dose(t, backend.trials)
+			seen := tally{}
 			rapid.Check(t, func(t *rapid.T) {
 				rapid.SyncTest(t, func(t *rapid.T) {
 					w := newTrial(t, backend, seen)
 					w.begin(t)
 					t.Repeat(w.operations())
+					w.promises.possible(w)
 					w.promises.end(w)
 				})
 			})
@@ -39,9 +42,9 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// modelDose sets how many trials there are, unless flags of the command line
+// dose sets how many trials there are, unless flags of the command line
 // do, and logs their seed.
-func modelDose(t *testing.T, checks int) {
+func dose(t *testing.T, checks int) {
 	t.Helper()
 	given := flagsGiven()
 	set := func(name string, value string) {
@@ -49,7 +52,7 @@ func modelDose(t *testing.T, checks int) {
 			t.Fatal(err)
 		}
 	}
-	if raceEnabled {
+	if world.RaceEnabled {
 		checks /= 5
 	}
 	if !given["rapid.checks"] {

@@ -1,4 +1,4 @@
-package engine_test
+package model
 
 import (
 	"slices"
@@ -6,15 +6,15 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/internal/attack/life"
 )
 
 // This file has the handlers and hooks of a trial answer.
 
 // heldLeads returns the leads that have a handler or a hook that holds.
-func heldLeads[T any](w *trial, calls map[*specLead]T) []*specLead {
-	var out []*specLead
-	for _, l := range w.spec.leads {
+func heldLeads[T any](w *trial, calls map[*life.Lead]T) []*life.Lead {
+	var out []*life.Lead
+	for _, l := range w.spec.Leads {
 		if _, ok := calls[l]; ok {
 			out = append(out, l)
 		}
@@ -30,15 +30,15 @@ func (w *trial) handlerAnswers(t *rapid.T) {
 }
 
 // drawAnswers draws answers for at least so many handlers.
-func (w *trial) drawAnswers(t *rapid.T, least int) []modelGiven {
+func (w *trial) drawAnswers(t *rapid.T, least int) []given {
 	list := heldLeads(w, w.calls)
 	if len(list) < least {
 		t.Skip("no handler runs")
 	}
-	var out []modelGiven
+	var out []given
 	for range rapid.IntRange(least, min(3, len(list))).Draw(t, "handlers") {
 		i := rapid.IntRange(0, len(list)-1).Draw(t, "lead")
-		out = append(out, modelGiven{list[i], w.drawAnswer(list[i])})
+		out = append(out, given{list[i], w.drawAnswer(list[i])})
 		list = slices.Delete(list, i, i+1)
 	}
 	return out
@@ -51,7 +51,7 @@ func (w *trial) lateAnswer(t *rapid.T) {
 	}
 	c := w.late[0]
 	w.late = w.late[1:]
-	c.answer <- modelAnswer{result: engine.Result{Outcome: "dnp", Schedule: []engine.Message{{After: time.Minute}}}}
+	c.answer <- answer{Answer: life.Answer{Outcome: "dnp", Schedule: []life.Message{{After: time.Minute}}}}
 	w.settle()
 }
 

@@ -1,4 +1,4 @@
-package engine_test
+package model
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/internal/attack/life"
 	"github.com/leadflow-go/leadflow/lead"
 )
 
@@ -63,34 +64,34 @@ func (w *trial) begin(t *rapid.T) {
 }
 
 func (w *trial) create(t *rapid.T) {
-	if len(w.spec.flows) == maxFlows {
+	if len(w.spec.Flows) == maxFlows {
 		t.Skip("enough workflows")
 	}
-	f := drawFlow(t, fmt.Sprintf("flow %d", len(w.spec.flows)))
-	got, err := w.eng.CreateWorkflow(context.Background(), f.definition())
+	f, def := drawFlow(t, fmt.Sprintf("flow %d", len(w.spec.Flows)))
+	got, err := w.eng.CreateWorkflow(context.Background(), def)
 	if err != nil {
 		t.Fatalf("CreateWorkflow: %v", err)
 	}
-	f.id = got.ID
-	w.spec.flows = append(w.spec.flows, f)
+	f.ID = got.ID
+	w.spec.Flows = append(w.spec.Flows, f)
 	if rapid.IntRange(0, 7).Draw(t, "stays a draft") < 7 {
 		w.alone(w.askStatus(f, "activate"))
 	}
 }
 
 // anyFlow draws a workflow, one that was deleted too.
-func (w *trial) anyFlow(t *rapid.T) *specFlow {
-	if len(w.spec.flows) == 0 {
+func (w *trial) anyFlow(t *rapid.T) *life.Flow {
+	if len(w.spec.Flows) == 0 {
 		t.Skip("no workflow")
 	}
-	return w.spec.flows[rapid.IntRange(0, len(w.spec.flows)-1).Draw(t, "flow")]
+	return w.spec.Flows[rapid.IntRange(0, len(w.spec.Flows)-1).Draw(t, "flow")]
 }
 
 // anyLead draws a lead, mostly one with a step in flight.
-func (w *trial) anyLead(t *rapid.T) *specLead {
-	list := w.spec.leads
-	busy := slices.DeleteFunc(slices.Clone(list), func(l *specLead) bool { return l.doing == doingNothing || l.flow.deleted })
-	live := slices.DeleteFunc(slices.Clone(list), func(l *specLead) bool { return l.state.Final() || l.flow.deleted })
+func (w *trial) anyLead(t *rapid.T) *life.Lead {
+	list := w.spec.Leads
+	busy := slices.DeleteFunc(slices.Clone(list), func(l *life.Lead) bool { return l.Doing == life.Resting || l.Flow.Deleted })
+	live := slices.DeleteFunc(slices.Clone(list), func(l *life.Lead) bool { return l.State.Final() || l.Flow.Deleted })
 	switch of := rapid.IntRange(0, 5).Draw(t, "of all"); {
 	case of < 3 && len(busy) > 0:
 		list = busy
@@ -107,13 +108,13 @@ func (w *trial) anyLead(t *rapid.T) *specLead {
 func (w *trial) changeFlow(t *rapid.T) {
 	f := w.anyFlow(t)
 	changes := []string{"pause", "resume", "pause", "resume", "resume", "activate", "cancel", "cancel", "complete", "delete"}
-	if f.status.Final() {
+	if f.Status.Final() {
 		changes = append(changes, "delete", "delete", "delete", "delete")
 	}
 	r := w.askStatus(f, rapid.SampledFrom(changes).Draw(t, "change"))
 	fates := []fate{fatePass, fatePass, fatePass, fateStale, fateLostBefore, fateLostAfter}
 	if f := rapid.SampledFrom(fates).Draw(t, "fate"); f != fatePass {
-		w.together(f, modelWave{requests: []*modelRequest{r}}, modelWave{})
+		w.together(f, wave{requests: []*request{r}}, wave{})
 		return
 	}
 	w.alone(r)
@@ -121,7 +122,7 @@ func (w *trial) changeFlow(t *rapid.T) {
 
 func (w *trial) enroll(t *rapid.T) {
 	f := w.anyFlow(t)
-	if len(w.spec.leads) >= maxLeads {
+	if len(w.spec.Leads) >= maxLeads {
 		t.Skip("enough leads")
 	}
 	w.alone(w.askEnroll(f, drawContact(t)))
@@ -130,7 +131,7 @@ func (w *trial) enroll(t *rapid.T) {
 // enrollMany enrolls a stream with people in it twice, and a number that is none.
 func (w *trial) enrollMany(t *rapid.T) {
 	f := w.anyFlow(t)
-	if len(w.spec.leads) > maxLeads-4 {
+	if len(w.spec.Leads) > maxLeads-4 {
 		t.Skip("enough leads")
 	}
 	people := rapid.SliceOfN(rapid.Custom(drawContact), 1, 4).Draw(t, "people")
@@ -144,23 +145,23 @@ func (w *trial) enrollMany(t *rapid.T) {
 	}
 	var ids []lead.ID
 	var errs []error
-	report, err := w.eng.EnrollAll(context.Background(), f.id, stream, engine.OnRow(func(_ int, id lead.ID, err error) {
+	report, err := w.eng.EnrollAll(context.Background(), f.ID, stream, engine.OnRow(func(_ int, id lead.ID, err error) {
 		ids, errs = append(ids, id), append(errs, err)
 	}))
-	want := w.spec.mayEnroll(f)
-	w.expectRefusal("enroll many in "+f.name, err, want)
+	want := w.mayEnroll(f)
+	w.expectRefusal("enroll many in "+f.Name, err, want)
 	if want != nil {
 		return
 	}
 	enrolled := 0
 	for i, c := range people[:len(people)-1] {
-		fresh, live := w.spec.enroll(f, c)
+		fresh, live := w.spec.Enroll(f, c)
 		if fresh == nil {
-			w.expectRefusal("enroll "+c.PhoneNumber, errs[i], modelConflict(lead.ErrContactLive, f.id, live.id, lead.StepID{}, anyText))
+			w.expectRefusal("enroll "+c.PhoneNumber, errs[i], conflict(lead.ErrContactLive, f.ID, live.ID, lead.StepID{}, life.AnyText))
 			continue
 		}
 		w.expectRefusal("enroll "+c.PhoneNumber, errs[i], nil)
-		fresh.id = ids[i]
+		fresh.ID = ids[i]
 		enrolled++
 	}
 	w.expectRefusal("enroll nobody", errs[len(people)-1], &lead.InvalidError{})
@@ -206,21 +207,21 @@ func (w *trial) removeMany(t *rapid.T) {
 		filter.States = []lead.State{state}
 	}
 	if rapid.Bool().Draw(t, "at one node") {
-		filter.Node = f.order[rapid.IntRange(0, len(f.order)-1).Draw(t, "node")].id
+		filter.Node = f.Nodes[rapid.IntRange(0, len(f.Nodes)-1).Draw(t, "node")].ID
 	}
 	var want error
-	if f.deleted {
-		want = modelMissing("workflow", f.id.String(), "")
+	if f.Deleted {
+		want = missing("workflow", f.ID.String(), "")
 	}
-	n, err := w.eng.RemoveLeads(context.Background(), f.id, filter, options...)
-	w.t.Logf("remove many of %s: %d, %s", f.name, n, w.text(err))
-	w.expectRefusal("remove many of "+f.name, err, want)
+	n, err := w.eng.RemoveLeads(context.Background(), f.ID, filter, options...)
+	w.t.Logf("remove many of %s: %d, %s", f.Name, n, w.named(err))
+	w.expectRefusal("remove many of "+f.Name, err, want)
 	removed := 0
-	for _, l := range w.spec.leads {
-		if l.flow == f && !f.deleted && !l.state.Final() && (filter.Node == "" || l.at.NodeID == filter.Node) &&
-			(filter.States == nil || filter.States[0] == l.state) {
-			w.spec.remove(l, how)
-			w.promises.removed(w, l)
+	for _, l := range w.spec.Leads {
+		if l.Flow == f && !f.Deleted && !l.State.Final() && (filter.Node == "" || l.At.NodeID == filter.Node) &&
+			(filter.States == nil || filter.States[0] == l.State) {
+			w.spec.Remove(l, how)
+			w.promises.removed(w, l, l.State, how.SkipRetries)
 			removed++
 		}
 	}
@@ -235,22 +236,22 @@ func (w *trial) askForWhatIsNot(t *rapid.T) {
 	l := w.anyLead(t)
 	ctx := context.Background()
 	unknownLead, unknownFlow := lead.ID{15: 1}, lead.WorkflowID{15: 1}
-	wf, id := l.flow.id, unknownLead
-	want := modelMissing("lead", id.String(), wf.String())
+	wf, id := l.Flow.ID, unknownLead
+	want := missing("lead", id.String(), wf.String())
 	switch other := w.anyFlow(t); rapid.SampledFrom([]string{"lead", "workflow", "other"}).Draw(t, "unknown") {
 	case "workflow":
-		wf, id = unknownFlow, l.id
-		want = modelMissing("workflow", wf.String(), "")
+		wf, id = unknownFlow, l.ID
+		want = missing("workflow", wf.String(), "")
 	case "other":
-		if other == l.flow {
+		if other == l.Flow {
 			t.Skip("the lead's own workflow")
 		}
-		wf, id = other.id, l.id
-		want = modelMissing("lead", id.String(), wf.String())
+		wf, id = other.ID, l.ID
+		want = missing("lead", id.String(), wf.String())
 	}
-	for _, f := range w.spec.flows {
-		if f.id == wf && f.deleted {
-			want = modelMissing("workflow", wf.String(), "")
+	for _, f := range w.spec.Flows {
+		if f.ID == wf && f.Deleted {
+			want = missing("workflow", wf.String(), "")
 		}
 	}
 	_, err := w.eng.Remove(ctx, wf, id)
@@ -259,19 +260,19 @@ func (w *trial) askForWhatIsNot(t *rapid.T) {
 	w.expectRefusal("read", err, want)
 	_, err = w.eng.History(ctx, wf, id)
 	w.expectRefusal("read the history", err, want)
-	step := lead.NewStepID(l.enrolled, l.id, 77)
+	step := lead.NewStepID(l.Enrolled, l.ID, 77)
 	_, err = w.eng.CompleteStep(ctx, step, engine.Callback{Outcome: "completed"})
-	w.expectRefusal("callback for no step", err, modelMissing("step", step.String(), ""))
+	w.expectRefusal("callback for no step", err, missing("step", step.String(), ""))
 	w.settle()
 }
 
-func drawOutcome(t *rapid.T) engine.Callback {
-	out := engine.Callback{
+func drawOutcome(t *rapid.T) life.Callback {
+	out := life.Callback{
 		Outcome: rapid.SampledFrom([]string{"", "completed", "dnp", "odd"}).Draw(t, "outcome"),
 		Attempt: rapid.SampledFrom([]int{0, 0, 1, 2, 3}).Draw(t, "attempt"),
 	}
 	if rapid.Bool().Draw(t, "with data") {
-		out.Data, out.CallID = map[string]any{"score": 7}, "call-back"
+		out.Data, out.CallID = []byte(scored), "call-back"
 	}
 	return out
 }
@@ -280,9 +281,9 @@ func drawOutcome(t *rapid.T) engine.Callback {
 // it comes twice, the second time perhaps with another outcome.
 func (w *trial) callback(t *rapid.T) {
 	l := w.anyLead(t)
-	st := l.at
+	st := l.At
 	if rapid.IntRange(0, 3).Draw(t, "of any step") == 3 {
-		st = l.steps[rapid.IntRange(0, len(l.steps)-1).Draw(t, "step")]
+		st = l.Steps[rapid.IntRange(0, len(l.Steps)-1).Draw(t, "step")]
 	}
 	out := drawOutcome(t)
 	w.alone(w.askCallback(l, st, out))
@@ -301,16 +302,16 @@ func (w *trial) several(t *rapid.T) {
 	// Changes of workflows are put off until nothing is being written, so they are
 	// not drawn beside others.
 	changes := rapid.IntRange(0, 4).Draw(t, "changes of workflows") == 4
-	var first, second modelWave
+	var first, second wave
 	if f == fateRefused {
 		// The engine tries again a little later, when nothing may be due.
-		if next := w.spec.nextEvent(); !next.IsZero() && next.Before(w.spec.now.Add(time.Second)) {
+		if next := w.spec.Next(); !next.IsZero() && next.Before(w.spec.Now.Add(time.Second)) {
 			t.Skip("something is due")
 		}
 	} else if !changes {
 		first.answers = w.drawAnswers(t, 0)
 	}
-	answered := map[*specLead]bool{}
+	answered := map[*life.Lead]bool{}
 	for _, g := range first.answers {
 		answered[g.lead] = true
 	}
@@ -338,8 +339,8 @@ func (w *trial) several(t *rapid.T) {
 }
 
 // drawRequests draws requests of some kinds.
-func (w *trial) drawRequests(t *rapid.T, f fate, kinds []string) []*modelRequest {
-	var out []*modelRequest
+func (w *trial) drawRequests(t *rapid.T, f fate, kinds []string) []*request {
+	var out []*request
 	for range rapid.IntRange(1, 3).Draw(t, "requests") {
 		switch rapid.SampledFrom(kinds).Draw(t, "request") {
 		case "remove":
@@ -348,10 +349,10 @@ func (w *trial) drawRequests(t *rapid.T, f fate, kinds []string) []*modelRequest
 			// That a step has not started is looked up twice, so the answer would depend
 			// on what else is in the batch.
 			l := w.anyLead(t)
-			if l.doing == doingNothing {
+			if l.Doing == life.Resting {
 				t.Skip("nothing is in flight")
 			}
-			r := w.askCallback(l, l.at, drawOutcome(t))
+			r := w.askCallback(l, l.At, drawOutcome(t))
 			if f == fateRefused || f.deadly() {
 				r.check = nil // it may be acknowledged already, and then it is again
 			}
@@ -364,8 +365,8 @@ func (w *trial) drawRequests(t *rapid.T, f fate, kinds []string) []*modelRequest
 }
 
 // drawChanges draws changes of workflows.
-func (w *trial) drawChanges(t *rapid.T) []*modelRequest {
-	var out []*modelRequest
+func (w *trial) drawChanges(t *rapid.T) []*request {
+	var out []*request
 	for range rapid.IntRange(1, 2).Draw(t, "changes") {
 		change := rapid.SampledFrom([]string{"pause", "resume", "resume", "activate", "cancel"}).Draw(t, "change")
 		out = append(out, w.askStatus(w.anyFlow(t), change))

@@ -1,4 +1,4 @@
-package engine_test
+package model
 
 import (
 	"context"
@@ -16,8 +16,8 @@ import (
 	"github.com/leadflow-go/leadflow/store/sqlite"
 )
 
-// modelBackend is a kind of store for the model test to run over.
-type modelBackend struct {
+// backend is a kind of store for the model test to run over.
+type backend struct {
 	name string
 	// data returns how to open a store with data of its own, for one trial. The
 	// store is opened anew after each crash, and what was committed must be in it.
@@ -29,8 +29,8 @@ type modelBackend struct {
 	locked error
 }
 
-// modelBackends: a store is added to the model test by a line here.
-var modelBackends = []modelBackend{
+// backends: a store is added to the model test by a line here.
+var backends = []backend{
 	{"sqlite", sqliteData, 80, sqlite.ErrLocked},
 	{"memory", memoryData, 300, nil},
 }
@@ -47,7 +47,7 @@ func memoryData(*rapid.T) func() (store.Store, error) {
 }
 
 func sqliteData(t *rapid.T) func() (store.Store, error) {
-	folder := modelFolder(t)
+	folder := folder(t)
 	return func() (store.Store, error) {
 		// A power cut is not what is tested here, and syncing takes time.
 		return sqlite.Open(context.Background(), filepath.Join(folder, "leads.db"), sqlite.Options{Synchronous: sqlite.Normal})
@@ -71,10 +71,10 @@ func (f fate) String() string {
 
 func (f fate) deadly() bool { return f == fateLostBefore || f == fateLostAfter }
 
-// modelGate stands between an engine and its store. It can hold commits up, and
+// gate stands between an engine and its store. It can hold commits up, and
 // decide what becomes of the next one. A dead gate lets nothing be written, so
 // that an engine behind it is as good as killed.
-type modelGate struct {
+type gate struct {
 	store.Store
 
 	mu   sync.Mutex
@@ -86,30 +86,33 @@ type modelGate struct {
 	accepted bool
 }
 
-var errModelDead = errors.New("the process is dead")
+var (
+	errDead = errors.New("the process is dead")
+	errDisk = errors.New("the disk is gone")
+)
 
 // hold has commits wait.
-func (g *modelGate) hold() {
+func (g *gate) hold() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.held = make(chan struct{})
 }
 
 // pass lets the commit that waits go on, and has the next one wait.
-func (g *modelGate) pass() {
+func (g *gate) pass() {
 	g.release()
 	g.hold()
 }
 
 // waits reports whether a commit waits.
-func (g *modelGate) waits() bool {
+func (g *gate) waits() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.wait > 0
 }
 
 // release lets commits that wait go on.
-func (g *modelGate) release() {
+func (g *gate) release() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.held != nil {
@@ -120,7 +123,7 @@ func (g *modelGate) release() {
 
 // doom decides the fate of the next commit, and returns what it would have
 // been: of the last one too, if there was none since.
-func (g *modelGate) doom(f fate) (before fate) {
+func (g *gate) doom(f fate) (before fate) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	before, g.next = g.next, f
@@ -128,13 +131,13 @@ func (g *modelGate) doom(f fate) (before fate) {
 }
 
 // kill has nothing reach the store from now on.
-func (g *modelGate) kill() {
+func (g *gate) kill() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.dead = true
 }
 
-func (g *modelGate) Commit(ctx context.Context, b *store.Batch) (store.Result, error) {
+func (g *gate) Commit(ctx context.Context, b *store.Batch) (store.Result, error) {
 	g.mu.Lock()
 	held := g.held
 	g.wait++
@@ -146,7 +149,7 @@ func (g *modelGate) Commit(ctx context.Context, b *store.Batch) (store.Result, e
 	defer g.mu.Unlock()
 	g.wait--
 	if g.dead {
-		return store.Result{}, errModelDead
+		return store.Result{}, errDead
 	}
 	f := g.next
 	if b.Ping && len(b.Changes)+len(b.Enroll)+len(b.Workflows) == 0 {
@@ -163,12 +166,12 @@ func (g *modelGate) Commit(ctx context.Context, b *store.Batch) (store.Result, e
 		return store.Result{}, errDisk
 	case fateLostBefore:
 		g.dead = true
-		return store.Result{}, errModelDead
+		return store.Result{}, errDead
 	}
 	done, err := g.Store.Commit(ctx, b)
 	if f == fateLostAfter {
 		g.dead = true
-		return store.Result{}, errModelDead
+		return store.Result{}, errDead
 	}
 	return done, err
 }

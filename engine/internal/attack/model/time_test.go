@@ -1,4 +1,4 @@
-package engine_test
+package model
 
 import (
 	"context"
@@ -18,7 +18,7 @@ import (
 // clock lets time pass, and what is due in it happen.
 func (w *trial) clock(t *rapid.T) {
 	var until time.Time
-	next := w.spec.nextEvent()
+	next := w.spec.Next()
 	switch by := rapid.SampledFrom([]string{
 		"next", "just before next", "1ms", "1s", "1m", "10m", "1h", "3h", "25h", "49h",
 	}).Draw(t, "by"); by {
@@ -34,7 +34,7 @@ func (w *trial) clock(t *rapid.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		until = w.spec.now.Add(d)
+		until = w.spec.Now.Add(d)
 	}
 	w.passTo(until, 60)
 }
@@ -43,7 +43,7 @@ func (w *trial) clock(t *rapid.T) {
 // something was due.
 func (w *trial) passTo(until time.Time, moments int) {
 	for ; moments > 0; moments-- {
-		next := w.spec.nextEvent()
+		next := w.spec.Next()
 		if next.IsZero() || next.After(until) {
 			break
 		}
@@ -58,7 +58,7 @@ func (w *trial) passTo(until time.Time, moments int) {
 
 func (w *trial) sleepTo(at time.Time) {
 	time.Sleep(time.Until(at))
-	w.spec.now = time.Now()
+	w.spec.Now = time.Now()
 }
 
 func (w *trial) crashes(t *rapid.T) {
@@ -70,12 +70,12 @@ func (w *trial) crashes(t *rapid.T) {
 
 // dieAtWhatIsDue has the process die around the commit of what comes due next.
 func (w *trial) dieAtWhatIsDue(t *rapid.T) {
-	next := w.spec.nextEvent()
+	next := w.spec.Next()
 	if next.IsZero() {
 		t.Skip("nothing is due")
 	}
 	for l := range w.hooks {
-		if l.hookSince.Add(w.spec.hookTimeout).Equal(next) {
+		if l.HookSince.Add(w.spec.HookTimeout).Equal(next) {
 			t.Skip("what hooks come to may be in another commit than what else is due")
 		}
 	}
@@ -96,7 +96,7 @@ func (w *trial) dies(f fate) {
 	w.t.Helper()
 	w.tally["deaths around a commit"]++
 	if w.doubt = f == fateLostAfter; w.doubt {
-		w.spec.pass()
+		w.spec.Pass()
 	}
 	w.crash(0)
 }
@@ -104,7 +104,7 @@ func (w *trial) dies(f fate) {
 // shutDown ends the engine in good order: nobody is cut short (promise 3), and
 // nothing begins any more.
 func (w *trial) shutDown(t *rapid.T) {
-	w.spec.draining = true
+	w.spec.Draining = true
 	done := make(chan error, 1)
 	go func() { done <- w.eng.Shutdown(context.Background()) }()
 	w.settle()
@@ -136,7 +136,7 @@ func (w *trial) shutDown(t *rapid.T) {
 	}
 	w.close()
 	w.gone()
-	w.spec.draining = false
+	w.spec.Draining = false
 	w.start()
 	w.settle()
 }

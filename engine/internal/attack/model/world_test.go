@@ -1,4 +1,4 @@
-package engine_test
+package model
 
 import (
 	"context"
@@ -17,6 +17,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/internal/attack/life"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
@@ -30,13 +31,13 @@ import (
 // So the only things that happen by themselves are those that are due.
 type trial struct {
 	t       *rapid.T
-	backend modelBackend
-	begun   time.Time
-	spec    *spec
+	backend backend
+	spec    *life.World
+	text    life.Writer
 
 	open    func() (store.Store, error)
 	store   store.Store // nil while closed
-	gate    *modelGate
+	gate    *gate
 	eng     *engine.Engine
 	workers int
 	over    chan struct{} // closed when the trial ends: nobody holds any more
@@ -51,23 +52,27 @@ type trial struct {
 	// batched: requests are decided in one batch.
 	batched bool
 
+	// recorded: the attempt was begun before its handler was seen to be called.
+	recorded map[*life.Lead]bool
+	log      map[lead.ID][]lead.Call // as last read
+
 	removals []seenRemoval
-	promises modelPromises
-	tally    modelTally
+	promises promises
+	tally    tally
 
 	mu       sync.Mutex // guards what handlers and hooks write
 	newCalls []*heldCall
 	newHooks []*heldHook
-	calls    map[*specLead]*heldCall // of the attempt in flight
-	hooks    map[*specLead]*heldHook // that runs
-	late     []*heldCall             // whose step is over, and who have not returned
+	calls    map[*life.Lead]*heldCall // of the attempt in flight
+	hooks    map[*life.Lead]*heldHook // that runs
+	late     []*heldCall              // whose step is over, and who have not returned
 }
 
-// modelTally counts what trials have seen, for the log: a reader must see that what
+// tally counts what trials have seen, for the log: a reader must see that what
 // the test is about took place.
-type modelTally map[string]int
+type tally map[string]int
 
-func (t modelTally) String() string {
+func (t tally) String() string {
 	var parts []string
 	for _, what := range slices.Sorted(maps.Keys(t)) {
 		parts = append(parts, fmt.Sprintf("%s %d", what, t[what]))
@@ -80,7 +85,7 @@ type heldCall struct {
 	ctx    context.Context
 	at     time.Time
 	ask    engine.Attempt
-	answer chan modelAnswer
+	answer chan answer
 }
 
 // heldHook is a call of a hook.
@@ -94,30 +99,31 @@ type heldHook struct {
 
 // seenRemoval is a removal that was acknowledged by the engine that runs.
 type seenRemoval struct {
-	lead *specLead
+	lead *life.Lead
 	*engine.Removal
 }
 
-// modelTime is the clock of the bubble. With one that is not its own the
+// bubble is the clock of the bubble. With one that is not its own the
 // engine need not look for jumps of the wall clock every ten seconds.
-type modelTime struct{}
+type bubble struct{}
 
-func (modelTime) Now() time.Time { return time.Now() }
+func (bubble) Now() time.Time { return time.Now() }
 
-func (modelTime) AfterFunc(d time.Duration, f func()) func() bool {
+func (bubble) AfterFunc(d time.Duration, f func()) func() bool {
 	return time.AfterFunc(d, f).Stop
 }
 
-func newTrial(t *rapid.T, backend modelBackend, seen modelTally) *trial {
+func newTrial(t *rapid.T, backend backend, seen tally) *trial {
 	w := &trial{
-		t: t, backend: backend, begun: time.Now(), open: backend.data(t), over: make(chan struct{}), tally: seen,
-		calls: map[*specLead]*heldCall{}, hooks: map[*specLead]*heldHook{},
-		spec: &spec{now: time.Now(), hookTimeout: 30 * time.Second},
+		t: t, backend: backend, open: backend.data(t), over: make(chan struct{}), tally: seen,
+		calls: map[*life.Lead]*heldCall{}, hooks: map[*life.Lead]*heldHook{},
+		spec: &life.World{Now: time.Now(), HookTimeout: 30 * time.Second}, text: life.Writer{Begun: time.Now(), Said: said},
+		recorded: map[*life.Lead]bool{},
 	}
 	w.workers = rapid.SampledFrom([]int{1000, 1000, 1, 2}).Draw(t, "workers")
 	w.stubborn = rapid.Bool().Draw(t, "stubborn")
 	w.holds = rapid.IntRange(2, 10).Draw(t, "holds")
-	w.spec.hooks = []string{"first", "second"}[:rapid.IntRange(0, 2).Draw(t, "hooks")]
+	w.spec.Hooks = []string{"first", "second"}[:rapid.IntRange(0, 2).Draw(t, "hooks")]
 	t.Cleanup(func() {
 		close(w.over)
 		if w.eng != nil {
@@ -130,9 +136,9 @@ func newTrial(t *rapid.T, backend modelBackend, seen modelTally) *trial {
 	return w
 }
 
-// modelFolder makes a folder for the time of a trial, in memory where the system
+// folder makes a folder for the time of a trial, in memory where the system
 // has such a place: how long a disk takes is not what is tested here.
-func modelFolder(t *rapid.T) string {
+func folder(t *rapid.T) string {
 	for _, parent := range []string{"/dev/shm", ""} {
 		if folder, err := os.MkdirTemp(parent, "leadflow-model-"); err == nil {
 			t.Cleanup(func() { os.RemoveAll(folder) })
@@ -150,16 +156,16 @@ func (w *trial) start() {
 	if w.store, err = w.open(); err != nil {
 		w.t.Fatalf("the store does not open: %v", err)
 	}
-	w.gate = &modelGate{Store: w.store}
+	w.gate = &gate{Store: w.store}
 	c := engine.Config{
 		Handlers:    map[workflow.NodeType]engine.Handler{},
-		HookTimeout: w.spec.hookTimeout, Workers: w.workers, Clock: modelTime{},
+		HookTimeout: w.spec.HookTimeout, Workers: w.workers, Clock: bubble{},
 		Logger: slog.New(slog.DiscardHandler),
 	}
 	for _, kind := range []workflow.NodeType{workflow.VoiceCall, workflow.Message, workflow.Application} {
 		c.Handlers[kind] = engine.HandlerFunc(w.handle)
 	}
-	for _, name := range w.spec.hooks {
+	for _, name := range w.spec.Hooks {
 		c.Hooks = append(c.Hooks, engine.Hook{Name: name, Run: func(ctx context.Context, done engine.HookEvent) error {
 			return w.hooked(ctx, name, done)
 		}})
@@ -198,9 +204,11 @@ func (w *trial) crash(down time.Duration) {
 	w.kill()
 	w.close()
 	w.gone()
-	w.spec.crash()
+	w.spec.Crash()
+	clear(w.recorded)
+	w.promises.died()
 	time.Sleep(down)
-	w.spec.now = time.Now()
+	w.spec.Now = time.Now()
 	w.start()
 	w.settle()
 	w.doubt = false
@@ -217,7 +225,7 @@ func (w *trial) gone() {
 
 // handle is the handler of all nodes.
 func (w *trial) handle(ctx context.Context, a engine.Attempt) (engine.Result, error) {
-	c := &heldCall{ctx: ctx, at: time.Now(), ask: a, answer: make(chan modelAnswer, 1)}
+	c := &heldCall{ctx: ctx, at: time.Now(), ask: a, answer: make(chan answer, 1)}
 	w.mu.Lock()
 	w.newCalls = append(w.newCalls, c)
 	w.mu.Unlock()
@@ -229,19 +237,19 @@ func (w *trial) handle(ctx context.Context, a engine.Attempt) (engine.Result, er
 	case <-cut:
 		return engine.Result{}, context.Cause(ctx)
 	case <-w.over:
-		return engine.Result{}, errModelDead
+		return engine.Result{}, errDead
 	case said := <-c.answer:
 		if said.panics {
 			panic("nil telephone")
 		}
-		if said.err == "" {
-			return said.result, nil
+		if said.Err == "" {
+			return said.result(), nil
 		}
-		err := errors.New(said.err)
-		if said.after > 0 {
-			err = engine.RetryAfter(err, said.after)
+		err := errors.New(said.Err)
+		if said.After > 0 {
+			err = engine.RetryAfter(err, said.After)
 		}
-		if said.final {
+		if said.Final {
 			err = engine.NonRetryable(err)
 		}
 		return engine.Result{}, err
@@ -262,12 +270,12 @@ func (w *trial) hooked(ctx context.Context, name string, done engine.HookEvent) 
 	case <-cut:
 		return context.Cause(ctx)
 	case <-w.over:
-		return errModelDead
+		return errDead
 	case failure := <-h.answer:
 		switch failure {
 		case "":
 			return nil
-		case anyText:
+		case life.AnyText:
 			panic("nil hook")
 		}
 		return errors.New(failure)
@@ -291,7 +299,7 @@ func (w *trial) settle() {
 	w.t.Helper()
 	for answers := 20; ; answers-- {
 		synctest.Wait()
-		w.spec.pass()
+		w.spec.Pass()
 		w.forgetOver()
 		calls, hooks := w.takeNew()
 		w.learnLeads()
@@ -323,29 +331,29 @@ func (w *trial) hold(label string) bool {
 }
 
 // answer has the handler of a lead's attempt return.
-func (w *trial) answer(l *specLead, a modelAnswer) {
+func (w *trial) answer(l *life.Lead, a answer) {
 	w.t.Logf("%s: the handler answers %s", l, a.name)
 	w.calls[l].answer <- a
 	delete(w.calls, l)
-	w.spec.answered(l, a)
+	w.spec.Answered(l, a.Answer)
 }
 
 // answerHook has a lead's hook return.
-func (w *trial) answerHook(l *specLead, failure string) {
+func (w *trial) answerHook(l *life.Lead, failure string) {
 	w.t.Logf("%s: the hook answers %q", l, failure)
 	w.hooks[l].answer <- failure
 	delete(w.hooks, l)
-	w.spec.hookAnswered(l, failure)
+	w.spec.HookAnswered(l, failure)
 }
 
 // forgetOver moves handlers whose step is over to those who are late.
 func (w *trial) forgetOver() {
-	for _, l := range w.spec.leads {
-		if c := w.calls[l]; c != nil && l.doing != doingCall {
+	for _, l := range w.spec.Leads {
+		if c := w.calls[l]; c != nil && l.Doing != life.Running {
 			w.late = append(w.late, c)
 			delete(w.calls, l)
 		}
-		if w.hooks[l] != nil && l.hookSince.IsZero() {
+		if w.hooks[l] != nil && l.HookSince.IsZero() {
 			delete(w.hooks, l)
 		}
 	}
@@ -354,46 +362,38 @@ func (w *trial) forgetOver() {
 // nothingMissing: what must have begun has begun (promise 10).
 func (w *trial) nothingMissing() {
 	w.t.Helper()
-	for _, l := range w.spec.leads {
-		if l.recorded || len(w.calls) < w.workers && w.spec.mayBegin(l) {
-			w.t.Fatalf("no handler was called for %s (%s at %s), though it is due", l, l.state, l.at.NodeID)
+	for _, l := range w.spec.Leads {
+		if w.recorded[l] || len(w.calls) < w.workers && w.spec.MayBegin(l, w.spec.Now) {
+			w.t.Fatalf("no handler was called for %s (%s at %s), though it is due", l, l.State, l.At.NodeID)
 		}
-		if hook := w.spec.hookDue(l); hook != "" {
+		if hook := w.spec.HookDue(l); hook != "" {
 			w.t.Fatalf("the hook %s was not called for %s", hook, l)
 		}
 	}
 }
 
 // leadOf returns the model's lead of an id.
-func (w *trial) leadOf(id lead.ID) *specLead {
-	for _, l := range w.spec.leads {
-		if l.id == id {
+func (w *trial) leadOf(id lead.ID) *life.Lead {
+	for _, l := range w.spec.Leads {
+		if l.ID == id {
 			return l
 		}
 	}
 	return nil
 }
 
-// after is a moment as the time since the trial began.
-func (w *trial) after(t time.Time) string {
-	if t.IsZero() {
-		return "-"
-	}
-	return t.Sub(w.begun).String()
-}
-
-// text is an error without the ids in it, which are different each time.
-func (w *trial) text(err error) string {
+// named is an error without the ids in it, which are different each time.
+func (w *trial) named(err error) string {
 	if err == nil {
 		return "nil"
 	}
 	text := err.Error()
-	for _, f := range w.spec.flows {
-		text = strings.ReplaceAll(text, f.id.String(), f.name)
+	for _, f := range w.spec.Flows {
+		text = strings.ReplaceAll(text, f.ID.String(), f.Name)
 	}
-	for _, l := range w.spec.leads {
-		text = strings.ReplaceAll(text, l.id.String(), l.String())
-		for i, st := range l.steps {
+	for _, l := range w.spec.Leads {
+		text = strings.ReplaceAll(text, l.ID.String(), l.String())
+		for i, st := range l.Steps {
 			text = strings.ReplaceAll(text, st.ID.String(), fmt.Sprintf("step %d of %s", i, l))
 		}
 	}

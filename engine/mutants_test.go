@@ -27,7 +27,7 @@ var runMutants = flag.String("mutants", "", `which mutants TestMutants tries: a 
 // promises, or against a model.
 var attacks = map[string]trials{
 	"model":      {pkg: "./engine/internal/attack/model", tests: "^TestModel$"},
-	"linear":     {pkg: "./engine", tests: "^TestLinearizable$"},
+	"linear":     {pkg: "./engine/internal/attack/linear", tests: "^TestLinearizable$"},
 	"exhaustive": {pkg: "./engine", tests: "^TestEveryInterleavingOfARemovalKeepsThePromises$"},
 	"crash":      {pkg: "./engine", tests: "^TestEveryLeadOutlivesSIGKILL$"},
 	"races":      {pkg: "./engine", tests: "^TestRemoveRaces$"},

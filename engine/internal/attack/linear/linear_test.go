@@ -1,4 +1,4 @@
-package engine_test
+package linear
 
 import (
 	"flag"
@@ -12,12 +12,13 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
+	"github.com/leadflow-go/leadflow/engine/internal/attack/world"
 	"github.com/leadflow-go/leadflow/lead"
 )
 
 var (
-	linearRuns = flag.Int("linear.n", 10, "how many runs of concurrent clients each case of TestLinearizable makes")
-	linearSeed = flag.Uint64("linear.seed", 0, "seed of the clients' choices; 0 means a new one")
+	runsFlag = flag.Int("linear.n", 10, "how many runs of concurrent clients each case of TestLinearizable makes")
+	seedFlag = flag.Uint64("linear.seed", 0, "seed of the clients' choices; 0 means a new one")
 )
 
 // TestLinearizable has clients enroll, remove, complete and read the same few
@@ -29,34 +30,34 @@ var (
 // The seed that is logged repeats the clients' choices, though not their
 // interleaving. More of it:
 //
-//	go test ./engine -run TestLinearizable -linear.n=1000 -timeout 1h
+//	go test ./engine/internal/attack/linear -run TestLinearizable -linear.n=1000 -timeout 1h
 func TestLinearizable(t *testing.T) {
-	seed := *linearSeed
+	seed := *seedFlag
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
 	t.Logf("-linear.seed=%d", seed)
-	runs := *linearRuns
-	if raceEnabled {
+	runs := *runsFlag
+	if world.RaceEnabled {
 		runs = max(1, runs/5)
 	}
 	for _, c := range []struct {
 		name string
-		flow linearFlow
+		flow setting
 		http bool
 	}{
-		{"calls", linearFlow{}, false},
-		{"calls with hooks", linearFlow{hooks: true}, false},
-		{"calls with deadlines", linearFlow{timeout: true}, false},
-		{"calls with hooks and deadlines", linearFlow{hooks: true, timeout: true}, false},
-		{"over HTTP", linearFlow{}, true},
-		{"over HTTP with hooks and deadlines", linearFlow{hooks: true, timeout: true}, true},
+		{"calls", setting{}, false},
+		{"calls with hooks", setting{hooks: true}, false},
+		{"calls with deadlines", setting{timeout: true}, false},
+		{"calls with hooks and deadlines", setting{hooks: true, timeout: true}, false},
+		{"over HTTP", setting{}, true},
+		{"over HTTP with hooks and deadlines", setting{hooks: true, timeout: true}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			model := c.flow.model()
 			histories, operations := 0, 0
 			for i := range runs {
-				history := linearHistoryOf(t, c.flow, c.http, seed+uint64(i))
+				model := newChecker(t, c.flow).model() // with states of its own, or there would be ever more
+				history := historyOf(t, c.flow, c.http, seed+uint64(i))
 				histories += len(model.Partition(history))
 				operations += len(history)
 				checkLinear(t, model, history)
@@ -98,37 +99,37 @@ func checkLinear(t *testing.T, model porcupine.Model, history []porcupine.Operat
 // TestTheCheckOfHistoriesFindsFaults shows it histories that no lead can have,
 // and the same without their fault.
 func TestTheCheckOfHistoriesFindsFaults(t *testing.T) {
-	enroll := linearOp{in: linearInput{kind: linearEnroll}, out: linearOutput{lead: 1}}
-	again := linearOp{in: linearInput{kind: linearEnroll}, out: linearOutput{lead: 2}}
-	live := linearOp{in: linearInput{kind: linearEnroll}, out: linearOutput{refused: lead.ErrContactLive, lead: 1}}
-	start := linearOp{in: linearInput{kind: linearStart, lead: 1, visit: 1, attempt: 1}}
-	second := linearOp{in: linearInput{kind: linearStart, lead: 1, visit: 2, attempt: 1}}
-	retry := linearOp{in: linearInput{kind: linearStart, lead: 1, visit: 1, attempt: 2}}
-	returned := func(outcome string) linearOp {
-		return linearOp{in: linearInput{kind: linearReturn, lead: 1, visit: 1, attempt: 1, outcome: outcome}}
+	enroll := op{in: input{kind: opEnroll}, out: output{lead: 1}}
+	again := op{in: input{kind: opEnroll}, out: output{lead: 2}}
+	live := op{in: input{kind: opEnroll}, out: output{refused: lead.ErrContactLive, lead: 1}}
+	start := op{in: input{kind: opStart, lead: 1, visit: 1, attempt: 1}}
+	second := op{in: input{kind: opStart, lead: 1, visit: 2, attempt: 1}}
+	retry := op{in: input{kind: opStart, lead: 1, visit: 1, attempt: 2}}
+	returned := func(outcome string) op {
+		return op{in: input{kind: opReturn, lead: 1, visit: 1, attempt: 1, outcome: outcome}}
 	}
-	remove := func(reason string, state lead.State) linearOp {
-		return linearOp{in: linearInput{kind: linearRemove, lead: 1, reason: reason}, out: linearOutput{state: state}}
+	remove := func(reason string, state lead.State) op {
+		return op{in: input{kind: opRemove, lead: 1, reason: reason}, out: output{state: state}}
 	}
-	skip := func(state lead.State) linearOp {
-		return linearOp{in: linearInput{kind: linearRemove, lead: 1, reason: "a", skip: true}, out: linearOutput{state: state}}
+	skip := func(state lead.State) op {
+		return op{in: input{kind: opRemove, lead: 1, reason: "a", skip: true}, out: output{state: state}}
 	}
-	final := linearOp{in: linearInput{kind: linearRemove, lead: 1}, out: linearOutput{refused: lead.ErrLeadFinal, state: lead.Removed}}
-	get := func(state lead.State, reason string) linearOp {
-		return linearOp{in: linearInput{kind: linearGet, lead: 1}, out: linearOutput{state: state, reason: reason}}
+	final := op{in: input{kind: opRemove, lead: 1}, out: output{refused: lead.ErrLeadFinal, state: lead.Removed}}
+	get := func(state lead.State, reason string) op {
+		return op{in: input{kind: opGet, lead: 1}, out: output{state: state, reason: reason}}
 	}
-	say := func(outcome string, state lead.State, refused error) linearOp {
-		in := linearInput{kind: linearComplete, lead: 1, visit: 1, outcome: outcome}
-		return linearOp{in: in, out: linearOutput{state: state, refused: refused}}
+	say := func(outcome string, state lead.State, refused error) op {
+		in := input{kind: opComplete, lead: 1, visit: 1, outcome: outcome}
+		return op{in: in, out: output{state: state, refused: refused}}
 	}
-	history := func(outcome string) linearOp {
-		return linearOp{in: linearInput{kind: linearHistory, lead: 1}, out: linearOutput{outcomes: [linearVisits]string{outcome}}}
+	history := func(outcome string) op {
+		return op{in: input{kind: opHistory, lead: 1}, out: output{outcomes: outcomes{outcome}}}
 	}
-	row := func(ops ...linearOp) []linearOp { return ops }
+	row := func(ops ...op) []op { return ops }
 
 	for _, c := range []struct {
 		name      string
-		good, bad []linearOp // one after the other, but for those that are early
+		good, bad []op // one after the other, but for those that are early
 	}{
 		{"a step starts after removal",
 			row(enroll, remove("a", lead.Removed), get(lead.Removed, "a")),
@@ -146,17 +147,17 @@ func TestTheCheckOfHistoriesFindsFaults(t *testing.T) {
 			row(enroll, start, remove("a", lead.PendingRemoval), remove("b", lead.PendingRemoval), get(lead.PendingRemoval, "a")),
 			row(enroll, start, remove("a", lead.PendingRemoval), remove("b", lead.PendingRemoval), get(lead.PendingRemoval, "b"))},
 		{"two outcomes are accepted",
-			row(enroll, start, returned(linearInFlight), say("ok", lead.Enrolled, nil), say("dnp", 0, lead.ErrStepFinished)),
-			row(enroll, start, returned(linearInFlight), say("ok", lead.Enrolled, nil), say("dnp", lead.Enrolled, nil))},
+			row(enroll, start, returned(inFlight), say("ok", lead.Enrolled, nil), say("dnp", 0, lead.ErrStepFinished)),
+			row(enroll, start, returned(inFlight), say("ok", lead.Enrolled, nil), say("dnp", lead.Enrolled, nil))},
 		{"the handler overrides the callback",
 			row(enroll, start, say("ok", lead.InStep, nil), returned("dnp"), history("ok")),
 			row(enroll, start, say("ok", lead.InStep, nil), returned("dnp"), history("dnp"))},
 		{"a retry is made although it was to be skipped",
-			row(enroll, start, returned(linearFailed), skip(lead.Removed), history(linearFailed)),
-			row(enroll, start, returned(linearFailed), skip(lead.PendingRemoval), retry)},
+			row(enroll, start, returned(failed), skip(lead.Removed), history(failed)),
+			row(enroll, start, returned(failed), skip(lead.PendingRemoval), retry)},
 		{"a queued retry is dropped by a plain removal",
-			row(enroll, start, returned(linearFailed), remove("a", lead.PendingRemoval), retry),
-			row(enroll, start, returned(linearFailed), remove("a", lead.Removed))},
+			row(enroll, start, returned(failed), remove("a", lead.PendingRemoval), retry),
+			row(enroll, start, returned(failed), remove("a", lead.Removed))},
 		{"a read is stale",
 			row(enroll, start, returned("dnp"), get(lead.Completed, ""), get(lead.Completed, "")),
 			row(enroll, start, returned("dnp"), get(lead.Completed, ""), get(lead.InStep, ""))},
@@ -164,16 +165,16 @@ func TestTheCheckOfHistoriesFindsFaults(t *testing.T) {
 			row(enroll, live, start),
 			row(enroll, again, start)},
 		{"an attempt is made twice",
-			row(enroll, start, returned(linearFailed), retry),
+			row(enroll, start, returned(failed), retry),
 			row(enroll, start, start)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			for name, ops := range map[string][]linearOp{"good": c.good, "bad": c.bad} {
+			for name, ops := range map[string][]op{"good": c.good, "bad": c.bad} {
 				want := porcupine.CheckResult(porcupine.Ok)
 				if name == "bad" {
 					want = porcupine.Illegal
 				}
-				if got := porcupine.CheckOperationsTimeout(linearFlow{}.model(), linearOneByOne(ops), time.Minute); got != want {
+				if got := porcupine.CheckOperationsTimeout(newChecker(t, setting{}).model(), oneByOne(ops), time.Minute); got != want {
 					t.Errorf("the %s history is %s", name, got)
 				}
 			}
@@ -181,14 +182,14 @@ func TestTheCheckOfHistoriesFindsFaults(t *testing.T) {
 	}
 }
 
-type linearOp struct {
-	in  linearInput
-	out linearOutput
+type op struct {
+	in  input
+	out output
 }
 
-// linearOneByOne is the history of operations of which each begins when the one
+// oneByOne is the history of operations of which each begins when the one
 // before is over.
-func linearOneByOne(ops []linearOp) []porcupine.Operation {
+func oneByOne(ops []op) []porcupine.Operation {
 	var out []porcupine.Operation
 	for i, op := range ops {
 		out = append(out, porcupine.Operation{Input: op.in, Call: int64(2 * i), Output: op.out, Return: int64(2*i + 1)})

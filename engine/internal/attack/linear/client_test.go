@@ -1,4 +1,4 @@
-package engine_test
+package linear
 
 import (
 	"bytes"
@@ -15,10 +15,10 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// linearClient is the engine as a client sees it: in the same process, or over
+// client is the engine as a client sees it: in the same process, or over
 // HTTP. Each method's error is a class of refusal, or the reason of a conflict
 // where the client can tell; any other error ends the test.
-type linearClient interface {
+type client interface {
 	enroll(phone string) (lead.ID, error)
 	// remove answers with the state, or 0 when all that is known is that the removal
 	// was accepted; then seen is what became of the lead by the time of the answer.
@@ -29,14 +29,14 @@ type linearClient interface {
 	history(id lead.ID) (map[string]string, error)
 }
 
-// linearDirect calls the engine.
-type linearDirect struct {
+// direct calls the engine.
+type direct struct {
 	eng *engine.Engine
 	wf  lead.WorkflowID
 }
 
-// linearRefusal is what an error of the engine says, as far as it is a refusal.
-func linearRefusal(err error) error {
+// refusal is what an error of the engine says, as far as it is a refusal.
+func refusal(err error) error {
 	var conflict *lead.ConflictError
 	if errors.As(err, &conflict) {
 		return conflict.Reason
@@ -44,7 +44,7 @@ func linearRefusal(err error) error {
 	return err
 }
 
-func (d linearDirect) enroll(phone string) (lead.ID, error) {
+func (d direct) enroll(phone string) (lead.ID, error) {
 	l, err := d.eng.Enroll(context.Background(), d.wf, lead.Contact{PhoneNumber: phone})
 	var conflict *lead.ConflictError
 	if errors.As(err, &conflict) {
@@ -53,7 +53,7 @@ func (d linearDirect) enroll(phone string) (lead.ID, error) {
 	return l.ID, err
 }
 
-func (d linearDirect) remove(id lead.ID, reason string, skip bool) (state, seen lead.State, err error) {
+func (d direct) remove(id lead.ID, reason string, skip bool) (state, seen lead.State, err error) {
 	options := []engine.RemoveOption{engine.Reason(reason)}
 	if skip {
 		options = append(options, engine.SkipRetries())
@@ -72,12 +72,12 @@ func (d linearDirect) remove(id lead.ID, reason string, skip bool) (state, seen 
 	return r.State, 0, nil
 }
 
-func (d linearDirect) complete(step lead.StepID, outcome string) (lead.State, error) {
+func (d direct) complete(step lead.StepID, outcome string) (lead.State, error) {
 	done, err := d.eng.CompleteStep(context.Background(), step, engine.Callback{Outcome: outcome})
-	return done.LeadState, linearRefusal(err)
+	return done.LeadState, refusal(err)
 }
 
-func (d linearDirect) get(id lead.ID) (state lead.State, reason string, err error) {
+func (d direct) get(id lead.ID) (state lead.State, reason string, err error) {
 	l, err := d.eng.Lead(context.Background(), d.wf, id)
 	if l.Removal != nil {
 		reason = l.Removal.Reason
@@ -85,7 +85,7 @@ func (d linearDirect) get(id lead.ID) (state lead.State, reason string, err erro
 	return l.State, reason, err
 }
 
-func (d linearDirect) history(id lead.ID) (map[string]string, error) {
+func (d direct) history(id lead.ID) (map[string]string, error) {
 	steps, err := d.eng.History(context.Background(), d.wf, id)
 	out := map[string]string{}
 	for _, s := range steps {
@@ -96,8 +96,8 @@ func (d linearDirect) history(id lead.ID) (map[string]string, error) {
 	return out, err
 }
 
-// linearHTTP speaks HTTP, as the OpenAPI document of engine/httpapi says.
-type linearHTTP struct {
+// overHTTP speaks HTTP, as the OpenAPI document of engine/httpapi says.
+type overHTTP struct {
 	base   string // of the server
 	wf     lead.WorkflowID
 	client *http.Client
@@ -105,7 +105,7 @@ type linearHTTP struct {
 
 // call makes a request and decodes its answer, or says which class of refusal
 // it was.
-func (h linearHTTP) call(method, path string, body, into any) (status int, err error) {
+func (h overHTTP) call(method, path string, body, into any) (status int, err error) {
 	var text io.Reader
 	if body != nil {
 		data, err := json.Marshal(body)
@@ -140,11 +140,11 @@ func (h linearHTTP) call(method, path string, body, into any) (status int, err e
 	return resp.StatusCode, json.Unmarshal(data, into)
 }
 
-func (h linearHTTP) leadPath(id lead.ID) string {
+func (h overHTTP) leadPath(id lead.ID) string {
 	return "/workflows/" + h.wf.String() + "/leads/" + id.String()
 }
 
-func (h linearHTTP) enroll(phone string) (lead.ID, error) {
+func (h overHTTP) enroll(phone string) (lead.ID, error) {
 	var got struct {
 		ID lead.ID `json:"id"`
 	}
@@ -152,7 +152,7 @@ func (h linearHTTP) enroll(phone string) (lead.ID, error) {
 	return got.ID, err
 }
 
-func (h linearHTTP) remove(id lead.ID, reason string, skip bool) (state, seen lead.State, err error) {
+func (h overHTTP) remove(id lead.ID, reason string, skip bool) (state, seen lead.State, err error) {
 	query := url.Values{"reason": {reason}}
 	if skip {
 		query.Set("skip_retries", "true")
@@ -167,7 +167,7 @@ func (h linearHTTP) remove(id lead.ID, reason string, skip bool) (state, seen le
 	return 0, got.Status, err
 }
 
-func (h linearHTTP) complete(step lead.StepID, outcome string) (lead.State, error) {
+func (h overHTTP) complete(step lead.StepID, outcome string) (lead.State, error) {
 	var got struct {
 		State lead.State `json:"lead_status"`
 	}
@@ -175,7 +175,7 @@ func (h linearHTTP) complete(step lead.StepID, outcome string) (lead.State, erro
 	return got.State, err
 }
 
-func (h linearHTTP) get(id lead.ID) (state lead.State, reason string, err error) {
+func (h overHTTP) get(id lead.ID) (state lead.State, reason string, err error) {
 	var got struct {
 		State   lead.State `json:"status"`
 		Removal *struct {
@@ -189,7 +189,7 @@ func (h linearHTTP) get(id lead.ID) (state lead.State, reason string, err error)
 	return got.State, reason, err
 }
 
-func (h linearHTTP) history(id lead.ID) (map[string]string, error) {
+func (h overHTTP) history(id lead.ID) (map[string]string, error) {
 	var got struct {
 		History []struct {
 			Node     string            `json:"node_id"`

@@ -1,4 +1,4 @@
-package engine_test
+package linear
 
 import (
 	"cmp"
@@ -25,16 +25,16 @@ import (
 )
 
 const (
-	linearContacts = 6
-	linearClients  = 5
-	linearActs     = 60 // of each client
+	contacts = 6
+	clients  = 5
+	acts     = 60 // of each client
 )
 
-// linearRun is one engine with clients that do as they please at the same time,
+// run is one engine with clients that do as they please at the same time,
 // and a record of all that they asked and were answered.
-type linearRun struct {
+type run struct {
 	t     *testing.T
-	flow  linearFlow
+	flow  setting
 	seed  uint64
 	eng   *engine.Engine
 	wf    lead.WorkflowID
@@ -42,36 +42,36 @@ type linearRun struct {
 	ticks atomic.Int64 // of two moments the later has the higher one
 
 	mu       sync.Mutex // guards what follows
-	ops      []linearRecorded
+	ops      []recorded
 	closed   bool // what is recorded from now on is too late for the history
-	contacts [linearContacts]linearContact
+	contacts [contacts]person
 }
 
-// linearRecorded is an operation before the leads have numbers.
-type linearRecorded struct {
+// recorded is an operation before the leads have numbers.
+type recorded struct {
 	porcupine.Operation
 	lead lead.ID // of the input
 	got  lead.ID // of the output
 }
 
-type linearContact struct {
+type person struct {
 	enrolled int // how often enrolling was tried
 	leads    []lead.ID
-	steps    []linearStep  // that have begun
+	steps    []begunStep   // that have begun
 	gate     chan struct{} // closed to let the contact's handlers go on
 }
 
-type linearStep struct {
+type begunStep struct {
 	lead  lead.ID
 	visit int
 	id    lead.StepID
 }
 
-func linearPhone(contact int) string { return fmt.Sprintf("+1415555%04d", 2000+contact) }
+func phone(contact int) string { return fmt.Sprintf("+1415555%04d", 2000+contact) }
 
-// linearHistoryOf runs the clients against an engine of their own and returns the
+// historyOf runs the clients against an engine of their own and returns the
 // history.
-func linearHistoryOf(t *testing.T, flow linearFlow, http bool, seed uint64) []porcupine.Operation {
+func historyOf(t *testing.T, flow setting, http bool, seed uint64) []porcupine.Operation {
 	t.Helper()
 	folder := t.TempDir()
 	st, err := sqlite.Open(context.Background(), filepath.Join(folder, "leads.db"), sqlite.Options{Synchronous: sqlite.Normal})
@@ -79,7 +79,7 @@ func linearHistoryOf(t *testing.T, flow linearFlow, http bool, seed uint64) []po
 		t.Fatal(err)
 	}
 	defer st.Close()
-	r := &linearRun{t: t, flow: flow, seed: seed}
+	r := &run{t: t, flow: flow, seed: seed}
 	for i := range r.contacts {
 		r.contacts[i].gate = make(chan struct{})
 	}
@@ -97,7 +97,7 @@ func linearHistoryOf(t *testing.T, flow linearFlow, http bool, seed uint64) []po
 		t.Fatal(err)
 	}
 	r.wf = r.workflow()
-	client := linearClient(linearDirect{r.eng, r.wf})
+	client := client(direct{r.eng, r.wf})
 	if http {
 		h, err := httpapi.New(r.eng, httpapi.Config{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
@@ -105,33 +105,16 @@ func linearHistoryOf(t *testing.T, flow linearFlow, http bool, seed uint64) []po
 		}
 		server := httptest.NewServer(h)
 		defer server.Close()
-		client = linearHTTP{server.URL, r.wf, server.Client()}
+		client = overHTTP{server.URL, r.wf, server.Client()}
 	}
 	r.clients(client)
 	r.end(client)
 	return r.history()
 }
 
-// workflow makes a call, a moment, another call, and then a long wait. A call that
-// nobody answers ends it.
-func (r *linearRun) workflow() lead.WorkflowID {
+func (r *run) workflow() lead.WorkflowID {
 	r.t.Helper()
-	retry := workflow.Retry{MaxAttempts: linearTries, Delay: workflow.Duration(time.Millisecond)}
-	first, second := workflow.CallNode("first", nil).WithRetry(retry), workflow.CallNode("second", nil).WithRetry(retry)
-	if r.flow.timeout {
-		first, second = first.WithTimeout(3*time.Millisecond), second.WithTimeout(3*time.Millisecond)
-	}
-	wf, err := r.eng.CreateWorkflow(context.Background(), &workflow.Definition{
-		Name: "linear", Entry: "first",
-		Nodes: []workflow.Node{
-			first, workflow.Wait("moment", time.Millisecond), second, workflow.Wait("rest", 48*time.Hour),
-			workflow.End("done", workflow.Converted), workflow.End("gone", workflow.Dropped),
-		},
-		Edges: []workflow.Edge{
-			workflow.On("first", "dnp", "gone"), workflow.On("first", workflow.DefaultLabel, "moment"), workflow.To("moment", "second"),
-			workflow.On("second", "dnp", "gone"), workflow.On("second", workflow.DefaultLabel, "rest"), workflow.To("rest", "done"),
-		},
-	})
+	wf, err := r.eng.CreateWorkflow(context.Background(), r.flow.definition())
 	if err == nil {
 		_, err = r.eng.ActivateWorkflow(context.Background(), wf.ID)
 	}
@@ -141,11 +124,32 @@ func (r *linearRun) workflow() lead.WorkflowID {
 	return wf.ID
 }
 
-func (r *linearRun) tick() int64 { return r.ticks.Add(1) }
+// definition has a call, a moment, another call, and then a long wait. A call that
+// nobody answers ends it.
+func (s setting) definition() *workflow.Definition {
+	retry := workflow.Retry{MaxAttempts: tries, Delay: workflow.Duration(time.Millisecond)}
+	first, second := workflow.CallNode("first", nil).WithRetry(retry), workflow.CallNode("second", nil).WithRetry(retry)
+	if s.timeout {
+		first, second = first.WithTimeout(3*time.Millisecond), second.WithTimeout(3*time.Millisecond)
+	}
+	return &workflow.Definition{
+		Name: "linear", Entry: "first",
+		Nodes: []workflow.Node{
+			first, workflow.Wait("moment", time.Millisecond), second, workflow.Wait("rest", 48*time.Hour),
+			workflow.End("done", workflow.Converted), workflow.End("gone", workflow.Dropped),
+		},
+		Edges: []workflow.Edge{
+			workflow.On("first", "dnp", "gone"), workflow.On("first", workflow.DefaultLabel, "moment"), workflow.To("moment", "second"),
+			workflow.On("second", "dnp", "gone"), workflow.On("second", workflow.DefaultLabel, "rest"), workflow.To("rest", "done"),
+		},
+	}
+}
+
+func (r *run) tick() int64 { return r.ticks.Add(1) }
 
 // record keeps an operation that began at the tick.
-func (r *linearRun) record(client int, begun int64, id lead.ID, in linearInput, got lead.ID, out linearOutput) {
-	op := linearRecorded{lead: id, got: got, Operation: porcupine.Operation{
+func (r *run) record(client int, begun int64, id lead.ID, in input, got lead.ID, out output) {
+	op := recorded{lead: id, got: got, Operation: porcupine.Operation{
 		ClientId: client, Input: in, Call: begun, Output: out, Return: r.tick(),
 	}}
 	r.mu.Lock()
@@ -155,16 +159,16 @@ func (r *linearRun) record(client int, begun int64, id lead.ID, in linearInput, 
 
 // handle is the engine's own client: it records that an attempt has begun, and
 // what the handler has come to.
-func (r *linearRun) handle(ctx context.Context, a engine.Attempt) (engine.Result, error) {
+func (r *run) handle(ctx context.Context, a engine.Attempt) (engine.Result, error) {
 	var contact int
 	if _, err := fmt.Sscanf(a.Contact.PhoneNumber, "+1415555%d", &contact); err != nil {
 		panic(err)
 	}
 	contact -= 2000
-	visit := linearVisitOf(a.Node.ID)
-	in := linearInput{kind: linearStart, contact: contact, visit: visit, attempt: a.Number}
-	started := linearRecorded{lead: a.LeadID, Operation: porcupine.Operation{
-		ClientId: linearClients + contact, Input: in, Output: linearOutput{}, Return: r.tick(),
+	visit := visitOf(a.Node.ID)
+	in := input{kind: opStart, contact: contact, visit: visit, attempt: a.Number}
+	started := recorded{lead: a.LeadID, Operation: porcupine.Operation{
+		ClientId: clients + contact, Input: in, Output: output{}, Return: r.tick(),
 	}}
 	r.mu.Lock()
 	if !r.closed {
@@ -172,7 +176,7 @@ func (r *linearRun) handle(ctx context.Context, a engine.Attempt) (engine.Result
 	}
 	c := &r.contacts[contact]
 	if a.Number == 1 {
-		c.steps = append(c.steps, linearStep{a.LeadID, visit, a.StepID})
+		c.steps = append(c.steps, begunStep{a.LeadID, visit, a.StepID})
 	}
 	gate := c.gate
 	r.mu.Unlock()
@@ -184,10 +188,10 @@ func (r *linearRun) handle(ctx context.Context, a engine.Attempt) (engine.Result
 		case <-ctx.Done():
 		}
 	}
-	in.kind, in.outcome = linearReturn, [...]string{"ok", "dnp", linearFailed, linearFailed, linearInFlight, linearInFlight}[does.IntN(6)]
+	in.kind, in.outcome = opReturn, [...]string{"ok", "dnp", failed, failed, inFlight, inFlight}[does.IntN(6)]
 	// It counts at some time from now on, when the engine has heard of it.
-	op := linearRecorded{lead: a.LeadID, Operation: porcupine.Operation{
-		ClientId: linearClients + contact, Input: in, Call: r.tick(), Output: linearOutput{}, Return: math.MaxInt64,
+	op := recorded{lead: a.LeadID, Operation: porcupine.Operation{
+		ClientId: clients + contact, Input: in, Call: r.tick(), Output: output{}, Return: math.MaxInt64,
 	}}
 	r.mu.Lock()
 	if !r.closed {
@@ -195,21 +199,21 @@ func (r *linearRun) handle(ctx context.Context, a engine.Attempt) (engine.Result
 	}
 	r.mu.Unlock()
 	switch in.outcome {
-	case linearFailed:
+	case failed:
 		return engine.Result{}, errors.New("busy")
-	case linearInFlight:
+	case inFlight:
 		return engine.InFlight(""), nil
 	}
 	return engine.Result{Outcome: in.outcome}, nil
 }
 
 // clients has all clients do what they do.
-func (r *linearRun) clients(client linearClient) {
+func (r *run) clients(client client) {
 	var all sync.WaitGroup
-	for n := range linearClients {
+	for n := range clients {
 		all.Go(func() {
 			random := rand.New(rand.NewPCG(r.seed, uint64(1_000_000+n)))
-			for i := range linearActs {
+			for i := range acts {
 				if err := r.act(client, n, fmt.Sprintf("%d.%d", n, i), random); err != nil {
 					r.t.Errorf("client %d: %v", n, err)
 					return
@@ -221,12 +225,12 @@ func (r *linearRun) clients(client linearClient) {
 }
 
 // act does one thing. The error is one that is no answer.
-func (r *linearRun) act(client linearClient, n int, name string, random *rand.Rand) error {
-	contact := random.IntN(linearContacts)
+func (r *run) act(client client, n int, name string, random *rand.Rand) error {
+	contact := random.IntN(contacts)
 	r.mu.Lock()
 	c := &r.contacts[contact]
 	enroll := len(c.leads) == 0 || random.IntN(6) == 0
-	if enroll && c.enrolled == linearLeads {
+	if enroll && c.enrolled == maxLeads {
 		enroll = false
 	}
 	if enroll {
@@ -236,20 +240,20 @@ func (r *linearRun) act(client linearClient, n int, name string, random *rand.Ra
 	if len(c.leads) > 0 {
 		id = c.leads[max(0, len(c.leads)-1-random.IntN(5)/4)] // mostly the last one
 	}
-	var step linearStep
+	var step begunStep
 	if len(c.steps) > 0 {
 		step = c.steps[max(0, len(c.steps)-1-random.IntN(6)/4)]
 	}
 	r.mu.Unlock()
-	in := linearInput{contact: contact}
+	in := input{contact: contact}
 	begun := r.tick()
 	switch what := random.IntN(14); {
 	case enroll:
-		got, err := client.enroll(linearPhone(contact))
-		if err != nil && !linearRefuses(err) {
+		got, err := client.enroll(phone(contact))
+		if err != nil && !refuses(err) {
 			return err
 		}
-		r.record(n, begun, lead.ID{}, in, got, linearOutput{refused: err})
+		r.record(n, begun, lead.ID{}, in, got, output{refused: err})
 		if err == nil {
 			r.mu.Lock()
 			c.leads = append(c.leads, got)
@@ -257,24 +261,24 @@ func (r *linearRun) act(client linearClient, n int, name string, random *rand.Ra
 		}
 	case id.IsZero():
 	case what < 3:
-		in.kind, in.skip, in.reason = linearRemove, random.IntN(2) == 0, name
+		in.kind, in.skip, in.reason = opRemove, random.IntN(2) == 0, name
 		state, seen, err := client.remove(id, in.reason, in.skip)
-		if err != nil && !linearRefuses(err) {
+		if err != nil && !refuses(err) {
 			return err
 		}
-		r.record(n, begun, id, in, lead.ID{}, linearOutput{refused: err, state: state})
+		r.record(n, begun, id, in, lead.ID{}, output{refused: err, state: state})
 		if err == nil && seen != 0 {
 			// The lead was so at some time before the answer.
-			in.kind = linearSeen
-			r.record(n, begun, id, in, lead.ID{}, linearOutput{state: seen})
+			in.kind = opSee
+			r.record(n, begun, id, in, lead.ID{}, output{state: seen})
 		}
 	case what < 7 && !step.id.IsZero():
-		in.kind, in.visit, in.outcome = linearComplete, step.visit, [...]string{"ok", "dnp"}[random.IntN(2)]
+		in.kind, in.visit, in.outcome = opComplete, step.visit, [...]string{"ok", "dnp"}[random.IntN(2)]
 		state, err := client.complete(step.id, in.outcome)
-		if err != nil && !linearRefuses(err) {
+		if err != nil && !refuses(err) {
 			return err
 		}
-		r.record(n, begun, step.lead, in, lead.ID{}, linearOutput{refused: err, state: state})
+		r.record(n, begun, step.lead, in, lead.ID{}, output{refused: err, state: state})
 	case what < 9:
 		r.mu.Lock()
 		close(c.gate)
@@ -288,31 +292,31 @@ func (r *linearRun) act(client linearClient, n int, name string, random *rand.Ra
 	return nil
 }
 
-func linearRefuses(err error) bool {
+func refuses(err error) bool {
 	return errors.Is(err, lead.ErrConflict) || errors.Is(err, lead.ErrLeadFinal) || errors.Is(err, lead.ErrContactLive) ||
 		errors.Is(err, lead.ErrStepFinished) || errors.Is(err, lead.ErrStepNotStarted) || errors.Is(err, lead.ErrOtherAttempt)
 }
 
-func (r *linearRun) get(client linearClient, n, contact int, id lead.ID) error {
+func (r *run) get(client client, n, contact int, id lead.ID) error {
 	begun := r.tick()
 	state, reason, err := client.get(id)
 	if err == nil {
-		r.record(n, begun, id, linearInput{kind: linearGet, contact: contact}, lead.ID{}, linearOutput{state: state, reason: reason})
+		r.record(n, begun, id, input{kind: opGet, contact: contact}, lead.ID{}, output{state: state, reason: reason})
 	}
 	return err
 }
 
-func (r *linearRun) read(client linearClient, n, contact int, id lead.ID) error {
+func (r *run) read(client client, n, contact int, id lead.ID) error {
 	begun := r.tick()
 	steps, err := client.history(id)
-	var out linearOutput
-	for i, node := range []string{"first", "second"} {
+	var out output
+	for i, node := range stepNodes {
 		if outcome, begun := steps[node]; begun {
-			out.outcomes[i] = cmp.Or(outcome, linearInFlight)
+			out.outcomes[i] = cmp.Or(outcome, inFlight)
 		}
 	}
 	if err == nil {
-		r.record(n, begun, id, linearInput{kind: linearHistory, contact: contact}, lead.ID{}, out)
+		r.record(n, begun, id, input{kind: opHistory, contact: contact}, lead.ID{}, out)
 	}
 	return err
 }

@@ -1,4 +1,4 @@
-package engine_test
+package linear
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 
 // end lets all handlers return, waits until what they came to is on disk, and
 // reads every lead once more.
-func (r *linearRun) end(client linearClient) {
+func (r *run) end(client client) {
 	r.over.Store(true)
 	r.mu.Lock()
 	for i := range r.contacts {
@@ -49,7 +49,7 @@ func (r *linearRun) end(client linearClient) {
 
 // addStarts adds attempts that are on record, and whose handler was so late, or
 // will be, that their deadline had passed before.
-func (r *linearRun) addStarts(contact int, id lead.ID, settled int64) {
+func (r *run) addStarts(contact int, id lead.ID, settled int64) {
 	steps, err := r.eng.History(context.Background(), r.wf, id)
 	if err != nil {
 		r.t.Fatal(err)
@@ -58,27 +58,20 @@ func (r *linearRun) addStarts(contact int, id lead.ID, settled int64) {
 	defer r.mu.Unlock()
 	for _, s := range steps {
 		for _, a := range s.Attempts {
-			in := linearInput{kind: linearStart, contact: contact, visit: linearVisitOf(s.NodeID), attempt: a.Number}
-			if a.StartedAt.IsZero() || slices.ContainsFunc(r.ops, func(op linearRecorded) bool { return op.lead == id && op.Input == in }) {
+			in := input{kind: opStart, contact: contact, visit: visitOf(s.NodeID), attempt: a.Number}
+			if a.StartedAt.IsZero() || slices.ContainsFunc(r.ops, func(op recorded) bool { return op.lead == id && op.Input == in }) {
 				continue
 			}
-			r.ops = append(r.ops, linearRecorded{lead: id, Operation: porcupine.Operation{
-				ClientId: linearClients + contact, Input: in, Output: linearOutput{}, Return: settled,
+			r.ops = append(r.ops, recorded{lead: id, Operation: porcupine.Operation{
+				ClientId: clients + contact, Input: in, Output: output{}, Return: settled,
 			}})
 		}
 	}
 }
 
-func linearVisitOf(node string) int {
-	if node == "second" {
-		return 2
-	}
-	return 1
-}
-
 // history gives the leads of each contact their numbers, and the operations
 // that began before anybody knew when a moment.
-func (r *linearRun) history() []porcupine.Operation {
+func (r *run) history() []porcupine.Operation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	numbers := map[lead.ID]int{}
@@ -91,16 +84,16 @@ func (r *linearRun) history() []porcupine.Operation {
 		}
 	}
 	for _, op := range r.ops {
-		if op.Input.(linearInput).kind == linearEnroll && op.Output.(linearOutput).refused == nil {
+		if op.Input.(input).kind == opEnroll && op.Output.(output).refused == nil {
 			enrolled[op.got] = op.Call
 		}
 	}
 	out := make([]porcupine.Operation, 0, len(r.ops))
 	for _, op := range r.ops {
-		in, got := op.Input.(linearInput), op.Output.(linearOutput)
+		in, got := op.Input.(input), op.Output.(output)
 		in.lead, got.lead = numbers[op.lead], numbers[op.got]
 		op.Input, op.Output = in, got
-		if in.kind == linearStart {
+		if in.kind == opStart {
 			op.Call = enrolled[op.lead] // at the earliest
 		}
 		out = append(out, op.Operation)

@@ -79,7 +79,7 @@ func TestImportsRunOneWay(t *testing.T) {
 
 // testSupport are the packages that tests import, and production does not.
 var testSupport = []string{
-	"store/storetest", "store/faulty", "store/sqlite/disktest", "store/sqlite/raw", "engine/enginetest",
+	"store/storetest", "store/faulty", "engine/internal/attack/world", "store/sqlite/disktest", "store/sqlite/raw", "engine/enginetest",
 }
 
 func TestProductionImportsNoTesting(t *testing.T) {

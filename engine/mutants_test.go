@@ -30,8 +30,8 @@ var attacks = map[string]trials{
 	"linear":     {pkg: "./engine/internal/attack/linear", tests: "^TestLinearizable$"},
 	"exhaustive": {pkg: "./engine", tests: "^TestEveryInterleavingOfARemovalKeepsThePromises$"},
 	"crash":      {pkg: "./engine", tests: "^TestEveryLeadOutlivesSIGKILL$"},
-	"races":      {pkg: "./engine", tests: "^TestRemoveRaces$"},
-	"faults":     {pkg: "./engine", tests: "^TestAnEngineOutlivesA"},
+	"races":      {pkg: "./engine/internal/attack/race", tests: "^TestRemoveRaces$"},
+	"faults":     {pkg: "./engine/internal/attack/disk", tests: "^TestAnEngineOutlivesA"},
 	"power":      {pkg: "./store/sqlite", tests: "^TestAPowerCutKeepsWhatWasAcknowledged$"},
 	"sqlite":     {pkg: "./store/sqlite", tests: "^TestContract$"},
 	"memory":     {pkg: "./store/memory", tests: "^TestContract$"},
@@ -279,7 +279,8 @@ func (m *mutant) run(ctx context.Context, dir string, c trials) (by, output stri
 // mutantArgs are the flags of a package's tests that keep a trial short, or make it
 // long enough.
 var mutantArgs = map[string][]string{
-	"./engine":                       {"-crash.rounds=20", "-race.n=100"},
+	"./engine":                       {"-crash.rounds=20"},
+	"./engine/internal/attack/race":  {"-race.n=100"},
 	"./engine/internal/attack/model": {"-rapid.nofailfile", "-rapid.shrinktime=1ms", "-rapid.checks=400"},
 	// Which power cut shows a fault is chance.
 	"./store/sqlite": {"-power.runs=6"},

@@ -100,12 +100,22 @@ func (p *replay) compare(w *World) bool {
 	if i := slices.Index(l.Steps, l.At); i < len(r.Steps) && l.Doing == Running {
 		early(l, r.Steps[i])
 	}
-	if p.text.Lead(w.View(l)) == p.text.Lead(r.Lead) && p.text.History(w.History(l)) == p.text.History(r.Steps) {
+	view := w.View(l)
+	// A lead's end may be on record as of when it was written.
+	if later(r.Lead.CompletedAt, view.CompletedAt) {
+		view.CompletedAt = r.Lead.CompletedAt
+	}
+	if m, is := r.Lead.Removal, view.Removal; m != nil && is != nil && later(m.RemovedAt, is.RemovedAt) {
+		is.RemovedAt = m.RemovedAt
+	}
+	if p.text.Lead(view) == p.text.Lead(r.Lead) && p.text.History(w.History(l)) == p.text.History(r.Steps) {
 		return true
 	}
 	p.note(w, 0, "the end")
 	return false
 }
+
+func later(at, than time.Time) bool { return !than.IsZero() && at.After(than) }
 
 // early lets a handler run whose step has its outcome by callback already. When
 // that came is not on record.

@@ -92,6 +92,8 @@ func TestReplayRefusesWhatNoLifeIs(t *testing.T) {
 		"a deadline that is another":  {"awaits", func(r *Record) { move(&r.Lead.NextActionAt, second) }},
 		"a queued retry too early":    {"retries", func(r *Record) { move(&r.Steps[1].Attempts[1].DueAt, -50*time.Minute) }},
 		"a message too early":         {"messages", func(r *Record) { move(&r.Steps[2].ScheduledAt, time.Hour) }},
+		"removed before it was":       {"removed without retries", func(r *Record) { move(&r.Lead.Removal.RemovedAt, -second) }},
+		"removed before it ended":     {"removed while it runs", func(r *Record) { r.Lead.Removal.RemovedAt = storyBegin }},
 		"a removal of nothing":        {"removed without retries", func(r *Record) { r.Lead.Removal = nil }},
 	} {
 		s := newStory(t)

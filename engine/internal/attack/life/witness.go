@@ -126,6 +126,22 @@ func (w *Witness) Removed(state lead.State, skipRetries bool, inFlight Attempt) 
 	return f
 }
 
+// InFlight is the attempt that was in flight when those steps were read, begun
+// last if its next is queued; the zero value for none.
+func InFlight(steps []lead.Step) (a Attempt) {
+	for _, s := range steps {
+		if s.Status == lead.StepInProgress || s.Status == lead.StepRetrying {
+			a.Step = s.ID
+			for _, made := range s.Attempts {
+				if begun(made) {
+					a.Number = made.Number
+				}
+			}
+		}
+	}
+	return a
+}
+
 // Died tells that the process has ended.
 func (w *Witness) Died() {
 	w.dead, w.last = true, w.skip != nil

@@ -19,6 +19,7 @@ import (
 
 	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/engine/httpapi"
+	"github.com/leadflow-go/leadflow/engine/internal/attack/world"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store/sqlite"
@@ -83,10 +84,8 @@ func historyOf(t *testing.T, flow setting, http bool, seed uint64) []porcupine.O
 	for i := range r.contacts {
 		r.contacts[i].gate = make(chan struct{})
 	}
-	handler := engine.HandlerFunc(r.handle)
-	config := engine.Config{
-		Handlers: map[workflow.NodeType]engine.Handler{workflow.VoiceCall: handler}, Logger: slog.New(slog.DiscardHandler),
-	}
+	config := engine.Config{Logger: slog.New(slog.DiscardHandler)}
+	world.Handle(&config, r.handle)
 	if flow.hooks {
 		config.Hooks = []engine.Hook{{Name: "none", Run: func(context.Context, engine.HookEvent) error { return nil }}}
 	}

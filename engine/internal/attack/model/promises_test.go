@@ -62,18 +62,7 @@ func (w *trial) broken(l *life.Lead, faults []life.Fault) {
 // removed notes that the removal of a lead was acknowledged.
 func (p *promises) removed(w *trial, l *life.Lead, state lead.State, skipRetries bool) {
 	w.t.Helper()
-	var inFlight life.Attempt
-	for _, s := range w.read(l).Steps {
-		if s.Status == lead.StepInProgress || s.Status == lead.StepRetrying {
-			inFlight.Step = s.ID
-			for _, a := range s.Attempts {
-				if !a.StartedAt.IsZero() {
-					inFlight.Number = a.Number
-				}
-			}
-		}
-	}
-	w.broken(l, p.of(l).Removed(state, skipRetries, inFlight))
+	w.broken(l, p.of(l).Removed(state, skipRetries, life.InFlight(w.read(l).Steps)))
 }
 
 // begun notes that a handler was called.

@@ -18,7 +18,7 @@ import (
 
 	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/engine/internal/attack/life"
-	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/engine/internal/attack/world"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
 )
@@ -158,13 +158,10 @@ func (w *trial) start() {
 	}
 	w.gate = &gate{Store: w.store}
 	c := engine.Config{
-		Handlers:    map[workflow.NodeType]engine.Handler{},
 		HookTimeout: w.spec.HookTimeout, Workers: w.workers, Clock: bubble{},
 		Logger: slog.New(slog.DiscardHandler),
 	}
-	for _, kind := range []workflow.NodeType{workflow.VoiceCall, workflow.Message, workflow.Application} {
-		c.Handlers[kind] = engine.HandlerFunc(w.handle)
-	}
+	world.Handle(&c, w.handle)
 	for _, name := range w.spec.Hooks {
 		c.Hooks = append(c.Hooks, engine.Hook{Name: name, Run: func(ctx context.Context, done engine.HookEvent) error {
 			return w.hooked(ctx, name, done)

@@ -1,4 +1,4 @@
-package engine_test
+package race
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/internal/attack/life"
+	"github.com/leadflow-go/leadflow/engine/internal/attack/world"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 )
@@ -21,25 +23,26 @@ import (
 // holds what the engine says of the lead against what a witness saw: the
 // handlers and hooks themselves, and the callers.
 var (
-	raceLeads = flag.Int("race.n", 400, "how many leads each race case takes")
-	raceSeed  = flag.Uint64("race.seed", 0, "seed of the races' choices; 0 means a new one")
+	leadsFlag = flag.Int("race.n", 400, "how many leads each race case takes")
+	seedFlag  = flag.Uint64("race.seed", 0, "seed of the races' choices; 0 means a new one")
 )
 
 const (
-	raceWorkers = 64
-	raceLanes   = 32 // leads that race at the same time
-	// raceGiveUp bounds every wait; nothing takes remotely as long unless the
+	workers = 64
+	side    = 32 // leads that race at the same time
+	// patience bounds every wait; nothing takes remotely as long unless the
 	// engine has lost a lead.
-	raceGiveUp = 2 * time.Minute
+	patience = 2 * time.Minute
 )
 
 // races is a world with a witness.
 type races struct {
-	*world
+	*world.World
 	hooked  bool
 	seed    uint64
 	ticks   atomic.Int64
 	scripts sync.Map // lead.WorkflowID → script
+	flows   sync.Map // lead.WorkflowID → *life.Flow
 	tracks  sync.Map // lead.ID → *track
 }
 
@@ -65,6 +68,7 @@ type track struct {
 type seenCall struct {
 	step        lead.StepID
 	attempt     int
+	key         string
 	begun       int64
 	deadline    time.Time
 	cut         error // why its context was done when it returned
@@ -97,7 +101,7 @@ type said struct {
 
 func newRaces(t *testing.T, hooked bool) *races {
 	t.Helper()
-	r := &races{hooked: hooked, seed: *raceSeed}
+	r := &races{hooked: hooked, seed: *seedFlag}
 	if r.seed == 0 {
 		r.seed = rand.Uint64()
 	}
@@ -106,13 +110,10 @@ func newRaces(t *testing.T, hooked bool) *races {
 	if hooked {
 		hooks = []engine.Hook{{Name: "witness", Run: r.hook}}
 	}
-	r.world = newWorld(t, nil, hooks...)
-	handler := engine.HandlerFunc(r.handle)
-	r.refit(func(c *engine.Config) {
-		c.Workers = raceWorkers
-		for _, nodeType := range []workflow.NodeType{workflow.VoiceCall, workflow.Message, workflow.Application} {
-			c.Handlers[nodeType] = handler
-		}
+	r.World = world.New(t, nil, hooks...)
+	r.Refit(func(c *engine.Config) {
+		c.Workers = workers
+		world.Handle(c, r.handle)
 	})
 	return r
 }
@@ -133,7 +134,7 @@ func (tr *track) open()   { tr.gateOnce.Do(func() { close(tr.gate) }) }
 func (r *races) handle(ctx context.Context, a engine.Attempt) (engine.Result, error) {
 	tr := r.track(a.LeadID)
 	c := &seenCall{
-		step: a.StepID, attempt: a.Number, begun: r.tick(), deadline: a.Deadline, redelivered: a.Redelivered,
+		step: a.StepID, attempt: a.Number, key: a.IdempotencyKey, begun: r.tick(), deadline: a.Deadline, redelivered: a.Redelivered,
 	}
 	tr.mu.Lock()
 	tr.calls = append(tr.calls, c)
@@ -147,7 +148,7 @@ func (r *races) handle(ctx context.Context, a engine.Attempt) (engine.Result, er
 }
 
 func (r *races) hook(ctx context.Context, c engine.HookEvent) error {
-	l, err := r.eng.Lead(ctx, c.Lead.WorkflowID, c.Lead.ID)
+	l, err := r.Eng.Lead(ctx, c.Lead.WorkflowID, c.Lead.ID)
 	tr := r.track(c.Lead.ID)
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
@@ -178,9 +179,14 @@ type play struct {
 
 // stage makes a draft for a case, whose handlers do as the script says.
 func (r *races) stage(does script, nodes []workflow.Node, edges ...workflow.Edge) lead.WorkflowID {
-	r.t.Helper()
-	wf := r.draft(nodes, edges...)
+	r.Helper()
+	wf := r.Draft(nodes, edges...)
+	flow, err := life.NewFlow(&workflow.Definition{Entry: nodes[0].ID, Nodes: nodes, Edges: edges}, nil)
+	if err != nil {
+		r.Fatal(err)
+	}
 	r.scripts.Store(wf, does)
+	r.flows.Store(wf, flow)
 	return wf
 }
 
@@ -190,11 +196,11 @@ func (r *races) race(t *testing.T, n int, workflows []lead.WorkflowID, act func(
 	t.Helper()
 	next := atomic.Int64{}
 	var lanes sync.WaitGroup
-	for range raceLanes {
+	for range side {
 		lanes.Go(func() {
 			for i := int(next.Add(1) - 1); i < n; i = int(next.Add(1) - 1) {
 				wf := workflows[i%len(workflows)]
-				l, err := r.eng.Enroll(context.Background(), wf, person(i))
+				l, err := r.Eng.Enroll(context.Background(), wf, world.Person(i))
 				if err != nil {
 					t.Errorf("Enroll: %v", err)
 					return
@@ -213,14 +219,14 @@ func (r *races) play(t *testing.T, i int, wf lead.WorkflowID, id lead.ID) *play 
 // line waits until the lead is where the race begins.
 func (p *play) line() {
 	if !p.lineUnless(func() bool { return false }) {
-		p.t.Errorf("lead %s never came to its line: %s", p.lead, p.steps(lead.Lead{ID: p.lead, WorkflowID: p.wf}))
+		p.t.Errorf("lead %s never came to its line: %s", p.lead, p.Path(lead.Lead{ID: p.lead, WorkflowID: p.wf}))
 	}
 }
 
 // lineUnless waits until the lead is where the race begins, unless it is past
 // that without having been there. It reports whether the lead is at its line.
 func (p *play) lineUnless(past func() bool) bool {
-	giveUp := time.Now().Add(raceGiveUp)
+	giveUp := time.Now().Add(patience)
 	for time.Now().Before(giveUp) && !past() {
 		select {
 		case <-p.track.line:
@@ -253,7 +259,7 @@ func (p *play) together(acts ...func()) {
 // remove asks for the lead's removal and has the witness know the answer.
 func (p *play) remove(options ...engine.RemoveOption) {
 	ask := &seenRemove{skip: len(options) > 0, begun: p.tick()}
-	ask.removal, ask.err = p.eng.Remove(context.Background(), p.wf, p.lead, options...)
+	ask.removal, ask.err = p.Eng.Remove(context.Background(), p.wf, p.lead, options...)
 	ask.ended = p.tick()
 	p.track.mu.Lock()
 	defer p.track.mu.Unlock()
@@ -262,7 +268,7 @@ func (p *play) remove(options ...engine.RemoveOption) {
 
 // say gives a step an outcome by callback and has the witness know the answer.
 func (p *play) say(step lead.StepID, outcome engine.Callback) {
-	answer, err := p.eng.CompleteStep(context.Background(), step, outcome)
+	answer, err := p.Eng.CompleteStep(context.Background(), step, outcome)
 	p.track.mu.Lock()
 	defer p.track.mu.Unlock()
 	p.track.says = append(p.track.says, said{step, outcome, answer, err})

@@ -1,15 +1,17 @@
-package engine_test
+package fault
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/internal/attack/world"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
@@ -23,33 +25,33 @@ func changesWorkflow(b *store.Batch) bool { return len(b.Workflows) > 0 }
 func TestAFailedPauseStopsNobody(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		change func(w *world, id lead.WorkflowID) error
+		change func(w *world.World, id lead.WorkflowID) error
 	}{
-		{"pause", func(w *world, id lead.WorkflowID) error {
-			_, err := w.eng.PauseWorkflow(context.Background(), id)
+		{"pause", func(w *world.World, id lead.WorkflowID) error {
+			_, err := w.Eng.PauseWorkflow(context.Background(), id)
 			return err
 		}},
-		{"cancel", func(w *world, id lead.WorkflowID) error {
-			_, err := w.eng.CancelWorkflow(context.Background(), id)
+		{"cancel", func(w *world.World, id lead.WorkflowID) error {
+			_, err := w.Eng.CancelWorkflow(context.Background(), id)
 			return err
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w, s := newFaulty(t, nil, nil)
-				wf := w.waitThenCall(time.Minute)
-				l := w.enroll(wf, "+14155552671")
+				w, s := world.NewFaulty(t, nil)
+				wf := w.WaitThenCall(time.Minute)
+				l := w.Enroll(wf, "+14155552671")
 				synctest.Wait()
-				s.Inject(faulty.Fault{If: changesWorkflow, Err: errDisk})
+				s.Inject(faulty.Fault{If: changesWorkflow, Err: world.ErrDisk})
 				asked := make(chan error)
 				// In the same millisecond as the lead comes due.
 				time.AfterFunc(time.Minute, func() { asked <- c.change(w, wf) })
-				if err := <-asked; !errors.Is(err, errDisk) {
+				if err := <-asked; !errors.Is(err, world.ErrDisk) {
 					t.Errorf("the change answers %v", err)
 				}
 				time.Sleep(time.Minute)
 				synctest.Wait()
-				w.expectState(l, lead.Completed)
+				w.ExpectState(l, lead.Completed)
 			})
 		})
 	}
@@ -57,7 +59,7 @@ func TestAFailedPauseStopsNobody(t *testing.T) {
 
 // Every commit fails for a while, at every stage of many leads' lives.
 func TestCommitFailuresLoseNothing(t *testing.T) {
-	for _, fault := range []error{errDisk, &store.ConflictError{Kind: "lead", Seq: 1}} {
+	for _, fault := range []error{world.ErrDisk, &store.ConflictError{Kind: "lead", Seq: 1}} {
 		for every := 2; every <= 5; every++ {
 			t.Run(fmt.Sprintf("%v every %d", fault, every), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) { failEvery(t, fault, every) })
@@ -68,20 +70,21 @@ func TestCommitFailuresLoseNothing(t *testing.T) {
 
 func failEvery(t *testing.T, fault error, every int) {
 	const people = 300
+	var mu sync.Mutex // guards calls
 	calls := map[string]int{}
-	var w *world
-	w, s := newFaulty(t, func(ctx context.Context, a engine.Attempt) (engine.Result, error) {
+	var w *world.World
+	w, s := world.NewFaulty(t, func(ctx context.Context, a engine.Attempt) (engine.Result, error) {
 		// What a handler is called for is on record, as this very attempt.
-		steps, err := w.eng.History(context.Background(), a.WorkflowID, a.LeadID)
+		steps, err := w.Eng.History(context.Background(), a.WorkflowID, a.LeadID)
 		if err != nil {
 			return engine.Result{}, err
 		}
 		if err := onRecord(steps, a); err != nil {
 			t.Error(err)
 		}
-		w.mu.Lock()
+		mu.Lock()
 		calls[a.IdempotencyKey]++
-		w.mu.Unlock()
+		mu.Unlock()
 		if a.Redelivered {
 			t.Errorf("attempt %s is called a redelivery, but nothing crashed", a.IdempotencyKey)
 		}
@@ -90,8 +93,8 @@ func failEvery(t *testing.T, fault error, every int) {
 			return engine.Result{}, errors.New("busy")
 		}
 		return engine.Result{}, nil
-	}, nil, engine.Hook{Name: "none", Run: func(context.Context, engine.HookEvent) error { return nil }})
-	wf := w.activate([]workflow.Node{
+	}, engine.Hook{Name: "none", Run: func(context.Context, engine.HookEvent) error { return nil }})
+	wf := w.Activate([]workflow.Node{
 		workflow.CallNode("call", nil).WithRetry(workflow.Retry{MaxAttempts: 2, Delay: workflow.Duration(3 * time.Millisecond)}),
 		workflow.Wait("wait", 5*time.Millisecond),
 		workflow.MessageNode("text", nil),
@@ -102,7 +105,7 @@ func failEvery(t *testing.T, fault error, every int) {
 	var leads []lead.Lead
 	refused := 0
 	for i := range people {
-		l, err := w.eng.Enroll(context.Background(), wf, person(i))
+		l, err := w.Eng.Enroll(context.Background(), wf, world.Person(i))
 		switch {
 		case err == nil:
 			leads = append(leads, l)
@@ -119,9 +122,9 @@ func failEvery(t *testing.T, fault error, every int) {
 	if conflict := errors.Is(fault, store.ErrConflict); conflict != (refused == 0) {
 		t.Errorf("%d of %d callers were refused", refused, people)
 	}
-	w.expectCounts(wf, map[lead.State]int64{lead.Completed: int64(people - refused)})
+	w.ExpectCounts(wf, map[lead.State]int64{lead.Completed: int64(people - refused)})
 	for _, l := range leads {
-		w.expectSteps(l, "call=completed wait=completed text=success done=converted")
+		w.ExpectPath(l, "call=completed wait=completed text=success done=converted")
 	}
 	if got, want := len(calls), 3*len(leads); got != want {
 		t.Errorf("%d attempts were made, want %d", got, want)
@@ -137,18 +140,18 @@ func failEvery(t *testing.T, fault error, every int) {
 // leaves the processor to others, and the log readable.
 func TestAStoreThatFailsForAWhileIsAskedLessAndLess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, s := newFaulty(t, nil, nil)
-		l := w.enroll(w.waitThenCall(time.Minute), "+14155552671")
+		w, s := world.NewFaulty(t, nil)
+		l := w.Enroll(w.WaitThenCall(time.Minute), "+14155552671")
 		synctest.Wait()
 		before := s.Count(faulty.Commit)
-		s.Inject(faulty.Fault{Method: faulty.Commit, Times: 1000, Err: errDisk})
-		w.pass(2 * time.Minute)
+		s.Inject(faulty.Fault{Method: faulty.Commit, Times: 1000, Err: world.ErrDisk})
+		w.Pass(2 * time.Minute)
 		if n := s.Count(faulty.Commit) - before; n < 5 || n > 30 {
 			t.Errorf("in a minute the store was asked %d times to commit", n)
 		}
 		s.Clear()
-		w.pass(10 * time.Second)
-		w.expectState(l, lead.Completed)
+		w.Pass(10 * time.Second)
+		w.ExpectState(l, lead.Completed)
 	})
 }
 
@@ -169,51 +172,51 @@ func onRecord(steps []lead.Step, a engine.Attempt) error {
 
 func TestAMessageThatIsNoJSONFailsItsStepAndNothingElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, func(ctx context.Context, a engine.Attempt) (engine.Result, error) {
+		w := world.New(t, func(ctx context.Context, a engine.Attempt) (engine.Result, error) {
 			if a.Contact.PhoneNumber == "+14155552671" {
 				return engine.Result{Schedule: []engine.Message{{After: time.Hour, Data: json.RawMessage(`{"half":`)}}}, nil
 			}
 			return engine.Result{}, nil
 		})
-		wf := w.callOnce()
-		bad := w.enroll(wf, "+14155552671")
+		wf := w.CallOnce()
+		bad := w.Enroll(wf, "+14155552671")
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		good, err := w.eng.Enroll(ctx, wf, lead.Contact{PhoneNumber: "+14155552672"})
+		good, err := w.Eng.Enroll(ctx, wf, lead.Contact{PhoneNumber: "+14155552672"})
 		if err != nil {
 			t.Fatalf("nobody can be enrolled any more: %v", err)
 		}
 		synctest.Wait()
-		w.expectSteps(good, "call=completed done=converted")
-		w.expectSteps(bad, "call=failed done=converted")
+		w.ExpectPath(good, "call=completed done=converted")
+		w.ExpectPath(bad, "call=failed done=converted")
 	})
 }
 
 func TestAContactThatCannotBeReadForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, nil)
-		l := w.enroll(w.waitThenCall(time.Hour), "+14155552671")
-		s := w.refit(nil) // whose memory has no contacts
-		nodes, edges := callOnce()
-		draft := w.draft(nodes, edges...)
-		s.Inject(faulty.Fault{Method: faulty.Contacts, Times: faulty.Always, Err: errDisk})
+		w := world.New(t, nil)
+		l := w.Enroll(w.WaitThenCall(time.Hour), "+14155552671")
+		s := w.Refit(nil) // whose memory has no contacts
+		nodes, edges := world.CallOnce()
+		draft := w.Draft(nodes, edges...)
+		s.Inject(faulty.Fault{Method: faulty.Contacts, Times: faulty.Always, Err: world.ErrDisk})
 		// The workflow that is activated has the engine look through the store
 		// anew, in the batch that learns of the trouble.
 		time.AfterFunc(time.Hour, func() {
-			go w.eng.ActivateWorkflow(context.Background(), draft)
+			go w.Eng.ActivateWorkflow(context.Background(), draft)
 		})
 		time.Sleep(time.Hour + 10*time.Second)
 		synctest.Wait()
 		s.Clear()
-		w.expectState(l, lead.InStep)
-		if n := len(w.seen()); n != 0 {
+		w.ExpectState(l, lead.InStep)
+		if n := len(w.Seen()); n != 0 {
 			t.Errorf("%d handlers were called without a contact", n)
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		w.expectSteps(l, "wait=completed call=completed done=converted")
-		if n := len(w.seen()); n != 1 {
+		w.ExpectPath(l, "wait=completed call=completed done=converted")
+		if n := len(w.Seen()); n != 1 {
 			t.Errorf("%d handlers were called, want 1", n)
 		}
 	})

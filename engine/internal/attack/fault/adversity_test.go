@@ -1,4 +1,4 @@
-package engine_test
+package fault
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/internal/attack/world"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
@@ -30,12 +31,12 @@ func TestAClockThatJumpsAnHourBackAndForth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const people, wait = 150, 2 * time.Hour
 		rng := rand.New(rand.NewPCG(seed, 0))
-		clock := &jumpingClock{}
+		clock := &world.JumpingClock{}
 		var mu sync.Mutex // guards what follows
 		made, removed := map[string]int{}, map[lead.ID]bool{}
 		begun := map[lead.StepID]bool{}
 		texted := map[lead.ID]time.Time{}
-		w := newWorld(t, func(ctx context.Context, a engine.Attempt) (engine.Result, error) {
+		w := world.New(t, func(ctx context.Context, a engine.Attempt) (engine.Result, error) {
 			mu.Lock()
 			made[a.IdempotencyKey]++
 			if removed[a.LeadID] && !begun[a.StepID] {
@@ -57,9 +58,9 @@ func TestAClockThatJumpsAnHourBackAndForth(t *testing.T) {
 			}
 			return engine.Result{}, nil
 		})
-		w.config.Clock = clock
-		w.crash()
-		wf := w.activate([]workflow.Node{
+		w.Config.Clock = clock
+		w.Crash()
+		wf := w.Activate([]workflow.Node{
 			workflow.CallNode("call", nil).WithTimeout(40 * time.Minute).
 				WithRetry(workflow.Retry{MaxAttempts: 2, Delay: workflow.Duration(11 * time.Minute)}),
 			workflow.Wait("wait", wait), workflow.MessageNode("text", nil), workflow.End("done", workflow.Converted),
@@ -68,17 +69,17 @@ func TestAClockThatJumpsAnHourBackAndForth(t *testing.T) {
 		var leads []lead.Lead
 		forth := false
 		for i := range people {
-			leads = append(leads, w.enroll(wf, person(i).PhoneNumber))
+			leads = append(leads, w.Enroll(wf, world.Person(i).PhoneNumber))
 			time.Sleep(time.Duration(rng.IntN(300)) * time.Second)
 			if synctest.Wait(); rng.IntN(3) == 0 {
 				if forth = !forth; forth {
-					clock.jump(time.Hour)
+					clock.Jump(time.Hour)
 				} else {
-					clock.jump(-time.Hour)
+					clock.Jump(-time.Hour)
 				}
 			}
 			if l := leads[rng.IntN(len(leads))]; rng.IntN(4) == 0 {
-				if _, err := w.eng.Remove(background, wf, l.ID); err == nil {
+				if _, err := w.Eng.Remove(world.Background, wf, l.ID); err == nil {
 					mu.Lock()
 					removed[l.ID] = true
 					mu.Unlock()
@@ -87,8 +88,8 @@ func TestAClockThatJumpsAnHourBackAndForth(t *testing.T) {
 				}
 			}
 		}
-		w.pass(24 * time.Hour)
-		w.expectCounts(wf, map[lead.State]int64{
+		w.Pass(24 * time.Hour)
+		w.ExpectCounts(wf, map[lead.State]int64{
 			lead.Completed: int64(people - len(removed)), lead.Removed: int64(len(removed)),
 		})
 		for key, n := range made {
@@ -97,7 +98,7 @@ func TestAClockThatJumpsAnHourBackAndForth(t *testing.T) {
 			}
 		}
 		for _, l := range leads {
-			steps := w.history(l)
+			steps := w.History(l)
 			if at, ok := texted[l.ID]; ok && at.Before(steps[1].ScheduledAt) {
 				t.Errorf("lead %s was to be written to at %s, and was at %s", l.ID, steps[1].ScheduledAt, at)
 			}
@@ -114,43 +115,43 @@ func TestAClockThatJumpsAnHourBackAndForth(t *testing.T) {
 func TestHandlersThatHangHoldUpNobodyElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		w := newWorld(t, func(ctx context.Context, a engine.Attempt) (engine.Result, error) {
-			if a.Contact.PhoneNumber != phone {
+		w := world.New(t, func(ctx context.Context, a engine.Attempt) (engine.Result, error) {
+			if a.Contact.PhoneNumber != world.Phone {
 				<-release
 			}
 			return engine.Result{}, nil
 		})
-		w.refit(func(c *engine.Config) { c.Workers = 4 })
-		wf := w.callOnce(func(n workflow.Node) workflow.Node { return n.WithTimeout(time.Minute) })
+		w.Refit(func(c *engine.Config) { c.Workers = 4 })
+		wf := w.CallOnce(func(n workflow.Node) workflow.Node { return n.WithTimeout(time.Minute) })
 		var hanging []lead.Lead
 		for i := range 12 {
-			hanging = append(hanging, w.enroll(wf, person(i).PhoneNumber))
+			hanging = append(hanging, w.Enroll(wf, world.Person(i).PhoneNumber))
 		}
-		good := w.enroll(wf, phone)
+		good := w.Enroll(wf, world.Phone)
 		synctest.Wait()
-		removal := w.remove(hanging[0])
-		w.expectState(hanging[0], lead.PendingRemoval)
-		w.expectState(good, lead.Enrolled) // all workers hang
-		w.pass(time.Minute + time.Millisecond)
+		removal := w.Remove(hanging[0])
+		w.ExpectState(hanging[0], lead.PendingRemoval)
+		w.ExpectState(good, lead.Enrolled) // all workers hang
+		w.Pass(time.Minute + time.Millisecond)
 		select {
 		case <-removal.Done():
 		default:
 			t.Error("the removal waits for a handler whose time is up")
 		}
-		w.pass(2*time.Minute + 2*time.Millisecond)
-		w.expectState(good, lead.Completed)
+		w.Pass(2*time.Minute + 2*time.Millisecond)
+		w.ExpectState(good, lead.Completed)
 		for _, l := range hanging[1:] {
-			w.expectSteps(l, "call=failed done=converted")
+			w.ExpectPath(l, "call=failed done=converted")
 		}
-		last := w.enroll(wf, "+14155559999")
+		last := w.Enroll(wf, "+14155559999")
 		synctest.Wait()
-		limited, cancel := context.WithTimeout(background, 10*time.Second)
+		limited, cancel := context.WithTimeout(world.Background, 10*time.Second)
 		defer cancel()
 		begun := time.Now()
-		if err := w.eng.Shutdown(limited); !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != 10*time.Second {
+		if err := w.Eng.Shutdown(limited); !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != 10*time.Second {
 			t.Errorf("Shutdown = %v after %s", err, time.Since(begun))
 		}
-		w.expectState(last, lead.InStep)
+		w.ExpectState(last, lead.InStep)
 		close(release)
 	})
 }
@@ -159,7 +160,7 @@ func TestHandlersThatHangHoldUpNobodyElse(t *testing.T) {
 // asked for is done, or not, as a whole: asking again tells which.
 func TestACallerThatLeavesMidCommitChangesNothingHalf(t *testing.T) {
 	type office struct {
-		*world
+		*world.World
 		wf   lead.WorkflowID
 		l    lead.Lead
 		step lead.StepID
@@ -170,42 +171,42 @@ func TestACallerThatLeavesMidCommitChangesNothingHalf(t *testing.T) {
 		again error // of asking the same, when it was done
 	}{
 		{"Enroll", func(ctx context.Context, w *office) error {
-			_, err := w.eng.Enroll(ctx, w.wf, lead.Contact{PhoneNumber: "+14155550001"})
+			_, err := w.Eng.Enroll(ctx, w.wf, lead.Contact{PhoneNumber: "+14155550001"})
 			return err
 		}, lead.ErrContactLive},
 		{"Remove", func(ctx context.Context, w *office) error {
-			_, err := w.eng.Remove(ctx, w.wf, w.l.ID)
+			_, err := w.Eng.Remove(ctx, w.wf, w.l.ID)
 			return err
 		}, nil},
 		{"CompleteStep", func(ctx context.Context, w *office) error {
-			_, err := w.eng.CompleteStep(ctx, w.step, engine.Callback{Outcome: "completed"})
+			_, err := w.Eng.CompleteStep(ctx, w.step, engine.Callback{Outcome: "completed"})
 			return err
 		}, nil},
 		{"Pause", func(ctx context.Context, w *office) error {
-			_, err := w.eng.PauseWorkflow(ctx, w.wf)
+			_, err := w.Eng.PauseWorkflow(ctx, w.wf)
 			return err
 		}, lead.ErrWorkflowStatus},
 		{"Cancel", func(ctx context.Context, w *office) error {
-			_, err := w.eng.CancelWorkflow(ctx, w.wf)
+			_, err := w.Eng.CancelWorkflow(ctx, w.wf)
 			return err
 		}, lead.ErrWorkflowStatus},
 	} {
-		for _, fault := range []error{nil, errDisk} { // of the commit that the caller has left
+		for _, fault := range []error{nil, world.ErrDisk} { // of the commit that the caller has left
 			t.Run(fmt.Sprint(c.name, ", ", fault), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					base, s := newFaulty(t, liveCall, nil)
-					w := &office{world: base, wf: base.callWaitMessage()}
-					w.l = w.enroll(w.wf, phone)
+					base, s := world.NewFaulty(t, world.LiveCall)
+					w := &office{World: base, wf: base.CallWaitMessage()}
+					w.l = w.Enroll(w.wf, world.Phone)
 					synctest.Wait()
-					w.step = w.history(w.l)[0].ID
+					w.step = w.History(w.l)[0].ID
 					written := make(chan struct{})
 					s.Inject(faulty.Fault{Method: faulty.Commit, Until: written, Err: fault})
-					ctx, cancel := context.WithCancelCause(background)
+					ctx, cancel := context.WithCancelCause(world.Background)
 					left := errors.New("the caller has hung up")
 					answer := make(chan error, 1)
 					go func() { answer <- c.ask(ctx, w) }()
 					synctest.Wait()
-					before := w.everything()
+					before := everything(w.World)
 					cancel(left)
 					synctest.Wait()
 					select {
@@ -216,19 +217,19 @@ func TestACallerThatLeavesMidCommitChangesNothingHalf(t *testing.T) {
 					default:
 						t.Fatal("the caller is kept although it has left")
 					}
-					if got := w.everything(); got != before {
+					if got := everything(w.World); got != before {
 						t.Errorf("before the commit is over there is\n%s, and was\n%s", got, before)
 					}
 					close(written)
-					w.pass(time.Second)
-					if got := w.everything(); (got == before) != (fault != nil) {
+					w.Pass(time.Second)
+					if got := everything(w.World); (got == before) != (fault != nil) {
 						t.Errorf("after the commit, which came to %v, there is\n%s, and was\n%s", fault, got, before)
 					}
 					again := c.again
 					if fault != nil {
 						again = nil
 					}
-					if err := c.ask(background, w); !errors.Is(err, again) {
+					if err := c.ask(world.Background, w); !errors.Is(err, again) {
 						t.Errorf("asking again: %v, want %v", err, again)
 					}
 				})
@@ -238,17 +239,17 @@ func TestACallerThatLeavesMidCommitChangesNothingHalf(t *testing.T) {
 }
 
 // everything is what there is of all leads, as text.
-func (w *world) everything() string {
-	w.t.Helper()
+func everything(w *world.World) string {
+	w.Helper()
 	text := ""
-	flows, err := w.store.Workflows(background)
+	flows, err := w.Store.Workflows(world.Background)
 	if err != nil {
-		w.t.Fatal(err)
+		w.Fatal(err)
 	}
 	for _, f := range flows {
-		leads, err := w.store.Leads(background, store.LeadQuery{Workflow: f.Seq})
+		leads, err := w.Store.Leads(world.Background, store.LeadQuery{Workflow: f.Seq})
 		if err != nil {
-			w.t.Fatal(err)
+			w.Fatal(err)
 		}
 		text += fmt.Sprintf("%s %s %+v\n", f.Name, f.Status, leads)
 	}

@@ -1,4 +1,4 @@
-package engine_test
+package disk
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/internal/attack/life"
+	"github.com/leadflow-go/leadflow/engine/internal/attack/world"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store/sqlite"
@@ -110,33 +113,37 @@ func (d *badDisk) cut() afterCut {
 }
 
 // onBadDisk makes the world's disk one that a test can break.
-func (w *world) onBadDisk(rng *rand.Rand) (d *badDisk, stop func()) {
-	w.t.Helper()
-	w.close()
-	dir := filepath.Dir(w.path)
-	files, err := disktest.Read(dir, filepath.Base(w.path))
+func onBadDisk(w *world.World, rng *rand.Rand) (d *badDisk, stop func()) {
+	w.Helper()
+	w.Close()
+	dir := filepath.Dir(w.File)
+	files, err := disktest.Read(dir, filepath.Base(w.File))
 	if err != nil {
-		w.t.Fatal(err)
+		w.Fatal(err)
 	}
 	d = &badDisk{Rand: rng, disk: disktest.New(files), promises: promises{map[lead.ID]bool{}, map[lead.ID]bool{}, map[string]bool{}}}
 	stop, err = disktest.Watch(dir, d)
 	if err != nil {
-		w.t.Fatal(err)
+		w.Fatal(err)
 	}
-	w.open()
+	w.Open()
 	return d, stop
 }
 
-// badDiskWorkflow has a step that fails once, a wait, and another step.
-func badDiskWorkflow() ([]workflow.Node, []workflow.Edge) {
-	return []workflow.Node{
+// badDiskDefinition has a step that fails once, a wait, and another step.
+func badDiskDefinition() *workflow.Definition {
+	return &workflow.Definition{
+		Name: "bad disk", Entry: "call",
+		Nodes: []workflow.Node{
 			workflow.CallNode("call", nil).WithRetry(workflow.Retry{MaxAttempts: 2, Delay: workflow.Duration(3 * time.Millisecond)}),
 			workflow.Wait("wait", 150*time.Millisecond),
 			workflow.MessageNode("text", nil),
 			workflow.End("done", workflow.Converted),
-		}, []workflow.Edge{
+		},
+		Edges: []workflow.Edge{
 			workflow.On("call", "completed", "wait"), workflow.To("wait", "text"), workflow.On("text", "success", "done"),
-		}
+		},
+	}
 }
 
 // The disk is full or broken again and again, for one operation or for a while,
@@ -165,7 +172,7 @@ func runOnBadDisk(t *testing.T, seed uint64) (cuts []afterCut, wf lead.WorkflowI
 	const people = 80
 	made := map[string]int{}
 	var d *badDisk
-	w := newWorld(t, func(ctx context.Context, a engine.Attempt) (engine.Result, error) {
+	w := world.New(t, func(ctx context.Context, a engine.Attempt) (engine.Result, error) {
 		d.note(func(p *promises) { p.attempts[a.IdempotencyKey] = true; made[a.IdempotencyKey]++ })
 		time.Sleep(time.Duration(a.LeadID.Seq()%7) * time.Millisecond)
 		if a.Node.Type == workflow.VoiceCall && a.Number == 1 {
@@ -173,10 +180,10 @@ func runOnBadDisk(t *testing.T, seed uint64) (cuts []afterCut, wf lead.WorkflowI
 		}
 		return engine.Result{}, nil
 	}, engine.Hook{Name: "none", Run: func(context.Context, engine.HookEvent) error { return nil }})
-	nodes, edges := badDiskWorkflow()
-	wf = w.activate(nodes, edges...)
+	def := badDiskDefinition()
+	wf = w.Activate(def.Nodes, def.Edges...)
 	var stop func()
-	d, stop = w.onBadDisk(rand.New(rand.NewPCG(seed, 1)))
+	d, stop = onBadDisk(w, rand.New(rand.NewPCG(seed, 1)))
 	t.Cleanup(stop) // after the world is closed
 
 	// again asks until it is not refused because of the disk.
@@ -198,13 +205,13 @@ func runOnBadDisk(t *testing.T, seed uint64) (cuts []afterCut, wf lead.WorkflowI
 		callers.Go(func() {
 			time.Sleep(time.Duration(i) * 15 * time.Millisecond)
 			var l lead.Lead
-			again(func() (err error) { l, err = w.eng.Enroll(background, wf, person(i)); return err })
+			again(func() (err error) { l, err = w.Eng.Enroll(world.Background, wf, world.Person(i)); return err })
 			d.note(func(p *promises) { p.enrolled[l.ID] = true })
 			if i%3 > 0 {
 				return
 			}
 			time.Sleep(time.Duration(i%17) * 10 * time.Millisecond)
-			if again(func() error { _, err := w.eng.Remove(background, wf, l.ID); return err }) == nil {
+			if again(func() error { _, err := w.Eng.Remove(world.Background, wf, l.ID); return err }) == nil {
 				d.note(func(p *promises) { p.removed[l.ID] = true })
 			}
 		})
@@ -225,16 +232,16 @@ func runOnBadDisk(t *testing.T, seed uint64) (cuts []afterCut, wf lead.WorkflowI
 	if d.failed < 15 {
 		t.Error("the test tests less than it says")
 	}
-	if err := w.eng.Health(background); err != nil {
+	if err := w.Eng.Health(world.Background); err != nil {
 		t.Errorf("the disk is well again: %v", err)
 	}
-	w.expectCounts(wf, map[lead.State]int64{
+	w.ExpectCounts(wf, map[lead.State]int64{
 		lead.Completed: int64(people - len(d.removed)), lead.Removed: int64(len(d.removed)),
 	})
 	for id := range d.enrolled {
 		l := lead.Lead{WorkflowID: wf, ID: id}
 		if !d.removed[id] {
-			w.expectSteps(l, "call=completed wait=completed text=success done=converted")
+			w.ExpectPath(l, "call=completed wait=completed text=success done=converted")
 		}
 	}
 	for key, n := range made {
@@ -247,57 +254,58 @@ func runOnBadDisk(t *testing.T, seed uint64) (cuts []afterCut, wf lead.WorkflowI
 
 // goesOn runs what a power cut left to its end.
 func (c *afterCut) goesOn(t *testing.T, wf lead.WorkflowID) {
+	time.Sleep(time.Minute) // the clock of this bubble has begun when that of the other did
 	dir := t.TempDir()
 	if err := c.files.WriteTo(dir, ""); err != nil {
 		t.Fatal(err)
 	}
-	s, err := sqlite.Open(background, filepath.Join(dir, "leads.db"), sqlite.Options{})
+	s, err := sqlite.Open(world.Background, filepath.Join(dir, "leads.db"), sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	before := map[lead.ID][]lead.Step{} // the histories that the cut left
-	w := newWorld(t, nil)
-	w.close()
-	w.store = s
-	handle := engine.HandlerFunc(func(ctx context.Context, a engine.Attempt) (engine.Result, error) {
-		if !c.removed[a.LeadID] {
-			return engine.Result{}, nil
-		}
-		for _, step := range before[a.LeadID] {
-			if step.ID == a.StepID && len(step.Attempts) > 0 {
-				return engine.Result{}, nil // in flight already
-			}
-		}
-		t.Errorf("a step of lead %s begins after its removal was acknowledged: %s", a.LeadID, a.Node.ID)
-		return engine.Result{}, nil
-	})
-	for kind := range w.config.Handlers {
-		w.config.Handlers[kind] = handle
-	}
-	if w.eng, err = engine.New(s, w.config); err != nil {
-		t.Fatal(err)
-	}
-	recorded := map[string]bool{}
-	there, err := w.eng.Leads(background, wf, engine.LeadFilter{})
+	flow, err := life.NewFlow(badDiskDefinition(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := map[lead.ID]bool{}
+	w := world.New(t, nil)
+	w.Close()
+	w.Store = s
+	var mu sync.Mutex // guards leads
+	leads := map[lead.ID]*cutLead{}
+	world.Handle(&w.Config, func(ctx context.Context, a engine.Attempt) (engine.Result, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		leads[a.LeadID].broken(t, leads[a.LeadID].Called(life.Call{
+			Attempt: life.Attempt{Step: a.StepID, Number: a.Number}, Key: a.IdempotencyKey, Redelivered: a.Redelivered,
+		}))
+		return engine.Result{}, nil
+	})
+	if w.Eng, err = engine.New(s, w.Config); err != nil {
+		t.Fatal(err)
+	}
+	recorded := map[string]bool{}
+	there, err := w.Eng.Leads(world.Background, wf, engine.LeadFilter{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, l := range there {
-		found[l.ID] = true
-		if c.removed[l.ID] && l.Removal == nil {
-			t.Errorf("the removal of lead %s was acknowledged, and it is %s", l.ID, l.State)
+		cut := &cutLead{left: life.Sight{Lead: l, Steps: w.History(l)}}
+		cut.Died()
+		if c.removed[l.ID] {
+			cut.broken(t, cut.Removed(l.State, false, life.InFlight(cut.left.Steps)))
 		}
-		before[l.ID] = w.history(l)
-		for _, s := range before[l.ID] {
+		cut.broken(t, cut.Check(cut.left))
+		cut.possible(t, flow, cut.left)
+		leads[l.ID] = cut
+		for _, s := range cut.left.Steps {
 			for _, a := range s.Attempts {
 				recorded[fmt.Sprintf("%s/%d", s.ID, a.Number)] = true
 			}
 		}
 	}
 	for id := range c.enrolled {
-		if !found[id] {
+		if leads[id] == nil {
 			t.Errorf("lead %s was acknowledged, and is not there", id)
 		}
 	}
@@ -306,19 +314,43 @@ func (c *afterCut) goesOn(t *testing.T, wf lead.WorkflowID) {
 			t.Errorf("attempt %s was made, and is not on record", key)
 		}
 	}
-	if err := w.eng.Start(background); err != nil {
+	if err := w.Eng.Start(world.Background); err != nil {
 		t.Fatal(err)
 	}
-	defer w.eng.Shutdown(background)
+	defer w.Eng.Shutdown(world.Background)
 	time.Sleep(time.Hour)
 	synctest.Wait()
 	counts := map[lead.State]int64{}
-	for _, l := range there {
-		l = w.lead(l)
+	for id, cut := range leads {
+		l := w.Lead(cut.left.Lead)
+		is := life.Sight{Lead: l, Steps: w.History(l)}
+		cut.broken(t, slices.Concat(is.Check(), is.Since(cut.left), cut.Check(is)))
+		cut.possible(t, flow, is)
 		counts[l.State]++
-		if !l.State.Final() || c.removed[l.ID] && l.State != lead.Removed {
-			t.Errorf("lead %s is %s in the end: %s", l.ID, l.State, w.steps(l))
+		if !l.State.Final() {
+			t.Errorf("lead %s is %s in the end: %s", id, l.State, w.Path(l))
 		}
 	}
 	t.Logf("%d leads and %d removals were acknowledged; in the end %v", len(c.enrolled), len(c.removed), counts)
+}
+
+// cutLead is a lead that a power cut has left, and who watches it go on.
+type cutLead struct {
+	life.Witness
+	left life.Sight
+}
+
+func (c *cutLead) broken(t *testing.T, faults []life.Fault) {
+	t.Helper()
+	for _, f := range faults {
+		t.Errorf("lead %s: %s", c.left.Lead.ID, f)
+	}
+}
+
+// possible checks that a life can have led to what is seen of the lead.
+func (c *cutLead) possible(t *testing.T, f *life.Flow, is life.Sight) {
+	t.Helper()
+	if err := life.Replay(f, life.Record{Lead: is.Lead, Steps: is.Steps}); err != nil {
+		t.Errorf("lead %s: %v", c.left.Lead.ID, err)
+	}
 }

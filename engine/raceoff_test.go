@@ -2,5 +2,5 @@
 
 package engine_test
 
-// raceEnabled: see race_on_test.go.
+// raceEnabled: see raceon_test.go.
 const raceEnabled = false

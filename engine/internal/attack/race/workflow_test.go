@@ -1,4 +1,4 @@
-package engine_test
+package race
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/internal/attack/world"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 )
@@ -18,7 +19,7 @@ import (
 func each(plays []*play, act func(p *play)) {
 	next := atomic.Int64{}
 	var lanes sync.WaitGroup
-	for range raceLanes {
+	for range side {
 		lanes.Go(func() {
 			for i := int(next.Add(1) - 1); i < len(plays); i = int(next.Add(1) - 1) {
 				act(plays[i])
@@ -32,7 +33,7 @@ func each(plays []*play, act func(p *play)) {
 func (r *races) cast(t *testing.T, wf lead.WorkflowID, n int) []*play {
 	t.Helper()
 	var plays []*play
-	for i, id := range r.enrollMany(wf, 0, n) {
+	for i, id := range r.EnrollMany(wf, 0, n) {
 		plays = append(plays, r.play(t, i, wf, id))
 	}
 	return plays
@@ -43,7 +44,7 @@ func (r *races) cast(t *testing.T, wf lead.WorkflowID, n int) []*play {
 func (r *races) raceResume(t *testing.T) {
 	nodes, edges := path(workflow.CallNode("call", nil))
 	wf := r.stage(succeed, nodes, edges...)
-	plays := r.cast(t, wf, *raceLeads)
+	plays := r.cast(t, wf, *leadsFlag)
 	var resuming sync.WaitGroup
 	resuming.Go(func() { r.activateAll(t, wf) })
 	each(plays, func(p *play) { p.together(func() { p.remove() }) })
@@ -59,12 +60,12 @@ func (r *races) racePauses(t *testing.T) {
 	wf := r.stage(func(ctx context.Context, tr *track, a engine.Attempt) (engine.Result, error) {
 		res, err := gated(ctx, tr, a)
 		if a.Number == 1 && a.LeadID.Seq()%2 == 0 && a.Node.Type == workflow.VoiceCall {
-			return engine.Result{}, errBusy
+			return engine.Result{}, world.ErrBusy
 		}
 		return res, err
 	}, nodes, edges...)
 	r.activateAll(t, wf)
-	plays := r.cast(t, wf, *raceLeads)
+	plays := r.cast(t, wf, *leadsFlag)
 
 	type window struct{ from, to time.Time }
 	var windows []window
@@ -72,12 +73,12 @@ func (r *races) racePauses(t *testing.T) {
 	var flipping sync.WaitGroup
 	flipping.Go(func() {
 		for {
-			paused, err := r.eng.PauseWorkflow(context.Background(), wf)
+			paused, err := r.Eng.PauseWorkflow(context.Background(), wf)
 			if err != nil {
 				t.Errorf("Pause: %v", err)
 				return
 			}
-			resumed, err := r.eng.ResumeWorkflow(context.Background(), wf)
+			resumed, err := r.Eng.ResumeWorkflow(context.Background(), wf)
 			if err != nil {
 				t.Errorf("Resume: %v", err)
 				return
@@ -99,7 +100,7 @@ func (r *races) racePauses(t *testing.T) {
 	r.check(t, wf)
 	t.Logf("paused and resumed %d times", len(windows))
 	for _, p := range plays {
-		for _, s := range r.history(lead.Lead{ID: p.lead, WorkflowID: wf}) {
+		for _, s := range r.History(lead.Lead{ID: p.lead, WorkflowID: wf}) {
 			if len(s.Attempts) == 0 {
 				continue
 			}
@@ -132,13 +133,13 @@ func (r *races) raceCancel(t *testing.T) {
 			return engine.InFlight("call"), nil
 		case 2:
 			if a.Number == 1 {
-				return engine.Result{}, errBusy
+				return engine.Result{}, world.ErrBusy
 			}
 		}
 		return engine.Result{}, nil
 	}
 	var workflows []lead.WorkflowID
-	for range max(1, *raceLeads/groupSize) {
+	for range max(1, *leadsFlag/groupSize) {
 		workflows = append(workflows, r.stage(does, nodes, edges...))
 	}
 	r.activateAll(t, workflows...)
@@ -150,7 +151,7 @@ func (r *races) raceCancel(t *testing.T) {
 		acts := []func(){}
 		for range 2 {
 			acts = append(acts, func() {
-				_, err := r.eng.CancelWorkflow(context.Background(), wf)
+				_, err := r.Eng.CancelWorkflow(context.Background(), wf)
 				if err == nil {
 					cancelled.Store(r.tick())
 				}
@@ -188,7 +189,7 @@ func (r *races) raceCancel(t *testing.T) {
 func (r *races) checkCancelled(t *testing.T, plays []*play, returned int64) {
 	t.Helper()
 	for _, p := range plays {
-		l := r.lead(lead.Lead{ID: p.lead, WorkflowID: p.wf})
+		l := r.Lead(lead.Lead{ID: p.lead, WorkflowID: p.wf})
 		if l.State == lead.Enrolled || l.State == lead.InStep {
 			t.Errorf("lead %s is %s after Cancel", p.lead, l.State)
 		}
@@ -215,18 +216,18 @@ func (r *races) checkCancelled(t *testing.T, plays []*play, returned int64) {
 func (r *races) deleteAndCheck(t *testing.T, wf lead.WorkflowID) {
 	t.Helper()
 	ctx := context.Background()
-	leads, err := r.eng.Leads(ctx, wf, engine.LeadFilter{})
+	leads, err := r.Eng.Leads(ctx, wf, engine.LeadFilter{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, _, err := r.eng.Calls(ctx, engine.CallFilter{WorkflowID: wf})
+	before, _, err := r.Eng.Calls(ctx, engine.CallFilter{WorkflowID: wf})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.eng.DeleteWorkflow(ctx, wf); err != nil {
+	if err := r.Eng.DeleteWorkflow(ctx, wf); err != nil {
 		t.Errorf("Delete: %v", err)
 	}
-	after, _, err := r.eng.Calls(ctx, engine.CallFilter{WorkflowID: wf})
+	after, _, err := r.Eng.Calls(ctx, engine.CallFilter{WorkflowID: wf})
 	if err != nil || len(after) != len(before) {
 		t.Errorf("of %d calls %d are left, %v", len(before), len(after), err)
 	}
@@ -237,10 +238,10 @@ func (r *races) deleteAndCheck(t *testing.T, wf lead.WorkflowID) {
 
 func (r *races) expectGone(t *testing.T, l lead.Lead) {
 	t.Helper()
-	if _, err := r.eng.Lead(context.Background(), l.WorkflowID, l.ID); !errors.Is(err, lead.ErrNotFound) {
+	if _, err := r.Eng.Lead(context.Background(), l.WorkflowID, l.ID); !errors.Is(err, lead.ErrNotFound) {
 		t.Errorf("a lead of a deleted workflow is answered with %v", err)
 	}
-	if found, err := r.store.Records(context.Background(), []int64{l.ID.Seq()}); err != nil || len(found) > 0 {
+	if found, err := r.Store.Records(context.Background(), []int64{l.ID.Seq()}); err != nil || len(found) > 0 {
 		t.Errorf("a lead of a deleted workflow is kept: %+v, %v", found, err)
 	}
 }
@@ -251,16 +252,16 @@ func (r *races) expectGone(t *testing.T, l lead.Lead) {
 func (r *races) raceDelete(t *testing.T) {
 	nodes, edges := path(workflow.CallNode("call", nil))
 	var kept []lead.WorkflowID
-	groups := max(1, *raceLeads/groupSize)
+	groups := max(1, *leadsFlag/groupSize)
 	for range groups {
 		wf := r.stage(succeed, nodes, edges...)
 		plays := r.cast(t, wf, groupSize)
 		var deleted, activated, enrolled error
 		var late lead.Lead
 		acts := []func(){
-			func() { deleted = r.eng.DeleteWorkflow(context.Background(), wf) },
-			func() { _, activated = r.eng.ActivateWorkflow(context.Background(), wf) },
-			func() { late, enrolled = r.eng.Enroll(context.Background(), wf, person(groupSize)) },
+			func() { deleted = r.Eng.DeleteWorkflow(context.Background(), wf) },
+			func() { _, activated = r.Eng.ActivateWorkflow(context.Background(), wf) },
+			func() { late, enrolled = r.Eng.Enroll(context.Background(), wf, world.Person(groupSize)) },
 		}
 		for _, p := range plays {
 			if p.i%2 == 0 {
@@ -326,14 +327,14 @@ func (r *races) raceAll(t *testing.T) {
 		}
 		switch rand.N(6) {
 		case 0:
-			return engine.Result{}, engine.RetryAfter(errBusy, rand.N(4*time.Millisecond))
+			return engine.Result{}, engine.RetryAfter(world.ErrBusy, rand.N(4*time.Millisecond))
 		case 1:
 			return engine.Result{InFlight: true, Schedule: schedule}, nil
 		case 2:
 			<-ctx.Done()
 			return engine.Result{}, nil
 		case 3:
-			return engine.Result{}, engine.NonRetryable(errBusy)
+			return engine.Result{}, engine.NonRetryable(world.ErrBusy)
 		}
 		return engine.Result{Outcome: []string{"", "no_answer"}[rand.N(2)], Schedule: schedule}, nil
 	}, []workflow.Node{
@@ -344,7 +345,7 @@ func (r *races) raceAll(t *testing.T) {
 	}, workflow.On("call", workflow.DefaultLabel, "text"), workflow.On("text", "failure", "wait"),
 		workflow.On("text", workflow.DefaultLabel, "call"), workflow.To("wait", "call"))
 	r.activateAll(t, wf)
-	r.race(t, *raceLeads, []lead.WorkflowID{wf}, func(p *play) {
+	r.race(t, *leadsFlag, []lead.WorkflowID{wf}, func(p *play) {
 		p.line()
 		acts := []func(){func() { p.remove() }}
 		if p.i%2 == 0 {

@@ -1,14 +1,14 @@
-package engine_test
+package race
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/internal/attack/world"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 )
@@ -39,7 +39,7 @@ func TestRemoveRaces(t *testing.T) {
 func (r *races) activateAll(t *testing.T, workflows ...lead.WorkflowID) []lead.WorkflowID {
 	t.Helper()
 	for _, wf := range workflows {
-		if _, err := r.eng.ActivateWorkflow(context.Background(), wf); err != nil {
+		if _, err := r.Eng.ActivateWorkflow(context.Background(), wf); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -72,7 +72,7 @@ func (r *races) raceStart(t *testing.T) {
 		workflows = append(workflows, r.stage(succeed, nodes, append(edges, workflow.To("wait", "call"))...))
 	}
 	r.activateAll(t, workflows...)
-	r.race(t, *raceLeads, workflows, func(p *play) {
+	r.race(t, *leadsFlag, workflows, func(p *play) {
 		p.together(func() { p.remove() })
 	})
 	r.check(t, workflows...)
@@ -94,7 +94,7 @@ func gated(ctx context.Context, tr *track, a engine.Attempt) (engine.Result, err
 func (r *races) raceCompletion(t *testing.T) {
 	nodes, edges := path(workflow.CallNode("call", nil))
 	workflows := r.activateAll(t, r.stage(gated, nodes, edges...))
-	r.race(t, *raceLeads, workflows, func(p *play) {
+	r.race(t, *leadsFlag, workflows, func(p *play) {
 		p.line()
 		p.together(p.track.open, func() { p.remove() })
 	})
@@ -115,7 +115,7 @@ func (r *races) raceCallback(t *testing.T) {
 		tr.atLine()
 		return engine.InFlight("call"), nil
 	}, nodes, edges...))
-	r.race(t, *raceLeads, workflows, func(p *play) {
+	r.race(t, *leadsFlag, workflows, func(p *play) {
 		p.line()
 		call := p.track.lastCall()
 		foreign := lead.NewStepID(call.deadline, p.lead, 77)
@@ -135,8 +135,6 @@ func (r *races) raceCallback(t *testing.T) {
 	r.check(t, workflows...)
 }
 
-var errBusy = errors.New("busy")
-
 // Remove, with and without SkipRetries, against the retry that comes due.
 func (r *races) raceRetry(t *testing.T) {
 	nodes, edges := path(workflow.CallNode("call", nil).WithRetry(
@@ -151,9 +149,9 @@ func (r *races) raceRetry(t *testing.T) {
 		if a.Number == 4 {
 			return engine.Result{}, nil
 		}
-		return engine.Result{}, engine.RetryAfter(errBusy, rand.N(8*time.Millisecond))
+		return engine.Result{}, engine.RetryAfter(world.ErrBusy, rand.N(8*time.Millisecond))
 	}, nodes, edges...))
-	r.race(t, *raceLeads, workflows, func(p *play) {
+	r.race(t, *leadsFlag, workflows, func(p *play) {
 		p.line()
 		if p.i%2 == 0 {
 			p.together(func() { p.remove() })
@@ -184,10 +182,10 @@ func (r *races) raceDeadline(t *testing.T) {
 		workflows = append(workflows, r.stage(does, nodes, edges...))
 	}
 	r.activateAll(t, workflows...)
-	r.race(t, *raceLeads, workflows, func(p *play) {
+	r.race(t, *leadsFlag, workflows, func(p *play) {
 		// On a busy machine the deadline can pass before the handler is called.
 		called := p.lineUnless(func() bool {
-			return strings.HasPrefix(p.steps(lead.Lead{ID: p.lead, WorkflowID: p.wf}), "call=failed")
+			return strings.HasPrefix(p.Path(lead.Lead{ID: p.lead, WorkflowID: p.wf}), "call=failed")
 		})
 		acts := []func(){func() { p.remove() }}
 		if called && p.i%3 == 0 {
@@ -213,11 +211,11 @@ func (r *races) raceRemoval(t *testing.T) {
 		case 0:
 			return gated(ctx, tr, a)
 		case 1:
-			return engine.Result{}, errBusy
+			return engine.Result{}, world.ErrBusy
 		}
 		return engine.Result{}, nil
 	}, nodes, edges...))
-	r.race(t, *raceLeads, workflows, func(p *play) {
+	r.race(t, *leadsFlag, workflows, func(p *play) {
 		p.line()
 		plain, skip := func() { p.remove() }, func() { p.remove(engine.SkipRetries()) }
 		p.together(plain, p.track.open, skip, plain, skip, plain, plain)

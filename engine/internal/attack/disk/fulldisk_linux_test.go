@@ -1,4 +1,4 @@
-package engine_test
+package disk
 
 import (
 	"context"
@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/internal/attack/world"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store/sqlite"
@@ -66,7 +67,16 @@ func TestAnEngineOutlivesAFullDisk(t *testing.T) {
 	}
 }
 
-func init() { children[fullDiskEnv] = fillDisk }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(fullDiskEnv); dir != "" {
+		if err := fillDisk(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
 
 // fillDisk is the child process of TestAnEngineOutlivesAFullDisk.
 func fillDisk(dir string) error {
@@ -130,10 +140,10 @@ func (d *fullDisk) Fatal(fault any) {
 
 func (d *fullDisk) open() {
 	var err error
-	if d.store, err = sqlite.Open(background, d.path, sqlite.Options{}); err != nil {
+	if d.store, err = sqlite.Open(world.Background, d.path, sqlite.Options{}); err != nil {
 		d.Fatal(err)
 	}
-	call := engine.HandlerFunc(func(ctx context.Context, a engine.Attempt) (engine.Result, error) {
+	call := func(ctx context.Context, a engine.Attempt) (engine.Result, error) {
 		close(d.called)
 		select {
 		case <-d.hangUp:
@@ -142,13 +152,12 @@ func (d *fullDisk) open() {
 			d.Errorf("the live call was cut: %v", context.Cause(ctx))
 			return engine.Result{}, ctx.Err()
 		}
-	})
-	d.eng, err = engine.New(d.store, engine.Config{
-		Handlers: map[workflow.NodeType]engine.Handler{workflow.VoiceCall: call},
-		Logger:   slog.New(slog.NewTextHandler(io.Discard, nil)),
-	})
+	}
+	c := engine.Config{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	world.Handle(&c, call)
+	d.eng, err = engine.New(d.store, c)
 	if err == nil {
-		err = d.eng.Start(background)
+		err = d.eng.Start(world.Background)
 	}
 	if err != nil {
 		d.Fatal(err)
@@ -157,7 +166,7 @@ func (d *fullDisk) open() {
 
 // begin has one lead called, and others wait.
 func (d *fullDisk) begin() {
-	made, err := d.eng.CreateWorkflow(background, &workflow.Definition{
+	made, err := d.eng.CreateWorkflow(world.Background, &workflow.Definition{
 		Name: "full", Entry: "which",
 		Nodes: []workflow.Node{
 			workflow.If("which", `metadata.call == true`), workflow.CallNode("call", nil), workflow.Wait("wait", 1000*time.Hour),
@@ -169,7 +178,7 @@ func (d *fullDisk) begin() {
 		},
 	})
 	if err == nil {
-		_, err = d.eng.ActivateWorkflow(background, made.ID)
+		_, err = d.eng.ActivateWorkflow(world.Background, made.ID)
 	}
 	if err != nil {
 		d.Fatal(err)
@@ -180,7 +189,7 @@ func (d *fullDisk) begin() {
 }
 
 func (d *fullDisk) enroll(c lead.Contact) lead.Lead {
-	l, err := d.eng.Enroll(background, d.wf, c)
+	l, err := d.eng.Enroll(world.Background, d.wf, c)
 	if err != nil {
 		d.Fatal(err)
 	}
@@ -191,16 +200,16 @@ func (d *fullDisk) enroll(c lead.Contact) lead.Lead {
 // fillUp enrolls until there is no room, and fills even the last page.
 func (d *fullDisk) fillUp() error {
 	defer func() {
-		for n := 0; d.eng.Health(background) == nil; n++ {
+		for n := 0; d.eng.Health(world.Background) == nil; n++ {
 			if n == 10_000 {
 				d.Fatal("the disk is never full")
 			}
 		}
 	}()
 	for i := range 100_000 {
-		c := person(i)
+		c := world.Person(i)
 		c.Metadata = map[string]any{"note": strings.Repeat("x", 2000)}
-		l, err := d.eng.Enroll(background, d.wf, c)
+		l, err := d.eng.Enroll(world.Background, d.wf, c)
 		if err != nil {
 			return err
 		}
@@ -213,7 +222,7 @@ func (d *fullDisk) fillUp() error {
 // whileFull asks for this and that, none of which is possible.
 func (d *fullDisk) whileFull(refused error) {
 	second := func() error {
-		s, err := sqlite.Open(background, d.path+".other", sqlite.Options{})
+		s, err := sqlite.Open(world.Background, d.path+".other", sqlite.Options{})
 		if err == nil {
 			err = s.Close()
 		}
@@ -221,9 +230,9 @@ func (d *fullDisk) whileFull(refused error) {
 	}
 	for what, err := range map[string]error{
 		"Enroll": refused,
-		"Health": d.eng.Health(background),
-		"Remove": func() error { _, err := d.eng.Remove(background, d.wf, d.inCall.ID); return err }(),
-		"Pause":  func() error { _, err := d.eng.PauseWorkflow(background, d.wf); return err }(),
+		"Health": d.eng.Health(world.Background),
+		"Remove": func() error { _, err := d.eng.Remove(world.Background, d.wf, d.inCall.ID); return err }(),
+		"Pause":  func() error { _, err := d.eng.PauseWorkflow(world.Background, d.wf); return err }(),
 	} {
 		if err == nil || !strings.Contains(err.Error(), "make room on the disk") && !strings.Contains(err.Error(), "whether it is full") {
 			d.Errorf("%s on a full disk: %v", what, err)
@@ -233,27 +242,27 @@ func (d *fullDisk) whileFull(refused error) {
 		d.Errorf("opening another file on a full disk: %v", err)
 	}
 	close(d.hangUp) // what the handler came to cannot be written yet
-	if l, err := d.eng.Lead(background, d.wf, d.inCall.ID); err != nil || l.State != lead.InStep {
+	if l, err := d.eng.Lead(world.Background, d.wf, d.inCall.ID); err != nil || l.State != lead.InStep {
 		d.Errorf("the lead in the call is %s, %v", l.State, err)
 	}
 }
 
 // afterwards there is room.
 func (d *fullDisk) afterwards() {
-	if err := d.eng.Health(background); err != nil {
+	if err := d.eng.Health(world.Background); err != nil {
 		d.Fatal(fmt.Errorf("there is room again: %w", err))
 	}
 	d.enroll(lead.Contact{PhoneNumber: "+14155550001"})
-	if _, err := d.eng.Remove(background, d.wf, d.enrolled[1].ID); err != nil {
+	if _, err := d.eng.Remove(world.Background, d.wf, d.enrolled[1].ID); err != nil {
 		d.Errorf("Remove, when there is room again: %v", err)
 	}
 	// The handler has returned, so this waits for what it came to.
-	if err := errors.Join(d.eng.Shutdown(background), d.store.Close()); err != nil {
+	if err := errors.Join(d.eng.Shutdown(world.Background), d.store.Close()); err != nil {
 		d.Fatal(err)
 	}
 	d.open()
 	for i, l := range d.enrolled {
-		got, err := d.eng.Lead(background, d.wf, l.ID)
+		got, err := d.eng.Lead(world.Background, d.wf, l.ID)
 		want := lead.Enrolled
 		switch i {
 		case 0:
@@ -265,10 +274,10 @@ func (d *fullDisk) afterwards() {
 			d.Errorf("lead %d is %s and not %s, %v", i, got.State, want, err)
 		}
 	}
-	if n, err := d.eng.CountLeads(background, d.wf, engine.LeadFilter{}); err != nil || int(n) != len(d.enrolled) {
+	if n, err := d.eng.CountLeads(world.Background, d.wf, engine.LeadFilter{}); err != nil || int(n) != len(d.enrolled) {
 		d.Errorf("%d leads, %d were acknowledged, %v", n, len(d.enrolled), err)
 	}
-	if err := errors.Join(d.eng.Shutdown(background), d.store.Close()); err != nil {
+	if err := errors.Join(d.eng.Shutdown(world.Background), d.store.Close()); err != nil {
 		d.Fatal(err)
 	}
 }

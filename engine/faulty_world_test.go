@@ -10,11 +10,16 @@ import (
 	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
 	"github.com/leadflow-go/leadflow/store/faulty"
 )
 
-// errDisk is what a store with a fault answers.
-var errDisk = errors.New("the disk is gone")
+var (
+	errDisk = errors.New("the disk is gone") // what a store with a fault answers
+	errBusy = errors.New("busy")             // what a handler answers whose attempt failed
+)
+
+func changesWorkflow(b *store.Batch) bool { return len(b.Workflows) > 0 }
 
 // refit runs the world's engine anew on the same file, over a store with
 // faults and with the configuration changed; change may be nil.

@@ -1,4 +1,4 @@
-package engine_test
+package leak
 
 import (
 	"context"
@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/internal/attack/world"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
@@ -216,14 +217,12 @@ func (w *leakWorld) shutdown() {
 func TestAMillionTransitionsLeaveNothingBehind(t *testing.T) {
 	const steps = 5
 	leads := 100_000
-	if raceEnabled {
+	if world.RaceEnabled {
 		leads = 6_000
 	}
-	w := newLeakWorld(t, engine.Config{Handlers: map[workflow.NodeType]engine.Handler{
-		workflow.Application: engine.HandlerFunc(func(context.Context, engine.Attempt) (engine.Result, error) {
-			return engine.Result{}, nil
-		}),
-	}})
+	var c engine.Config
+	world.Handle(&c, func(context.Context, engine.Attempt) (engine.Result, error) { return engine.Result{}, nil })
+	w := newLeakWorld(t, c)
 	def := &workflow.Definition{Name: "five steps", Entry: "step1", Nodes: []workflow.Node{workflow.End("end", workflow.Converted)}}
 	for i := 1; i <= steps; i++ {
 		next := fmt.Sprintf("step%d", i+1)
@@ -261,7 +260,7 @@ func TestAMillionTransitionsLeaveNothingBehind(t *testing.T) {
 // something of their own that could stay.
 func TestEveryKindOfStepLeavesNothingBehind(t *testing.T) {
 	leads := 12_000
-	if raceEnabled {
+	if world.RaceEnabled {
 		leads = 3_000
 	}
 	var w *leakWorld
@@ -302,10 +301,8 @@ func TestEveryKindOfStepLeavesNothingBehind(t *testing.T) {
 		},
 		workflow.Message: func(context.Context, engine.Attempt) (engine.Result, error) { return engine.Result{}, nil },
 	}
-	c := engine.Config{Handlers: map[workflow.NodeType]engine.Handler{}, HookTimeout: 100 * time.Millisecond}
-	for kind, f := range do {
-		c.Handlers[kind] = f
-	}
+	c := engine.Config{HookTimeout: 100 * time.Millisecond}
+	world.Handle(&c, func(ctx context.Context, a engine.Attempt) (engine.Result, error) { return do[a.Node.Type](ctx, a) })
 	c.Hooks = []engine.Hook{{Name: "moody", Run: func(ctx context.Context, _ engine.HookEvent) error {
 		switch hooks.Add(1) % 20 {
 		case 0:

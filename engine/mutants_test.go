@@ -29,7 +29,7 @@ var attacks = map[string]trials{
 	"model":      {pkg: "./engine/internal/attack/model", tests: "^TestModel$"},
 	"linear":     {pkg: "./engine/internal/attack/linear", tests: "^TestLinearizable$"},
 	"exhaustive": {pkg: "./engine", tests: "^TestEveryInterleavingOfARemovalKeepsThePromises$"},
-	"crash":      {pkg: "./engine", tests: "^TestEveryLeadOutlivesSIGKILL$"},
+	"crash":      {pkg: "./engine/internal/attack/crash", tests: "^TestEveryLeadOutlivesSIGKILL$"},
 	"races":      {pkg: "./engine/internal/attack/race", tests: "^TestRemoveRaces$"},
 	"faults":     {pkg: "./engine/internal/attack/disk", tests: "^TestAnEngineOutlivesA"},
 	"power":      {pkg: "./store/sqlite", tests: "^TestAPowerCutKeepsWhatWasAcknowledged$"},
@@ -279,7 +279,7 @@ func (m *mutant) run(ctx context.Context, dir string, c trials) (by, output stri
 // mutantArgs are the flags of a package's tests that keep a trial short, or make it
 // long enough.
 var mutantArgs = map[string][]string{
-	"./engine":                       {"-crash.rounds=20"},
+	"./engine/internal/attack/crash": {"-crash.rounds=20"},
 	"./engine/internal/attack/race":  {"-race.n=100"},
 	"./engine/internal/attack/model": {"-rapid.nofailfile", "-rapid.shrinktime=1ms", "-rapid.checks=400"},
 	// Which power cut shows a fault is chance.

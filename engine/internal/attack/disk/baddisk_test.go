@@ -350,7 +350,7 @@ func (c *cutLead) broken(t *testing.T, faults []life.Fault) {
 // possible checks that a life can have led to what is seen of the lead.
 func (c *cutLead) possible(t *testing.T, f *life.Flow, is life.Sight) {
 	t.Helper()
-	if err := life.Replay(f, life.Record{Lead: is.Lead, Steps: is.Steps}); err != nil {
+	if _, err := life.Replay(f, life.Record{Lead: is.Lead, Steps: is.Steps}); err != nil {
 		t.Errorf("lead %s: %v", c.left.Lead.ID, err)
 	}
 }

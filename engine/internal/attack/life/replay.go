@@ -23,23 +23,26 @@ type Record struct {
 // ended and so on, in which the rules say what comes of each, and compares what
 // that life shows with the record.
 //
+// It returns the world of that life, with the record's ids, as of the last thing
+// that has happened in it.
+//
 // What no reader can see it cannot judge: whether somebody has said what a step is
 // recorded to have come to, whether an attempt that was not followed by another
 // was final, and what was late.
-func Replay(f *Flow, r Record) error {
+func Replay(f *Flow, r Record) (*World, error) {
 	active := *f
 	active.Status, active.Deleted = lead.WorkflowActive, false
 	w := &World{Now: r.Lead.EnrolledAt, Hooks: []string{"all"}, Flows: []*Flow{&active}}
 	if _, live := w.Enroll(&active, r.Lead.Contact); live != nil {
-		return fmt.Errorf("life: a new world has %s", live)
+		return nil, fmt.Errorf("life: a new world has %s", live)
 	}
 	p := &replay{record: r, text: Writer{Begun: r.Lead.EnrolledAt}}
 	events := p.events()
 	slices.SortStableFunc(events, func(a, b event) int { return a.at.Compare(b.at) })
 	if p.search(w, events) {
-		return nil
+		return p.found, nil
 	}
-	return fmt.Errorf("no life has this history:\n%s\n%s\nas far as %s, it is\n%s", p.text.Lead(r.Lead), p.text.History(r.Steps),
+	return nil, fmt.Errorf("no life has this history:\n%s\n%s\nas far as %s, it is\n%s", p.text.Lead(r.Lead), p.text.History(r.Steps),
 		p.reached, p.nearest)
 }
 
@@ -47,6 +50,7 @@ func Replay(f *Flow, r Record) error {
 type replay struct {
 	record  Record
 	text    Writer
+	found   *World // the life
 	least   int    // events that were left in the best try
 	reached string // and what did not fit
 	nearest string // what its life shows
@@ -109,6 +113,11 @@ func (p *replay) compare(w *World) bool {
 		is.RemovedAt = m.RemovedAt
 	}
 	if p.text.Lead(view) == p.text.Lead(r.Lead) && p.text.History(w.History(l)) == p.text.History(r.Steps) {
+		l.ID = r.Lead.ID
+		for i, s := range r.Steps {
+			l.Steps[i].ID = s.ID
+		}
+		p.found = w
 		return true
 	}
 	p.note(w, 0, "the end")

@@ -65,7 +65,7 @@ func TestReplayKnowsALife(t *testing.T) {
 		s := newStory(t)
 		tell(s)
 		for _, upgraded := range []bool{false, true} {
-			if err := Replay(s.f, Record{s.w.View(s.l), s.w.History(s.l), upgraded}); err != nil {
+			if _, err := Replay(s.f, Record{s.w.View(s.l), s.w.History(s.l), upgraded}); err != nil {
 				t.Errorf("%s (upgraded: %t): %v", name, upgraded, err)
 			}
 		}
@@ -105,7 +105,7 @@ func TestReplayRefusesWhatNoLifeIs(t *testing.T) {
 		if c.forge(&r); r.Steps == nil {
 			t.Fatalf("%s: nothing is left", name)
 		}
-		if err := Replay(s.f, r); err == nil || !strings.Contains(err.Error(), "as far as") {
+		if _, err := Replay(s.f, r); err == nil || !strings.Contains(err.Error(), "as far as") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

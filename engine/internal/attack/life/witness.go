@@ -37,6 +37,7 @@ type Call struct {
 }
 
 type made struct {
+	key   string
 	here  bool // by the process that runs
 	times int
 }
@@ -57,9 +58,10 @@ func (w *Witness) Called(c Call) []Fault {
 	w.keys[c.Key] = c.Attempt
 	m := w.made[c.Attempt]
 	if m == nil {
-		m = &made{}
+		m = &made{key: c.Key}
 		w.made[c.Attempt] = m
 	}
+	f.add(m.key != c.Key, 9, "%s has the key %s, and had %s", c.Attempt, c.Key, m.key)
 	f.add(m.here, 9, "%s is made twice by one process", c.Attempt)
 	f.add(m.times > 0 && !c.Redelivered, 9, "%s is made again without a mark", c.Attempt)
 	f.add(c.Redelivered && !w.dead, 9, "%s is marked as made again, and no process has ended", c.Attempt)
@@ -122,6 +124,17 @@ func (w *Witness) Removed(state lead.State, skipRetries bool, inFlight Attempt) 
 	w.gone.removed = state == lead.Removed
 	if skipRetries && w.skip == nil {
 		w.skip = &inFlight
+	}
+	return f
+}
+
+// Detached tells that who waits for a removal was told that it is over.
+func (w *Witness) Detached(state lead.State) []Fault {
+	var f faults
+	f.add(state != lead.Removed, 4, "the wait for the removal is over, and the lead %s", state)
+	f.add(w.gone == nil, 4, "a removal is over of which nobody was told")
+	if w.gone != nil {
+		w.gone.removed = true
 	}
 	return f
 }

@@ -96,6 +96,17 @@ func TestTheWitnessKnows(t *testing.T) {
 		{"an attempt again", func(w *Witness) []Fault { w.Called(call(first)); w.Died(); return w.Called(mark(first)) }, 0},
 		{"again without a mark", func(w *Witness) []Fault { w.Called(call(first)); w.Died(); return w.Called(call(first)) }, 9},
 		{"again by the same process", func(w *Witness) []Fault { w.Called(call(first)); return w.Called(mark(first)) }, 9},
+		{"again with another key", func(w *Witness) []Fault {
+			w.Called(call(first))
+			w.Died()
+			return w.Called(Call{Attempt: first, Key: "another", Redelivered: true})
+		}, 9},
+		{"a step when all is over", func(w *Witness) []Fault {
+			w.Removed(pending, false, Attempt{})
+			w.Detached(removed)
+			return w.Called(call(first))
+		}, 2},
+		{"a wait that is over early", func(w *Witness) []Fault { w.Removed(pending, false, first); return w.Detached(pending) }, 4},
 		{"a mark without a reason", func(w *Witness) []Fault { return w.Called(mark(first)) }, 9},
 		{"a key twice", func(w *Witness) []Fault {
 			w.Called(call(first))

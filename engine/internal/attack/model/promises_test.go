@@ -188,7 +188,7 @@ func (p *promises) possible(w *trial) {
 		}
 		is := w.read(l)
 		r := life.Record{Lead: is.Lead, Steps: is.Steps, Upgraded: is.Lead.Removal != nil && is.Lead.Removal.SkipRetries}
-		if err := life.Replay(l.Flow, r); err != nil {
+		if _, err := life.Replay(l.Flow, r); err != nil {
 			w.t.Fatalf("%s: %v", l, err)
 		}
 	}

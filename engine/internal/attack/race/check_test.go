@@ -131,7 +131,7 @@ func (c *checker) checkLife() {
 	for _, ask := range c.track.removes {
 		r.Upgraded = r.Upgraded || ask.skip && len(c.track.removes) > 1
 	}
-	if err := life.Replay(flow.(*life.Flow), r); err != nil {
+	if _, err := life.Replay(flow.(*life.Flow), r); err != nil {
 		c.fault("%v", err)
 	}
 }

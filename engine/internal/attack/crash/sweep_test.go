@@ -1,4 +1,4 @@
-package engine_test
+package crash
 
 import (
 	"context"
@@ -19,8 +19,8 @@ import (
 // many leads that are cancelled or deleted, so that a kill can come in the middle
 // of that.
 
-// crashDoomed is such a workflow, as the parent knows it.
-type crashDoomed struct {
+// doomed is such a workflow, as the parent knows it.
+type doomed struct {
 	name   string // the start of its contacts' external ids too
 	delete bool   // rather than cancelled; it is a draft
 	acked  bool   // its end
@@ -32,12 +32,12 @@ type crashDoomed struct {
 }
 
 const (
-	crashDoomedLeads = 700 // of which a sweep takes two batches
-	crashDoomedCalls = 20  // of them are in flight
+	doomedLeads = 700 // of which a sweep takes two batches
+	doomedCalls = 20  // of them are in flight
 )
 
 // doom makes a workflow, enrolls its leads, and ends it.
-func (c *crashChild) doom(ctx context.Context, name string, deletes bool) error {
+func (c *child) doom(ctx context.Context, name string, deletes bool) error {
 	made, err := c.eng.CreateWorkflow(ctx, &workflow.Definition{
 		Name: name, Entry: "which",
 		Nodes: []workflow.Node{
@@ -57,13 +57,13 @@ func (c *crashChild) doom(ctx context.Context, name string, deletes bool) error 
 	if err != nil {
 		return err
 	}
-	errs := make([]error, crashDoomedLeads)
+	errs := make([]error, doomedLeads)
 	var all sync.WaitGroup
 	for i := range errs {
 		all.Go(func() {
 			_, errs[i] = c.eng.Enroll(ctx, made.ID, lead.Contact{
 				PhoneNumber: fmt.Sprintf("+1415%07d", i), ExternalID: fmt.Sprint(name, "/", i),
-				Metadata: map[string]any{"call": i%(crashDoomedLeads/crashDoomedCalls) == 0},
+				Metadata: map[string]any{"call": i%(doomedLeads/doomedCalls) == 0},
 			})
 		})
 	}
@@ -73,7 +73,7 @@ func (c *crashChild) doom(ctx context.Context, name string, deletes bool) error 
 	return c.end(ctx, made.ID, deletes)
 }
 
-func (c *crashChild) end(ctx context.Context, id lead.WorkflowID, deletes bool) error {
+func (c *child) end(ctx context.Context, id lead.WorkflowID, deletes bool) error {
 	if deletes {
 		return c.eng.DeleteWorkflow(ctx, id)
 	}
@@ -83,23 +83,23 @@ func (c *crashChild) end(ctx context.Context, id lead.WorkflowID, deletes bool) 
 
 // doom has the child doom a workflow, or end the ones that a kill has kept from
 // their end.
-func (r *crashRun) doom() {
+func (r *run) doom() {
 	for _, d := range r.doomed {
 		if !d.acked && !d.over && !d.id.IsZero() {
-			r.commandOf(d.id, crashCommand{Kind: "end", Delete: d.delete}, d.ended(r))
+			r.commandOf(d.id, command{Kind: "end", Delete: d.delete}, d.ended(r))
 		}
 	}
 	if !strings.HasPrefix(r.planned.point, "sweeping ") && !strings.HasPrefix(r.planned.point, "swept ") &&
 		!strings.HasPrefix(r.planned.point, "gone ") {
 		return
 	}
-	d := &crashDoomed{name: fmt.Sprint("doomed", len(r.doomed)), delete: r.rand("doom", r.round).IntN(2) == 0}
+	d := &doomed{name: fmt.Sprint("doomed", len(r.doomed)), delete: r.rand("doom", r.round).IntN(2) == 0}
 	r.doomed = append(r.doomed, d)
-	r.command(crashCommand{Kind: "doom", Name: d.name, Delete: d.delete}, d.ended(r))
+	r.command(command{Kind: "doom", Name: d.name, Delete: d.delete}, d.ended(r))
 }
 
-func (d *crashDoomed) ended(r *crashRun) func(crashEvent) {
-	return func(ev crashEvent) {
+func (d *doomed) ended(r *run) func(event) {
+	return func(ev event) {
 		if ev.Error != "" {
 			r.fault("%s cannot come to its end: %s", d.name, ev.Error)
 		}
@@ -109,7 +109,7 @@ func (d *crashDoomed) ended(r *crashRun) func(crashEvent) {
 
 // isDoomed answers for a contact of a workflow that is doomed, whose call nobody
 // ever answers.
-func (r *crashRun) isDoomed(ev crashEvent) bool {
+func (r *run) isDoomed(ev event) bool {
 	name, _, _ := strings.Cut(ev.Contact, "/")
 	for _, d := range r.doomed {
 		if d.name != name {
@@ -122,7 +122,7 @@ func (r *crashRun) isDoomed(ev crashEvent) bool {
 		if ev.Kind == "dispatch" {
 			do = "in flight"
 		}
-		r.send(crashCommand{Kind: "answer", ID: ev.ID, Do: do})
+		r.send(command{Kind: "answer", ID: ev.ID, Do: do})
 		return true
 	}
 	return false
@@ -131,7 +131,7 @@ func (r *crashRun) isDoomed(ev crashEvent) bool {
 // surveyDoomed compares the doomed workflows in the file with what was
 // acknowledged and with what the file had before: what has ended stays so, and
 // fewer and fewer leads are left.
-func (r *crashRun) surveyDoomed(ctx context.Context, s *sqlite.Store, eng *engine.Engine) error {
+func (r *run) surveyDoomed(ctx context.Context, s *sqlite.Store, eng *engine.Engine) error {
 	flows, err := s.Workflows(ctx)
 	if err != nil {
 		return err
@@ -180,12 +180,12 @@ func (r *crashRun) surveyDoomed(ctx context.Context, s *sqlite.Store, eng *engin
 }
 
 // surveyRemoved looks at the leads of a workflow that has come to its end.
-func (r *crashRun) surveyRemoved(ctx context.Context, s *sqlite.Store, eng *engine.Engine, d *crashDoomed, seq int64) error {
+func (r *run) surveyRemoved(ctx context.Context, s *sqlite.Store, eng *engine.Engine, d *doomed, seq int64) error {
 	leads, err := s.Leads(ctx, store.LeadQuery{Workflow: seq})
 	if err != nil {
 		return err
 	}
-	if d.delete && len(leads) > 0 || !d.delete && len(leads) > crashDoomedLeads {
+	if d.delete && len(leads) > 0 || !d.delete && len(leads) > doomedLeads {
 		r.fault("%s has %d leads at its end", d.name, len(leads))
 		return nil
 	}

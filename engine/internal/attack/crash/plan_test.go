@@ -1,25 +1,27 @@
-package engine_test
+package crash
 
 import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/leadflow-go/leadflow/engine/internal/attack/world"
 )
 
 // This file is when the child of the crash test dies.
 
-// crashPlan is how one life of the child ends.
-type crashPlan struct {
+// plan is how one life of the child ends.
+type plan struct {
 	last  bool   // not at all, but in peace when all leads are final
-	on    string // the kind of event that counts; a crashEvent's, command or answer
+	on    string // the kind of event that counts; a event's, command or answer
 	count int    // how many of them
 	after time.Duration
-	point string // where it kills itself: crashPointEnv
+	point string // where it kills itself: pointEnv
 	power bool   // the power is cut with it
 }
 
-func (p crashPlan) String() string {
+func (p plan) String() string {
 	if p.point != "" {
 		return "by its own hand, " + p.point
 	}
@@ -27,11 +29,11 @@ func (p crashPlan) String() string {
 }
 
 // longest bounds a life whose plan does not come to pass.
-func (p crashPlan) longest() time.Duration {
+func (p plan) longest() time.Duration {
 	switch {
 	case p.point == "":
 		return 1200 * time.Millisecond
-	case raceEnabled:
+	case world.RaceEnabled:
 		return 10 * time.Second
 	}
 	return 3 * time.Second
@@ -39,7 +41,7 @@ func (p crashPlan) longest() time.Duration {
 
 // plan says when to kill the child in the present round: in turn at a point, the
 // ones first at which it was not killed yet, and at random.
-func (r *crashRun) plan() crashPlan {
+func (r *run) plan() plan {
 	rng := r.rand("plan", r.round)
 	p := r.planMoment(rng)
 	if r.round%2 == 0 {
@@ -49,36 +51,36 @@ func (r *crashRun) plan() crashPlan {
 	return p
 }
 
-func (r *crashRun) planPoint(rng *rand.Rand) crashPlan {
-	least := slices.Clone(crashPoints)
+func (r *run) planPoint(rng *rand.Rand) plan {
+	least := slices.Clone(points)
 	rng.Shuffle(len(least), func(i, j int) { least[i], least[j] = least[j], least[i] })
-	point := slices.MinFunc(least, func(a, b crashSpot) int { return r.died[a.name] - r.died[b.name] })
+	point := slices.MinFunc(least, func(a, b spot) int { return r.died[a.name] - r.died[b.name] })
 	n := 1 + rng.IntN(point.most)
 	if r.missed[point.name] { // nearer, then
 		n = 1
 	}
 	r.missed[point.name] = true
-	return crashPlan{point: fmt.Sprint(point.name, " ", n)}
+	return plan{point: fmt.Sprint(point.name, " ", n)}
 }
 
-func (r *crashRun) planMoment(rng *rand.Rand) crashPlan {
+func (r *run) planMoment(rng *rand.Rand) plan {
 	micros := func(most int) time.Duration { return time.Duration(rng.IntN(most)) * time.Microsecond }
 	switch n := rng.IntN(18); {
 	case n < 5:
-		return crashPlan{on: "ready", count: 1, after: micros(300_000)}
+		return plan{on: "ready", count: 1, after: micros(300_000)}
 	case n < 7:
-		return crashPlan{on: "opening", count: 1, after: micros(20_000)}
+		return plan{on: "opening", count: 1, after: micros(20_000)}
 	case n < 11:
-		return crashPlan{on: "commit", count: 1 + rng.IntN(60), after: micros(2_500)}
+		return plan{on: "commit", count: 1 + rng.IntN(60), after: micros(2_500)}
 	case n < 13:
-		return crashPlan{on: "dispatch", count: 1 + rng.IntN(30), after: micros(1_000)}
+		return plan{on: "dispatch", count: 1 + rng.IntN(30), after: micros(1_000)}
 	case n < 14:
-		return crashPlan{on: "answer", count: 1 + rng.IntN(30), after: micros(1_500)}
+		return plan{on: "answer", count: 1 + rng.IntN(30), after: micros(1_500)}
 	case n < 15:
-		return crashPlan{on: "hook", count: 1 + rng.IntN(20), after: micros(1_500)}
+		return plan{on: "hook", count: 1 + rng.IntN(20), after: micros(1_500)}
 	case n < 17:
-		return crashPlan{on: "reply", count: 1 + rng.IntN(30), after: micros(300)}
+		return plan{on: "reply", count: 1 + rng.IntN(30), after: micros(300)}
 	default:
-		return crashPlan{on: "command", count: 1 + rng.IntN(30), after: micros(3_000)}
+		return plan{on: "command", count: 1 + rng.IntN(30), after: micros(3_000)}
 	}
 }

@@ -1,4 +1,4 @@
-package engine_test
+package crash
 
 import (
 	"bytes"
@@ -14,12 +14,12 @@ import (
 // This file is the disk of the crash test: what the file may have become when it
 // is not a process that is killed, but the machine.
 
-// crashBase is the name of the file, which is alone in its directory.
-const crashBase = "leads.db"
+// base is the name of the file, which is alone in its directory.
+const base = "leads.db"
 
 // powerDown has the disk know what the child that is dead did to it and, if that
 // is how it died, leaves of it what a power cut may leave.
-func (r *crashRun) powerDown() {
+func (r *run) powerDown() {
 	text, err := os.Open(r.log)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		r.Fatal(err)
@@ -52,7 +52,7 @@ func (r *crashRun) powerDown() {
 		r.figures.losses++
 	}
 	files := r.disk.Cut(rng, fate)
-	if err := files.WriteTo(dir, crashBase); err != nil {
+	if err := files.WriteTo(dir, base); err != nil {
 		r.Fatal(err)
 	}
 	r.disk = disktest.New(files)
@@ -62,15 +62,15 @@ func (r *crashRun) powerDown() {
 // nothing. It returns what is there. The child writes an operation down and then
 // does it, so it may have died in between, or in the middle of a write: a system
 // that kills a process ends its write at any page.
-func (r *crashRun) compareDisk(dir string) disktest.Files {
-	there, err := disktest.Read(dir, crashBase)
+func (r *run) compareDisk(dir string) disktest.Files {
+	there, err := disktest.Read(dir, base)
 	if err != nil {
 		r.Fatal(err)
 	}
 	after := r.disk.Cut(nil, disktest.Everything)
 	r.disk.Undo()
 	before := r.disk.Cut(nil, disktest.Everything)
-	for _, name := range []string{crashBase, crashBase + "-wal", crashBase + "-journal"} {
+	for _, name := range []string{base, base + "-wal", base + "-journal"} {
 		if !torn(before[name], there[name], after[name]) {
 			r.Fatalf("round %d: SQLite did other things than it said: %s has %d bytes and not %d, or %d before the last of it",
 				r.round, name, len(there[name]), len(after[name]), len(before[name]))

@@ -1,20 +1,22 @@
-package engine_test
+package crash
 
 import (
+	"encoding/json"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
 	"time"
 
+	"github.com/leadflow-go/leadflow/engine/internal/attack/life"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 )
 
 // This file is the world in which the crash test takes place: the workflow, and
 // what becomes of calls, messages and hooks in it.
 
-// crashDefinition has no circle, so that every lead ends. Its texts and calls
+// definition has no circle, so that every lead ends. Its texts and calls
 // have all the time in the world: only the application step is to time out.
-func crashDefinition() *workflow.Definition {
+func definition() *workflow.Definition {
 	const ample = time.Hour
 	retry := func(most int, delay time.Duration) workflow.Retry {
 		return workflow.Retry{MaxAttempts: most, Delay: workflow.Duration(delay), Backoff: 2}
@@ -27,7 +29,7 @@ func crashDefinition() *workflow.Definition {
 			workflow.Wait("short", 40*time.Millisecond),
 			workflow.Wait("shorter", 25*time.Millisecond),
 			workflow.If("keen", `(steps.call.data.score ?? 0) > 5 and metadata.vip == true`),
-			workflow.ApplicationNode("app", nil).WithRetry(retry(2, 10*time.Millisecond)).WithTimeout(crashTimeout),
+			workflow.ApplicationNode("app", nil).WithRetry(retry(2, 10*time.Millisecond)).WithTimeout(appTimeout),
 			workflow.MessageNode("text", nil).WithRetry(retry(3, 10*time.Millisecond)).WithTimeout(ample),
 			workflow.End("won", workflow.Converted),
 			workflow.End("lost", workflow.Dropped),
@@ -47,21 +49,34 @@ func crashDefinition() *workflow.Definition {
 	}
 }
 
-// crashTimeout is that of the step that times out.
-const crashTimeout = 250 * time.Millisecond
+// tests are what the conditional nodes of the definition ask.
+var tests = map[string]life.Test{"keen": func(l *life.Lead) bool {
+	var data struct{ Score int }
+	for _, st := range l.Steps {
+		if st.NodeID == "call" && !st.Scheduled && len(st.Data) > 0 {
+			if err := json.Unmarshal(st.Data, &data); err != nil {
+				panic(err)
+			}
+		}
+	}
+	return data.Score > 5 && l.Contact.Metadata["vip"] == true
+}}
 
-// crashScript is what a handler is told to do, and what the provider does next.
-type crashScript struct {
+// appTimeout is that of the step that times out.
+const appTimeout = 250 * time.Millisecond
+
+// script is what a handler is told to do, and what the provider does next.
+type script struct {
 	do       string
 	outcome  string
 	score    int
 	schedule []string
 	after    time.Duration // until the handler is answered
-	callback *crashCallback
+	callback *callback
 }
 
-// crashCallback is an outcome that comes from outside.
-type crashCallback struct {
+// callback is an outcome that comes from outside.
+type callback struct {
 	outcome string
 	score   int
 	early   bool          // before the handler is answered
@@ -75,7 +90,7 @@ type crashCallback struct {
 
 // rand returns the random numbers of one thing, the same each time they are
 // asked for.
-func (r *crashRun) rand(parts ...any) *rand.Rand {
+func (r *run) rand(parts ...any) *rand.Rand {
 	h := fnv.New64a()
 	fmt.Fprint(h, parts...)
 	return rand.New(rand.NewPCG(r.seed, h.Sum64()))
@@ -83,9 +98,9 @@ func (r *crashRun) rand(parts ...any) *rand.Rand {
 
 // script decides what becomes of an attempt, whenever it is asked: a provider
 // that is called twice with one idempotency key does the same thing once.
-func (r *crashRun) script(contact, node, message string, attempt int) crashScript {
+func (r *run) script(contact, node, message string, attempt int) script {
 	rng := r.rand("attempt", contact, node, message, attempt)
-	s := crashScript{do: "outcome", score: rng.IntN(11), after: time.Duration(rng.IntN(4)) * time.Millisecond}
+	s := script{do: "outcome", score: rng.IntN(11), after: time.Duration(rng.IntN(4)) * time.Millisecond}
 	outcomes := map[string][]string{
 		"call": {"completed", "completed", "completed", "no_answer"},
 		"app":  {"success", "success", "success", "failure", "unsure"},
@@ -96,8 +111,8 @@ func (r *crashRun) script(contact, node, message string, attempt int) crashScrip
 	}
 	pick := func() string { return outcomes[rng.IntN(len(outcomes))] }
 	s.outcome = pick()
-	callback := func() *crashCallback {
-		return &crashCallback{
+	callback := func() *callback {
+		return &callback{
 			outcome: pick(), score: rng.IntN(11), after: time.Duration(rng.IntN(30_000)) * time.Microsecond,
 			again: rng.IntN(4) == 0, other: rng.IntN(4) == 0,
 		}

@@ -1,4 +1,4 @@
-package engine_test
+package crash
 
 import (
 	"context"
@@ -6,13 +6,15 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine"
-	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/engine/internal/attack/life"
+	"github.com/leadflow-go/leadflow/engine/internal/attack/world"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store/sqlite"
 	"github.com/leadflow-go/leadflow/store/sqlite/disktest"
@@ -20,12 +22,12 @@ import (
 )
 
 var (
-	crashRounds = flag.Int("crash.rounds", 50, "how often TestEveryLeadOutlivesSIGKILL kills its child: 1000 in a long run")
-	crashLeads  = flag.Int("crash.leads", 12, "how many leads it enrolls between two kills")
+	rounds    = flag.Int("crash.rounds", 50, "how often TestEveryLeadOutlivesSIGKILL kills its child: 1000 in a long run")
+	leadsFlag = flag.Int("crash.leads", 12, "how many leads it enrolls between two kills")
 )
 
 // A child process that runs an engine on a real file is killed with SIGKILL
-// again and again, at random moments and at each of crashPoints, and started anew
+// again and again, at random moments and at each of points, and started anew
 // on the same file. Every third time it is the power that is cut: what SQLite had
 // not synced is lost, in part or altogether, or garbage. Promises 1, 2, 3, 4, 5,
 // 7, 8, 9 and 10 must hold all the time.
@@ -40,65 +42,67 @@ var (
 // The seed is logged. LEADFLOW_SEED plays the same scripts and the same kills,
 // as nearly as two processes can; -crash.rounds makes it longer.
 func TestEveryLeadOutlivesSIGKILL(t *testing.T) {
-	r := newCrashRun(t, storetest.Seed(t))
+	r := newRun(t, storetest.Seed(t))
 	defer r.end()
-	for r.round = range *crashRounds {
+	for r.round = range *rounds {
 		r.live(r.plan())
 		r.powerDown()
 		r.survey()
 	}
-	r.round = *crashRounds
-	r.live(crashPlan{last: true})
+	r.round = *rounds
+	r.live(plan{last: true})
 	r.powerDown()
 	r.survey()
 	r.verify()
 	r.report()
 }
 
-// crashPatience is how long nothing may happen while leads are live.
-const crashPatience = 30 * time.Second
+// patience is how long nothing may happen while leads are live.
+const patience = 30 * time.Second
 
-// crashRun is the parent. All of it belongs to the goroutine of the test.
-type crashRun struct {
+// run is the parent. All of it belongs to the goroutine of the test.
+type run struct {
 	*testing.T
 	seed    uint64
 	path    string
 	log     string // what the child that lives does to the file
 	disk    *disktest.Disk
 	id      lead.WorkflowID
-	graph   *workflow.Graph
+	flow    *life.Flow
 	round   int
 	faults  int
 	begun   time.Time
 	actions chan func() // what is to be done at its time
 	over    chan struct{}
 
-	planned crashPlan
-	child   *crashProcess
+	planned plan
+	child   *process
+	started time.Time      // the child
 	counted map[string]int // events of this life by kind
 	lastID  int64
-	replies map[int64]func(crashEvent)
+	replies map[int64]func(event)
 	status  struct{ asked, dirty bool }
 	died    map[string]int  // how often at which point
 	missed  map[string]bool // points that the last plan for them did not come to
-	doomed  []*crashDoomed
+	doomed  []*doomed
 
-	crashWitness
+	witness
+	calls   map[lead.ID][]lead.Call // of the log, in the end
 	figures struct {
-		dispatches, redeliveries, retries, callbacks, resent, refused, hooks   int
-		enrolled, removed, pending, lateRemovals, inCommit, starting, timeouts int
-		cuts, losses, doomed                                                   int
+		dispatches, judged, redeliveries, retries, callbacks, resent, refused, hooks int
+		enrolled, removed, pending, lateRemovals, inCommit, starting, timeouts       int
+		cuts, losses, doomed                                                         int
 	}
 }
 
-func newCrashRun(t *testing.T, seed uint64) *crashRun {
-	r := &crashRun{
-		T: t, seed: seed, path: filepath.Join(t.TempDir(), crashBase), log: filepath.Join(t.TempDir(), "log"), begun: time.Now(),
+func newRun(t *testing.T, seed uint64) *run {
+	r := &run{
+		T: t, seed: seed, path: filepath.Join(t.TempDir(), base), log: filepath.Join(t.TempDir(), "log"), begun: time.Now(),
 		actions: make(chan func(), 1), over: make(chan struct{}), died: map[string]int{}, missed: map[string]bool{},
-		crashWitness: newCrashWitness(),
+		witness: newWitness(),
 	}
 	var err error
-	if r.graph, err = workflow.Compile(crashDefinition()); err != nil {
+	if r.flow, err = life.NewFlow(definition(), tests); err != nil {
 		t.Fatal(err)
 	}
 	ctx := context.Background()
@@ -106,20 +110,16 @@ func newCrashRun(t *testing.T, seed uint64) *crashRun {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nothing := engine.HandlerFunc(func(context.Context, engine.Attempt) (engine.Result, error) { return engine.Result{}, nil })
-	eng, err := engine.New(s, engine.Config{
-		Handlers: map[workflow.NodeType]engine.Handler{
-			workflow.VoiceCall: nothing, workflow.Message: nothing, workflow.Application: nothing,
-		},
-		Logger: slog.New(slog.DiscardHandler),
-	})
+	c := engine.Config{Logger: slog.New(slog.DiscardHandler)}
+	world.Handle(&c, func(context.Context, engine.Attempt) (engine.Result, error) { return engine.Result{}, nil })
+	eng, err := engine.New(s, c)
 	if err == nil {
 		err = eng.Start(ctx)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	made, err := eng.CreateWorkflow(ctx, crashDefinition())
+	made, err := eng.CreateWorkflow(ctx, definition())
 	if err == nil {
 		_, err = eng.ActivateWorkflow(ctx, made.ID)
 	}
@@ -127,7 +127,7 @@ func newCrashRun(t *testing.T, seed uint64) *crashRun {
 		t.Fatal(err)
 	}
 	r.id = made.ID
-	there, err := disktest.Read(filepath.Dir(r.path), crashBase)
+	there, err := disktest.Read(filepath.Dir(r.path), base)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func newCrashRun(t *testing.T, seed uint64) *crashRun {
 }
 
 // end leaves no process behind, whatever became of the test.
-func (r *crashRun) end() {
+func (r *run) end() {
 	close(r.over)
 	if r.child != nil {
 		r.child.kill()
@@ -144,7 +144,7 @@ func (r *crashRun) end() {
 }
 
 // fault is a broken promise.
-func (r *crashRun) fault(format string, args ...any) {
+func (r *run) fault(format string, args ...any) {
 	r.Helper()
 	r.Errorf("round %d: "+format, append([]any{r.round}, args...)...)
 	if r.faults++; r.faults == 20 {
@@ -154,7 +154,7 @@ func (r *crashRun) fault(format string, args ...any) {
 
 // after has f done when d has passed, unless the child that lives now is dead by
 // then.
-func (r *crashRun) after(d time.Duration, f func()) {
+func (r *run) after(d time.Duration, f func()) {
 	child := r.child
 	time.AfterFunc(d, func() {
 		select {
@@ -170,14 +170,14 @@ func (r *crashRun) after(d time.Duration, f func()) {
 
 // count notes that something has happened, and kills the child if that is what
 // the plan waits for.
-func (r *crashRun) count(kind string) {
+func (r *run) count(kind string) {
 	r.counted[kind]++
 	if p := r.planned; p.on == kind && p.count == r.counted[kind] {
 		r.killAfter(p.after)
 	}
 }
 
-func (r *crashRun) killAfter(d time.Duration) {
+func (r *run) killAfter(d time.Duration) {
 	child := r.child
 	if d == 0 {
 		child.kill()
@@ -187,13 +187,14 @@ func (r *crashRun) killAfter(d time.Duration) {
 }
 
 // live runs the child until it is dead.
-func (r *crashRun) live(plan crashPlan) {
-	r.counted, r.replies = map[string]int{}, map[int64]func(crashEvent){}
+func (r *run) live(p plan) {
+	r.counted, r.replies = map[string]int{}, map[int64]func(event){}
 	r.status.asked, r.status.dirty = false, false
-	r.planned = plan
-	r.child = r.start(plan)
-	patience := time.NewTimer(crashPatience)
-	defer patience.Stop()
+	r.planned = p
+	r.started = time.Now()
+	r.child = r.start(p)
+	silence := time.NewTimer(patience)
+	defer silence.Stop()
 	for {
 		select {
 		case ev, more := <-r.child.events:
@@ -203,15 +204,15 @@ func (r *crashRun) live(plan crashPlan) {
 			}
 			r.hear(ev)
 			if ev.Kind != "reply" && ev.Kind != "committed" && ev.Kind != "commit" {
-				patience.Reset(crashPatience)
+				silence.Reset(patience)
 			}
 		case f := <-r.actions:
 			f()
-		case <-patience.C:
+		case <-silence.C:
 			r.child.kill()
 			for range r.child.events {
 			}
-			r.planned = crashPlan{}
+			r.planned = plan{}
 			r.powerDown()
 			r.survey()
 			r.stuck()
@@ -220,9 +221,12 @@ func (r *crashRun) live(plan crashPlan) {
 }
 
 // buried looks at how the child ended.
-func (r *crashRun) buried() {
+func (r *run) buried() {
 	p := r.child
 	r.child = nil
+	for _, l := range r.leads {
+		l.seen.Died()
+	}
 	errs := p.errors.String()
 	for line := range strings.Lines(errs) {
 		for _, bad := range []string{"WARNING: DATA RACE", "panic:", "fatal error:", "level=ERROR msg=\"leadflow: the store", "level=ERROR msg=\"leadflow: a lead cannot"} {
@@ -250,7 +254,7 @@ func (r *crashRun) buried() {
 }
 
 // hear takes in what the child says.
-func (r *crashRun) hear(ev crashEvent) {
+func (r *run) hear(ev event) {
 	r.count(ev.Kind)
 	switch ev.Kind {
 	case "ready":
@@ -284,40 +288,40 @@ func (r *crashRun) hear(ev crashEvent) {
 
 // askWhetherOver has the last child say how many leads are live, anew after each
 // commit, and quit when none is.
-func (r *crashRun) askWhetherOver() {
+func (r *run) askWhetherOver() {
 	if !r.planned.last || r.status.asked || !r.status.dirty || r.owed > 0 {
 		return
 	}
 	r.status.asked, r.status.dirty = true, false
-	r.command(crashCommand{Kind: "status"}, func(ev crashEvent) {
+	r.command(command{Kind: "status"}, func(ev event) {
 		r.status.asked = false
 		switch {
 		case ev.Error != "":
 			r.fault("status: %s", ev.Error)
 		case ev.Live == 0 && r.owed == 0:
-			r.send(crashCommand{Kind: "quit"})
+			r.send(command{Kind: "quit"})
 		default:
 			r.askWhetherOver()
 		}
 	})
 }
 
-func (r *crashRun) report() {
+func (r *run) report() {
 	f := r.figures
 	r.Logf("%d rounds in %s: %d kills inside a commit, %d while starting; %d leads, %d removed at once, %d pending, %d final before",
-		*crashRounds, time.Since(r.begun).Round(time.Millisecond), f.inCommit, f.starting, f.enrolled, f.removed, f.pending, f.lateRemovals)
-	r.Logf("%d dispatches, %d of them redeliveries and %d retries; %d timeouts; %d callbacks, %d sent again after a kill, %d refused; %d hooks",
-		f.dispatches, f.redeliveries, f.retries, f.timeouts, f.callbacks, f.resent, f.refused, f.hooks)
-	var points []string
-	for _, p := range crashPoints {
-		points = append(points, fmt.Sprint(p.name, " ", r.died[p.name]))
-		if r.died[p.name] == 0 && *crashRounds >= 50 {
+		*rounds, time.Since(r.begun).Round(time.Millisecond), f.inCommit, f.starting, f.enrolled, f.removed, f.pending, f.lateRemovals)
+	r.Logf("%d dispatches, %d of them first ones of a process, %d redeliveries and %d retries; %d timeouts; %d callbacks, %d sent again after a kill, %d refused; %d hooks",
+		f.dispatches, f.judged, f.redeliveries, f.retries, f.timeouts, f.callbacks, f.resent, f.refused, f.hooks)
+	var died []string
+	for _, p := range points {
+		died = append(died, fmt.Sprint(p.name, " ", r.died[p.name]))
+		if r.died[p.name] == 0 && *rounds >= 50 {
 			r.Errorf("the child was never killed at %q: the test tests less than it says", p.name)
 		}
 	}
 	r.Logf("kills at points: %s; %d power cuts, of which %d lost something; %d workflows ended meanwhile",
-		strings.Join(points, ", "), f.cuts, f.losses, f.doomed)
-	if *crashRounds < 50 {
+		strings.Join(died, ", "), f.cuts, f.losses, f.doomed)
+	if *rounds < 50 {
 		return
 	}
 	for what, n := range map[string]int{
@@ -326,7 +330,18 @@ func (r *crashRun) report() {
 		"power cut that loses something": f.losses,
 	} {
 		if n == 0 {
-			r.Errorf("in %d rounds there was no %s: the test tests less than it says", *crashRounds, what)
+			r.Errorf("in %d rounds there was no %s: the test tests less than it says", *rounds, what)
 		}
 	}
+}
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(fileEnv); path != "" {
+		if err := (&child{waiting: map[int64]chan command{}}).run(path); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
 }

@@ -1,4 +1,4 @@
-package engine_test
+package crash
 
 import (
 	"context"
@@ -19,19 +19,19 @@ import (
 // is an interface, the disk has package disktest before it, and the world is made
 // of handlers, hooks and callers.
 
-// crashPointEnv makes the child kill itself when it has passed a point so many
+// pointEnv makes the child kill itself when it has passed a point so many
 // times: "synced 7".
-const crashPointEnv = "LEADFLOW_CRASH_POINT"
+const pointEnv = "LEADFLOW_CRASH_POINT"
 
-// crashSpot is a point, and how many times the child may pass it before it dies
+// spot is a point, and how many times the child may pass it before it dies
 // there.
-type crashSpot struct {
+type spot struct {
 	name string
 	most int
 }
 
-// crashPoints are the points, in the order of a batch's life.
-var crashPoints = []crashSpot{
+// points are the points, in the order of a batch's life.
+var points = []spot{
 	{"opening", 12},     // SQLite writes, and no engine runs yet
 	{"recovering", 1},   // the engine is about to read what is due
 	{"redelivering", 3}, // it has decided to make attempts again that the last kill cut off
@@ -57,31 +57,31 @@ var crashPoints = []crashSpot{
 	{"gone", 2},     // and on disk
 }
 
-// crashPoint is the point at which this life of the child ends.
-type crashPoint struct {
-	child *crashChild
+// point is the point at which this life of the child ends.
+type point struct {
+	child *child
 	name  string
 	left  atomic.Int64
 }
 
-func newCrashPoint(c *crashChild) *crashPoint {
-	p := &crashPoint{child: c}
+func newPoint(c *child) *point {
+	p := &point{child: c}
 	var n int64
-	fmt.Sscanf(os.Getenv(crashPointEnv), "%s %d", &p.name, &n)
+	fmt.Sscanf(os.Getenv(pointEnv), "%s %d", &p.name, &n)
 	p.left.Store(n)
 	return p
 }
 
 // pass ends the process if this is where it is to end.
-func (p *crashPoint) pass(name string) {
+func (p *point) pass(name string) {
 	if p.name == name && p.left.Add(-1) == 0 {
-		p.child.say(crashEvent{Kind: "point", Node: name})
-		crashSelf()
+		p.child.say(event{Kind: "point", Node: name})
+		killSelf()
 	}
 }
 
-// crashSelf ends the process as kill -9 does.
-func crashSelf() {
+// killSelf ends the process as kill -9 does.
+func killSelf() {
 	self, err := os.FindProcess(os.Getpid())
 	if err == nil {
 		err = self.Kill()
@@ -92,15 +92,15 @@ func crashSelf() {
 	select {}
 }
 
-// crashDisk passes the points within the disk, and writes down for the parent
+// watchedDisk passes the points within the disk, and writes down for the parent
 // what SQLite does.
-type crashDisk struct {
+type watchedDisk struct {
 	*disktest.Log
-	point *crashPoint
+	point *point
 	ready atomic.Bool
 }
 
-func (d *crashDisk) Before(op disktest.Op) disktest.Code {
+func (d *watchedDisk) Before(op disktest.Op) disktest.Code {
 	code := d.Log.Before(op)
 	log := strings.HasSuffix(op.File, "-wal")
 	if op.Kind == disktest.Write && !d.ready.Load() {
@@ -117,7 +117,7 @@ func (d *crashDisk) Before(op disktest.Op) disktest.Code {
 	return code
 }
 
-func (d *crashDisk) After(op disktest.Op) {
+func (d *watchedDisk) After(op disktest.Op) {
 	log := strings.HasSuffix(op.File, "-wal")
 	if op.Kind == disktest.Sync && log {
 		d.point.pass("synced") // before the parent hears of it: a sync that is not over
@@ -128,30 +128,30 @@ func (d *crashDisk) After(op disktest.Op) {
 	}
 }
 
-// crashStore passes the points at the store, and tells the parent of every
+// watchedStore passes the points at the store, and tells the parent of every
 // commit, so that it can kill in the middle of one.
-type crashStore struct {
+type watchedStore struct {
 	store.Store
-	point    *crashPoint
+	point    *point
 	sweeping atomic.Bool
 }
 
-func (s *crashStore) Due(ctx context.Context, after store.Key, until store.Millis, limit int) ([]store.Record, error) {
+func (s *watchedStore) Due(ctx context.Context, after store.Key, until store.Millis, limit int) ([]store.Record, error) {
 	s.point.pass("recovering")
 	return s.Store.Due(ctx, after, until, limit)
 }
 
 // Leads is what a sweep reads by; the child's callers do not.
-func (s *crashStore) Leads(ctx context.Context, q store.LeadQuery) ([]store.Lead, error) {
+func (s *watchedStore) Leads(ctx context.Context, q store.LeadQuery) ([]store.Lead, error) {
 	list, err := s.Store.Leads(ctx, q)
 	s.point.pass("sweeping")
 	s.sweeping.Store(len(list) > 0)
 	return list, err
 }
 
-func (s *crashStore) Commit(ctx context.Context, b *store.Batch) (store.Result, error) {
-	s.point.child.say(crashEvent{Kind: "commit"})
-	again, swept := crashRedelivers(b), s.sweeping.Swap(false)
+func (s *watchedStore) Commit(ctx context.Context, b *store.Batch) (store.Result, error) {
+	s.point.child.say(event{Kind: "commit"})
+	again, swept := redelivers(b), s.sweeping.Swap(false)
 	pass := func(all, redelivery, sweep string) {
 		s.point.pass(all)
 		if again {
@@ -165,13 +165,13 @@ func (s *crashStore) Commit(ctx context.Context, b *store.Batch) (store.Result, 
 	res, err := s.Store.Commit(ctx, b)
 	if err == nil {
 		pass("committed", "redelivered", "gone")
-		s.point.child.say(crashEvent{Kind: "committed"})
+		s.point.child.say(event{Kind: "committed"})
 	}
 	return res, err
 }
 
-// crashRedelivers reports whether a batch makes attempts again.
-func crashRedelivers(b *store.Batch) bool {
+// redelivers reports whether a batch makes attempts again.
+func redelivers(b *store.Batch) bool {
 	for _, c := range b.Changes {
 		if c.Before.Phase == store.PhaseRunning && c.After.Phase == store.PhaseRunning &&
 			c.Before.Visit == c.After.Visit && c.Before.Attempt == c.After.Attempt && c.After.State != lead.PendingRemoval {

@@ -1,4 +1,4 @@
-package engine_test
+package crash
 
 import (
 	"bufio"
@@ -15,23 +15,23 @@ import (
 
 // This file is the child as the parent sees it.
 
-// crashProcess is one life of the child.
-type crashProcess struct {
+// process is one life of the child.
+type process struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
-	events chan crashEvent // closed when the process is gone
-	errors bytes.Buffer    // its standard error, to be read after that
-	exit   error           // likewise
+	events chan event   // closed when the process is gone
+	errors bytes.Buffer // its standard error, to be read after that
+	exit   error        // likewise
 	once   sync.Once
 }
 
-func (r *crashRun) start(plan crashPlan) *crashProcess {
+func (r *run) start(plan plan) *process {
 	self, err := os.Executable()
 	if err != nil {
 		r.Fatal(err)
 	}
-	p := &crashProcess{cmd: exec.Command(self), events: make(chan crashEvent, 100)}
-	p.cmd.Env = append(os.Environ(), crashFileEnv+"="+r.path, crashLogEnv+"="+r.log, crashPointEnv+"="+plan.point)
+	p := &process{cmd: exec.Command(self), events: make(chan event, 100)}
+	p.cmd.Env = append(os.Environ(), fileEnv+"="+r.path, logEnv+"="+r.log, pointEnv+"="+plan.point)
 	p.cmd.Stderr = &p.errors
 	out, err := p.cmd.StdoutPipe()
 	if err == nil {
@@ -49,7 +49,7 @@ func (r *crashRun) start(plan crashPlan) *crashProcess {
 
 // read passes on what the child says, to its last whole line: what it wrote
 // before it was killed has happened, whenever it is read.
-func (p *crashProcess) read(out io.Reader) {
+func (p *process) read(out io.Reader) {
 	defer close(p.events)
 	lines := bufio.NewReader(out)
 	for {
@@ -57,7 +57,7 @@ func (p *crashProcess) read(out io.Reader) {
 		if err != nil {
 			break
 		}
-		ev := crashEvent{at: time.Now()}
+		ev := event{at: time.Now()}
 		if json.Unmarshal(line, &ev) == nil { // else it is no event, but printed for a person
 			p.events <- ev
 		}
@@ -65,10 +65,10 @@ func (p *crashProcess) read(out io.Reader) {
 	p.exit = p.cmd.Wait()
 }
 
-func (p *crashProcess) kill() { p.once.Do(func() { p.cmd.Process.Kill() }) }
+func (p *process) kill() { p.once.Do(func() { p.cmd.Process.Kill() }) }
 
 // send gives the child a command, which it may never read.
-func (r *crashRun) send(cmd crashCommand) {
+func (r *run) send(cmd command) {
 	line, err := json.Marshal(cmd)
 	if err != nil {
 		r.Fatal(err)
@@ -77,9 +77,9 @@ func (r *crashRun) send(cmd crashCommand) {
 }
 
 // command gives the child a command and has reply called with what it says.
-func (r *crashRun) command(cmd crashCommand, reply func(crashEvent)) { r.commandOf(r.id, cmd, reply) }
+func (r *run) command(cmd command, reply func(event)) { r.commandOf(r.id, cmd, reply) }
 
-func (r *crashRun) commandOf(workflow lead.WorkflowID, cmd crashCommand, reply func(crashEvent)) {
+func (r *run) commandOf(workflow lead.WorkflowID, cmd command, reply func(event)) {
 	r.lastID++
 	cmd.ID, cmd.Workflow = r.lastID, workflow
 	r.replies[cmd.ID] = reply

@@ -1,4 +1,4 @@
-package engine_test
+package crash
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/leadflow-go/leadflow/engine"
-	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/engine/internal/attack/life"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
 	"github.com/leadflow-go/leadflow/store/sqlite"
@@ -24,20 +24,26 @@ import (
 // This file is what the parent of the crash test reads in the file that the
 // dead child has left, of which crash_verify_test.go reads the last.
 
-// crashFound is a lead as the file has it.
-type crashFound struct {
+// found is a lead as the file has it.
+type found struct {
 	store.Lead
 	view  lead.Lead
 	steps []lead.Step
+	// life has led to this, as the process has it that is started next: it did not do
+	// anything yet.
+	life    *life.World
+	touched bool // something was asked of the lead since
 }
 
+func (f *found) sight() life.Sight { return life.Sight{Lead: f.view, Steps: f.steps} }
+
 // currentStep is the step that the lead is, or was last, at.
-func (f *crashFound) currentStep() lead.StepID {
+func (f *found) currentStep() lead.StepID {
 	return lead.NewStepID(f.Entered.Time(), f.Contact.ID, f.Visit)
 }
 
 // step returns a step of the history, or one that is nothing.
-func (f *crashFound) step(id lead.StepID) *lead.Step {
+func (f *found) step(id lead.StepID) *lead.Step {
 	for i := range f.steps {
 		if f.steps[i].ID == id {
 			return &f.steps[i]
@@ -46,12 +52,12 @@ func (f *crashFound) step(id lead.StepID) *lead.Step {
 	return &lead.Step{}
 }
 
-func (f *crashFound) where() string {
+func (f *found) where() string {
 	phase := []string{"", "waiting", "running", "awaiting its callback", "retrying", "in its hooks", "ended"}[f.Phase]
 	return fmt.Sprintf("step %s %s, attempt %d, due %s", f.currentStep(), phase, f.Attempt, f.Due.Time().Format("15:04:05.000"))
 }
 
-func (f *crashFound) String() string {
+func (f *found) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s is %s at %s (%s), outcome %q, removal %+v\n", f.view.ID, f.view.State, f.view.Node, f.where(), f.view.Outcome, f.view.Removal)
 	for _, s := range f.steps {
@@ -73,7 +79,7 @@ func (f *crashFound) String() string {
 
 // survey reads a copy of the file, so that it is the next child that recovers
 // the file itself, and compares it with all that was acknowledged and seen.
-func (r *crashRun) survey() {
+func (r *run) survey() {
 	path := r.log + ".copy" // elsewhere
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -81,7 +87,7 @@ func (r *crashRun) survey() {
 		}
 	}
 	for _, suffix := range []string{"", "-wal"} {
-		if err := crashCopy(path+suffix, r.path+suffix); err != nil && (suffix == "" || !errors.Is(err, fs.ErrNotExist)) {
+		if err := copyFile(path+suffix, r.path+suffix); err != nil && (suffix == "" || !errors.Is(err, fs.ErrNotExist)) {
 			r.Fatal(err)
 		}
 	}
@@ -98,7 +104,7 @@ func (r *crashRun) survey() {
 	if err := s.Close(); err != nil {
 		r.Errorf("round %d: %v", r.round, err)
 	}
-	if verdict, err := crashIntegrity(path); err != nil || verdict != "ok" {
+	if verdict, err := integrity(path); err != nil || verdict != "ok" {
 		r.fault("integrity_check says %q, %v", verdict, err)
 	}
 	if r.Failed() && r.faults == 0 {
@@ -106,7 +112,7 @@ func (r *crashRun) survey() {
 	}
 }
 
-func crashCopy(to, from string) error {
+func copyFile(to, from string) error {
 	in, err := os.Open(from)
 	if err != nil {
 		return err
@@ -120,7 +126,7 @@ func crashCopy(to, from string) error {
 	return errors.Join(err, out.Close())
 }
 
-func crashIntegrity(path string) (verdict string, err error) {
+func integrity(path string) (verdict string, err error) {
 	db, err := sql.Open("sqlite", path)
 	if err != nil {
 		return "", err
@@ -129,7 +135,7 @@ func crashIntegrity(path string) (verdict string, err error) {
 	return verdict, errors.Join(err, db.Close())
 }
 
-func (r *crashRun) surveyLeads(ctx context.Context, s *sqlite.Store, eng *engine.Engine) error {
+func (r *run) surveyLeads(ctx context.Context, s *sqlite.Store, eng *engine.Engine) error {
 	flows, err := s.Workflows(ctx)
 	if err != nil {
 		return err
@@ -138,13 +144,13 @@ func (r *crashRun) surveyLeads(ctx context.Context, s *sqlite.Store, eng *engine
 	if err != nil {
 		return err
 	}
-	found, counts, live := map[string]store.Lead{}, map[lead.State]int64{}, 0
+	there, counts, live := map[string]store.Lead{}, map[lead.State]int64{}, 0
 	for _, row := range rows {
 		name := row.Contact.ExternalID
-		if _, twice := found[name]; twice || r.names[name] == nil {
+		if _, twice := there[name]; twice || r.names[name] == nil {
 			r.fault("the file has a lead too many of contact %q: %s", name, row.Contact.ID)
 		}
-		found[name] = row
+		there[name] = row
 		counts[row.State]++
 		if !row.State.Final() {
 			live++
@@ -166,7 +172,7 @@ func (r *crashRun) surveyLeads(ctx context.Context, s *sqlite.Store, eng *engine
 		r.fault("%d leads of the file are live, and %d stand in due order", live, len(due))
 	}
 	for _, l := range r.leads {
-		row, ok := found[l.name]
+		row, ok := there[l.name]
 		switch {
 		case !ok && l.acked:
 			r.fault("lead %s of %s was acknowledged and is not in the file", l.id, l.name)
@@ -176,7 +182,7 @@ func (r *crashRun) surveyLeads(ctx context.Context, s *sqlite.Store, eng *engine
 		if !ok || l.found != nil && l.found.State.Final() && l.found.Version == row.Version {
 			continue
 		}
-		f := &crashFound{Lead: row}
+		f := &found{Lead: row}
 		if f.view, err = eng.Lead(ctx, r.id, row.Contact.ID); err != nil {
 			return err
 		}
@@ -188,9 +194,10 @@ func (r *crashRun) surveyLeads(ctx context.Context, s *sqlite.Store, eng *engine
 	return nil
 }
 
-// surveyLead compares a lead of the file with what was acknowledged and seen
-// (promise 1), and with what the file had before (promise 7).
-func (r *crashRun) surveyLead(l *crashLead, f *crashFound) {
+// surveyLead asks whether a life can have left what the file has of a lead, and
+// compares it with what was acknowledged and seen, and with what the file had
+// before.
+func (r *run) surveyLead(l *subject, f *found) {
 	r.identify(l, f.Contact.ID)
 	before := l.found
 	l.acked, l.found = true, f
@@ -198,97 +205,56 @@ func (r *crashRun) surveyLead(l *crashLead, f *crashFound) {
 		r.Helper()
 		r.fault("lead %s of %s: %s; the file has:\n%s", l.id, l.name, fmt.Sprintf(format, args...), f)
 	}
+	broken := slices.Concat(f.sight().Check(), l.seen.Check(f.sight()))
 	if before != nil {
-		if before.State.Final() {
-			fault("changed after it was final")
-		}
-		for _, s := range before.steps {
-			if s.Status.Final() && !s.ExitedAt.IsZero() && !cmp.Equal(s, *f.step(s.ID)) {
-				fault("its history changed: %s", cmp.Diff(s, *f.step(s.ID)))
-			}
-		}
+		broken = append(broken, f.sight().Since(before.sight())...)
 	}
-	for _, s := range l.steps {
-		h := f.step(s.id)
-		for _, a := range s.attempts {
-			if len(h.Attempts) < a.number {
-				fault("%s was made and is not in the file", a)
-			}
-		}
-		if s.hooks > 0 && h.Outcome != s.outcome {
-			fault("the hook of %s was told %q, and its outcome is %q", s.id, s.outcome, h.Outcome)
-		}
-		if s.acked != "" && h.Outcome != s.acked {
-			fault("the outcome %q of %s was acknowledged, and %q is in the file", s.acked, s.id, h.Outcome)
-		}
+	for _, b := range broken {
+		fault("%s", b)
+	}
+	var err error
+	if f.life, err = life.Replay(r.flow, life.Record{Lead: f.view, Steps: f.steps}); err != nil {
+		fault("%v", err)
+		f.touched = true
+	} else {
+		f.life.Hooks = []string{"witness"}
+		f.life.Crash()
 	}
 	switch m := f.view.Removal; {
-	case l.removal.acked && (m == nil || f.State != lead.PendingRemoval && f.State != lead.Removed):
-		fault("its removal was acknowledged")
 	case l.removal.refused && !f.State.Final():
 		fault("its removal was refused as if it were final")
 	case m != nil && (!l.removal.wanted || m.Reason != l.reason() || m.Actor == "" || m.SkipRetries != l.removal.skip):
 		fault("its removal is not as it was asked for")
 	}
+	// What the engine goes by is not what a reader sees.
 	next := f.view.NextActionAt
 	switch {
 	case f.State.Final():
-		if !next.IsZero() || f.Wake != 0 || f.Due != 0 || f.Deadline != 0 {
-			fault("is final and has something to do at %s", next)
+		if f.Wake != 0 || f.Due != 0 || f.Deadline != 0 {
+			fault("is final and has something to do at %s", f.Wake.Time())
 		}
-	case next.IsZero() || f.Wake == 0 || f.Wake > max(store.MillisOf(next), f.Updated): // promise 10
+	case f.Wake == 0 || f.Wake > max(store.MillisOf(next), f.Updated): // promise 10
 		fault("is live and nobody will act on it, or too late: at %s, and wakes at %s", next, f.Wake.Time())
 	case (f.Phase == store.PhaseRunning || f.Phase == store.PhaseAwaiting) != (f.Deadline != 0):
 		fault("has the deadline %s", f.Deadline.Time())
 	}
 }
 
-// surveyCalls compares the call log with the history: one entry for each
-// attempt at a call, none more.
-func (r *crashRun) surveyCalls(ctx context.Context, eng *engine.Engine) error {
+// surveyCalls reads the call log when all is over: see verify.
+func (r *run) surveyCalls(ctx context.Context, eng *engine.Engine) error {
 	if !r.planned.last {
 		return nil
 	}
 	calls, _, err := eng.Calls(ctx, engine.CallFilter{WorkflowID: r.id})
-	if err != nil {
-		return err
-	}
-	logged := map[lead.StepID][]lead.Call{}
+	r.calls = map[lead.ID][]lead.Call{}
 	for _, c := range calls {
-		logged[c.StepID] = append(logged[c.StepID], c)
+		r.calls[c.LeadID] = append(r.calls[c.LeadID], c)
 	}
-	for _, l := range r.leads {
-		for _, h := range l.found.steps {
-			made := 0
-			for _, a := range h.Attempts {
-				if a.Status != lead.StepCancelled && h.NodeType == string(workflow.VoiceCall) {
-					made++
-				}
-			}
-			list := logged[h.ID]
-			delete(logged, h.ID)
-			if len(list) != made {
-				r.fault("step %s of lead %s made %d calls, and the log has %d", h.ID, l.id, made, len(list))
-				continue
-			}
-			for i, c := range list {
-				if c.LeadID != l.id || c.Attempt != i+1 || !c.Status.Final() || c.PhoneNumber != l.contact.PhoneNumber {
-					r.fault("call %d of step %s of lead %s is in the log as %+v", i+1, h.ID, l.id, c)
-				}
-			}
-			if made > 0 && list[made-1].Outcome != h.Outcome && h.Attempts[made-1].Status == lead.StepCompleted {
-				r.fault("the last call of step %s of lead %s has the outcome %q, the step %q", h.ID, l.id, list[made-1].Outcome, h.Outcome)
-			}
-		}
-	}
-	for id, list := range logged {
-		r.fault("the log has %d calls of step %s, which is nobody's", len(list), id)
-	}
-	return nil
+	return err
 }
 
 // stuck names the leads that no longer move.
-func (r *crashRun) stuck() {
+func (r *run) stuck() {
 	for _, l := range r.leads {
 		if l.found == nil {
 			r.Errorf("%s is not in the file", l.name)
@@ -296,5 +262,5 @@ func (r *crashRun) stuck() {
 			r.Errorf("stuck: %s", l.found)
 		}
 	}
-	r.Fatalf("nothing happened for %s; replay with LEADFLOW_SEED=%d", crashPatience, r.seed)
+	r.Fatalf("nothing happened for %s; replay with LEADFLOW_SEED=%d", patience, r.seed)
 }

@@ -1,4 +1,4 @@
-package engine_test
+package crash
 
 import (
 	"bufio"
@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine"
-	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/engine/internal/attack/world"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store/sqlite"
 	"github.com/leadflow-go/leadflow/store/sqlite/disktest"
@@ -24,21 +24,21 @@ import (
 // This file is the process that the crash test kills: an engine on a real file
 // that does whatever the parent says, and says what it does before it does it.
 
-// crashFileEnv holds the path of the file, and marks the process as the child.
-const crashFileEnv = "LEADFLOW_CRASH_FILE"
+// fileEnv holds the path of the file, and marks the process as the child.
+const fileEnv = "LEADFLOW_CRASH_FILE"
 
-// crashLogEnv holds the path of another, to which the child writes what SQLite
+// logEnv holds the path of another, to which the child writes what SQLite
 // does to the first.
-const crashLogEnv = "LEADFLOW_CRASH_LOG"
+const logEnv = "LEADFLOW_CRASH_LOG"
 
-// crashHookTimeout is short, so that a hook that hangs is seen to be left behind.
-const crashHookTimeout = 400 * time.Millisecond
+// hookTimeout is short, so that a hook that hangs is seen to be left behind.
+const hookTimeout = 400 * time.Millisecond
 
-// crashEvent is a line from the child to the parent. The kinds: opening, ready,
+// event is a line from the child to the parent. The kinds: opening, ready,
 // dispatch and hook (which wait for an answer), reply (to a command), detached (a
 // removal's Wait has returned), cut (a handler's context was cancelled before
 // its deadline), commit and committed, point (where the child kills itself), bye.
-type crashEvent struct {
+type event struct {
 	Kind string `json:"kind"`
 	ID   int64  `json:"id,omitempty"` // of what is to be answered, or of the command replied to
 
@@ -59,10 +59,10 @@ type crashEvent struct {
 	at time.Time // when the parent read it
 }
 
-// crashCommand is a line from the parent to the child. The kinds: answer (to a
+// command is a line from the parent to the child. The kinds: answer (to a
 // dispatch or a hook), enroll, remove, complete, doom and end (a workflow, which
 // is not that of the leads), status, quit.
-type crashCommand struct {
+type command struct {
 	Kind string `json:"kind"`
 	ID   int64  `json:"id"`
 
@@ -76,41 +76,36 @@ type crashCommand struct {
 	Name        string          `json:"name,omitempty"`
 	Delete      bool            `json:"delete,omitempty"`
 
-	Do       string   `json:"do,omitempty"` // of an answer: see crashAnswer
+	Do       string   `json:"do,omitempty"` // of an answer: see answer
 	Outcome  string   `json:"outcome,omitempty"`
 	Score    int      `json:"score,omitempty"`
 	Schedule []string `json:"schedule,omitempty"` // messages to schedule
 }
 
-// crashRetryAfter is how long a handler that says "again" asks to be left alone.
-const crashRetryAfter = 25 * time.Millisecond
+// retryAfter is how long a handler that says "again" asks to be left alone.
+const retryAfter = 25 * time.Millisecond
 
-// crash is the child process of TestEveryLeadOutlivesSIGKILL.
-func crash(path string) error {
-	c := &crashChild{waiting: map[int64]chan crashCommand{}}
-	return c.run(path)
-}
-
-type crashChild struct {
+// child is the process that TestEveryLeadOutlivesSIGKILL kills.
+type child struct {
 	eng   *engine.Engine
-	point *crashPoint
+	point *point
 
 	withheld atomic.Bool // a caller waits for its reply
 
 	mu      sync.Mutex // guards what follows, and standard output
 	lastID  int64
-	waiting map[int64]chan crashCommand
+	waiting map[int64]chan command
 }
 
 // say writes an event. A line is one write, so that a kill leaves a part of the
 // last line at most.
-func (c *crashChild) say(ev crashEvent) {
+func (c *child) say(ev event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.write(ev)
 }
 
-func (c *crashChild) write(ev crashEvent) {
+func (c *child) write(ev event) {
 	line, err := json.Marshal(ev)
 	if err != nil {
 		panic(err)
@@ -119,8 +114,8 @@ func (c *crashChild) write(ev crashEvent) {
 }
 
 // ask writes an event and returns the channel on which the answer will come.
-func (c *crashChild) ask(ev crashEvent) <-chan crashCommand {
-	answer := make(chan crashCommand, 1)
+func (c *child) ask(ev event) <-chan command {
+	answer := make(chan command, 1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lastID++
@@ -130,15 +125,15 @@ func (c *crashChild) ask(ev crashEvent) <-chan crashCommand {
 	return answer
 }
 
-func (c *crashChild) run(path string) error {
+func (c *child) run(path string) error {
 	ctx := context.Background()
-	c.say(crashEvent{Kind: "opening"})
-	c.point = newCrashPoint(c)
-	log, err := disktest.NewLog(os.Getenv(crashLogEnv))
+	c.say(event{Kind: "opening"})
+	c.point = newPoint(c)
+	log, err := disktest.NewLog(os.Getenv(logEnv))
 	if err != nil {
 		return err
 	}
-	disk := &crashDisk{Log: log, point: c.point}
+	disk := &watchedDisk{Log: log, point: c.point}
 	if _, err := disktest.Watch(filepath.Dir(path), disk); err != nil {
 		return err
 	}
@@ -147,24 +142,20 @@ func (c *crashChild) run(path string) error {
 		return err
 	}
 	disk.ready.Store(true)
-	c.eng, err = engine.New(&crashStore{Store: file, point: c.point}, engine.Config{
-		Handlers: map[workflow.NodeType]engine.Handler{
-			workflow.VoiceCall:   engine.HandlerFunc(c.handle),
-			workflow.Message:     engine.HandlerFunc(c.handle),
-			workflow.Application: engine.HandlerFunc(c.handle),
-		},
+	config := engine.Config{
 		Hooks:       []engine.Hook{{Name: "witness", Run: c.hook}},
-		HookTimeout: crashHookTimeout,
+		HookTimeout: hookTimeout,
 		Workers:     16,
 		Logger:      slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
-	})
-	if err != nil {
+	}
+	world.Handle(&config, c.handle)
+	if c.eng, err = engine.New(&watchedStore{Store: file, point: c.point}, config); err != nil {
 		return err
 	}
 	if err := c.eng.Start(ctx); err != nil {
 		return err
 	}
-	c.say(crashEvent{Kind: "ready"})
+	c.say(event{Kind: "ready"})
 	if err := c.obey(os.Stdin); err != nil {
 		return err
 	}
@@ -176,20 +167,20 @@ func (c *crashChild) run(path string) error {
 	if err := file.Close(); err != nil {
 		return err
 	}
-	c.say(crashEvent{Kind: "bye"})
+	c.say(event{Kind: "bye"})
 	return nil
 }
 
 // obey carries out commands until it is told to quit. Without a parent there is
 // nothing to live for.
-func (c *crashChild) obey(in io.Reader) error {
+func (c *child) obey(in io.Reader) error {
 	lines := bufio.NewReader(in)
 	for {
 		line, err := lines.ReadBytes('\n')
 		if err != nil {
 			return fmt.Errorf("the parent is gone: %w", err)
 		}
-		var cmd crashCommand
+		var cmd command
 		if err := json.Unmarshal(line, &cmd); err != nil {
 			return err
 		}
@@ -208,9 +199,9 @@ func (c *crashChild) obey(in io.Reader) error {
 	}
 }
 
-func (c *crashChild) carryOut(cmd crashCommand) {
+func (c *child) carryOut(cmd command) {
 	ctx := context.Background()
-	reply := crashEvent{Kind: "reply", ID: cmd.ID}
+	reply := event{Kind: "reply", ID: cmd.ID}
 	var err error
 	var removal *engine.Removal
 	switch cmd.Kind {
@@ -246,21 +237,21 @@ func (c *crashChild) carryOut(cmd crashCommand) {
 		err = fmt.Errorf("unknown command %q", cmd.Kind)
 	}
 	if err != nil {
-		reply.Error, reply.Refusal = err.Error(), crashRefusal(err)
+		reply.Error, reply.Refusal = err.Error(), refusal(err)
 	}
 	c.point.pass("acknowledged")
 	c.reply(reply)
 	c.point.pass("told")
 	if removal != nil {
 		if l, err := removal.Wait(ctx); err == nil {
-			c.say(crashEvent{Kind: "detached", Lead: l.ID, State: l.State.String()})
+			c.say(event{Kind: "detached", Lead: l.ID, State: l.State.String()})
 		}
 	}
 }
 
 // reply tells the parent what a caller was answered, unless the life is to end
 // when handlers were called and callers were not answered.
-func (c *crashChild) reply(ev crashEvent) {
+func (c *child) reply(ev event) {
 	if c.point.name == "unanswered" {
 		c.withheld.Store(true)
 		select {}
@@ -268,8 +259,8 @@ func (c *crashChild) reply(ev crashEvent) {
 	c.say(ev)
 }
 
-// crashRefusal names the class of an error.
-func crashRefusal(err error) string {
+// refusal names the class of an error.
+func refusal(err error) string {
 	for class, target := range map[string]error{
 		"lead final":       lead.ErrLeadFinal,
 		"contact live":     lead.ErrContactLive,
@@ -289,8 +280,8 @@ func crashRefusal(err error) string {
 
 // handle is every handler. It says that it was called before it does anything,
 // and does what the parent answers.
-func (c *crashChild) handle(ctx context.Context, a engine.Attempt) (engine.Result, error) {
-	ev := crashEvent{
+func (c *child) handle(ctx context.Context, a engine.Attempt) (engine.Result, error) {
+	ev := event{
 		Kind: "dispatch", Lead: a.LeadID, Contact: a.Contact.ExternalID, Step: a.StepID, Node: a.Node.ID,
 		Attempt: a.Number, Key: a.IdempotencyKey, Redelivered: a.Redelivered,
 	}
@@ -305,7 +296,7 @@ func (c *crashChild) handle(ctx context.Context, a engine.Attempt) (engine.Resul
 	cmd := <-answer
 	c.point.pass("answered")
 	if ctx.Err() != nil && time.Now().Before(a.Deadline) {
-		c.say(crashEvent{Kind: "cut", Lead: a.LeadID, Step: a.StepID, Error: context.Cause(ctx).Error()})
+		c.say(event{Kind: "cut", Lead: a.LeadID, Step: a.StepID, Error: context.Cause(ctx).Error()})
 	}
 	failure := errors.New("boom " + a.IdempotencyKey)
 	res := engine.Result{CallID: "call " + a.IdempotencyKey}
@@ -326,7 +317,7 @@ func (c *crashChild) handle(ctx context.Context, a engine.Attempt) (engine.Resul
 	case "error":
 		return res, failure
 	case "again":
-		return res, engine.RetryAfter(failure, crashRetryAfter)
+		return res, engine.RetryAfter(failure, retryAfter)
 	case "final":
 		return res, engine.NonRetryable(failure)
 	case "panic":
@@ -338,9 +329,9 @@ func (c *crashChild) handle(ctx context.Context, a engine.Attempt) (engine.Resul
 	return res, engine.NonRetryable(fmt.Errorf("unknown answer %q", cmd.Do))
 }
 
-func (c *crashChild) hook(ctx context.Context, done engine.HookEvent) error {
+func (c *child) hook(ctx context.Context, done engine.HookEvent) error {
 	c.point.pass("hooked")
-	answer := c.ask(crashEvent{
+	answer := c.ask(event{
 		Kind: "hook", Lead: done.Lead.ID, Contact: done.Lead.ExternalID, State: done.Lead.State.String(),
 		Step: done.Step.ID, Node: done.Step.NodeID, Outcome: done.Step.Outcome,
 	})

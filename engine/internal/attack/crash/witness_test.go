@@ -1,86 +1,84 @@
-package engine_test
+package crash
 
 import (
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/leadflow-go/leadflow/engine/internal/attack/life"
 	"github.com/leadflow-go/leadflow/lead"
 )
 
 // This file is what the parent of the crash test sees and does while the child
 // lives. What follows from a copy of the file is in crash_survey_test.go.
 
-// crashWitness is what has been seen.
-type crashWitness struct {
-	leads  []*crashLead
-	names  map[string]*crashLead // by the contact's external id
-	ids    map[lead.ID]*crashLead
-	owed   int               // callbacks that have no reply yet
-	keys   map[string]string // of what attempt an idempotency key is
-	doubts []func()          // what only the history can settle
+// witness is what has been seen.
+type witness struct {
+	leads  []*subject
+	names  map[string]*subject // by the contact's external id
+	ids    map[lead.ID]*subject
+	owed   int      // callbacks that have no reply yet
+	doubts []func() // what only the history can settle
 }
 
-func newCrashWitness() crashWitness {
-	return crashWitness{names: map[string]*crashLead{}, ids: map[lead.ID]*crashLead{}, keys: map[string]string{}}
+func newWitness() witness {
+	return witness{names: map[string]*subject{}, ids: map[lead.ID]*subject{}}
 }
 
-// crashLead is a lead as the parent knows it.
-type crashLead struct {
+// subject is a lead as the parent knows it.
+type subject struct {
 	name    string
 	contact lead.Contact
 	id      lead.ID // zero before it is known
 	acked   bool    // Enroll has returned, or the lead was found in the file
-	steps   map[lead.StepID]*crashStep
+	steps   map[lead.StepID]*step
 	sent    map[string]lead.StepID // scheduled messages that were delivered
-	current *crashStep             // delivered, and its hook has not run
-	removal crashRemoval
-	found   *crashFound // in the file, after the last kill
+	current *step                  // delivered, and its hook has not run
+	removal removal
+	seen    life.Witness
+	found   *found // in the file, after the last kill
 }
 
-// crashRemoval is a removal as the parent asked for it.
-type crashRemoval struct {
-	when    string // at what the parent asks for it: see crashRun.wish
+// removal is a removal as the parent asked for it.
+type removal struct {
+	when    string // at what the parent asks for it: see run.wish
 	skip    bool
 	wanted  bool
 	acked   bool
 	state   string // at the acknowledgement, and "removed" once Wait has returned
 	refused bool   // the lead was final
 
-	inFlight *crashStep // seen to be in flight at the acknowledgement
-	steps    int        // delivered for the first time after it
-	attempts int        // likewise
+	inFlight *step // seen to be in flight at the acknowledgement
 }
 
-func (l *crashLead) reason() string { return "asked for by " + l.name }
+func (l *subject) reason() string { return "asked for by " + l.name }
 
-// crashStep is a step of which an attempt or a hook was seen.
-type crashStep struct {
+// step is a step of which an attempt or a hook was seen.
+type step struct {
 	id       lead.StepID
 	node     string
 	message  string // what is to be sent, if it is a scheduled message
-	attempts map[int]*crashAttempt
+	attempts map[int]*attempt
 	hooks    int
-	outcome  string // that the hooks were told
 	acked    string // that a callback gave, which was acknowledged
 }
 
-type crashAttempt struct {
-	step     *crashStep
+type attempt struct {
+	step     *step
 	number   int
 	key      string
 	round    int  // in which it was delivered last
 	again    bool // it was delivered again, or at least marked so
-	script   crashScript
+	script   script
 	answered time.Time // when the handler was answered last
 }
 
-func (a *crashAttempt) String() string {
+func (a *attempt) String() string {
 	return fmt.Sprintf("attempt %d of %s (%s)", a.number, a.step.id, a.step.node)
 }
 
 // ready gives a child that has just started something to do.
-func (r *crashRun) ready() {
+func (r *run) ready() {
 	rng := r.rand("ready", r.round)
 	for _, l := range r.leads {
 		soon := time.Duration(rng.IntN(20_000)) * time.Microsecond
@@ -105,24 +103,24 @@ func (r *crashRun) ready() {
 		r.askWhetherOver()
 		return
 	}
-	for range *crashLeads {
+	for range *leadsFlag {
 		l := r.newLead()
 		r.after(time.Duration(rng.IntN(100_000))*time.Microsecond, func() { r.enroll(l) })
 	}
 }
 
-func (r *crashRun) newLead() *crashLead {
+func (r *run) newLead() *subject {
 	n := len(r.leads)
 	name := fmt.Sprintf("c%06d", n)
 	rng := r.rand("lead", name)
-	l := &crashLead{
+	l := &subject{
 		name: name,
 		contact: lead.Contact{
 			PhoneNumber: fmt.Sprintf("+1415%07d", n), ExternalID: name, Metadata: map[string]any{"vip": rng.IntN(2) == 0},
 		},
-		steps: map[lead.StepID]*crashStep{}, sent: map[string]lead.StepID{},
+		steps: map[lead.StepID]*step{}, sent: map[string]lead.StepID{},
 	}
-	if r.round*10 >= *crashRounds { // the first ones are left alone
+	if r.round*10 >= *rounds { // the first ones are left alone
 		whens := []string{"enrolled", "later", "later", "running", "in flight", "in flight", "in flight", "retry", "retry", "outcome"}
 		if n := rng.IntN(2 * len(whens)); n < len(whens) {
 			l.removal.when, l.removal.skip = whens[n], rng.IntN(3) == 0
@@ -133,8 +131,8 @@ func (r *crashRun) newLead() *crashLead {
 	return l
 }
 
-func (r *crashRun) enroll(l *crashLead) {
-	r.command(crashCommand{Kind: "enroll", Contact: l.contact}, func(ev crashEvent) {
+func (r *run) enroll(l *subject) {
+	r.command(command{Kind: "enroll", Contact: l.contact}, func(ev event) {
 		if ev.Error != "" {
 			r.fault("%s cannot be enrolled: %s", l.name, ev.Error)
 			return
@@ -147,7 +145,7 @@ func (r *crashRun) enroll(l *crashLead) {
 	})
 }
 
-func (r *crashRun) identify(l *crashLead, id lead.ID) {
+func (r *run) identify(l *subject, id lead.ID) {
 	if l.id.IsZero() {
 		l.id, r.ids[id] = id, l
 	}
@@ -158,19 +156,19 @@ func (r *crashRun) identify(l *crashLead, id lead.ID) {
 
 // wish asks for the lead's removal, after a while, if this is the occasion that
 // its removal waits for.
-func (r *crashRun) wish(l *crashLead, occasion string, after time.Duration) {
+func (r *run) wish(l *subject, occasion string, after time.Duration) {
 	if l.removal.when == occasion && !l.removal.wanted {
 		r.after(after, func() { r.remove(l) })
 	}
 }
 
-func (r *crashRun) remove(l *crashLead) {
+func (r *run) remove(l *subject) {
 	if l.removal.acked || l.removal.refused {
 		return
 	}
 	l.removal.wanted = true
-	cmd := crashCommand{Kind: "remove", Lead: l.id, Reason: l.reason(), SkipRetries: l.removal.skip}
-	r.command(cmd, func(ev crashEvent) {
+	cmd := command{Kind: "remove", Lead: l.id, Reason: l.reason(), SkipRetries: l.removal.skip}
+	r.command(cmd, func(ev event) {
 		switch {
 		case ev.Refusal == "lead final":
 			l.removal.refused = true
@@ -181,16 +179,22 @@ func (r *crashRun) remove(l *crashLead) {
 			return
 		}
 		l.removal.acked, l.removal.state, l.removal.inFlight = true, ev.State, l.current
-		switch ev.State {
-		case "removed":
+		var inFlight life.Attempt // of which the parent may not have heard
+		if l.current != nil {
+			inFlight.Step = l.current.id
+		}
+		state, err := lead.ParseState(ev.State)
+		if err != nil {
+			r.Fatal(err)
+		}
+		r.broken(l, l.seen.Removed(state, l.removal.skip, inFlight))
+		if state == lead.Removed {
 			r.figures.removed++
-		case "pending_removal":
+		} else {
 			r.figures.pending++
-		default:
-			r.fault("%s is %s right after its removal", l.id, ev.State)
 		}
 		if r.rand("again", l.name).IntN(3) == 0 {
-			r.command(cmd, func(ev crashEvent) {
+			r.command(cmd, func(ev event) {
 				if ev.Error != "" && ev.Refusal != "lead final" {
 					r.fault("%s cannot be removed twice: %s", l.id, ev.Error)
 				}
@@ -199,18 +203,27 @@ func (r *crashRun) remove(l *crashLead) {
 	})
 }
 
-// detached hears that Wait has returned.
-func (r *crashRun) detached(ev crashEvent) {
-	if l := r.ids[ev.Lead]; l != nil {
-		l.removal.state = ev.State
-	}
-	if ev.State != "removed" {
-		r.fault("%s is %s when the wait for its removal is over", ev.Lead, ev.State)
+// broken notes broken promises.
+func (r *run) broken(l *subject, faults []life.Fault) {
+	r.Helper()
+	for _, f := range faults {
+		r.fault("lead %s of %s: %s", l.id, l.name, f)
 	}
 }
 
+// detached hears that Wait has returned.
+func (r *run) detached(ev event) {
+	l, state := r.ids[ev.Lead], lead.State(0)
+	if err := state.UnmarshalText([]byte(ev.State)); err != nil || l == nil {
+		r.fault("the wait for the removal of %s is over, which is %s: %v", ev.Lead, ev.State, err)
+		return
+	}
+	l.removal.state = ev.State
+	r.broken(l, l.seen.Detached(state))
+}
+
 // dispatched judges the call of a handler, and has it answered.
-func (r *crashRun) dispatched(ev crashEvent) {
+func (r *run) dispatched(ev event) {
 	if r.isDoomed(ev) {
 		return
 	}
@@ -223,31 +236,20 @@ func (r *crashRun) dispatched(ev crashEvent) {
 	r.identify(l, ev.Lead)
 	s := l.steps[ev.Step]
 	if s == nil {
-		s = &crashStep{id: ev.Step, attempts: map[int]*crashAttempt{}}
+		s = &step{id: ev.Step, attempts: map[int]*attempt{}}
 		l.steps[ev.Step] = s
 	}
 	s.node, s.message = ev.Node, strings.Trim(string(ev.Message), `"`)
 	a := s.attempts[ev.Attempt]
 	first := a == nil
 	if first {
-		a = &crashAttempt{step: s, number: ev.Attempt, key: ev.Key, script: r.script(l.name, s.node, s.message, ev.Attempt)}
+		a = &attempt{step: s, number: ev.Attempt, key: ev.Key, script: r.script(l.name, s.node, s.message, ev.Attempt)}
 		if a.script.callback != nil {
 			r.owed++
 		}
-		r.judgeKey(a)
 		r.judgeOrder(l, a, ev)
-		r.judgeRemoval(l, a)
-	} else {
-		if !ev.Redelivered {
-			r.fault("%s of lead %s is delivered again, and not marked as redelivered", a, l.id)
-		}
-		if a.key != ev.Key {
-			r.fault("%s of lead %s has key %s, and now %s", a, l.id, a.key, ev.Key)
-		}
-		if a.round == r.round {
-			r.fault("%s of lead %s is delivered twice in one life", a, l.id)
-		}
 	}
+	r.judge(l, a, ev)
 	if ev.Redelivered {
 		a.again = true
 		r.figures.redeliveries++
@@ -259,11 +261,11 @@ func (r *crashRun) dispatched(ev crashEvent) {
 }
 
 // serve does what the script of the attempt says.
-func (r *crashRun) serve(l *crashLead, a *crashAttempt, id int64) {
+func (r *run) serve(l *subject, a *attempt, id int64) {
 	s := &a.script
 	answer := func() {
 		a.answered = time.Now()
-		r.send(crashCommand{
+		r.send(command{
 			Kind: "answer", ID: id, Do: s.do, Outcome: s.outcome, Score: s.score, Schedule: s.schedule,
 		})
 		r.count("answer")
@@ -288,17 +290,20 @@ func (r *crashRun) serve(l *crashLead, a *crashAttempt, id int64) {
 }
 
 // callBack gives a step in flight its outcome from outside.
-func (r *crashRun) callBack(l *crashLead, a *crashAttempt) {
+func (r *run) callBack(l *subject, a *attempt) {
 	c, s := a.script.callback, a.step
 	if c.replied {
 		return
 	}
-	cmd := crashCommand{Kind: "complete", Step: s.id, Outcome: c.outcome, Score: c.score, Attempt: a.number}
+	cmd := command{Kind: "complete", Step: s.id, Outcome: c.outcome, Score: c.score, Attempt: a.number}
 	if r.rand("unnumbered", a.key).IntN(4) == 0 {
 		cmd.Attempt = 0
 	}
 	r.figures.callbacks++
-	r.command(cmd, func(ev crashEvent) {
+	if l.found != nil {
+		l.found.touched = true
+	}
+	r.command(cmd, func(ev event) {
 		if !c.replied {
 			r.owed--
 		}
@@ -320,15 +325,13 @@ func (r *crashRun) callBack(l *crashLead, a *crashAttempt) {
 
 // accepted notes that a callback was acknowledged, and tries it again: the same
 // is no error, and another is refused (promise 8).
-func (r *crashRun) accepted(l *crashLead, a *crashAttempt) {
+func (r *run) accepted(l *subject, a *attempt) {
 	c, s := a.script.callback, a.step
-	if s.acked != "" && s.acked != c.outcome {
-		r.fault("step %s of lead %s took the outcomes %s and %s", s.id, l.id, s.acked, c.outcome)
-	}
+	r.broken(l, l.seen.Told(s.id, c.outcome))
 	s.acked = c.outcome
-	cmd := crashCommand{Kind: "complete", Step: s.id, Outcome: c.outcome}
+	cmd := command{Kind: "complete", Step: s.id, Outcome: c.outcome}
 	if c.again {
-		r.command(cmd, func(ev crashEvent) {
+		r.command(cmd, func(ev event) {
 			if ev.Error != "" {
 				r.fault("the same callback again for step %s of lead %s is refused: %s", s.id, l.id, ev.Error)
 			}
@@ -336,7 +339,7 @@ func (r *crashRun) accepted(l *crashLead, a *crashAttempt) {
 	}
 	if c.other {
 		cmd.Outcome = "something else"
-		r.command(cmd, func(ev crashEvent) {
+		r.command(cmd, func(ev event) {
 			if ev.Refusal != "step finished" {
 				r.fault("another callback for step %s of lead %s has the answer %q", s.id, l.id, ev.Error)
 			}
@@ -345,7 +348,7 @@ func (r *crashRun) accepted(l *crashLead, a *crashAttempt) {
 }
 
 // hooked judges the call of a hook, and has it answered.
-func (r *crashRun) hooked(ev crashEvent) {
+func (r *run) hooked(ev event) {
 	if r.isDoomed(ev) {
 		return
 	}
@@ -357,21 +360,19 @@ func (r *crashRun) hooked(ev crashEvent) {
 	}
 	s := l.steps[ev.Step]
 	if s == nil { // its handler was never called, or died before it could say so
-		s = &crashStep{id: ev.Step, node: ev.Node, attempts: map[int]*crashAttempt{}}
+		s = &step{id: ev.Step, node: ev.Node, attempts: map[int]*attempt{}}
 		l.steps[ev.Step] = s
 	}
-	if s.hooks++; s.hooks > 1 && s.outcome != ev.Outcome {
-		r.fault("the hook of step %s of lead %s is told %q, and then %q", s.id, l.id, s.outcome, ev.Outcome)
-	}
-	s.outcome = ev.Outcome
+	s.hooks++
+	r.broken(l, l.seen.Hooked(s.id, ev.Outcome))
 	if l.current == s {
 		l.current = nil
 	}
-	if f := l.found; f != nil && f.step(s.id).Status.Final() && f.currentStep() != s.id {
+	if f := l.found; f != nil && !f.step(s.id).ExitedAt.IsZero() {
 		r.fault("the hook of step %s of lead %s runs again although the lead went on", s.id, l.id)
 	}
 	rng := r.rand("hook", l.name, s.node, s.message)
-	cmd := crashCommand{Kind: "answer", ID: ev.ID, Do: "ok"}
+	cmd := command{Kind: "answer", ID: ev.ID, Do: "ok"}
 	after := time.Duration(rng.IntN(3)) * time.Millisecond
 	switch n := rng.IntN(100); {
 	case n < 6:

@@ -1,4 +1,6 @@
-package engine_test
+// Package layout has the rules of the module's layout as tests: which package may
+// import which, and what every package has.
+package layout
 
 import (
 	"go/ast"
@@ -13,7 +15,10 @@ import (
 	"testing"
 )
 
-const module = "github.com/leadflow-go/leadflow/"
+const (
+	module = "github.com/leadflow-go/leadflow/"
+	top    = "../../.." // of the module, from here
+)
 
 // source is one Go file of the module.
 type source struct {
@@ -26,7 +31,7 @@ type source struct {
 func sources(t *testing.T) []source {
 	t.Helper()
 	var out []source
-	root := os.DirFS("..")
+	root := os.DirFS(top)
 	err := fs.WalkDir(root, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") {
 			return err
@@ -48,38 +53,58 @@ func sources(t *testing.T) []source {
 	return out
 }
 
-// floors are the floors of the house, from the ground up. A package may import
-// its own floor and those below.
-var floors = []string{"lead", "store", "engine", "examples"}
+// layers are the folders at the top, from the lowest up. A package may import
+// its own layer and those below.
+var layers = []string{"lead", "store", "engine", "examples"}
+
+// only says what packages of the module a package may import at most, with those
+// below them.
+var only = map[string][]string{
+	"engine/workflow":      {"lead", "engine/workflow"},
+	"engine":               {"lead", "store", "engine/workflow", "engine/internal"}, // stores by their interface
+	"engine/internal/core": {"lead", "store", "engine/workflow"},
+	"engine/internal/run":  {"lead", "store", "engine/workflow", "engine/internal"},
+}
+
+// impure are the packages of the standard library that the core does without: it
+// has no goroutine, no clock, no I/O and no lock.
+var impure = []string{"sync", "sync/atomic", "context", "os", "io", "net", "net/http", "log", "log/slog", "math/rand", "math/rand/v2"}
 
 func TestImportsRunOneWay(t *testing.T) {
-	floor := func(path string) int { return slices.Index(floors, strings.Split(path, "/")[0]) }
+	layer := func(path string) int { return slices.Index(layers, strings.Split(path, "/")[0]) }
 	for _, s := range sources(t) {
-		if floor(s.path) < 0 {
-			t.Errorf("%s is on no floor of the house", s.path)
+		if layer(s.path) < 0 {
+			t.Errorf("%s is in no layer", s.path)
 		}
 		if s.test {
 			continue // tests of the engine use a real store
 		}
 		for _, i := range s.file.Imports {
 			path, _ := strconv.Unquote(i.Path.Value)
+			if s.dir == "engine/internal/core" && slices.Contains(impure, path) {
+				t.Errorf("%s imports %s: the core is pure", s.path, path)
+			}
 			inner, ours := strings.CutPrefix(path, module)
-			if ours && floor(inner) > floor(s.path) {
-				t.Errorf("%s imports %s, a floor above", s.path, inner)
+			if !ours {
+				continue
 			}
-			if ours && floor(inner) == floor("engine") && floor(s.path) == floor("engine") && s.dir == "engine/workflow" {
-				t.Errorf("%s imports %s: a workflow knows nothing of the engine", s.path, inner)
+			if layer(inner) > layer(s.path) {
+				t.Errorf("%s imports %s, a layer above", s.path, inner)
 			}
-			if ours && strings.HasPrefix(inner, "store/") && s.dir == "engine" {
-				t.Errorf("%s imports %s: the engine knows stores by their interface", s.path, inner)
+			if most, ok := only[s.dir]; ok && !slices.ContainsFunc(most, func(of string) bool {
+				return inner == of || of == "engine/internal" && strings.HasPrefix(inner, of+"/")
+			}) {
+				t.Errorf("%s imports %s, and may import only %v", s.path, inner, most)
 			}
 		}
 	}
 }
 
-// testSupport are the packages that tests import, and production does not.
+// testSupport are the packages that tests import, and production does not. Some
+// import testing.
 var testSupport = []string{
-	"store/storetest", "store/faulty", "engine/internal/attack/world", "store/sqlite/disktest", "store/sqlite/raw", "engine/enginetest",
+	"store/storetest", "store/faulty", "store/sqlite/disktest", "store/sqlite/raw", "engine/enginetest",
+	"engine/internal/attack/life", "engine/internal/attack/world", "engine/internal/attack/mutate",
 }
 
 func TestProductionImportsNoTesting(t *testing.T) {
@@ -159,15 +184,15 @@ func plainMethod(name string) bool {
 	return slices.Contains([]string{"Error", "String", "Unwrap", "Is"}, name)
 }
 
-func TestTopLevelIsTheHouse(t *testing.T) {
-	entries, err := os.ReadDir("..")
+func TestTopLevelIsTheLayers(t *testing.T) {
+	entries, err := os.ReadDir(top)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
 		name := e.Name()
-		if e.IsDir() && !strings.HasPrefix(name, ".") && !slices.Contains(floors, name) {
-			t.Errorf("%s stands beside the house", name)
+		if e.IsDir() && !strings.HasPrefix(name, ".") && !slices.Contains(layers, name) {
+			t.Errorf("%s is in no layer", name)
 		}
 	}
 }

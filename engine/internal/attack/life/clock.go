@@ -32,6 +32,10 @@ func (w *World) Alone(l *Lead, by time.Time) bool {
 			return true
 		}
 	case Resting:
+		if l.State == lead.Enrolled && l.At.Node.Type == workflow.Conditional {
+			w.branch(l)
+			return true
+		}
 		if l.State == lead.Enrolled && l.Flow.active() && l.At.Node.Type == workflow.Time &&
 			passed(l.At.ScheduledAt) && w.messageDue(l, by) == nil {
 			w.endWait(l)

@@ -71,7 +71,7 @@ func (w *World) writeKey(b *strings.Builder, l *Lead) {
 	case Running, Lost, Awaiting:
 		fmt.Fprintf(b, " %d until %s", l.Doing, w.moment(l.Deadline))
 		if l.called != nil {
-			fmt.Fprintf(b, " called %q %q %s", l.called.outcome, l.called.callID, l.called.data)
+			fmt.Fprintf(b, " called %+v", *l.called)
 		}
 	case Retrying:
 		fmt.Fprintf(b, " %d at %s", l.Doing, w.moment(l.At.last().DueAt))

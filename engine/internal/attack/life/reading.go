@@ -40,7 +40,7 @@ func (w *World) History(l *Lead) []lead.Step {
 	var out []lead.Step
 	for _, st := range l.Steps {
 		step := st.Step
-		if st == l.At && l.called != nil {
+		if st == l.At && l.called != nil && !l.called.attempt {
 			step.Outcome, step.CallID, step.Data = l.called.outcome, cmp.Or(l.called.callID, step.CallID), l.called.data
 		}
 		if st.Scheduled && (st.Status == lead.StepWaiting || st.Status == lead.StepCancelled) {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 )
 
@@ -32,7 +33,7 @@ type Record struct {
 func Replay(f *Flow, r Record) (*World, error) {
 	active := *f
 	active.Status, active.Deleted = lead.WorkflowActive, false
-	w := &World{Now: r.Lead.EnrolledAt, Hooks: []string{"all"}, Flows: []*Flow{&active}}
+	w := &World{Now: r.Lead.EnrolledAt, Asks: true, Hooks: []string{"all"}, Flows: []*Flow{&active}}
 	if _, live := w.Enroll(&active, r.Lead.Contact); live != nil {
 		return nil, fmt.Errorf("life: a new world has %s", live)
 	}
@@ -181,7 +182,7 @@ func (p *replay) stepEvents(i int) (out []event) {
 		})
 	}
 	if len(s.Attempts) == 0 {
-		if s.Status == lead.StepCompleted && s.Outcome == "" { // a wait; where conditions lead follows
+		if t := workflow.NodeType(s.NodeType); s.Status == lead.StepCompleted && !t.Terminal() {
 			add(s.ExitedAt, "the end", func(w *World, l *Lead) bool {
 				if i < len(l.Steps) && l.Steps[i].ExitedAt.Equal(w.Now) {
 					return true // it was over when the message that had interrupted it was
@@ -233,8 +234,11 @@ func (p *replay) stepEvents(i int) (out []event) {
 // ended gives attempt n of the lead's step the ending that it has on record.
 func (p *replay) ended(w *World, l *Lead, s lead.Step, n int, last bool) bool {
 	a := s.Attempts[n]
-	if last {
+	switch { // the call's name is the attempt's, and the step's while no other attempt has begun
+	case last:
 		l.At.CallID = a.CallID
+	case !begun(s.Attempts[n+1]):
+		l.At.CallID = s.CallID
 	}
 	switch {
 	case a.Status == lead.StepCompleted && last:
@@ -242,11 +246,11 @@ func (p *replay) ended(w *World, l *Lead, s lead.Step, n int, last bool) bool {
 	case a.Status == lead.StepFailed && last:
 		w.conclude(l, l.failure(w.Now, a.Error))
 	case a.Status == lead.StepFailed:
-		answer := Answer{Err: a.Error}
+		failed := ending{err: a.Error, callID: a.CallID}
 		if due := s.Attempts[n+1].DueAt; !due.IsZero() {
-			answer.After = due.Sub(w.Now)
+			failed.after = due.Sub(w.Now)
 		}
-		w.failed(l, answer)
+		w.failed(l, failed)
 		return l.Doing == Retrying
 	default:
 		return false

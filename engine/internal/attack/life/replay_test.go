@@ -46,6 +46,29 @@ var tales = map[string]func(s *story){
 		s.pass(time.Minute)
 		s.answer(Answer{})
 	},
+	"called back with a failure": func(s *story) {
+		s.begin()
+		s.answer(Answer{InFlight: true, CallID: "c"})
+		s.pass(time.Minute)
+		s.w.Complete(s.l, s.l.At, Callback{Err: "busy", After: time.Hour, CallID: "d"})
+	},
+	"called back after a failure": func(s *story) {
+		s.begin()
+		s.answer(Answer{InFlight: true, CallID: "c"})
+		s.w.Complete(s.l, s.l.At, Callback{Err: "busy"})
+		s.pass(time.Minute)
+		s.w.Complete(s.l, s.l.At, Callback{Outcome: "dnp"})
+	},
+	"asks": func(s *story) {
+		s.w.Asks = true
+		s.l, _ = s.w.Enroll(s.f, lead.Contact{PhoneNumber: "+14155552672", Metadata: map[string]any{"vip": true}})
+	},
+	"has asked": func(s *story) {
+		s.w.Asks = true
+		s.l, _ = s.w.Enroll(s.f, lead.Contact{PhoneNumber: "+14155552672", Metadata: map[string]any{"vip": true}})
+		s.w.Now = s.w.Now.Add(time.Second)
+		s.w.Pass()
+	},
 	"ends": func(s *story) { s.begin(); s.answer(Answer{}); s.pass(storyWait); s.begin(); s.answer(Answer{}) },
 	"removed while it runs": func(s *story) {
 		s.begin()

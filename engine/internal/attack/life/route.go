@@ -9,28 +9,28 @@ import (
 
 // enter takes a lead to a node, on through conditions, to where it rests.
 func (w *World) enter(l *Lead, node string) {
-	for {
-		n := l.Flow.byID[node]
-		l.At = w.visit(l, n)
-		switch {
-		case n.Type.Action():
-			return
-		case n.Type == workflow.Time:
-			l.At.ScheduledAt = w.Now.Add(n.Wait)
-			return
-		case n.Type.Terminal():
-			w.over(l.At, lead.StepCompleted, string(n.Type))
-			w.finish(l, string(n.Type))
-			return
-		}
-		outcome := fmt.Sprint(n.test(l))
-		w.over(l.At, lead.StepCompleted, outcome)
-		next, ok := n.next(outcome)
-		if !ok {
-			w.finish(l, lead.OutcomeNoRoute)
-			return
-		}
-		node = next
+	n := l.Flow.byID[node]
+	l.At = w.visit(l, n)
+	switch {
+	case n.Type == workflow.Time:
+		l.At.ScheduledAt = w.Now.Add(n.Wait)
+	case n.Type.Terminal():
+		w.over(l.At, lead.StepCompleted, string(n.Type))
+		w.finish(l, string(n.Type))
+	case n.Type == workflow.Conditional && !w.Asks:
+		w.branch(l)
+	}
+}
+
+// branch takes a lead on from a condition.
+func (w *World) branch(l *Lead) {
+	n := l.At.Node
+	outcome := fmt.Sprint(n.test(l))
+	w.over(l.At, lead.StepCompleted, outcome)
+	if next, ok := n.next(outcome); ok {
+		w.enter(l, next)
+	} else {
+		w.finish(l, lead.OutcomeNoRoute)
 	}
 }
 

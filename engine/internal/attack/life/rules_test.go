@@ -124,6 +124,14 @@ func TestCallbacks(t *testing.T) {
 			"completed: vip=true call=dnp,completed gone=dropped"},
 		{"of another attempt", func(s *story) { s.begin() }, Callback{Attempt: 2}, lead.ErrOtherAttempt, "in_step: vip=true call=in_progress,in_progress"},
 		{"for an attempt that failed", func(s *story) { s.begin(); s.fail() }, Callback{}, nil, "enrolled: vip=true call=completed,completed wait=waiting"},
+		{"of a failure", func(s *story) { s.begin(); s.answer(Answer{InFlight: true}) }, Callback{Err: "busy"}, nil,
+			"in_step: vip=true call=retrying,failed,waiting"},
+		{"of a final one", func(s *story) { s.begin(); s.answer(Answer{InFlight: true}) }, Callback{Err: "busy", Final: true}, nil,
+			"completed: vip=true call=failed,failed"},
+		{"of one that is known", func(s *story) { s.begin(); s.fail() }, Callback{Err: "busy"}, nil, "in_step: vip=true call=retrying,failed,waiting"},
+		{"of one after the outcome", func(s *story) { s.begin(); s.answer(Answer{}) }, Callback{Err: "busy"}, lead.ErrStepFinished,
+			"enrolled: vip=true call=completed,completed wait=waiting"},
+		{"of a failure, early", func(s *story) { s.begin() }, Callback{Err: "busy"}, nil, "in_step: vip=true call=in_progress,in_progress"},
 		{"again", func(s *story) { s.begin(); s.answer(Answer{}) }, Callback{Outcome: "completed"}, nil, "enrolled: vip=true call=completed,completed wait=waiting"},
 		{"another", func(s *story) { s.begin(); s.answer(Answer{}) }, Callback{Outcome: "dnp"}, lead.ErrStepFinished,
 			"enrolled: vip=true call=completed,completed wait=waiting"},
@@ -143,6 +151,32 @@ func TestCallbacks(t *testing.T) {
 	s.w.Complete(s.l, s.l.At, Callback{Outcome: "dnp"})
 	s.answer(Answer{})
 	s.expect("completed: vip=true call=dnp,completed gone=dropped")
+
+	s = newStory(t)
+	s.begin()
+	s.w.Complete(s.l, s.l.At, Callback{Err: "busy", After: time.Hour})
+	if err := s.w.Complete(s.l, s.l.At, Callback{}); !errors.Is(err, lead.ErrStepFinished) {
+		t.Errorf("an outcome after a failure was reported is answered %v", err)
+	}
+	s.answer(Answer{})
+	s.expect("in_step: vip=true call=retrying,failed,waiting")
+	if due := s.w.View(s.l).NextActionAt; !due.Equal(s.w.Now.Add(time.Hour)) {
+		t.Errorf("the retry is due at %s", due)
+	}
+}
+
+func TestAConditionMayTakeItsTime(t *testing.T) {
+	s := newStory(t)
+	s.w.Asks = true
+	l, _ := s.w.Enroll(s.f, lead.Contact{PhoneNumber: "+14155552672"})
+	s.l = l
+	s.expect("enrolled: vip=waiting")
+	s.w.Pass()
+	s.expect("completed: vip=false")
+	l, _ = s.w.Enroll(s.f, lead.Contact{PhoneNumber: "+14155552673"})
+	s.l = l
+	s.remove(false)
+	s.expect("removed: vip=cancelled")
 }
 
 func TestMessagesGoBesideThePath(t *testing.T) {

@@ -62,7 +62,7 @@ func (w *World) Answered(l *Lead, a Answer) {
 		w.schedule(l, a.Schedule)
 		w.ends(l, e)
 	case a.Err != "":
-		w.failed(l, a)
+		w.failed(l, ending{at: w.Now, err: a.Err, final: a.Final, after: a.After})
 	case a.InFlight:
 		w.schedule(l, a.Schedule)
 		l.Doing = Awaiting
@@ -79,21 +79,26 @@ func (w *World) Answered(l *Lead, a Answer) {
 	}
 }
 
-// failed: the next attempt is queued, or the step ends.
-func (w *World) failed(l *Lead, a Answer) {
+// failed: the attempt in flight has, and the next one is queued, or the step ends.
+func (w *World) failed(l *Lead, e ending) {
 	n := len(l.At.Attempts)
-	if a.Final || n >= l.At.Node.Attempts() || l.skips() {
-		w.ends(l, l.failure(w.Now, a.Err))
+	if e.final || n >= l.At.Node.Attempts() || l.skips() {
+		failure := l.failure(e.at, e.err)
+		failure.callID, failure.data = e.callID, e.data
+		w.ends(l, failure)
 		return
 	}
-	l.At.record(l.Begun(), ending{at: w.Now, status: lead.StepFailed, err: a.Err})
-	l.At.Status, l.Doing = lead.StepRetrying, Retrying
+	l.At.record(l.Begun(), ending{
+		at: w.Now, status: lead.StepFailed, err: e.err, callID: cmp.Or(e.callID, l.At.CallID), data: e.data,
+	})
+	l.At.Status, l.Doing, l.called = lead.StepRetrying, Retrying, nil
 	l.At.Attempts = append(l.At.Attempts, lead.Attempt{
-		Number: n + 1, Status: lead.StepWaiting, DueAt: w.Now.Add(max(l.At.Node.Delay(n), a.After)),
+		Number: n + 1, Status: lead.StepWaiting, DueAt: w.Now.Add(max(l.At.Node.Delay(n), e.after)),
 	})
 }
 
-// ending is how a step ends.
+// ending is how a step ends or, with attempt, an attempt that has failed: final
+// and after are as in Answer then.
 type ending struct {
 	at      time.Time
 	status  lead.StepStatus
@@ -101,6 +106,10 @@ type ending struct {
 	err     string
 	callID  string
 	data    []byte
+
+	attempt bool
+	final   bool
+	after   time.Duration
 }
 
 // failure is the ending of a step that has failed.
@@ -127,6 +136,10 @@ func (st *Step) logged() *lead.Call {
 
 // ends gives the step in flight its outcome; its hooks are to run.
 func (w *World) ends(l *Lead, e ending) {
+	if e.attempt {
+		w.failed(l, e)
+		return
+	}
 	w.conclude(l, e)
 	if len(w.Hooks) == 0 {
 		w.complete(l)

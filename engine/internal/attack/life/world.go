@@ -16,6 +16,9 @@ type World struct {
 	Flows       []*Flow
 	Leads       []*Lead // in the order in which they were enrolled
 	Draining    bool    // Shutdown was called
+	// Asks: what a condition comes to may be known later than the lead comes to it,
+	// which rests there until then.
+	Asks bool
 }
 
 // Doing is what is in flight of a lead.

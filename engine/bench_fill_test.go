@@ -1,7 +1,6 @@
 package engine_test
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -31,20 +30,7 @@ var files struct {
 	made map[string]*filled
 }
 
-// children are what the test binary does instead of tests, by the variable that
-// names the file to do it with.
-var children = map[string]func(path string) error{crashFileEnv: crash}
-
 func TestMain(m *testing.M) {
-	for name, child := range children {
-		if path := os.Getenv(name); path != "" {
-			if err := child(path); err != nil {
-				fmt.Fprintln(os.Stderr, err)
-				os.Exit(1)
-			}
-			return
-		}
-	}
 	code := m.Run()
 	if files.dir != "" {
 		os.RemoveAll(files.dir)

@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
+	"github.com/leadflow-go/leadflow/engine/internal/core"
+	"github.com/leadflow-go/leadflow/engine/internal/run"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
@@ -18,11 +21,19 @@ type Callback struct {
 	Outcome string
 	// Data goes to the step's history entry, as in Result.
 	Data map[string]any
-	// CallID is the provider's name for the call; empty keeps what the handler gave.
+	// CallID is the provider's name for the call, UTF-8 of at most MaxCallID bytes;
+	// empty keeps what the handler gave.
 	CallID string
 	// Attempt, if not 0, is the number of the attempt that the outcome belongs to.
 	// An outcome of an attempt that is not the one begun last is refused.
 	Attempt int
+	// Error, if not empty, says that the attempt failed, and why: the node's retry
+	// policy decides on the step, as if the handler had returned that error. Outcome
+	// must be empty then. RetryAfter is the least time to the next attempt, and Final
+	// means that there is none; at most one of them may be set.
+	Error      string
+	RetryAfter time.Duration
+	Final      bool
 }
 
 // CallbackAck is the answer to CompleteStep.
@@ -52,17 +63,41 @@ func (e *Engine) CompleteStep(ctx context.Context, id lead.StepID, out Callback)
 	if err := checkOutcome(out.Outcome); err != nil {
 		faults = append(faults, lead.FieldError{Location: "outcome", Message: err.Error()})
 	}
+	if err := checkCallID(out.CallID); err != nil {
+		faults = append(faults, lead.FieldError{Location: "call_id", Message: err.Error()})
+	}
 	if out.Attempt < 0 {
 		faults = append(faults, lead.FieldError{Location: "attempt", Message: "counts from 1"})
 	}
+	fault := func(location, message string) {
+		faults = append(faults, lead.FieldError{Location: location, Message: message})
+	}
+	switch {
+	case out.Error == "" && (out.RetryAfter != 0 || out.Final):
+		fault("error", "is required with retry_after and final")
+	case out.Error != "" && out.Outcome != "":
+		fault("error", "cannot be combined with outcome")
+	case len(out.Error) > MaxError:
+		fault("error", fmt.Sprintf("has %d bytes, more than %d", len(out.Error), MaxError))
+	}
+	switch {
+	case out.RetryAfter < 0:
+		fault("retry_after", "must not be negative")
+	case out.RetryAfter != 0 && out.Final:
+		fault("retry_after", "cannot be combined with final")
+	}
 	if faults != nil {
 		return CallbackAck{}, &lead.InvalidError{Subject: "outcome", Faults: faults}
+	}
+	said := core.Callback{
+		Attempt: out.Attempt, Outcome: out.Outcome, CallID: out.CallID, Data: data,
+		Failed: out.Error, RetryAfter: out.RetryAfter, Final: out.Final,
 	}
 	// A step of a message can begin between the look at the disk and the loop's
 	// decision, so the answer that it has not is looked up once more.
 	for range 2 {
 		var done CallbackAck
-		done, err = e.completeStep(ctx, id, out, data)
+		done, err = e.completeStep(ctx, id, said)
 		if !errors.Is(err, lead.ErrStepNotStarted) {
 			return done, err
 		}
@@ -70,105 +105,35 @@ func (e *Engine) CompleteStep(ctx context.Context, id lead.StepID, out Callback)
 	return CallbackAck{}, err
 }
 
-// errNotCurrent: the step is over by the time the loop decides.
-var errNotCurrent = errors.New("engine: not the current step")
-
-func (e *Engine) completeStep(ctx context.Context, id lead.StepID, out Callback, data []byte) (CallbackAck, error) {
-	found, err := e.store.Lead(ctx, id.Seq())
-	if errors.Is(err, store.ErrNotFound) {
-		return CallbackAck{}, stepNotFound(id)
+func (e *Engine) completeStep(ctx context.Context, id lead.StepID, c core.Callback) (CallbackAck, error) {
+	found, state, err := e.run.Complete(ctx, id, c)
+	if errors.Is(err, run.ErrNotCurrent) {
+		return e.completePast(ctx, id, c)
 	}
 	if err != nil {
-		return CallbackAck{}, readFailed(err)
+		return CallbackAck{}, err
 	}
-	f := e.flowOf(found.Workflow)
-	if f == nil {
-		return CallbackAck{}, stepNotFound(id)
-	}
-	done := CallbackAck{StepID: id, LeadID: found.Contact.ID}
-	// When ctx ends first the loop may still be writing to done.
-	if !found.State.Final() && stepID(found.Entered, found.Contact.ID, found.Visit) == id {
-		err = e.do(ctx, func(l *loop) error { return l.completeCurrent(id, out, data, &done) })
-		switch {
-		case err == nil:
-			return done, nil
-		case !errors.Is(err, errNotCurrent):
-			return CallbackAck{}, err
-		}
-	}
-	return e.completePast(ctx, id, f, out)
-}
-
-// completeCurrent gives the lead's current step its outcome.
-func (l *loop) completeCurrent(id lead.StepID, out Callback, data []byte, done *CallbackAck) error {
-	e, err := l.get(id.Seq())
-	if err != nil {
-		return err
-	}
-	if e == nil || e.rec.State.Final() || e.rec.Visit != id.Visit() {
-		return errNotCurrent
-	}
-	f := l.flow(e.rec.Workflow)
-	if f == nil || f.row.Deleted {
-		return stepNotFound(id)
-	}
-	if out.Outcome == "" {
-		out.Outcome = l.stepType(e, f).SuccessOutcome()
-	}
-	refuse := func(reason error, state string) error {
-		return &lead.ConflictError{Reason: reason, Workflow: f.row.ID, Lead: done.LeadID, Step: id, State: state}
-	}
-	if !e.rec.State.InFlight() {
-		return refuse(lead.ErrStepNotStarted, lead.StepWaiting.String())
-	}
-	if out.Attempt != 0 && out.Attempt != int(e.rec.Attempt) {
-		return refuse(lead.ErrOtherAttempt, fmt.Sprintf("attempt %d", e.rec.Attempt))
-	}
-	if e.extra.Ended != nil {
-		done.LeadState = e.rec.State
-		if e.extra.Ended.Outcome != out.Outcome {
-			return refuse(lead.ErrStepFinished, e.extra.Ended.Outcome)
-		}
-		return nil
-	}
-	end := ended{Status: lead.StepCompleted, Outcome: out.Outcome, CallID: out.CallID, Data: data}
-	if e.run != nil {
-		// The handler is not cut short (promise 3), and one handler of a lead runs
-		// at a time: the step ends with this outcome when it returns.
-		l.touch(e)
-		end.At = l.now
-		e.extra.Ended = &end
-		done.LeadState = e.rec.State
-		return nil
-	}
-	if e.rec.Phase == store.PhaseRetrying {
-		l.touch(e)
-		e.reviveAttempt()
-	}
-	err = l.endStep(e, f, end, nil)
-	done.LeadState = e.rec.State
-	return err
-}
-
-// reviveAttempt makes the failed attempt whose outcome has come after all the
-// one in flight, and drops the queued one.
-func (e *entry) reviveAttempt() {
-	last := len(e.extra.Attempts) - 1
-	e.extra.CallID = e.extra.Attempts[last].CallID
-	e.extra.Attempts = e.extra.Attempts[:last:last]
-	e.rec.Phase = store.PhaseAwaiting
+	return CallbackAck{StepID: id, LeadID: found, LeadState: state}, nil
 }
 
 // completePast answers for a step that is not, or no longer, in flight.
-func (e *Engine) completePast(ctx context.Context, id lead.StepID, f *flow, out Callback) (CallbackAck, error) {
-	found, rows, err := e.store.History(ctx, id.Seq())
+func (e *Engine) completePast(ctx context.Context, id lead.StepID, c core.Callback) (CallbackAck, error) {
+	found, rows, _, err := e.store.History(ctx, id.Seq())
 	if errors.Is(err, store.ErrNotFound) {
-		return CallbackAck{}, stepNotFound(id)
+		return CallbackAck{}, run.StepNotFound(id)
 	}
 	if err != nil {
-		return CallbackAck{}, readFailed(err)
+		return CallbackAck{}, run.ReadFailed(err)
 	}
-	steps, err := f.history(&found, rows)
+	f := e.run.FlowOf(found.Workflow)
+	if f == nil {
+		return CallbackAck{}, run.StepNotFound(id)
+	}
+	view, err := core.Read(found.Record, f)
+	if err != nil {
+		return CallbackAck{}, err
+	}
+	steps, err := core.History(f, &view, found.Contact.ID, rows, nil)
 	if err != nil {
 		return CallbackAck{}, err
 	}
@@ -178,7 +143,7 @@ func (e *Engine) completePast(ctx context.Context, id lead.StepID, f *flow, out 
 		}
 		done := CallbackAck{StepID: id, LeadID: found.Contact.ID, LeadState: found.State}
 		refusal := &lead.ConflictError{
-			Reason: lead.ErrStepFinished, Workflow: f.row.ID, Lead: found.Contact.ID, Step: id, State: s.Outcome,
+			Reason: lead.ErrStepFinished, Workflow: f.Row.ID, Lead: found.Contact.ID, Step: id, State: s.Outcome,
 		}
 		switch {
 		case s.Status == lead.StepWaiting:
@@ -187,10 +152,12 @@ func (e *Engine) completePast(ctx context.Context, id lead.StepID, f *flow, out 
 		case s.Status == lead.StepCancelled:
 			refusal.State = s.Status.String()
 			return CallbackAck{}, refusal
-		case s.Outcome == cmp.Or(out.Outcome, workflow.NodeType(s.NodeType).SuccessOutcome()):
+		case c.Failed != "" && s.Status == lead.StepFailed:
+			return done, nil
+		case c.Failed == "" && s.Outcome == cmp.Or(c.Outcome, workflow.NodeType(s.NodeType).SuccessOutcome()):
 			return done, nil
 		}
 		return CallbackAck{}, refusal
 	}
-	return CallbackAck{}, stepNotFound(id)
+	return CallbackAck{}, run.StepNotFound(id)
 }

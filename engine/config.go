@@ -9,14 +9,15 @@ import (
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
 )
 
 // Config sets an engine up. The zero value works: an engine without handlers
 // runs workflows that only wait and branch.
 type Config struct {
-	// Handlers does the real thing for each type of action node: voice_call,
-	// message, application. Start refuses to run a workflow that has a node
-	// without a handler.
+	// Handlers does the real thing for action nodes, by name: a node names its
+	// handler, else the name is its type: voice_call, message or application. Start
+	// refuses to run a workflow that has a node without a handler.
 	Handlers map[workflow.NodeType]Handler
 	// Hooks run, in this order, whenever a step that was in flight has its
 	// outcome: before the lead enters its next node, and before a lead whose
@@ -29,8 +30,9 @@ type Config struct {
 	// step is due waits for one to be free. A step that waits for its callback or
 	// its retry holds none. Default 1000.
 	Workers int
-	// Region is the two-letter ISO 3166 code of the country in which phone
-	// numbers without a leading + are read. Default: such numbers are refused.
+	// Region is the two-letter ISO 3166 code, in upper case, of the country in
+	// which phone numbers without a leading + are read, such as "US". Default: such
+	// numbers are refused. See [lead.CheckRegion].
 	Region string
 	// Clock tells the time; nil means the real one, which a [Stepped] engine
 	// cannot have.
@@ -70,7 +72,7 @@ func (c Config) validate() error {
 	}
 	for _, t := range slices.Sorted(maps.Keys(c.Handlers)) {
 		switch {
-		case !t.Action():
+		case t == "" || t.Terminal() || t == workflow.Time || t == workflow.Conditional:
 			fault("Handlers[%q]: only voice_call, message and application nodes have handlers", t)
 		case c.Handlers[t] == nil:
 			fault("Handlers[%q] is nil", t)
@@ -83,6 +85,10 @@ func (c Config) validate() error {
 		if h.Run == nil {
 			fault("Hooks[%d].Run is nil", i)
 		}
+	}
+	var invalid *lead.InvalidError
+	if c.Region != "" && errors.As(lead.CheckRegion(c.Region), &invalid) {
+		fault("Region %s", invalid.Faults[0].Message)
 	}
 	if c.HookTimeout < 0 {
 		fault("HookTimeout is negative")

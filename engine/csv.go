@@ -32,7 +32,7 @@ const (
 // reading: the rows before it are enrolled and reported.
 func (e *Engine) EnrollCSV(ctx context.Context, workflow lead.WorkflowID, r io.Reader, options ...EnrollOption) (EnrollReport, error) {
 	s := newEnrollment(e, workflow, 1, options)
-	if _, err := e.flow(workflow); err != nil {
+	if _, err := e.run.Flow(workflow); err != nil {
 		return s.report, err
 	}
 	rows, err := newCSVRows(r)
@@ -196,7 +196,7 @@ func rowMessage(err error) string {
 		return strings.Join(parts, "; ")
 	}
 	var conflict *lead.ConflictError
-	if errors.As(err, &conflict) {
+	if errors.As(err, &conflict) && !conflict.Lead.IsZero() {
 		return fmt.Sprintf("%s, as %s (%s)", conflict.Reason, conflict.Lead, conflict.State)
 	}
 	return strings.TrimPrefix(err.Error(), "lead: ")

@@ -49,12 +49,28 @@
 //  12. One owner. A second process that opens the same SQLite file gets a clear
 //     error at once.
 //
+// And of what came later:
+//
+//  17. What is paused does not dial. After PauseWorkflow has returned, no attempt
+//     begins, a retry included.
+//
 // # How it works
 //
-// Every change is decided by one goroutine, the loop. It takes what has come in
-// (requests of callers, results of handlers, what is due), asks the machine of
-// package lead, has the store write all of it in one commit, and only then
-// answers callers and calls handlers. A batch is what came in while the last
+// What a lead needs next, and what every event makes of it, is decided in one
+// place, package internal/core, which is pure: a rule is a clause there, and
+// nothing acts without asking it. Around it is one goroutine, the loop, in package
+// internal/run. It takes what has come in (requests of callers, results of
+// handlers, what is due), asks the core what that makes of each lead, has the
+// store write all of it in one commit, and only then answers callers and calls
+// handlers. This package decides nothing: it checks what callers give it, hands it
+// to the loop, and shows what is in the store.
+//
+//	Enroll, Remove, CompleteStep, …    engine          checks the input
+//	inbox → loop → batch               internal/run    one goroutine, many leads a commit
+//	Next, Apply                        internal/core   the rules
+//	Commit                             store           then callers are answered
+//
+// A batch is what came in while the last
 // one was being written, so an idle engine commits at once and a busy one
 // writes many changes for the price of one disk sync. When much comes in, a batch
 // is decided while the one before it is on its way to the disk. They have no
@@ -77,10 +93,13 @@
 //     dialling again might ring twice. Time that a retry is queued does not count,
 //     because with a timeout of one hour and retries 30 and 60 minutes apart no
 //     third attempt would ever be made.
-//   - A queued retry is in flight, so it is made even when the workflow is paused
-//     or cancelled meanwhile, and even when removal is pending, unless it was asked
-//     for with SkipRetries. Then an attempt that a crash interrupted is not made
-//     again either.
+//   - A queued retry is in flight. It is made although removal is pending, unless
+//     that was asked for with SkipRetries. While the workflow is paused it waits for
+//     the resume; but a lead whose removal is pending never waits for that, so its
+//     retry is dropped then. Cancelling drops queued retries. What holds for a queued
+//     retry holds for an attempt that a crash interrupted.
+//   - An expression whose inputs are not in memory, or whose evaluation may be dear,
+//     is answered away from the loop: the lead rests at its node meanwhile.
 //   - A callback counts for an attempt that failed, as long as its retry has not
 //     begun: the provider may have taken the call although its answer was lost.
 //     The retry is dropped.
@@ -109,8 +128,8 @@
 //
 // Handlers run at least once, not exactly once: give the idempotency key to
 // whatever they talk to. A handler that ignores its context is left behind when
-// its deadline has passed, and its goroutine stays until it returns. Expressions
-// run on the loop, so they are bounded in size and cost. When the store fails,
+// its deadline has passed, and its goroutine stays until it returns. The cost
+// of expressions is bounded. When the store fails,
 // callers get its error, what handlers came to is kept, and the loop tries again
 // until the store recovers. A disk that refuses to sync may keep what was refused
 // all the same, for the next process to find, if this one ends right then.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"iter"
 
+	"github.com/leadflow-go/leadflow/engine/internal/run"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
 )
@@ -22,11 +23,11 @@ func (e *Engine) Enroll(ctx context.Context, workflow lead.WorkflowID, c lead.Co
 	if err != nil {
 		return lead.Lead{}, err
 	}
-	chunk := &chunk{contacts: []*contact{prepared}}
-	if err := e.enrollChunk(ctx, workflow, chunk); err != nil {
+	enrolling, err := e.run.Enroll(ctx, workflow, []*run.Contact{prepared})
+	if err != nil {
 		return lead.Lead{}, err
 	}
-	if err := e.answer(ctx, chunk.request); err != nil {
+	if err := enrolling.Wait(ctx); err != nil {
 		return lead.Lead{}, err
 	}
 	if err := e.refusal(ctx, workflow, prepared); err != nil {
@@ -36,12 +37,12 @@ func (e *Engine) Enroll(ctx context.Context, workflow lead.WorkflowID, c lead.Co
 }
 
 // prepare checks a contact and brings it into the form in which it is kept.
-func (e *Engine) prepare(c lead.Contact) (*contact, error) {
+func (e *Engine) prepare(c lead.Contact) (*run.Contact, error) {
 	person, err := c.Normalize(e.config.Region)
 	if err != nil {
 		return nil, err
 	}
-	out := &contact{Person: person, Contact: store.Contact{
+	out := &run.Contact{Person: &person, Contact: store.Contact{
 		Phone: lead.PhoneDigits(person.PhoneNumber), ExternalID: person.ExternalID, TimeZone: person.TimeZone,
 	}}
 	if len(person.Metadata) == 0 {
@@ -59,75 +60,24 @@ func (e *Engine) prepare(c lead.Contact) (*contact, error) {
 	if err != nil {
 		return nil, &lead.InvalidError{Subject: "contact", Faults: []lead.FieldError{{Location: "metadata", Message: err.Error()}}}
 	}
-	out.Person = person
+	out.Person = &person
 	return out, nil
 }
 
-// chunk is a number of contacts that are enrolled in one request.
+// chunk is a number of contacts that are enrolled together.
 type chunk struct {
-	contacts []*contact
-	request  *request
-	fates    []fate // of the rows that the contacts come from
-}
-
-// enrollChunk has the loop enroll the contacts, without waiting for it.
-func (e *Engine) enrollChunk(ctx context.Context, workflow lead.WorkflowID, c *chunk) error {
-	f, err := e.flow(workflow)
-	if err != nil {
-		return err
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	c.request = &request{answer: make(chan error, 1), decide: func(l *loop) error {
-		f := l.flow(f.row.Seq)
-		switch {
-		case f == nil || f.row.Deleted:
-			return workflowNotFound(workflow)
-		case f.row.Status.Final():
-			return &lead.ConflictError{Reason: lead.ErrWorkflowStatus, Workflow: workflow, State: f.row.Status.String()}
-		}
-		return l.enroll(f, c.contacts)
-	}}
-	if !e.inbox.ask(c.request) {
-		return ErrNotRunning
-	}
-	return nil
-}
-
-// enroll makes the contacts leads, which may start in the same batch.
-func (l *loop) enroll(f *flow, contacts []*contact) error {
-	first, err := l.eng.store.Reserve(context.Background(), store.LeadSequence, len(contacts))
-	if err != nil {
-		return &storeError{err}
-	}
-	for i, c := range contacts {
-		seq := first + int64(i)
-		if c.ID, err = l.eng.newLeadID(l.now.Time(), seq); err != nil {
-			return err
-		}
-		c.Seq, c.Enrolled, c.live = seq, l.now, 0
-		e := &entry{contact: c, fresh: true, touched: true, view: view{rec: store.Record{
-			Seq: seq, Workflow: f.row.Seq, Version: 1, State: lead.Enrolled,
-		}}}
-		l.hot[seq] = e
-		l.touched = append(l.touched, e)
-		l.fresh = append(l.fresh, e)
-		l.stats.LeadsEnrolled++
-		if err := l.enter(e, f, f.graph.Entry()); err != nil {
-			return &storeError{err} // half a lead is in the batch
-		}
-	}
-	return nil
+	contacts  []*run.Contact
+	enrolling *run.Enrolling
+	fates     []fate // of the rows that the contacts come from
 }
 
 // refusal returns the error of a contact that was not enrolled, or nil.
-func (e *Engine) refusal(ctx context.Context, workflow lead.WorkflowID, c *contact) error {
-	if c.live == 0 {
+func (e *Engine) refusal(ctx context.Context, workflow lead.WorkflowID, c *run.Contact) error {
+	if c.Live == 0 {
 		return nil
 	}
 	err := &lead.ConflictError{Reason: lead.ErrContactLive, Workflow: workflow}
-	if found, failed := e.store.Lead(ctx, c.live); failed == nil {
+	if found, failed := e.store.Lead(ctx, c.Live); failed == nil {
 		err.Lead, err.State = found.Contact.ID, found.State.String()
 	}
 	return err
@@ -173,9 +123,10 @@ const enrollChunkSize = 500
 // The others are enrolled.
 //
 // The report says what is on disk, also when EnrollAll returns an error because
-// ctx ended, the workflow went away or became final, or the store failed: then
-// the rows after those in the report were not enrolled, or, when ctx ended,
-// perhaps were.
+// the workflow went away or became final, or the store failed. The rows that the
+// store did not take are then among the rejected ones, and those after the last
+// row of the report were not enrolled. Only when ctx has ended is the fate of up to
+// a thousand rows after it unknown.
 func (e *Engine) EnrollAll(ctx context.Context, workflow lead.WorkflowID, contacts iter.Seq2[lead.Contact, error], options ...EnrollOption) (EnrollReport, error) {
 	s := newEnrollment(e, workflow, 0, options)
 	return s.run(ctx, contacts)
@@ -196,7 +147,7 @@ type enrollment struct {
 type fate struct {
 	row     int
 	err     error
-	contact *contact
+	contact *run.Contact
 }
 
 func newEnrollment(e *Engine, workflow lead.WorkflowID, header int, options []EnrollOption) *enrollment {
@@ -210,13 +161,13 @@ func newEnrollment(e *Engine, workflow lead.WorkflowID, header int, options []En
 }
 
 func (s *enrollment) run(ctx context.Context, contacts iter.Seq2[lead.Contact, error]) (EnrollReport, error) {
-	if _, err := s.eng.flow(s.report.WorkflowID); err != nil {
+	if _, err := s.eng.run.Flow(s.report.WorkflowID); err != nil {
 		return s.report, err
 	}
 	var failed error
 	for c, err := range contacts {
 		s.row++
-		var prepared *contact
+		var prepared *run.Contact
 		if err == nil {
 			prepared, err = s.eng.prepare(c)
 		}
@@ -233,6 +184,12 @@ func (s *enrollment) run(ctx context.Context, contacts iter.Seq2[lead.Contact, e
 	for failed == nil && (s.ahead != nil || len(s.filling.fates) > 0) {
 		failed = s.turn(ctx)
 	}
+	if s.ahead != nil {
+		// It was sent before the failure was known, and may well be on disk.
+		if err := s.settle(ctx, s.ahead); failed == nil {
+			failed = err
+		}
+	}
 	return s.report, failed
 }
 
@@ -242,31 +199,34 @@ func (s *enrollment) turn(ctx context.Context) error {
 	s.filling = &chunk{}
 	var failed error
 	if len(next.contacts) > 0 {
-		failed = s.eng.enrollChunk(ctx, s.report.WorkflowID, next)
+		next.enrolling, failed = s.eng.run.Enroll(ctx, s.report.WorkflowID, next.contacts)
 	}
-	if before := s.ahead; before != nil {
-		s.ahead = nil
+	before := s.ahead
+	s.ahead = nil
+	if failed == nil && len(next.fates) > 0 {
+		s.ahead = next
+	}
+	if before != nil {
 		if err := s.settle(ctx, before); err != nil {
 			return err
 		}
 	}
-	if failed != nil {
-		return failed
-	}
-	if len(next.fates) > 0 {
-		s.ahead = next
-	}
-	return nil
+	return failed
 }
 
-// settle waits for a chunk and reports its rows.
+// settle waits for a chunk and reports its rows. Its error is why none of them was
+// enrolled, or that ctx has ended, in which case none is reported.
 func (s *enrollment) settle(ctx context.Context, c *chunk) error {
-	if c.request != nil {
-		if err := s.eng.answer(ctx, c.request); err != nil {
-			return err
+	var failed error
+	if c.enrolling != nil {
+		if failed = c.enrolling.Wait(ctx); failed != nil && ctx.Err() != nil {
+			return failed
 		}
 	}
 	for _, f := range c.fates {
+		if f.err == nil {
+			f.err = failed
+		}
 		if f.err == nil {
 			f.err = s.eng.refusal(ctx, s.report.WorkflowID, f.contact)
 		}
@@ -284,5 +244,5 @@ func (s *enrollment) settle(ctx context.Context, c *chunk) error {
 			s.onRow(f.row, id, f.err)
 		}
 	}
-	return nil
+	return failed
 }

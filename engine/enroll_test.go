@@ -14,6 +14,8 @@ import (
 	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+	"github.com/leadflow-go/leadflow/store/faulty"
 	"github.com/leadflow-go/leadflow/store/sqlite"
 )
 
@@ -225,4 +227,78 @@ func TestALiveContactIsRefusedThoughItsNewLeadWouldEndAtOnce(t *testing.T) {
 		t.Errorf("enrolled again: %v", err)
 	}
 	w.expectCounts(wf, map[lead.State]int64{lead.Enrolled: 1})
+}
+
+// What was sent before a failure was known counts: a caller who enrolls "the rest"
+// by the report must leave nobody out.
+func TestEnrollAllReportsWhatIsOnDiskAfterAFailedCommit(t *testing.T) {
+	for failing := 1; failing <= 4; failing++ {
+		t.Run(fmt.Sprint("commit ", failing), func(t *testing.T) {
+			w := newWorld(t, nil)
+			wf := w.callWaitMessage()
+			faults := faulty.New(w.store)
+			if err := w.eng.Shutdown(background); err != nil {
+				t.Fatal(err)
+			}
+			var err error
+			if w.eng, err = engine.New(faults, w.config); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.eng.Start(background); err != nil {
+				t.Fatal(err)
+			}
+			faults.Inject(faulty.Fault{
+				Method: faulty.Commit, If: func(b *store.Batch) bool { return len(b.Enroll) > 0 }, Nth: failing, Err: errors.New("disk full"),
+			})
+			told := map[bool]int{}
+			last := 0
+			report, err := w.eng.EnrollAll(background, wf, people(0, 5000), engine.OnRow(func(row int, id lead.ID, err error) {
+				if told[err == nil]++; row != last+1 || id.IsZero() != (err != nil) {
+					t.Errorf("row %d after row %d: %v, %v", row, last, id, err)
+				}
+				last = row
+			}))
+			if err == nil || !strings.Contains(err.Error(), "disk full") {
+				t.Errorf("EnrollAll: %v", err)
+			}
+			n, countErr := w.eng.CountLeads(background, wf, engine.LeadFilter{})
+			if countErr != nil {
+				t.Fatal(countErr)
+			}
+			if int64(report.Enrolled) != n || told[true] != report.Enrolled || told[false] != report.Rejected || report.Rejected == 0 {
+				t.Errorf("the report says %d enrolled, %d rejected; OnRow was told %v; on disk are %d", report.Enrolled, report.Rejected, told, n)
+			}
+			if err := w.eng.Shutdown(background); err != nil {
+				t.Fatal(err)
+			}
+			if after, err := w.eng.CountLeads(background, wf, engine.LeadFilter{}); err != nil || after != n {
+				t.Errorf("%d leads after EnrollAll had returned, and %d later (%v)", n, after, err)
+			}
+		})
+	}
+}
+
+func TestEnrollAllReportsOfAWorkflowThatBecomesFinal(t *testing.T) {
+	w := newWorld(t, nil)
+	wf := w.callWaitMessage()
+	report, err := w.eng.EnrollAll(background, wf, func(yield func(lead.Contact, error) bool) {
+		n := 0
+		for c, err := range people(0, 3000) {
+			if n++; n == 1200 {
+				if _, err := w.eng.CancelWorkflow(background, wf); err != nil {
+					t.Error(err)
+				}
+			}
+			if !yield(c, err) {
+				return
+			}
+		}
+	})
+	n, _ := w.eng.CountLeads(background, wf, engine.LeadFilter{})
+	if !errors.Is(err, lead.ErrWorkflowStatus) || int64(report.Enrolled) != n || n == 0 {
+		t.Errorf("%d enrolled, %d rejected, %v; on disk are %d", report.Enrolled, report.Rejected, err, n)
+	}
+	if len(report.Errors) == 0 || strings.Contains(report.Errors[0].Message, "wlead_") {
+		t.Errorf("errors: %+v", report.Errors[:min(1, len(report.Errors))])
+	}
 }

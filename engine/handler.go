@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 
+	"github.com/leadflow-go/leadflow/engine/internal/core"
+	"github.com/leadflow-go/leadflow/engine/internal/run"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 )
@@ -30,7 +29,8 @@ import (
 //     a.Deadline ends the step.
 //   - an error: the attempt failed. The node's retry policy queues the next one;
 //     after the last the outcome is "failed" ("failure" for message and
-//     application). See [RetryAfter] to wait longer before the next one.
+//     application). See [RetryAfter] to wait longer before the next one. The history
+//     keeps MaxError bytes of its text.
 //   - an error made by [NonRetryable]: the step failed, whatever attempts are left.
 //
 // A panic is an error, and its stack is logged.
@@ -85,7 +85,7 @@ type Result struct {
 	Outcome  string
 	InFlight bool
 	// CallID is the provider's name for the call; it goes to the history and the
-	// call log.
+	// call log. One that is not UTF-8 of at most MaxCallID bytes fails the step.
 	CallID string
 	// Data goes to the step's history entry and is what later conditions see as
 	// steps.<node>.data. It must be writable as JSON, in at most MaxData bytes, with
@@ -99,8 +99,19 @@ type Result struct {
 // MaxData is the most bytes of JSON that a step's data may have.
 const MaxData = 1 << 20
 
+// MaxCallID is the most bytes that the provider's name for a call may have.
+const MaxCallID = 256
+
+// MaxError is the most bytes that are kept of the text of a handler's or a hook's
+// error. What is longer is cut, and ends in "…".
+const MaxError = 4 << 10
+
 // MaxScheduled is how many scheduled messages a lead can have waiting.
-const MaxScheduled = 100
+const MaxScheduled = core.MaxScheduled
+
+// MaxScheduledData is the most bytes of JSON that the data of all scheduled
+// messages of a lead may have together.
+const MaxScheduledData = core.MaxScheduledData
 
 // Message is a message to be sent later, by the handler of message nodes, with
 // the retry policy of the node whose handler scheduled it. A message that comes
@@ -138,9 +149,9 @@ func (e *retryError) Unwrap() error { return e.err }
 // Causes of the cancellation of a handler's context, for context.Cause.
 var (
 	// ErrDeadline: the attempt's deadline passed.
-	ErrDeadline = errors.New("engine: the attempt's deadline passed")
+	ErrDeadline = run.ErrDeadline
 	// ErrShutdown: Shutdown's own deadline ran out before the handler returned.
-	ErrShutdown = errors.New("engine: shut down before the handler returned")
+	ErrShutdown = run.ErrShutdown
 )
 
 // Hook is a function that runs when a step that was in flight has its outcome.
@@ -231,26 +242,6 @@ func checkNumber(text []byte) error {
 	}
 	if _, err := strconv.ParseFloat(string(text), 64); err != nil {
 		return fmt.Errorf("has the number %s, which is out of range; the largest is about 1.8e308", clip(string(text), 40))
-	}
-	return nil
-}
-
-// clip shortens a text to so many bytes, the mark of it included.
-func clip(text string, most int) string {
-	if len(text) <= most {
-		return text
-	}
-	const mark = "…"
-	return strings.ToValidUTF8(text[:most-len(mark)], "") + mark
-}
-
-// checkOutcome reports why an outcome could not be kept.
-func checkOutcome(outcome string) error {
-	switch {
-	case len(outcome) > maxOutcome:
-		return fmt.Errorf("has %d bytes, more than %d", len(outcome), maxOutcome)
-	case !utf8.ValidString(outcome):
-		return errors.New("is not UTF-8")
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/engine/workflow"
@@ -135,9 +136,9 @@ var damages = map[string]string{
 	"its hooks run":                        `UPDATE leads SET phase = 5 WHERE seq = ?`,
 	"it has ended":                         `UPDATE leads SET phase = 6 WHERE seq = ?`,
 	"it is in a phase beyond the last":     `UPDATE leads SET phase = 77 WHERE seq = ?`,
-	"it is pending removal":                `UPDATE leads SET state = 3 WHERE seq = ?`,
-	"it is enrolled":                       `UPDATE leads SET state = 1 WHERE seq = ?`,
-	"it is in a step":                      `UPDATE leads SET state = 2 WHERE seq = ?`,
+	"it is pending removal":                `UPDATE leads SET spot = spot - spot % 8 + 3 WHERE seq = ?`,
+	"it is enrolled":                       `UPDATE leads SET spot = spot - spot % 8 + 1 WHERE seq = ?`,
+	"it is in a step":                      `UPDATE leads SET spot = spot - spot % 8 + 2 WHERE seq = ?`,
 	"its attempts are less than none":      `UPDATE leads SET attempt = -5 WHERE seq = ?`,
 	"its attempts are too many":            `UPDATE leads SET attempt = 2147483647 WHERE seq = ?`,
 	"its visits are too many":              `UPDATE leads SET visit = 2147483647, visits = 2147483647 WHERE seq = ?`,
@@ -309,5 +310,86 @@ func damageLeads(t *testing.T, statement string) {
 	}
 	if err := w.eng.Health(answered); err != nil {
 		t.Errorf("Health: %v", err)
+	}
+}
+
+// absent is an error that cannot say what it is when it is nil.
+type absent struct{ text string }
+
+func (e *absent) Error() string { return e.text }
+
+func TestWhatHandlersAndHooksSayIsBounded(t *testing.T) {
+	long := strings.Repeat("é", 1<<20)
+	for name, tt := range map[string]struct {
+		says error
+		want func(text string) bool
+	}{
+		"a long text":         {errors.New(long), func(text string) bool { return strings.HasPrefix(long, strings.TrimSuffix(text, "…")) }},
+		"one of another rune": {errors.New("x" + long), func(text string) bool { return strings.HasSuffix(text, "é…") }},
+		"no UTF-8":            {errors.New("busy\xff\xfe"), func(text string) bool { return text == "busy??" }},
+		"no text":             {errors.New(""), func(text string) bool { return text != "" }},
+		"a nil pointer":       {(*absent)(nil), func(text string) bool { return strings.Contains(text, "*engine_test.absent") }},
+		"a text as it was":    {errors.New("line busy €"), func(text string) bool { return text == "line busy €" }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStepped(t, func(context.Context, engine.Attempt) (engine.Result, error) { return engine.Result{}, tt.says }, nil,
+				engine.Hook{Name: "hook", Run: func(context.Context, engine.HookEvent) error { return tt.says }})
+			wf := s.activate(callTest())
+			l := s.enroll(wf, phone)
+			s.settle(0)
+			s.expect(l, "completed: call=failed good=false no=dropped")
+			steps, err := s.History(background, wf, l.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			calls, _, err := s.Calls(background, engine.CallFilter{})
+			if err != nil || len(calls) != 1 {
+				t.Fatal(calls, err)
+			}
+			hook, isHook := strings.CutPrefix(steps[0].HookErrors[0], "hook: ")
+			for _, text := range []string{steps[0].Error, steps[0].Attempts[0].Error, calls[0].Error, hook} {
+				if len(text) > engine.MaxError || !utf8.ValidString(text) || !tt.want(text) || !isHook {
+					t.Errorf("%d bytes: %.100q", len(text), text)
+				}
+			}
+		})
+	}
+}
+
+func TestACallIDThatIsTooLongFailsItsAttempt(t *testing.T) {
+	for name, id := range map[string]string{"too long": strings.Repeat("x", engine.MaxCallID+1), "no UTF-8": "call-\xff"} {
+		for _, result := range []engine.Result{{CallID: id}, {CallID: id, InFlight: true}} {
+			s := newStepped(t, func(context.Context, engine.Attempt) (engine.Result, error) { return result, nil }, nil)
+			wf := s.activate(callTest())
+			l := s.enroll(wf, phone)
+			s.settle(0)
+			s.expect(l, "completed: call=failed good=false no=dropped")
+			if steps, err := s.History(background, wf, l.ID); err != nil || !strings.Contains(steps[0].Error, "call id") || steps[0].CallID != "" {
+				t.Errorf("%s: %+v, %v", name, steps, err)
+			}
+		}
+	}
+}
+
+func TestACallbackWhoseCallIDIsTooLongIsRefused(t *testing.T) {
+	s := newStepped(t, func(context.Context, engine.Attempt) (engine.Result, error) { return engine.InFlight("c"), nil }, nil)
+	wf := s.activate(callTest())
+	l := s.enroll(wf, phone)
+	s.settle(0)
+	steps, err := s.History(background, wf, l.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var invalid *lead.InvalidError
+	_, err = s.CompleteStep(background, steps[0].ID, engine.Callback{CallID: strings.Repeat("x", engine.MaxCallID+1)})
+	if !errors.As(err, &invalid) || invalid.Faults[0].Location != "call_id" {
+		t.Errorf("CompleteStep = %v", err)
+	}
+	longest := strings.Repeat("é", engine.MaxCallID/2)
+	if _, err := s.CompleteStep(background, steps[0].ID, engine.Callback{CallID: longest}); err != nil {
+		t.Fatal(err)
+	}
+	if steps, err = s.History(background, wf, l.ID); err != nil || steps[0].CallID != longest {
+		t.Errorf("call id %q, %v", steps[0].CallID, err)
 	}
 }

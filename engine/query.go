@@ -8,6 +8,8 @@ import (
 	"iter"
 	"time"
 
+	"github.com/leadflow-go/leadflow/engine/internal/core"
+	"github.com/leadflow-go/leadflow/engine/internal/run"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
 )
@@ -17,19 +19,19 @@ import (
 // find returns a lead of a workflow, or an error that matches lead.ErrNotFound
 // when there is no such workflow, no such lead, or the lead is in another
 // workflow.
-func (e *Engine) find(ctx context.Context, workflow lead.WorkflowID, id lead.ID) (*flow, store.Lead, error) {
-	f, err := e.flow(workflow)
+func (e *Engine) find(ctx context.Context, workflow lead.WorkflowID, id lead.ID) (*core.Flow, store.Lead, error) {
+	f, err := e.run.Flow(workflow)
 	if err != nil {
 		return nil, store.Lead{}, err
 	}
 	found, err := e.store.Lead(ctx, id.Seq())
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return nil, found, leadNotFound(workflow, id)
+		return nil, found, run.LeadNotFound(workflow, id)
 	case err != nil:
-		return nil, found, readFailed(err)
-	case found.Contact.ID != id || found.Workflow != f.row.Seq:
-		return nil, found, leadNotFound(workflow, id)
+		return nil, found, run.ReadFailed(err)
+	case found.Contact.ID != id || found.Workflow != f.Row.Seq:
+		return nil, found, run.LeadNotFound(workflow, id)
 	}
 	return f, found, nil
 }
@@ -44,16 +46,20 @@ func (e *Engine) Lead(ctx context.Context, workflow lead.WorkflowID, id lead.ID)
 	return viewLead(f, &found)
 }
 
-func viewLead(f *flow, found *store.Lead) (lead.Lead, error) {
-	x, err := readExtra(f, &found.Record)
+// onlyRows reports whether an error of the store is about rows that it left out,
+// which keep nobody from reading the others.
+func onlyRows(err error) bool {
+	var rows store.RowErrors
+	return errors.As(err, &rows)
+}
+
+func viewLead(f *core.Flow, found *store.Lead) (lead.Lead, error) {
+	view, err := core.Read(found.Record, f)
 	if err != nil {
 		return lead.Lead{}, err
 	}
-	c := newContact(found.Contact)
-	if c.unreadable != nil {
-		return lead.Lead{}, c.unreadable
-	}
-	return f.lead(found, &x, c.Person), nil
+	person, _ := core.Person(&found.Contact) // without metadata that cannot be read
+	return core.Lead(f, &view, &found.Contact, *person), nil
 }
 
 // LeadFilter selects leads of a workflow. Its zero value selects all.
@@ -66,16 +72,16 @@ type LeadFilter struct {
 	Limit       int          // at most so many; 0 for all
 }
 
-func (e *Engine) leadQuery(f *flow, filter LeadFilter) (store.LeadQuery, error) {
+func (e *Engine) leadQuery(f *core.Flow, filter LeadFilter) (store.LeadQuery, error) {
 	q := store.LeadQuery{
-		Workflow: f.row.Seq, States: filter.States, Offset: filter.Offset, Limit: filter.Limit, After: filter.After.Seq(),
+		Workflow: f.Row.Seq, States: filter.States, Offset: filter.Offset, Limit: filter.Limit, After: filter.After.Seq(),
 	}
 	var faults []lead.FieldError
 	fault := func(location, message string) {
 		faults = append(faults, lead.FieldError{Location: location, Message: message})
 	}
 	if filter.Node != "" {
-		node, ok := f.graph.Index(filter.Node)
+		node, ok := f.Graph.Index(filter.Node)
 		if !ok {
 			fault("node_id", fmt.Sprintf("the workflow has no node %q", filter.Node))
 		}
@@ -105,7 +111,7 @@ func (e *Engine) leadQuery(f *flow, filter LeadFilter) (store.LeadQuery, error) 
 // that cannot be read whole, as after damage to the file, it has what can be read,
 // without metadata; [Engine.Lead] says what is wrong with it.
 func (e *Engine) Leads(ctx context.Context, workflow lead.WorkflowID, filter LeadFilter) ([]lead.Lead, error) {
-	f, err := e.flow(workflow)
+	f, err := e.run.Flow(workflow)
 	if err != nil {
 		return nil, err
 	}
@@ -114,14 +120,14 @@ func (e *Engine) Leads(ctx context.Context, workflow lead.WorkflowID, filter Lea
 		return nil, err
 	}
 	found, err := e.store.Leads(ctx, q)
-	if err != nil {
-		return nil, readFailed(err)
+	if err != nil && !onlyRows(err) {
+		return nil, run.ReadFailed(err)
 	}
 	out := make([]lead.Lead, 0, len(found))
 	for i := range found {
 		l, err := viewLead(f, &found[i])
 		if err != nil {
-			l = f.readable(&found[i])
+			l = core.Readable(f, &found[i])
 		}
 		out = append(out, l)
 	}
@@ -131,7 +137,7 @@ func (e *Engine) Leads(ctx context.Context, workflow lead.WorkflowID, filter Lea
 // CountLeads returns how many leads match, whatever the filter's After, Offset
 // and Limit.
 func (e *Engine) CountLeads(ctx context.Context, workflow lead.WorkflowID, filter LeadFilter) (int64, error) {
-	f, err := e.flow(workflow)
+	f, err := e.run.Flow(workflow)
 	if err != nil {
 		return 0, err
 	}
@@ -141,7 +147,7 @@ func (e *Engine) CountLeads(ctx context.Context, workflow lead.WorkflowID, filte
 	}
 	n, err := e.store.CountLeads(ctx, q)
 	if err != nil {
-		return 0, readFailed(err)
+		return 0, run.ReadFailed(err)
 	}
 	return n, nil
 }
@@ -186,14 +192,18 @@ func (e *Engine) History(ctx context.Context, workflow lead.WorkflowID, id lead.
 	if err != nil {
 		return nil, err
 	}
-	found, rows, err := e.store.History(ctx, id.Seq())
+	found, rows, payloads, err := e.store.History(ctx, id.Seq())
 	switch {
 	case errors.Is(err, store.ErrNotFound): // deleted since
-		return nil, leadNotFound(workflow, id)
+		return nil, run.LeadNotFound(workflow, id)
 	case err != nil:
-		return nil, readFailed(err)
+		return nil, run.ReadFailed(err)
 	}
-	return f.history(&found, rows)
+	view, err := core.Read(found.Record, f)
+	if err != nil {
+		return nil, err
+	}
+	return core.History(f, &view, id, rows, payloads)
 }
 
 // CallFilter selects entries of the call log. Zero fields select all.
@@ -229,17 +239,15 @@ func (e *Engine) Calls(ctx context.Context, filter CallFilter) ([]lead.Call, Cal
 		q.Phone = lead.PhoneDigits(phone)
 	}
 	if !filter.WorkflowID.IsZero() {
-		e.mu.RLock()
-		seq, ok := e.flowSeqs[filter.WorkflowID] // a deleted one too
-		e.mu.RUnlock()
+		seq, ok := e.run.SeqOf(filter.WorkflowID) // a deleted one too
 		if !ok {
 			return []lead.Call{}, filter.After, nil
 		}
 		q.Workflow = seq
 	}
 	rows, err := e.store.Calls(ctx, q)
-	if err != nil {
-		return nil, filter.After, readFailed(err)
+	if err != nil && !onlyRows(err) {
+		return nil, filter.After, run.ReadFailed(err)
 	}
 	out, cursor := make([]lead.Call, 0, len(rows)), filter.After
 	for _, row := range rows {
@@ -248,7 +256,7 @@ func (e *Engine) Calls(ctx context.Context, filter CallFilter) ([]lead.Call, Cal
 			continue
 		}
 		out = append(out, lead.Call{
-			CallID: row.CallID, StepID: stepID(row.Entered, row.LeadID, row.Visit), Attempt: int(row.Attempt),
+			CallID: row.CallID, StepID: core.StepID(row.Entered, row.LeadID, row.Visit), Attempt: int(row.Attempt),
 			LeadID: row.LeadID, WorkflowID: row.WorkflowID, NodeID: row.NodeID,
 			PhoneNumber: lead.PhoneFromDigits(row.Phone), Status: row.Status, Outcome: row.Outcome,
 			StartedAt: row.Started.Time(), EndedAt: row.Ended.Time(), Error: row.Error, Data: validJSON(row.Data),

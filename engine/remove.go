@@ -5,23 +5,23 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/leadflow-go/leadflow/engine/internal/core"
 	"github.com/leadflow-go/leadflow/lead"
-	"github.com/leadflow-go/leadflow/store"
 )
 
 // RemoveOption is an option of one call of Remove.
-type RemoveOption func(*removal)
+type RemoveOption func(*core.Removal)
 
 // Reason puts on record why the lead is removed; at most 1,024 bytes.
-func Reason(text string) RemoveOption { return func(r *removal) { r.Reason = text } }
+func Reason(text string) RemoveOption { return func(r *core.Removal) { r.Reason = text } }
 
 // Actor puts on record who asked for the removal; at most 1,024 bytes.
-func Actor(name string) RemoveOption { return func(r *removal) { r.Actor = name } }
+func Actor(name string) RemoveOption { return func(r *core.Removal) { r.Actor = name } }
 
 // SkipRetries lets the attempt in flight finish but makes no further one: for
 // an opt-out, whom nobody wants to dial again. Asked for while a removal is
 // pending already, it still drops the queued retries.
-func SkipRetries() RemoveOption { return func(r *removal) { r.SkipRetries = true } }
+func SkipRetries() RemoveOption { return func(r *core.Removal) { r.SkipRetries = true } }
 
 const maxReason = 1024
 
@@ -52,7 +52,7 @@ func (r *Removal) Wait(ctx context.Context) (lead.Lead, error) {
 		return r.eng.Lead(ctx, r.workflow, r.id)
 	default:
 	}
-	if err := r.eng.await(ctx, r.done); err != nil {
+	if err := r.eng.run.Await(ctx, r.done); err != nil {
 		return lead.Lead{}, err
 	}
 	return r.eng.Lead(ctx, r.workflow, r.id)
@@ -74,38 +74,15 @@ func (e *Engine) Remove(ctx context.Context, workflow lead.WorkflowID, id lead.I
 	if err != nil {
 		return nil, err
 	}
-	f, _, err := e.find(ctx, workflow, id)
+	state, done, err := e.run.Remove(ctx, workflow, id, how)
 	if err != nil {
 		return nil, err
 	}
-	r := &Removal{eng: e, workflow: workflow, id: id}
-	err = e.do(ctx, func(l *loop) error {
-		f := l.flow(f.row.Seq)
-		if f == nil || f.row.Deleted {
-			return workflowNotFound(workflow)
-		}
-		found, err := l.get(id.Seq())
-		if err != nil {
-			return err
-		}
-		if found == nil {
-			return leadNotFound(workflow, id)
-		}
-		if err := l.removeLead(found, f, how); err != nil {
-			return e.refuse(err, found, workflow, id)
-		}
-		r.State = found.rec.State
-		r.done = e.detachment(id.Seq(), r.State)
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return r, nil
+	return &Removal{State: state, eng: e, workflow: workflow, id: id, done: done}, nil
 }
 
 // newRemoval checks what was said about a removal.
-func newRemoval(options []RemoveOption) (how removal, err error) {
+func newRemoval(options []RemoveOption) (how core.Removal, err error) {
 	for _, option := range options {
 		option(&how)
 	}
@@ -134,7 +111,7 @@ func (e *Engine) RemoveLeads(ctx context.Context, workflow lead.WorkflowID, filt
 	if err != nil {
 		return 0, err
 	}
-	f, err := e.flow(workflow)
+	f, err := e.run.Flow(workflow)
 	if err != nil {
 		return 0, err
 	}
@@ -150,89 +127,5 @@ func (e *Engine) RemoveLeads(ctx context.Context, workflow lead.WorkflowID, filt
 		return 0, nil
 	}
 	q.States = live
-	s := &sweep{query: q, removal: how, done: make(chan struct{})}
-	err = e.do(ctx, func(l *loop) error {
-		if f := l.flow(f.row.Seq); f == nil || f.row.Deleted {
-			return workflowNotFound(workflow)
-		}
-		l.after = append(l.after, func() { l.addSweep(s) })
-		return nil
-	})
-	if err != nil {
-		s.given.Store(true)
-		return 0, err
-	}
-	if err := e.await(ctx, s.done); err != nil {
-		s.given.Store(true)
-		return 0, err
-	}
-	return s.removed, nil
-}
-
-// refuse makes the machine's refusal one that carries the ids.
-func (e *Engine) refuse(err error, found *entry, workflow lead.WorkflowID, id lead.ID) error {
-	if !found.rec.State.Final() {
-		return err
-	}
-	return &lead.ConflictError{
-		Reason: lead.ErrLeadFinal, Workflow: workflow, Lead: id, State: found.rec.State.String(),
-	}
-}
-
-// removeLead lets the machine remove a lead, now or when its step in flight is
-// over.
-func (l *loop) removeLead(e *entry, f *flow, how removal) error {
-	was := e.rec.State
-	state, err := l.machine.Fire(was, lead.EventRemove)
-	if err != nil {
-		return err
-	}
-	switch {
-	case was != lead.PendingRemoval:
-		l.touch(e)
-		e.rec.State = state
-		how.Requested = l.now
-		e.extra.Removal = &how
-	case how.SkipRetries && !e.extra.Removal.SkipRetries:
-		l.touch(e)
-		skipping := *e.extra.Removal
-		skipping.SkipRetries = true
-		e.extra.Removal = &skipping
-	default:
-		return nil
-	}
-	if state == lead.Removed {
-		return l.detach(e)
-	}
-	if e.rec.Phase == store.PhaseRetrying && e.skipRetries() {
-		last := e.extra.Attempts[len(e.extra.Attempts)-1]
-		return l.endStep(e, f, failure(l.stepType(e, f), last.Error), nil)
-	}
-	return nil
-}
-
-// detachment returns a channel that is closed when the lead is detached.
-func (e *Engine) detachment(seq int64, state lead.State) <-chan struct{} {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	done := e.detachments[seq]
-	if done == nil {
-		done = make(chan struct{})
-		if state.Final() {
-			close(done)
-		} else {
-			e.detachments[seq] = done
-		}
-	}
-	return done
-}
-
-// detached tells those who wait that the lead is final, on disk.
-func (e *Engine) detached(seq int64) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if done := e.detachments[seq]; done != nil {
-		close(done)
-		delete(e.detachments, seq)
-	}
+	return e.run.RemoveMany(ctx, workflow, q, how)
 }

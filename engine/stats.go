@@ -25,31 +25,12 @@ type Stats struct {
 // Stats returns the engine's counters as of its last commit. It costs next to
 // nothing and may be called from any goroutine.
 func (e *Engine) Stats() Stats {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	return e.stats
-}
-
-func (e *Engine) publishStats(l *loop) {
-	s := l.total.stats
-	s.Running, s.Ready, s.InMemory = l.busy(), l.ready.Len()+l.again.Len(), len(l.hot)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.stats = s
-}
-
-func (s *Stats) add(d *Stats) {
-	s.LeadsEnrolled += d.LeadsEnrolled
-	s.LeadsCompleted += d.LeadsCompleted
-	s.LeadsRemoved += d.LeadsRemoved
-	s.StepsStarted += d.StepsStarted
-	s.StepsCompleted += d.StepsCompleted
-	s.StepsFailed += d.StepsFailed
-	s.TimedOut += d.TimedOut
-	s.Retries += d.Retries
-	s.Redelivered += d.Redelivered
-	s.LateResults += d.LateResults
-	s.TimersCancelled += d.TimersCancelled
-	s.HookFailures += d.HookFailures
-	s.Commits += d.Commits
+	s := e.run.Stats()
+	return Stats{
+		LeadsEnrolled: s.Enrolled, LeadsCompleted: s.Completed, LeadsRemoved: s.Removed,
+		StepsStarted: s.StepsStarted, StepsCompleted: s.StepsCompleted, StepsFailed: s.StepsFailed, TimedOut: s.TimedOut,
+		Retries: s.Retries, Redelivered: s.Redelivered, LateResults: s.LateResults, TimersCancelled: s.TimersCancelled,
+		HookFailures: s.HookFailures, Commits: s.Commits,
+		Running: s.Running, Ready: s.Ready, InMemory: s.InMemory,
+	}
 }

@@ -3,7 +3,9 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -210,14 +212,30 @@ func TestConfigNamesEveryFault(t *testing.T) {
 	_, err := engine.New(w.store, engine.Config{
 		Handlers:    map[workflow.NodeType]engine.Handler{workflow.Time: engine.HandlerFunc(liveCall), workflow.Message: nil},
 		Hooks:       []engine.Hook{{}},
-		HookTimeout: -1, Workers: -1,
+		HookTimeout: -1, Workers: -1, Region: "UK",
 	})
 	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok || len(joined.Unwrap()) != 6 {
+	if !ok || len(joined.Unwrap()) != 7 {
 		t.Errorf("New = %v", err)
 	}
-	if _, err := engine.New(nil, engine.Config{}); err == nil {
-		t.Error("an engine without a store")
+	_, err = engine.New(nil, engine.Config{Workers: -1})
+	if err == nil || !strings.Contains(err.Error(), "store") || !strings.Contains(err.Error(), "Workers") {
+		t.Errorf("an engine without a store: %v", err)
+	}
+}
+
+func TestConfigTakesNoRegionButACountrysCode(t *testing.T) {
+	w := newWorld(t, nil)
+	for region, says := range map[string]string{
+		"UK": `did you mean "GB"`, "us": `did you mean "US"`, "Germany": "there are AC, AD", "ZZ": "Region",
+	} {
+		_, err := engine.New(w.store, engine.Config{Region: region})
+		if err == nil || !strings.Contains(err.Error(), says) || !strings.HasPrefix(err.Error(), fmt.Sprintf("engine: config: Region %q", region)) {
+			t.Errorf("Region %q: %v", region, err)
+		}
+	}
+	if _, err := engine.New(w.store, engine.Config{Region: "GB"}); err != nil {
+		t.Error(err)
 	}
 }
 

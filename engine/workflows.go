@@ -4,13 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
+	"github.com/leadflow-go/leadflow/engine/internal/core"
+	"github.com/leadflow-go/leadflow/engine/internal/run"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
-	"github.com/leadflow-go/leadflow/store"
 )
 
 // Workflow is a workflow as a reader sees it at one moment.
@@ -40,95 +40,32 @@ func (e *Engine) CreateWorkflow(ctx context.Context, def *workflow.Definition) (
 	if err != nil {
 		return Workflow{}, fmt.Errorf("engine: encode workflow: %w", err)
 	}
-	var seq int64
-	var id lead.WorkflowID
-	err = e.do(ctx, func(l *loop) error {
-		var err error
-		if seq == 0 {
-			if seq, err = e.store.Reserve(context.Background(), store.WorkflowSequence, 1); err != nil {
-				return &storeError{err}
-			}
-		}
-		if id.IsZero() {
-			if id, err = e.newWorkflowID(l.now.Time(), seq); err != nil {
-				return err
-			}
-		}
-		l.stage(&flow{graph: graph, row: store.Workflow{
-			Seq: seq, ID: id, Name: def.Name, Description: def.Description,
-			Status: lead.WorkflowDraft, Definition: text, Created: l.now,
-		}})
-		return nil
-	})
+	id, err := e.run.CreateFlow(ctx, graph, def, text)
 	if err != nil {
 		return Workflow{}, err
 	}
 	return e.Workflow(ctx, id)
 }
 
-// stage has the batch write a workflow as f says, in its next version.
-func (l *loop) stage(f *flow) {
-	f.row.Version++
-	f.row.Updated = l.now
-	if l.staged == nil {
-		l.staged = map[int64]*flow{}
-	}
-	l.staged[f.row.Seq] = f
-	l.writes.Workflows = append(l.writes.Workflows, f.row)
-}
-
-// publishFlow makes a workflow known as it now is on disk.
-func (l *loop) publishFlow(seq int64, f *flow) {
-	if before := l.flows[seq]; f.active() && (before == nil || !before.active()) {
-		l.horizon.rewind()
-	}
-	l.flows[seq] = f
-	l.eng.mu.Lock()
-	defer l.eng.mu.Unlock()
-	l.eng.flows[seq] = f
-	l.eng.flowSeqs[f.row.ID] = seq
-}
-
-// flowOf returns the workflow with that number, or nil when there is none or it
-// is deleted.
-func (e *Engine) flowOf(seq int64) *flow {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	if f := e.flows[seq]; f != nil && !f.row.Deleted {
-		return f
-	}
-	return nil
-}
-
-// flow returns the workflow with that id.
-func (e *Engine) flow(id lead.WorkflowID) (*flow, error) {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	if f := e.flows[e.flowSeqs[id]]; f != nil && !f.row.Deleted {
-		return f, nil
-	}
-	return nil, workflowNotFound(id)
-}
-
 // Workflow returns a workflow, or an error that matches lead.ErrNotFound.
 func (e *Engine) Workflow(ctx context.Context, id lead.WorkflowID) (Workflow, error) {
-	f, err := e.flow(id)
+	f, err := e.run.Flow(id)
 	if err != nil {
 		return Workflow{}, err
 	}
 	return e.describe(ctx, f)
 }
 
-func (e *Engine) describe(ctx context.Context, f *flow) (Workflow, error) {
-	counts, err := e.store.Counts(ctx, f.row.Seq)
+func (e *Engine) describe(ctx context.Context, f *core.Flow) (Workflow, error) {
+	counts, err := e.store.Counts(ctx, f.Row.Seq)
 	if err != nil {
-		return Workflow{}, readFailed(err)
+		return Workflow{}, run.ReadFailed(err)
 	}
-	def := f.graph.Definition()
+	def := f.Graph.Definition()
 	w := Workflow{
-		ID: f.row.ID, Name: f.row.Name, Description: f.row.Description, Status: f.row.Status,
+		ID: f.Row.ID, Name: f.Row.Name, Description: f.Row.Description, Status: f.Row.Status,
 		NodeCount: len(def.Nodes), EdgeCount: len(def.Edges), Counts: map[lead.State]int64{},
-		CreatedAt: f.row.Created.Time(), UpdatedAt: f.row.Updated.Time(),
+		CreatedAt: f.Row.Created.Time(), UpdatedAt: f.Row.Updated.Time(),
 	}
 	for _, s := range lead.States() {
 		w.Counts[s] = counts[s]
@@ -150,24 +87,19 @@ type WorkflowFilter struct {
 func (e *Engine) Workflows(ctx context.Context, filter WorkflowFilter) ([]Workflow, error) {
 	after := int64(0)
 	if !filter.After.IsZero() {
-		e.mu.RLock()
-		seq, ok := e.flowSeqs[filter.After] // a deleted one too: it may end a page that was read before
-		e.mu.RUnlock()
+		seq, ok := e.run.SeqOf(filter.After) // a deleted one too: it may end a page that was read before
 		if !ok {
-			return nil, workflowNotFound(filter.After)
+			return nil, run.WorkflowNotFound(filter.After)
 		}
 		after = seq
 	}
-	e.mu.RLock()
-	var list []*flow
-	for seq, f := range e.flows {
-		if seq > after && !f.row.Deleted && (filter.Status == 0 || f.row.Status == filter.Status) &&
-			(filter.Name == "" || f.row.Name == filter.Name) {
+	var list []*core.Flow
+	for _, f := range e.run.Flows() {
+		if f.Row.Seq > after && (filter.Status == 0 || f.Row.Status == filter.Status) &&
+			(filter.Name == "" || f.Row.Name == filter.Name) {
 			list = append(list, f)
 		}
 	}
-	e.mu.RUnlock()
-	slices.SortFunc(list, func(a, b *flow) int { return int(a.row.Seq - b.row.Seq) })
 	if filter.Limit > 0 && len(list) > filter.Limit {
 		list = list[:filter.Limit]
 	}
@@ -185,11 +117,11 @@ func (e *Engine) Workflows(ctx context.Context, filter WorkflowFilter) ([]Workfl
 // Definition returns a copy of a workflow's graph, whose Mermaid method draws
 // it.
 func (e *Engine) Definition(id lead.WorkflowID) (*workflow.Definition, error) {
-	f, err := e.flow(id)
+	f, err := e.run.Flow(id)
 	if err != nil {
 		return nil, err
 	}
-	return f.definition(), nil
+	return f.Definition(), nil
 }
 
 // WorkflowUpdate says what to change of a workflow; nil fields stay.
@@ -200,41 +132,21 @@ type WorkflowUpdate struct {
 
 // UpdateWorkflow renames or describes a workflow anew.
 func (e *Engine) UpdateWorkflow(ctx context.Context, id lead.WorkflowID, u WorkflowUpdate) (Workflow, error) {
-	return e.changeWorkflow(ctx, id, func(l *loop, f *flow) error {
+	return e.changeWorkflow(ctx, id, func(f *core.Flow) (*core.Flow, error) {
+		next := *f
 		if u.Name != nil {
-			f.row.Name = *u.Name
+			next.Row.Name = *u.Name
 		}
 		if u.Description != nil {
-			f.row.Description = *u.Description
+			next.Row.Description = *u.Description
 		}
-		return f.definition().Validate()
+		return &next, next.Definition().Validate()
 	})
 }
 
-// changeWorkflow has change decide on a copy of the workflow, and keeps the
-// copy unless it is refused.
-func (e *Engine) changeWorkflow(ctx context.Context, id lead.WorkflowID, change func(l *loop, f *flow) error) (Workflow, error) {
-	now, err := e.flow(id)
-	if err != nil {
-		return Workflow{}, err
-	}
-	seq := now.row.Seq
-	err = e.do(ctx, func(l *loop) error {
-		if l.flying != nil {
-			return errInFlight
-		}
-		current := l.flow(seq)
-		if current == nil || current.row.Deleted {
-			return workflowNotFound(id)
-		}
-		f := *current
-		if err := change(l, &f); err != nil {
-			return err
-		}
-		l.stage(&f)
-		return nil
-	})
-	if err != nil {
+// changeWorkflow has change make another of the workflow.
+func (e *Engine) changeWorkflow(ctx context.Context, id lead.WorkflowID, change func(*core.Flow) (*core.Flow, error)) (Workflow, error) {
+	if err := e.run.ChangeFlow(ctx, id, change); err != nil {
 		return Workflow{}, err
 	}
 	return e.Workflow(ctx, id)

@@ -1,14 +1,9 @@
 package lead
 
 import (
-	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
-
-	"github.com/nyaruka/phonenumbers"
 )
 
 // Contact is the person behind a lead.
@@ -29,13 +24,7 @@ const maxExternalID = 256
 
 // Normalize returns the contact with its phone number in E.164 form, or an
 // [InvalidError] that names every fault. A number without a leading + is read
-// as a national one of the region, a two-letter ISO 3166 code such as "US"; ""
-// refuses such numbers.
-//
-// A number is checked to be possible (its country code exists and its length
-// is one that the country uses), not to be assigned: numbering plans change
-// faster than any table of them, and the cost of refusing somebody who can be
-// reached is higher than that of a call that fails.
+// as a national one of the region; see [NormalizePhone].
 func (c Contact) Normalize(region string) (Contact, error) {
 	var faults []FieldError
 	fault := func(location string, err error) {
@@ -59,49 +48,4 @@ func (c Contact) Normalize(region string) (Contact, error) {
 		return c, &InvalidError{Subject: "contact", Faults: faults}
 	}
 	return c, nil
-}
-
-// NormalizePhone returns the number in E.164 form; see [Contact.Normalize].
-func NormalizePhone(number, region string) (string, error) {
-	number = strings.TrimSpace(number)
-	if number == "" {
-		return "", errors.New("is required")
-	}
-	if region == "" {
-		region = "ZZ" // the library's word for none
-	}
-	parsed, err := phonenumbers.Parse(number, region)
-	switch {
-	case errors.Is(err, phonenumbers.ErrInvalidCountryCode):
-		return "", fmt.Errorf("%q has no known country code; write it as +<country code><number>", number)
-	case err != nil:
-		return "", fmt.Errorf("%q is not a phone number", number)
-	case !phonenumbers.IsPossibleNumber(parsed):
-		return "", fmt.Errorf("%q is not a possible number in its country (wrong length)", number)
-	case parsed.GetExtension() != "":
-		return "", fmt.Errorf("%q has an extension, which E.164 cannot hold", number)
-	}
-	return phonenumbers.Format(parsed, phonenumbers.E164), nil
-}
-
-// PhoneDigits returns the digits of an E.164 number as an integer, the form in
-// which stores keep it, or 0 for a text that is not in that form.
-func PhoneDigits(e164 string) int64 {
-	digits, ok := strings.CutPrefix(e164, "+")
-	if !ok || digits == "" || digits[0] < '1' || digits[0] > '9' || len(digits) > 15 {
-		return 0
-	}
-	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil {
-		return 0
-	}
-	return n
-}
-
-// PhoneFromDigits is the inverse of [PhoneDigits].
-func PhoneFromDigits(digits int64) string {
-	if digits <= 0 {
-		return ""
-	}
-	return "+" + strconv.FormatInt(digits, 10)
 }

@@ -6,31 +6,6 @@ import (
 	"testing"
 )
 
-func TestNormalizePhone(t *testing.T) {
-	for _, tt := range []struct{ number, region, want, fails string }{
-		{number: "+14155552671", want: "+14155552671"},
-		{number: " +1 (415) 555-2671 ", want: "+14155552671"},
-		{number: "+49 30 901820", want: "+4930901820"},
-		{number: "+442079460000", want: "+442079460000"},
-		{number: "(415) 555-2671", region: "US", want: "+14155552671"},
-		{number: "030 901820", region: "DE", want: "+4930901820"},
-		{number: "(415) 555-2671", fails: "country code"},
-		{number: "", fails: "required"},
-		{number: "call me", fails: "not a phone number"},
-		{number: "+1415555", fails: "wrong length"},
-		{number: "+999123456789", fails: "country code"},
-		{number: "+14155552671 ext. 5", fails: "extension"},
-	} {
-		got, err := NormalizePhone(tt.number, tt.region)
-		switch {
-		case tt.fails == "" && (err != nil || got != tt.want):
-			t.Errorf("NormalizePhone(%q, %q) = %q, %v; want %q", tt.number, tt.region, got, err, tt.want)
-		case tt.fails != "" && (err == nil || !strings.Contains(err.Error(), tt.fails)):
-			t.Errorf("NormalizePhone(%q, %q) = %q, %v; want an error about %q", tt.number, tt.region, got, err, tt.fails)
-		}
-	}
-}
-
 func TestPhoneDigitsAndBack(t *testing.T) {
 	for _, number := range []string{"+14155552671", "+999999999999999", "+10"} {
 		if got := PhoneFromDigits(PhoneDigits(number)); got != number {

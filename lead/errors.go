@@ -115,8 +115,8 @@ func (f FieldError) String() string {
 
 // InvalidError names every fault of an input at once. It matches ErrInvalid.
 type InvalidError struct {
-	Subject   string // "workflow", "contact", …
-	Faults []FieldError
+	Subject string // "workflow", "contact", …
+	Faults  []FieldError
 }
 
 func (e *InvalidError) Error() string {

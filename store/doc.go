@@ -20,11 +20,30 @@
 // # What a step costs
 //
 // What changes at every step is small and stands apart ([Record]) from what
-// never changes ([Contact]). [Record.Wake] and [Record.State] are the only
-// columns that an index may cover, and a step that follows a step changes
-// neither: the lead keeps the Wake with which it came due until it waits
-// again. Finished steps ([Step]) are appended in the order of their sequence
-// numbers, each naming the lead's step before it.
+// seldom does ([Contact], [Payload]). A step that follows a step changes neither
+// [Record.Wake], the lead keeping the one with which it came due until it waits
+// again, nor [Record.State], and it may change nothing else that an index covers:
+// a store that finds leads by node finds those by it that wait. Finished steps
+// ([Step]) are appended in the order of their sequence numbers, each naming the
+// lead's step before it.
+//
+// # One bad row
+//
+// A row that cannot be written or read because of what is in it concerns its
+// lead only. Commit refuses the batch with a [*RowError] that names the lead, and
+// has written nothing, so that the rest can be committed without it.
+//
+// A reader of one lead fails with a *RowError. A reader of a list returns the
+// rows that it can read, in order and as if the others were not there, and beside
+// them an error that matches [RowErrors] with those that it had to leave out. They
+// do not count towards a limit. With any other error there are no rows:
+//
+//	records, err := s.Due(ctx, after, until, 100)
+//	var bad store.RowErrors
+//	if err != nil && !errors.As(err, &bad) {
+//		return err
+//	}
+//	for _, row := range bad { … } // and go on with records
 //
 // # Concurrency
 //

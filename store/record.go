@@ -80,11 +80,11 @@ type Record struct {
 	// Wake is where the lead stands in the order in which the engine takes leads
 	// up: at or before the moment at which something must happen to it. Zero
 	// exactly when the lead is final. Readers of Due find leads by it.
-	Wake     Millis
-	LastStep int64 // Seq of the lead's last finished step; 0 before the first
-	Updated  Millis
-	Outcome  string // of a completed lead
-	EngineState    []byte // the engine's own, nil for most; the store only keeps it
+	Wake        Millis
+	LastStep    int64 // Seq of the lead's last finished step; 0 before the first
+	Updated     Millis
+	Outcome     string // of a completed lead
+	EngineState []byte // the engine's own, nil for most; the store only keeps it
 }
 
 // Key is the place of a lead in due order.
@@ -101,7 +101,9 @@ func (k Key) Less(other Key) bool {
 	return k.Wake < other.Wake || k.Wake == other.Wake && k.Seq < other.Seq
 }
 
-// Contact is the part of a lead that never changes.
+// Contact is the part of a lead that a step never changes. ExternalID, TimeZone
+// and Metadata can be changed by [Batch.Contacts], the rest stays as it was
+// enrolled.
 type Contact struct {
 	Seq        int64 // the lead's number
 	ID         lead.ID
@@ -110,6 +112,15 @@ type Contact struct {
 	TimeZone   string
 	Metadata   []byte // a JSON object, or nil
 	Enrolled   Millis
+}
+
+// Payload is bytes beside a lead, such as the data of a scheduled message: they
+// may be many, and are not written again when the lead takes a step. A lead has
+// at most one for each visit. The store does not look into Data.
+type Payload struct {
+	Lead  int64 // Seq of the lead
+	Visit int32 // from 0 to lead.MaxVisits
+	Data  []byte
 }
 
 // StepKind tells a step of the lead's path from one beside it.

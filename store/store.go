@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/leadflow-go/leadflow/lead"
 )
@@ -11,6 +10,7 @@ import (
 // Store is all that an engine needs.
 type Store interface {
 	Writer
+	LoopReader
 	LeadReader
 	HistoryReader
 	CallReader
@@ -43,15 +43,23 @@ const (
 )
 
 // Batch is a set of changes that become durable together. Within it workflows
-// are written first, then changes of leads, enrollments, steps and calls, then
-// what is to be forgotten.
+// are written first, then changes of leads, enrollments, contacts, steps, calls
+// and payloads, then what is to be forgotten.
 type Batch struct {
 	Workflows []Workflow // inserted when Version is 1, else updated from Version-1
 	Changes   []Change
 	Enroll    []Enrollment
-	Steps     []Step
-	Calls     []Call  // inserted, or updated when the Seq is there already
-	Forget    []int64 // leads whose record, contact and steps are deleted
+	// Contacts sets ExternalID, TimeZone and Metadata of contacts that exist; ID,
+	// Phone and Enrolled stay as they are stored, whatever is said here. A contact
+	// that does not exist is a *RowError.
+	Contacts []Contact
+	Steps    []Step
+	Calls    []Call // inserted, or updated when the Seq is there already
+	// Payloads are inserted, or replace the one of the same lead and visit; one
+	// without Data deletes it. A payload of a lead that does not exist is a
+	// *RowError, unless it is one to delete.
+	Payloads []Payload
+	Forget   []int64 // leads whose record, contact, steps and payloads are deleted
 	// Ping has the store write something that changes nothing, so that a batch
 	// with nothing else in it tells whether the store can commit.
 	Ping bool
@@ -60,7 +68,8 @@ type Batch struct {
 // Empty reports whether there is nothing in the batch.
 func (b *Batch) Empty() bool {
 	return len(b.Workflows) == 0 && len(b.Changes) == 0 && len(b.Enroll) == 0 &&
-		len(b.Steps) == 0 && len(b.Calls) == 0 && len(b.Forget) == 0 && !b.Ping
+		len(b.Contacts) == 0 && len(b.Steps) == 0 && len(b.Calls) == 0 &&
+		len(b.Payloads) == 0 && len(b.Forget) == 0 && !b.Ping
 }
 
 // Change is a lead before and after. Before is what it was decided on: a stored
@@ -83,7 +92,7 @@ type Enrollment struct {
 // Result is what a commit came to.
 type Result struct {
 	// Refused lists the enrollments that were left out, in the order of the
-	// batch, with all steps and calls of theirs.
+	// batch, with all steps, calls and payloads of theirs.
 	Refused []Refusal
 }
 
@@ -93,43 +102,39 @@ type Refusal struct {
 	Live  int64 // Seq of the lead that the contact has
 }
 
-// ErrConflict: a batch was decided on something that has changed since.
-var ErrConflict = errors.New("store: stale version")
-
-// ConflictError names a record that has another version than the batch was
-// decided on. It matches ErrConflict.
-type ConflictError struct {
-	Kind string // "lead" or "workflow"
-	Seq  int64
-}
-
-func (e *ConflictError) Error() string {
-	return fmt.Sprintf("store: stale version of %s %d", e.Kind, e.Seq)
-}
-
-// Is reports whether target is ErrConflict.
-func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
-
-// ErrNotFound: a reader was asked for one thing and there is none.
-var ErrNotFound = errors.New("store: not found")
-
-// LeadReader reads leads.
-type LeadReader interface {
-	// Records returns the records that exist among seqs, in order of Seq.
-	Records(ctx context.Context, seqs []int64) ([]Record, error)
+// LoopReader is what an engine reads for its own work. No other reader can hold
+// it up: these methods wait for one another at most, whoever else is reading.
+type LoopReader interface {
+	// Load returns the leads that exist among seqs, whole, in order of Seq.
+	Load(ctx context.Context, seqs []int64) ([]Lead, error)
 	// Due returns records that are not final with after < Key and Wake <= until,
 	// in the order of Key, at most limit of them.
 	Due(ctx context.Context, after Key, until Millis, limit int) ([]Record, error)
+	// Sweep returns the records of the leads that match q, as Leads does.
+	Sweep(ctx context.Context, q LeadQuery) ([]Record, error)
 	// Contacts returns the contacts that exist among seqs, in order of Seq.
 	Contacts(ctx context.Context, seqs []int64) ([]Contact, error)
-	// Lead returns a lead whole, or ErrNotFound.
-	Lead(ctx context.Context, seq int64) (Lead, error)
-	// Leads returns the leads that match q, in order of Seq.
-	Leads(ctx context.Context, q LeadQuery) ([]Lead, error)
-	// CountLeads returns how many leads match q, whatever its After, Offset and Limit.
-	CountLeads(ctx context.Context, q LeadQuery) (int64, error)
+	// Steps returns the finished steps that exist among seqs, in order of Seq.
+	Steps(ctx context.Context, seqs []int64) ([]Step, error)
+	// Payloads returns the payloads of a lead that exist among visits, in order of
+	// Visit; all of the lead's when visits is nil.
+	Payloads(ctx context.Context, lead int64, visits []int32) ([]Payload, error)
 	// Counts returns how many leads a workflow has in each state; states without
 	// any are left out. It takes the same short time whatever the count.
+	Counts(ctx context.Context, workflow int64) (map[lead.State]int64, error)
+}
+
+// LeadReader reads leads for users.
+type LeadReader interface {
+	// Lead returns a lead whole, or ErrNotFound.
+	Lead(ctx context.Context, seq int64) (Lead, error)
+	// Leads returns the leads that match q, in order of Seq. All of them are of one
+	// moment.
+	Leads(ctx context.Context, q LeadQuery) ([]Lead, error)
+	// CountLeads returns how many leads match q, whatever its After, Newest, Offset
+	// and Limit.
+	CountLeads(ctx context.Context, q LeadQuery) (int64, error)
+	// Counts is the Counts of LoopReader.
 	Counts(ctx context.Context, workflow int64) (map[lead.State]int64, error)
 }
 
@@ -139,22 +144,38 @@ type Lead struct {
 	Contact Contact
 }
 
-// LeadQuery selects leads of one workflow.
+// LeadQuery selects leads of one workflow, or those of one contact. Zero fields
+// select all, but see Workflow.
 type LeadQuery struct {
-	Workflow int64
-	States   []lead.State // any of them; empty for all
-	Node     *int32       // nil for all
-	Phone    int64        // 0 for all
-	After    int64        // only leads with a larger Seq
-	Offset   int          // how many of the matches to pass over
-	Limit    int          // at most so many; 0 for all
+	// Workflow is the workflow's number. Zero means all workflows, and then Phone or
+	// ExternalID is needed: a query with none of the three is an error.
+	Workflow   int64
+	States     []lead.State // any of them; empty for all
+	Node       *int32       // nil for all
+	Phone      int64        // 0 for all
+	ExternalID string       // "" for all
+	Newest     bool         // in descending order of Seq
+	// After leaves out the leads up to and including this Seq in the order of the
+	// query: those with a smaller one, or with Newest those with a larger one. 0
+	// leaves out none.
+	After  int64
+	Offset int // how many of the matches to pass over
+	Limit  int // at most so many; 0 for all
+}
+
+// Check returns an error if the query is one that no store answers.
+func (q *LeadQuery) Check() error {
+	if q.Workflow == 0 && q.Phone == 0 && q.ExternalID == "" {
+		return errors.New("a query for leads needs a workflow, a phone or an external id")
+	}
+	return nil
 }
 
 // HistoryReader reads what has been.
 type HistoryReader interface {
-	// History returns a lead whole, or ErrNotFound, and its finished steps, oldest
-	// first, as of one moment.
-	History(ctx context.Context, seq int64) (Lead, []Step, error)
+	// History returns a lead whole, or ErrNotFound, its finished steps, oldest
+	// first, and its payloads, in order of Visit, all as of one moment.
+	History(ctx context.Context, seq int64) (Lead, []Step, []Payload, error)
 }
 
 // CallReader reads the call log.
@@ -168,6 +189,7 @@ type CallQuery struct {
 	Workflow int64
 	Lead     int64
 	Phone    int64
+	CallID   string
 	Status   lead.StepStatus
 	From, To Millis // From <= Started < To
 	After    int64  // only entries with a larger Seq

@@ -27,7 +27,7 @@ func succeed(context.Context, engine.Attempt) (engine.Result, error) { return en
 
 // A program's own handlers are watched like the script, in every world.
 func TestEveryHandlersCallForSomebodyWhoIsOutIsNoticed(t *testing.T) {
-	lying := brokenStore{look: func(e *store.Lead) { e.State = lead.Removed }}
+	lying := brokenStore{look: func(e *store.Lead) { e.State, e.Phase = lead.Removed, store.PhaseEnded }}
 	w, err := enginetest.Open(enginetest.Config{Store: lying.over(t), Engine: engine.Config{
 		Handlers: map[workflow.NodeType]engine.Handler{workflow.VoiceCall: engine.HandlerFunc(succeed)},
 	}})

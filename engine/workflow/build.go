@@ -54,6 +54,9 @@ func On(from, label, to string) Edge { return Edge{From: from, Label: label, To:
 // WithLabel returns the node with a label.
 func (n Node) WithLabel(label string) Node { n.Label = label; return n }
 
+// WithHandler returns the node with the name of the handler that runs at it.
+func (n Node) WithHandler(name string) Node { n.Handler = name; return n }
+
 // WithRetry returns the node with a retry rule.
 func (n Node) WithRetry(retry Retry) Node { n.Retry = &retry; return n }
 

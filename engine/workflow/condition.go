@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+
+	"github.com/leadflow-go/leadflow/engine/workflow/internal/expression"
 )
 
 // Operator says how a condition compares.
@@ -79,7 +81,7 @@ func (r *reader) condition(location string, raw json.RawMessage, known func(stri
 	case operator == "":
 		r.fault(location+".operator", "is required; the operators are %s", listOperators())
 	case !slices.Contains(operators, c.operator):
-		r.fault(location+".operator", "%s is no operator; the operators are %s", quote(operator), listOperators())
+		r.fault(location+".operator", "%s is no operator; the operators are %s", expression.Quote(operator), listOperators())
 	}
 	if len(r.faults) > before && value == nil {
 		return c // a value may be missing because its operator is
@@ -97,8 +99,14 @@ func (r *reader) value(location string, raw json.RawMessage, c *condition) {
 	}
 	value, err := decodeValue(raw)
 	if err != nil {
-		r.fault(location, "cannot be read: %s", shorten(err.Error()))
+		r.fault(location, "cannot be read: %s", expression.Shorten(err.Error()))
 		return
+	}
+	if number, ok := value.(json.Number); ok {
+		if _, reading := expression.ReadNumber(number); reading != expression.IsNumber {
+			r.fault(location, "%s cannot be used as a number: it is too large, too close to 0 or too long", expression.Clip(string(number)))
+			return
+		}
 	}
 	c.value = value
 	_, isBool := value.(bool)
@@ -124,33 +132,42 @@ func listOperators() string {
 	return strings.Join(names, ", ")
 }
 
-// test evaluates the condition. It cannot fail: values that cannot be compared
-// as the operator asks make it false, except not_equals.
-func (c *condition) test(env *Env) bool {
-	found, ok := c.field.lookup(env)
+// test evaluates the condition. Values that cannot be compared as the operator
+// asks make it false, except not_equals.
+func (c *condition) test(m *expression.Meter, env *Env) bool {
+	found, ok := c.field.lookup(m, env)
 	switch c.operator {
 	case Exists:
 		return ok == (c.value != false)
 	case NotEquals:
-		return !ok || !equal(found, c.value)
+		if _, reading := numberOf(m, found); reading == expression.Unreadable {
+			return false
+		}
+		return !ok || !equal(m, found, c.value)
 	case Equals:
-		return ok && equal(found, c.value)
+		return ok && equal(m, found, c.value)
 	case Contains:
-		return ok && contains(found, c.value)
+		return ok && contains(m, found, c.value)
 	case GreaterThan:
-		order, ordered := compare(found, c.value)
-		return ok && ordered && order > 0
+		if !ok {
+			return false
+		}
+		order, ordered := compare(m, found, c.value)
+		return ordered && order > 0
 	case LessThan:
-		order, ordered := compare(found, c.value)
-		return ok && ordered && order < 0
+		if !ok {
+			return false
+		}
+		order, ordered := compare(m, found, c.value)
+		return ordered && order < 0
 	}
 	return false
 }
 
 // testEach reports whether all of the conditions hold, or one of them.
-func testEach(conditions []condition, one bool, env *Env) bool {
+func testEach(m *expression.Meter, conditions []condition, one bool, env *Env) bool {
 	for i := range conditions {
-		if conditions[i].test(env) == one {
+		if conditions[i].test(m, env) == one {
 			return one
 		}
 	}

@@ -69,13 +69,16 @@ const (
 	MaxSize        = 16 << 20 // bytes of JSON that Parse reads
 	MaxNodes       = 10_000
 	MaxEdges       = 50_000
-	MaxName        = 256      // bytes of a workflow's name
-	MaxDescription = 16 << 10 // bytes
-	MaxID          = 64       // bytes of a node's id
-	MaxLabel       = 256      // bytes of a node's or an edge's label
-	MaxConfig      = 64 << 10 // bytes of a node's config
-	MaxExpression  = 4 << 10  // bytes of an expression
-	MaxConditions  = 100      // of one conditional node
+	MaxName        = 256       // bytes of a workflow's name
+	MaxDescription = 16 << 10  // bytes
+	MaxID          = 64        // bytes of a node's id
+	MaxHandler     = 64        // bytes of the name of a node's handler
+	MaxLabel       = 256       // bytes of a node's or an edge's label
+	MaxConfig      = 64 << 10  // bytes of a node's config
+	MaxExpression  = 4 << 10   // bytes of an expression
+	MaxExpressions = 256 << 10 // bytes of all the expressions of a workflow together
+	MaxPatterns    = 10_000    // parts of all the patterns of a workflow together; a pattern has about one for each letter
+	MaxConditions  = 100       // of one conditional node
 	MaxAttempts    = 100
 	// MaxDuration bounds every duration, and the waits that [Graph.RetryDelay]
 	// returns, so that a due time can always be stored: ten years.
@@ -102,11 +105,27 @@ type Node struct {
 	// Config is a JSON object. That of an action node is its handler's business;
 	// the package doc says what the other types read.
 	Config json.RawMessage `json:"config,omitempty"`
+	// Handler is the name of the step handler that runs at the node, of an action
+	// node only: letters, digits, _, - and ".", at most [MaxHandler] bytes. "" is the
+	// handler that has the name of the type, such as "voice_call".
+	Handler string `json:"handler,omitempty"`
 	// Retry says when a failed attempt at an action is repeated; nil means never.
 	Retry *Retry `json:"retry,omitempty"`
 	// Timeout is how long a step of an action may stay in flight before it
 	// counts as failed; 0 means [DefaultTimeout].
 	Timeout Duration `json:"timeout,omitempty"`
+}
+
+// HandlerName returns the name of the step handler that runs at the node: its
+// Handler, else its type. It is "" for a node that is no action.
+func (n *Node) HandlerName() string {
+	switch {
+	case !n.Type.Action():
+		return ""
+	case n.Handler != "":
+		return n.Handler
+	}
+	return string(n.Type)
 }
 
 // Edge leads from one node to another.
@@ -129,18 +148,24 @@ type Retry struct {
 	MaxDelay    Duration `json:"max_delay,omitempty"` // 0 means [MaxDuration]
 }
 
-// clone returns a copy that shares no memory with d.
-func (d *Definition) clone() *Definition {
+// Clone returns a copy that shares no memory with d.
+func (d *Definition) Clone() *Definition {
 	c := *d
 	c.Nodes = slices.Clone(d.Nodes)
 	c.Edges = slices.Clone(d.Edges)
 	for i := range c.Nodes {
-		n := &c.Nodes[i]
-		n.Config = slices.Clone(n.Config)
-		if n.Retry != nil {
-			retry := *n.Retry
-			n.Retry = &retry
-		}
+		c.Nodes[i] = c.Nodes[i].Clone()
 	}
 	return &c
+}
+
+// Clone returns a copy that shares no memory with n.
+func (n *Node) Clone() Node {
+	c := *n
+	c.Config = slices.Clone(n.Config)
+	if n.Retry != nil {
+		retry := *n.Retry
+		c.Retry = &retry
+	}
+	return c
 }

@@ -32,6 +32,9 @@
 //	conditional                        expression, or conditions with match "all" (the default) or "any"
 //	converted, dropped                 nothing
 //
+// The step handler of an action node is the one that has the name of the node's
+// type, or the one that its handler field names.
+//
 // A circle of nodes is allowed, and is how a workflow tries again; one of
 // conditional nodes alone is not, because a lead in it would never rest.
 //
@@ -58,12 +61,22 @@
 // date("2026-05-01 09:00", "2006-01-02 15:04", "Europe/Berlin").
 //
 // An expression is checked when it is compiled: names, the nodes behind steps,
-// and its type as far as it is known then. What it can cost is bounded, because
-// nothing can interrupt it: it has at most [MaxExpression] bytes; the functions
-// that build large values (repeat, join, replace, toJSON, map, sort, reduce and
-// others) are left out; a range needs two written numbers; lists that it writes
-// hold no lists; all(…), filter(…) and the like do not stand in one another. What
-// is left takes time by the size of the metadata, by its square at worst.
+// and its type as far as it is known then. It has at most [MaxExpression] bytes.
+//
+// # What an evaluation may cost
+//
+// No expression and no condition may hold up the leads of others, whatever
+// somebody wrote in it and whatever is in the metadata. Each evaluation has a
+// budget of steps and of memory, from which every operator, function and method
+// is paid, by the size of what it works on; a whole budget is 2 to 3 ms of work.
+// An evaluation that needs more ends with an error that wraps [ErrBudget]. Steps
+// are counted, not time, so that equal data give equal results on every machine
+// and in a simulation. An expression whose compilation would be dear is refused,
+// with the reason: one of more than 1000 names, values and operators, or with a
+// pattern that compiles to more than 1000 parts.
+//
+// The functions that build large values (repeat, join, replace, toJSON, map,
+// sort, reduce and others) are left out.
 //
 // # Conditions
 //

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/leadflow-go/leadflow/engine/workflow/internal/expression"
 )
 
 // Duration is a time.Duration that is written in JSON as a Go duration string,
@@ -57,8 +59,8 @@ func parseDuration(text string) (Duration, error) {
 	// in length.
 	for suffix, hours := range map[string]float64{"d": 24, "w": 7 * 24} {
 		if n, err := strconv.ParseFloat(strings.TrimSuffix(text, suffix), 64); err == nil && strings.HasSuffix(text, suffix) && n > 0 && n < 1e6 {
-			return 0, fmt.Errorf("%s is in a unit that durations do not have; write %sh", quote(text), strconv.FormatFloat(n*hours, 'f', -1, 64))
+			return 0, fmt.Errorf("%s is in a unit that durations do not have; write %sh", expression.Quote(text), strconv.FormatFloat(n*hours, 'f', -1, 64))
 		}
 	}
-	return 0, fmt.Errorf("%s is not a duration; write one such as 48h, 30m or 1h30m", quote(text))
+	return 0, fmt.Errorf("%s is not a duration; write one such as 48h, 30m or 1h30m", expression.Quote(text))
 }

@@ -3,6 +3,8 @@ package workflow
 import (
 	"fmt"
 	"strings"
+
+	"github.com/leadflow-go/leadflow/engine/workflow/internal/expression"
 )
 
 // noNode is the index of no node.
@@ -28,7 +30,7 @@ func (c *checker) edges() {
 		}
 		k := key{e.From, e.Label}
 		if j, taken := first[k]; taken {
-			c.fault(location+".label", "node %s already has an edge %s: edges[%d]; remove one", quote(e.From), quote(e.Label), j)
+			c.fault(location+".label", "node %s already has an edge %s: edges[%d]; remove one", expression.Quote(e.From), expression.Quote(e.Label), j)
 			continue
 		}
 		first[k] = i
@@ -67,7 +69,7 @@ func (c *checker) end(location, id string) (int32, bool) {
 	case id == "":
 		c.fault(location, "is required; name a node")
 	case c.shapeKnown:
-		c.fault(location, "there is no node %s", quote(id))
+		c.fault(location, "there is no node %s", expression.Quote(id))
 	}
 	return i, ok
 }
@@ -78,19 +80,19 @@ func (c *checker) label(location string, e *Edge, t NodeType, nth int) bool {
 	before := len(c.faults)
 	switch {
 	case t.Terminal():
-		c.fault(location, "node %s is %s, where the workflow ends; remove the edge", quote(e.From), t)
+		c.fault(location, "node %s is %s, where the workflow ends; remove the edge", expression.Quote(e.From), t)
 	case t == Time && nth > 1:
-		c.fault(location, "time node %s already has an edge; remove one", quote(e.From))
+		c.fault(location, "time node %s already has an edge; remove one", expression.Quote(e.From))
 	case t == Time && e.Label != "":
 		c.fault(location+".label", "the edge of a time node has no label; remove it")
 	case t == Conditional && e.Label != "true" && e.Label != "false":
-		c.fault(location+".label", `%s must be "true" or "false", because node %s is conditional`, quote(e.Label), quote(e.From))
+		c.fault(location+".label", `%s must be "true" or "false", because node %s is conditional`, expression.Quote(e.Label), expression.Quote(e.From))
 	case t.Action() && e.Label == "":
-		c.fault(location+".label", `is required; name an outcome of node %s, or write "%s" for every other outcome`, quote(e.From), DefaultLabel)
+		c.fault(location+".label", `is required; name an outcome of node %s, or write "%s" for every other outcome`, expression.Quote(e.From), DefaultLabel)
 	case len(e.Label) > MaxLabel:
 		c.fault(location+".label", "is %d bytes long; at most %d are allowed", len(e.Label), MaxLabel)
 	case !plainLabel(e.Label):
-		c.fault(location+".label", "%s begins or ends with a space, or holds a control character or bytes that are not UTF-8", quote(e.Label))
+		c.fault(location+".label", "%s begins or ends with a space, or holds a control character or bytes that are not UTF-8", expression.Quote(e.Label))
 	}
 	return len(c.faults) == before
 }
@@ -123,7 +125,7 @@ func (c *checker) unreachable() {
 	for i := range c.d.Nodes {
 		id := c.d.Nodes[i].ID
 		if first, ok := c.index[id]; ok && int(first) == i && !reached[i] {
-			c.fault(at("nodes", i), "no path leads from the entry %s to node %s; add an edge or remove the node", quote(c.d.Entry), quote(id))
+			c.fault(at("nodes", i), "no path leads from the entry %s to node %s; add an edge or remove the node", expression.Quote(c.d.Entry), expression.Quote(id))
 		}
 	}
 }
@@ -180,8 +182,8 @@ func (c *checker) circle(path []int32, to int32) {
 			fmt.Fprintf(&b, "… (%d more) → ", len(path)-most)
 			break
 		}
-		b.WriteString(clip(c.d.Nodes[on].ID) + " → ")
+		b.WriteString(expression.Clip(c.d.Nodes[on].ID) + " → ")
 	}
-	b.WriteString(clip(c.d.Nodes[to].ID))
+	b.WriteString(expression.Clip(c.d.Nodes[to].ID))
 	c.fault(at("nodes", int(to)), "conditional nodes form a circle that never ends: %s; put a time node or an action between them", b.String())
 }

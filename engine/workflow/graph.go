@@ -3,20 +3,24 @@ package workflow
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 	"time"
+
+	"github.com/leadflow-go/leadflow/engine/workflow/internal/expression"
 )
 
 // Graph is a compiled workflow. Nodes go by their index in the definition.
 // It is immutable and safe for concurrent use. Its methods panic for an index
 // that is out of range.
 type Graph struct {
-	def   *Definition
-	entry int32
-	index map[string]int32
-	nodes []compiled
-	types []NodeType
+	def      *Definition
+	entry    int32
+	index    map[string]int32
+	nodes    []compiled
+	handlers []string // their names, sorted
+	read     []bool   // by node: whether its steps are read by some node
 }
 
 // compiled is what validation found out about a node.
@@ -24,33 +28,52 @@ type compiled struct {
 	next  map[string]int32 // by the label of the edge
 	after int32            // the node behind a wait
 
-	wait       Duration    // of a time node; 0 means that the expression says
-	expression *expression // of a time or a conditional node
-	conditions []condition // of a conditional node without an expression
-	one        bool        // one true condition is enough
+	wait       Duration            // of a time node; 0 means that the expression says
+	expression *expression.Program // of a time or a conditional node
+	conditions []condition         // of a conditional node without an expression
+	one        bool                // one true condition is enough
 	uses
 }
 
 // Compile validates a definition and returns its graph, which shares no memory
 // with it. The error is that of [Definition.Validate].
 func Compile(d *Definition) (*Graph, error) {
-	c := &checker{d: d.clone()}
+	c := &checker{d: d.Clone()}
 	c.check()
 	if len(c.faults) > 0 {
 		return nil, invalid(c.faults)
 	}
 	g := &Graph{def: c.d, entry: c.index[c.d.Entry], index: c.index, nodes: c.nodes}
 	for i := range c.d.Nodes {
-		if t := c.d.Nodes[i].Type; t.Action() && !slices.Contains(g.types, t) {
-			g.types = append(g.types, t)
+		if name := c.d.Nodes[i].HandlerName(); name != "" {
+			g.handlers = append(g.handlers, name)
 		}
 	}
-	slices.Sort(g.types)
+	slices.Sort(g.handlers)
+	g.handlers = slices.Compact(g.handlers)
+	g.findUses()
 	return g, nil
 }
 
-// Definition returns what the graph was compiled from. It must not be changed.
-func (g *Graph) Definition() *Definition { return g.def }
+// Definition returns a copy of what the graph was compiled from, which the
+// caller may change. It costs time and memory in proportion to the workflow's
+// size; [Graph.Nodes] and [Graph.EdgeCount] cost nothing.
+func (g *Graph) Definition() *Definition { return g.def.Clone() }
+
+// Nodes yields the graph's nodes with their indexes. They are the graph's own
+// and must not be changed.
+func (g *Graph) Nodes() iter.Seq2[int32, *Node] {
+	return func(yield func(int32, *Node) bool) {
+		for i := range g.def.Nodes {
+			if !yield(int32(i), &g.def.Nodes[i]) {
+				return
+			}
+		}
+	}
+}
+
+// EdgeCount returns the number of edges.
+func (g *Graph) EdgeCount() int { return len(g.def.Edges) }
 
 // Entry returns the node at which leads begin.
 func (g *Graph) Entry() int32 { return g.entry }
@@ -125,17 +148,19 @@ func (g *Graph) Test(i int32, env *Env) (bool, error) {
 	case g.def.Nodes[i].Type != Conditional:
 		return false, g.failed(i, errors.New("is not a conditional node"))
 	case n.expression == nil:
-		return testEach(n.conditions, n.one, env), nil
+		holds, err := expression.Metered(func(m *expression.Meter) bool {
+			return testEach(m, n.conditions, n.one, env)
+		})
+		if err != nil {
+			return false, g.failed(i, fmt.Errorf("conditions: %w", err))
+		}
+		return holds, nil
 	}
-	result, err := n.expression.run(env)
+	result, err := evaluate(n.expression, env)
 	if err != nil {
 		return false, g.failed(i, fmt.Errorf("expression: %w", err))
 	}
-	holds, ok := result.(bool)
-	if !ok {
-		return false, g.failed(i, fmt.Errorf("expression gives %s, not true or false", describe(result)))
-	}
-	return holds, nil
+	return result == true, nil
 }
 
 // The years of a wait's end: outside them a time has no place in a store that
@@ -154,16 +179,16 @@ func (g *Graph) Until(i int32, env *Env, now time.Time) (time.Time, error) {
 	case n.expression == nil:
 		return now.Add(time.Duration(n.wait)).UTC(), nil
 	}
-	result, err := n.expression.run(env)
+	result, err := evaluate(n.expression, env)
 	if err != nil {
 		return time.Time{}, g.failed(i, fmt.Errorf("until: %w", err))
 	}
 	until, ok := result.(time.Time)
 	switch {
 	case !ok:
-		err := fmt.Errorf("until gives %s, not a time", describe(result))
-		if _, text := result.(string); text {
-			err = fmt.Errorf("%w; date(…) makes a time of a text", err)
+		err := fmt.Errorf("until gives %s, not a time", expression.Describe(result))
+		if _, ok := result.(string); ok {
+			err = fmt.Errorf("%w; date(…) makes a time of a string", err)
 		}
 		return time.Time{}, g.failed(i, err)
 	case until.UTC().Year() < firstYear || until.UTC().Year() > lastYear:
@@ -177,13 +202,6 @@ func (g *Graph) failed(i int32, err error) error {
 	return fmt.Errorf("workflow: node %s: %w", g.def.Nodes[i].ID, err)
 }
 
-// NeedsSteps reports whether [Graph.Test] or [Graph.Until] of the node reads
-// Env.Steps.
-func (g *Graph) NeedsSteps(i int32) bool { return g.nodes[i].steps }
-
-// NeedsContact reports whether [Graph.Test] or [Graph.Until] of the node reads
-// Env.Contact.
-func (g *Graph) NeedsContact(i int32) bool { return g.nodes[i].contact }
-
-// ActionTypes returns the types of the graph's action nodes, sorted, each once.
-func (g *Graph) ActionTypes() []NodeType { return slices.Clone(g.types) }
+// HandlerNames returns the names of the handlers that the graph's action nodes
+// need, sorted, each once.
+func (g *Graph) HandlerNames() []string { return slices.Clone(g.handlers) }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func compiledValid(t *testing.T) *Graph {
@@ -73,6 +75,44 @@ func TestGraphSharesNoMemoryWithItsDefinition(t *testing.T) {
 	}
 }
 
+func TestDefinitionIsACopy(t *testing.T) {
+	g := compiledValid(t)
+	d := g.Definition()
+	d.Name = "changed"
+	d.Nodes[0].Retry.MaxAttempts = 50
+	d.Nodes[0].Config[2] = 'X'
+	d.Nodes[3].ID = "changed"
+	d.Edges[0].To = "lost"
+	d.Nodes = append(d.Nodes[:1], d.Nodes[2:]...)
+	if diff := cmp.Diff(valid(), g.Definition()); diff != "" {
+		t.Errorf("the graph was changed through its definition:\n%s", diff)
+	}
+	if _, more := g.RetryDelay(0, 2); more {
+		t.Error("the graph makes a third attempt")
+	}
+	n := g.Node(0).Clone()
+	n.Retry.MaxAttempts, n.Config[2] = 50, 'X'
+	if diff := cmp.Diff(&valid().Nodes[0], g.Node(0)); diff != "" {
+		t.Errorf("the graph was changed through a clone of its node:\n%s", diff)
+	}
+}
+
+func TestNodes(t *testing.T) {
+	g := compiledValid(t)
+	var ids []string
+	for i, n := range g.Nodes() {
+		if g.Node(i) != n {
+			t.Errorf("node %d is another one", i)
+		}
+		if ids = append(ids, n.ID); n.ID == "won" {
+			break
+		}
+	}
+	if want := []string{"call", "pause", "ask", "won"}; !slices.Equal(ids, want) || g.EdgeCount() != 5 {
+		t.Errorf("%q, %d edges", ids, g.EdgeCount())
+	}
+}
+
 func TestEvaluatingTheWrongNodeIsAnError(t *testing.T) {
 	g := compiledValid(t)
 	if _, err := g.Test(0, nil); err == nil || err.Error() != "workflow: node call: is not a conditional node" {
@@ -103,21 +143,27 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-func TestActionTypes(t *testing.T) {
+func TestHandlerNames(t *testing.T) {
 	d := &Definition{Name: "x", Entry: "a", Nodes: []Node{
-		CallNode("a", nil), ApplicationNode("b", nil), CallNode("c", nil), MessageNode("d", nil), End("e", Dropped),
-	}, Edges: []Edge{On("a", "1", "b"), On("a", "2", "c"), On("a", "3", "d"), On("a", "4", "e")}}
+		CallNode("a", nil), ApplicationNode("b", nil).WithHandler("crm-2.update_lead"), CallNode("c", nil), MessageNode("d", nil).WithHandler("sms"),
+		CallNode("e", nil).WithHandler("sms"), MessageNode("f", nil), Wait("g", time.Hour), End("h", Dropped),
+	}, Edges: []Edge{On("a", "1", "b"), On("a", "2", "c"), On("a", "3", "d"), On("a", "4", "e"), On("a", "5", "f"), On("a", "6", "g"), To("g", "h")}}
 	g, err := Compile(d)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := g.ActionTypes()
-	if !slices.Equal(got, []NodeType{Application, Message, VoiceCall}) {
-		t.Error(got)
+	got := g.HandlerNames()
+	if want := []string{"crm-2.update_lead", "message", "sms", "voice_call"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 	got[0] = "changed"
-	if g.ActionTypes()[0] != Application {
+	if g.HandlerNames()[0] != "crm-2.update_lead" {
 		t.Error("the graph's own slice was handed out")
+	}
+	for i, want := range []string{"voice_call", "crm-2.update_lead", "voice_call", "sms", "sms", "message", "", ""} {
+		if got := g.Node(int32(i)).HandlerName(); got != want {
+			t.Errorf("node %d: %q, want %q", i, got, want)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/leadflow-go/leadflow/engine/workflow/internal/expression"
 	"github.com/leadflow-go/leadflow/lead"
 )
 
@@ -25,6 +26,9 @@ func Parse(data []byte) (*Definition, error) {
 	}
 	r := &reader{}
 	d := r.definition(data)
+	if r.full() {
+		return nil, invalid(r.faults) // the rest has not been read
+	}
 	c := &checker{d: d, broken: r.broken}
 	c.check()
 	if faults := append(r.faults, c.faults...); len(faults) > 0 {
@@ -33,7 +37,16 @@ func Parse(data []byte) (*Definition, error) {
 	return d, nil
 }
 
+// maxFaults is how many faults of a definition are named. Nobody reads more, and
+// a body can be written that has a million.
+const maxFaults = 100
+
 func invalid(faults []lead.FieldError) error {
+	if len(faults) > maxFaults {
+		faults = append(faults[:maxFaults:maxFaults], lead.FieldError{
+			Message: fmt.Sprintf("has more than %d faults; the others are not listed", maxFaults),
+		})
+	}
 	return &lead.InvalidError{Subject: "workflow", Faults: faults}
 }
 
@@ -47,7 +60,7 @@ func checkSyntax(data []byte) (lead.FieldError, bool) {
 	}
 	var syntax *json.SyntaxError
 	if !errors.As(err, &syntax) {
-		return lead.FieldError{Message: "is not JSON: " + shorten(err.Error())}, false
+		return lead.FieldError{Message: "is not JSON: " + expression.Shorten(err.Error())}, false
 	}
 	before := data[:min(max(int(syntax.Offset)-1, 0), len(data))]
 	line := bytes.Count(before, []byte("\n")) + 1
@@ -67,6 +80,9 @@ type reader struct {
 	// only repeat the fault.
 	broken map[string]bool
 }
+
+// full reports whether so many faults have been found that reading on is no use.
+func (r *reader) full() bool { return len(r.faults) > maxFaults }
 
 func (r *reader) fault(location, format string, args ...any) {
 	r.faults = append(r.faults, lead.FieldError{Location: location, Message: fmt.Sprintf(format, args...)})
@@ -112,7 +128,7 @@ func (r *reader) object(location string, raw json.RawMessage, fields ...field) {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	_, err := dec.Token()
 	seen := make(map[string]bool, len(fields))
-	for err == nil && dec.More() {
+	for err == nil && !r.full() && dec.More() {
 		var token json.Token
 		var value json.RawMessage
 		if token, err = dec.Token(); err != nil {
@@ -135,7 +151,7 @@ func (r *reader) object(location string, raw json.RawMessage, fields ...field) {
 		seen[name] = true
 	}
 	if err != nil { // unreachable behind checkSyntax; a silent half of an object would be worse
-		r.fault(location, "cannot be read: %s", shorten(err.Error()))
+		r.fault(location, "cannot be read: %s", expression.Shorten(err.Error()))
 	}
 }
 
@@ -153,7 +169,7 @@ func knownFields(fields []field) string {
 // join appends a field's name to a location.
 func join(location, name string) string {
 	if !plainID(name) || strings.Contains(name, ".") {
-		return location + "[" + quote(name) + "]"
+		return location + "[" + expression.Quote(name) + "]"
 	}
 	if location == "" {
 		return name
@@ -169,7 +185,7 @@ func (r *reader) list(location string, raw json.RawMessage, most int, read func(
 	}
 	var elements []json.RawMessage
 	if err := json.Unmarshal(raw, &elements); err != nil {
-		r.fault(location, "cannot be read: %s", shorten(err.Error()))
+		r.fault(location, "cannot be read: %s", expression.Shorten(err.Error()))
 		return
 	}
 	if len(elements) > most {
@@ -179,6 +195,9 @@ func (r *reader) list(location string, raw json.RawMessage, most int, read func(
 		return
 	}
 	for i, element := range elements {
+		if r.full() {
+			return
+		}
 		read(fmt.Sprintf("%s[%d]", location, i), element)
 	}
 }
@@ -196,7 +215,7 @@ func (r *reader) text(to *string) func(string, json.RawMessage) {
 			return
 		}
 		if err := json.Unmarshal(raw, to); err != nil {
-			r.fault(location, "cannot be read: %s", shorten(err.Error()))
+			r.fault(location, "cannot be read: %s", expression.Shorten(err.Error()))
 		}
 	}
 }
@@ -235,7 +254,7 @@ func (r *reader) whole(to *int) func(string, json.RawMessage) {
 // that the field can hold.
 func (r *reader) outOfRange(message string, raw json.RawMessage) {
 	if kindOf(raw) == "a number" {
-		r.faults[len(r.faults)-1].Message = message + clip(string(raw))
+		r.faults[len(r.faults)-1].Message = message + expression.Clip(string(raw))
 	}
 }
 
@@ -274,6 +293,7 @@ func (r *reader) node(location string, raw json.RawMessage) Node {
 				n.Config = b.Bytes()
 			}
 		}},
+		field{"handler", r.text(&n.Handler)},
 		field{"retry", func(location string, raw json.RawMessage) {
 			n.Retry = &Retry{}
 			r.object(location, raw,

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/leadflow-go/leadflow/engine/workflow/internal/expression"
 )
 
 func TestParseReadsEveryField(t *testing.T) {
@@ -58,12 +60,13 @@ func TestParseRefuses(t *testing.T) {
 		{"node no object", body(`["a"]`, "[]"), []string{"nodes[0]: must be an object, not a text"}},
 		{"node null", body(`[null]`, "[]"), []string{"nodes[0]: must be an object, not null"}},
 		{"edge no object", body(end, "[1]"), []string{"edges[0]: must be an object, not a number"}},
-		{"wrong types below", body(`[{"id":"a","type":"voice_call","retry":{"max_attempts":"3","delay":30,"backoff":"2","max_delay":"1d","x":1},"timeout":3600},{"id":5,"type":7}]`, `[{"from":1,"to":"a","label":true}]`),
+		{"wrong types below", body(`[{"id":"a","type":"voice_call","retry":{"max_attempts":"3","delay":30,"backoff":"2","max_delay":"1d","x":1},"timeout":3600},{"id":5,"type":7,"handler":null},{"id":"c","type":"message","handler":1}]`, `[{"from":1,"to":"a","label":true}]`),
 			[]string{
 				"nodes[0].retry.max_attempts: must be a whole number, not a text", `nodes[0].retry.delay: must be a duration in quotes, such as "48h"`,
 				"nodes[0].retry.backoff: must be a number, not a text", `nodes[0].retry.max_delay: "1d" is in a unit that durations do not have; write 24h`,
 				"nodes[0].retry.x: is unknown", "nodes[0].timeout: must be a duration in quotes",
 				"nodes[1].id: must be a text, not a number", "nodes[1].type: must be a text, not a number",
+				"nodes[2].handler: must be a text, not a number",
 				"edges[0].from: must be a text, not a number", "edges[0].label: must be a text, not true",
 			}},
 		{"numbers out of range", body(`[{"id":"a","type":"voice_call","retry":{"max_attempts":2.5,"delay":"1m","backoff":1e999}}]`, "[]"),
@@ -129,16 +132,16 @@ func FuzzExpression(f *testing.F) {
 	}
 	known := func(id string) bool { return id == "first" || id == "first-call" || id == "later" }
 	f.Fuzz(func(t *testing.T, source string) {
-		for _, want := range []wanted{wantBool, wantTime} {
-			e, faults := compileExpression(source, want, known)
-			if (e == nil) == (faults == nil) {
-				t.Fatalf("expression %v, faults %q", e, faults)
+		for _, want := range []expression.Wanted{expression.Bool, expression.Time} {
+			p, faults := expression.Compile(source, want, known)
+			if (p == nil) == (faults == nil) {
+				t.Fatalf("program %v, faults %q", p, faults)
 			}
-			if e != nil {
-				if _, err := e.run(testEnv()); err != nil {
+			if p != nil {
+				if _, err := evaluate(p, testEnv()); err != nil {
 					faults = []string{err.Error()}
 				}
-				_, _ = e.run(nil)
+				_, _ = evaluate(p, nil)
 			}
 			for _, fault := range faults {
 				if fault == "" || len(fault) > 600 || strings.Contains(fault, "\n") {

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/leadflow-go/leadflow/engine/workflow/internal/expression"
 )
 
 // path is a field of a condition, such as metadata.orders[0].sku.
@@ -63,18 +65,18 @@ func parsePath(text string, known func(id string) bool) (path, error) {
 		case len(rest) < 2:
 			return path{}, errors.New(`needs a node and a field behind steps, such as "steps.first.outcome"`)
 		case !known(rest[0]):
-			return path{}, fmt.Errorf("the workflow has no node %s", quote(rest[0]))
+			return path{}, fmt.Errorf("the workflow has no node %s", expression.Quote(rest[0]))
 		case !slices.Contains(stepFields, rest[1]) || rest[1] != "data" && len(rest) > 2:
 			return path{}, fmt.Errorf("a step has %s, and what its handler returned in data", strings.Join(stepFields, ", "))
 		}
 		return path{root: rootSteps, keys: rest}, nil
 	}
-	return path{}, fmt.Errorf("%s is no field; fields begin with metadata, steps or lead, or are %s", quote(text), strings.Join(leadFields, ", "))
+	return path{}, fmt.Errorf("%s is no field; fields begin with metadata, steps or lead, or are %s", expression.Quote(text), strings.Join(leadFields, ", "))
 }
 
 func splitPath(text string) ([]string, error) {
 	bad := func() ([]string, error) {
-		return nil, fmt.Errorf(`%s is not a field; write names joined by dots, or in brackets: metadata["a.b"], metadata.list[0]`, quote(text))
+		return nil, fmt.Errorf(`%s is not a field; write names joined by dots, or in brackets: metadata["a.b"], metadata.list[0]`, expression.Quote(text))
 	}
 	var names []string
 	for rest := text; rest != ""; {
@@ -121,7 +123,7 @@ func splitPath(text string) ([]string, error) {
 // lookup returns the field's value, or false if the lead has none: null counts
 // as none, and so does an empty field of lead or steps, which have no other way
 // to say that something is unknown.
-func (p path) lookup(env *Env) (any, bool) {
+func (p path) lookup(m *expression.Meter, env *Env) (any, bool) {
 	if env == nil {
 		return nil, false
 	}
@@ -139,14 +141,14 @@ func (p path) lookup(env *Env) (any, bool) {
 		}
 		return text, text != ""
 	case rootMetadata:
-		value = dig(env.Contact.Metadata, p.keys)
+		value = dig(m, env.Contact.Metadata, p.keys)
 	case rootSteps:
-		return env.Steps[p.keys[0]].lookup(p.keys[1:])
+		return env.Steps[p.keys[0]].lookup(m, p.keys[1:])
 	}
 	return value, value != nil
 }
 
-func (s StepResult) lookup(keys []string) (any, bool) {
+func (s StepResult) lookup(m *expression.Meter, keys []string) (any, bool) {
 	text := ""
 	switch keys[0] {
 	case "outcome":
@@ -164,20 +166,21 @@ func (s StepResult) lookup(keys []string) (any, bool) {
 	case "exited_at":
 		return s.ExitedAt.UTC().Format(time.RFC3339Nano), !s.ExitedAt.IsZero()
 	case "data":
-		value := dig(s.Data, keys[1:])
+		value := dig(m, s.Data, keys[1:])
 		return value, value != nil
 	}
 	return text, text != ""
 }
 
 // dig follows keys into nested values; nil when one of them is missing.
-func dig(values map[string]any, keys []string) any {
+func dig(m *expression.Meter, values map[string]any, keys []string) any {
 	if values == nil {
 		return nil
 	}
 	var value any = values
 	for _, key := range keys {
-		switch v := plainValue(value).(type) {
+		m.Step(4 + len(key)/16)
+		switch v := plainValue(m, value).(type) {
 		case map[string]any:
 			value = v[key]
 		case []any:
@@ -190,5 +193,5 @@ func dig(values map[string]any, keys []string) any {
 			return nil
 		}
 	}
-	return plainValue(value)
+	return plainValue(m, value)
 }

@@ -10,6 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/leadflow-go/leadflow/engine/workflow/internal/expression"
 	"github.com/leadflow-go/leadflow/lead"
 )
 
@@ -39,10 +40,12 @@ type checker struct {
 
 	index map[string]int32 // by node id; of equal ids the first
 	nodes []compiled
+
+	expressions, patterns int // what those compiled so far have, see MaxExpressions and MaxPatterns
 }
 
 func (c *checker) fault(location, format string, args ...any) {
-	if c.isBroken(location) {
+	if len(c.faults) > maxFaults || c.isBroken(location) {
 		return
 	}
 	c.faults = append(c.faults, lead.FieldError{Location: location, Message: fmt.Sprintf(format, args...)})
@@ -81,6 +84,9 @@ func (c *checker) check() {
 	c.ids()
 	c.entry()
 	for i := range c.d.Nodes {
+		if len(c.faults) > maxFaults {
+			return
+		}
 		c.node(int32(i), &c.d.Nodes[i])
 	}
 	c.edges()
@@ -118,9 +124,9 @@ func (c *checker) ids() {
 		case len(id) > MaxID:
 			c.fault(location, "is %d bytes long; at most %d are allowed", len(id), MaxID)
 		case !plainID(id):
-			c.fault(location, `%s is not an id; use letters, digits, "_", "-" and "."`, quote(id))
+			c.fault(location, `%s is not an id; use letters, digits, "_", "-" and "."`, expression.Quote(id))
 		case taken:
-			c.fault(location, "%s is already the id of nodes[%d]; ids must differ", quote(id), first)
+			c.fault(location, "%s is already the id of nodes[%d]; ids must differ", expression.Quote(id), first)
 			continue
 		}
 		if _, taken := c.index[id]; !taken {
@@ -160,7 +166,7 @@ func (c *checker) entry() {
 	case c.d.Entry == "":
 		c.fault("entry", "is required; name the node at which leads begin")
 	case len(c.d.Nodes) > 0 && !c.known(c.d.Entry):
-		c.fault("entry", "there is no node %s", quote(c.d.Entry))
+		c.fault("entry", "there is no node %s", expression.Quote(c.d.Entry))
 	}
 }
 
@@ -171,7 +177,7 @@ func (c *checker) node(i int32, n *Node) {
 	case n.Type == "":
 		c.fault(location+".type", "is required; the types are %s", listTypes())
 	case !slices.Contains(nodeTypes, n.Type):
-		c.fault(location+".type", "%s is no node type; the types are %s", quote(string(n.Type)), listTypes())
+		c.fault(location+".type", "%s is no node type; the types are %s", expression.Quote(string(n.Type)), listTypes())
 	default:
 		c.actionOnly(location, n)
 	}
@@ -189,6 +195,9 @@ func listTypes() string {
 // actionOnly checks what says how a step handler is run.
 func (c *checker) actionOnly(location string, n *Node) {
 	if !n.Type.Action() {
+		if n.Handler != "" {
+			c.fault(location+".handler", "a %s node has no handler; remove it", n.Type)
+		}
 		if n.Retry != nil {
 			c.fault(location+".retry", "a %s node has no attempts to repeat; remove it", n.Type)
 		}
@@ -196,6 +205,12 @@ func (c *checker) actionOnly(location string, n *Node) {
 			c.fault(location+".timeout", "a %s node has no step in flight; remove it", n.Type)
 		}
 		return
+	}
+	switch {
+	case len(n.Handler) > MaxHandler:
+		c.fault(location+".handler", "is %d bytes long; at most %d are allowed", len(n.Handler), MaxHandler)
+	case !plainID(n.Handler):
+		c.fault(location+".handler", `%s is not a handler's name; use letters, digits, "_", "-" and "."`, expression.Quote(n.Handler))
 	}
 	c.length(location+".timeout", n.Timeout, "must not be negative; leave it out for 1h")
 	if n.Retry == nil {
@@ -238,7 +253,7 @@ func (c *checker) config(location string, i int32, n *Node) {
 		c.fault(location, "is %d bytes long; at most %d are allowed", len(raw), MaxConfig)
 		return
 	case bytes.HasPrefix(raw, []byte(unencodable)):
-		c.fault(location, "%s", shorten(string(raw)))
+		c.fault(location, "%s", expression.Shorten(string(raw)))
 		return
 	case !json.Valid(raw):
 		c.fault(location, "is not JSON")
@@ -275,7 +290,7 @@ func (c *checker) timeConfig(r *reader, location string, raw json.RawMessage, n 
 		field{"until", func(location string, raw json.RawMessage) {
 			hasUntil = true
 			if r.text(&until)(location, raw); !r.broken[location] {
-				n.expression = r.expression(location, until, wantTime, c.known)
+				n.expression = c.expression(r, location, until, expression.Time)
 			}
 		}},
 	)
@@ -285,7 +300,6 @@ func (c *checker) timeConfig(r *reader, location string, raw json.RawMessage, n 
 	case !hasDuration && !hasUntil:
 		r.fault(location, `needs duration, such as "48h", or until, an expression that gives a time`)
 	}
-	n.uses = usesOf(n.expression)
 }
 
 func (c *checker) conditionalConfig(r *reader, location string, raw json.RawMessage, n *compiled) {
@@ -295,7 +309,7 @@ func (c *checker) conditionalConfig(r *reader, location string, raw json.RawMess
 		field{"expression", func(location string, raw json.RawMessage) {
 			hasExpression = true
 			if r.text(&source)(location, raw); !r.broken[location] {
-				n.expression = r.expression(location, source, wantBool, c.known)
+				n.expression = c.expression(r, location, source, expression.Bool)
 			}
 		}},
 		field{"conditions", func(location string, raw json.RawMessage) {
@@ -305,7 +319,7 @@ func (c *checker) conditionalConfig(r *reader, location string, raw json.RawMess
 		field{"match", func(location string, raw json.RawMessage) {
 			hasMatch = true
 			if r.text(&match)(location, raw); !r.broken[location] && match != matchAll && match != matchAny {
-				r.fault(location, `%s must be "all" or "any"`, quote(match))
+				r.fault(location, `%s must be "all" or "any"`, expression.Quote(match))
 			}
 		}},
 	)
@@ -318,25 +332,28 @@ func (c *checker) conditionalConfig(r *reader, location string, raw json.RawMess
 		r.fault(location+".match", "goes with conditions, not with an expression; remove it")
 	}
 	n.one = match == matchAny
-	n.uses = usesOf(n.expression)
-	for _, condition := range n.conditions {
-		n.steps = n.steps || condition.field.root == rootSteps
-		n.contact = n.contact || condition.field.root != rootSteps
-	}
 }
 
-func usesOf(e *expression) uses {
-	if e == nil {
-		return uses{}
+// expression compiles; it returns nil after a fault. One fault says for all that
+// follow that the expressions of a workflow are too large together; they are not
+// even looked at.
+func (c *checker) expression(r *reader, location, source string, want expression.Wanted) *expression.Program {
+	if c.expressions > MaxExpressions || c.patterns > MaxPatterns {
+		return nil
 	}
-	return e.uses
-}
-
-// expression compiles; it returns nil after a fault.
-func (r *reader) expression(location, source string, want wanted, known func(string) bool) *expression {
-	compiled, faults := compileExpression(source, want, known)
+	if c.expressions += len(source); c.expressions > MaxExpressions {
+		r.fault(location, "the expressions of the workflow are longer than %d bytes together, which is the most that is allowed", MaxExpressions)
+		return nil
+	}
+	compiled, faults := expression.Compile(source, want, c.known)
 	for _, message := range faults {
 		r.fault(location, "%s", message)
+	}
+	if compiled == nil {
+		return nil
+	}
+	if c.patterns += compiled.Parts; c.patterns > MaxPatterns {
+		r.fault(location, "the patterns of the workflow have more than %d parts together, which is the most that is allowed", MaxPatterns)
 	}
 	return compiled
 }

@@ -110,6 +110,11 @@ var faultCases = []struct {
 	{"conditional into itself", func(d *Definition) { d.Edges[3].To = "ask"; d.Nodes[3] = d.Nodes[4]; d.Nodes = d.Nodes[:4] },
 		[]string{"nodes[2]: conditional nodes form a circle that never ends: ask → ask"}},
 
+	{"handler", func(d *Definition) { d.Nodes[0].Handler = strings.Repeat("a", MaxHandler) }, nil},
+	{"ill-formed handler", func(d *Definition) { d.Nodes[0].Handler = "a b" }, []string{`nodes[0].handler: "a b" is not a handler's name; use letters, digits,`}},
+	{"overlong handler", func(d *Definition) { d.Nodes[0].Handler = strings.Repeat("x", MaxHandler+1) }, []string{"nodes[0].handler: is 65 bytes long"}},
+	{"handler on a time node", func(d *Definition) { d.Nodes[1].Handler = "sms" }, []string{"nodes[1].handler: a time node has no handler"}},
+	{"handler on a terminal", func(d *Definition) { d.Nodes[3].Handler = "sms" }, []string{"nodes[3].handler: a converted node has no handler"}},
 	{"retry on a time node", func(d *Definition) { d.Nodes[1].Retry = &Retry{} }, []string{"nodes[1].retry: a time node has no attempts"}},
 	{"timeout on a conditional", func(d *Definition) { d.Nodes[2].Timeout = 1 }, []string{"nodes[2].timeout: a conditional node has no step"}},
 	{"timeout on a terminal", func(d *Definition) { d.Nodes[3].Timeout = -1 }, []string{"nodes[3].timeout: a converted node has no step"}},
@@ -143,7 +148,7 @@ var faultCases = []struct {
 	{"duration as a number", func(d *Definition) { config(&d.Nodes[1], `{"duration":2}`) }, []string{"nodes[1].config.duration: must be a duration in quotes"}},
 	{"duration of words", func(d *Definition) { config(&d.Nodes[1], `{"duration":"soon"}`) }, []string{`nodes[1].config.duration: "soon" is not a duration`}},
 	{"until is no text", func(d *Definition) { config(&d.Nodes[1], `{"until":1}`) }, []string{"nodes[1].config.until: must be a text, not a number"}},
-	{"until gives a text", func(d *Definition) { config(&d.Nodes[1], `{"until":"'2026-01-01'"}`) }, []string{"nodes[1].config.until: must give a time, such as now() + duration(\"24h\"), but gives a text; date(…)"}},
+	{"until gives a text", func(d *Definition) { config(&d.Nodes[1], `{"until":"'2026-01-01'"}`) }, []string{"nodes[1].config.until: must give a time, such as now() + duration(\"24h\"), but gives a string; date(…)"}},
 	{"until gives a duration", func(d *Definition) { config(&d.Nodes[1], `{"until":"duration('1h')"}`) }, []string{"nodes[1].config.until: must give a time, such as now() + duration(\"24h\"), but gives a duration"}},
 	{"unknown key of a wait", func(d *Definition) { config(&d.Nodes[1], `{"duration":"1h","x y":1}`) }, []string{`nodes[1].config["x y"]: is unknown; the fields here are duration, until`}},
 	{"key twice", func(d *Definition) { config(&d.Nodes[1], `{"duration":"1h","duration":"2h"}`) }, []string{"nodes[1].config.duration: stands here twice"}},
@@ -198,10 +203,10 @@ var faultCases = []struct {
 	{"expression of many parts", func(d *Definition) {
 		config(&d.Nodes[2], `{"expression":"1`+strings.Repeat("+1", 600)+`==1"}`)
 	}, []string{"nodes[2].config.expression: is too long; at most 1000 names"}},
-	{"expression no bool", func(d *Definition) { d.Nodes[2] = If("ask", "1 + 1") }, []string{"nodes[2].config.expression: must be true or false, but gives a number"}},
+	{"expression no bool", func(d *Definition) { d.Nodes[2] = If("ask", "1 + 1") }, []string{"nodes[2].config.expression: must give a boolean, but gives a number"}},
 	{"expression syntax", func(d *Definition) { d.Nodes[2] = If("ask", "metadata.age ==") }, []string{"nodes[2].config.expression: ends too early (column 15)"}},
 	{"expression syntax on line 2", func(d *Definition) { d.Nodes[2] = If("ask", "true and\n) true") }, []string{`nodes[2].config.expression: unexpected ")" (line 2, column 1)`}},
-	{"unknown name", func(d *Definition) { d.Nodes[2] = If("ask", "age > 1") }, []string{"nodes[2].config.expression: unknown name age (there are lead, metadata, steps and now()) (column 1)"}},
+	{"unknown name", func(d *Definition) { d.Nodes[2] = If("ask", "age > 1") }, []string{"nodes[2].config.expression: unknown name age; the names are lead, metadata, steps and now() (column 1)"}},
 	{"unknown field of lead", func(d *Definition) { d.Nodes[2] = If("ask", "lead.age > 1") }, []string{"nodes[2].config.expression: lead has no field age (column 6)"}},
 	{"unknown field of a step", func(d *Definition) { d.Nodes[2] = If("ask", "steps.call.result == 'x'") }, []string{"nodes[2].config.expression: a step has no field result (column 12)"}},
 	{"unknown steps", func(d *Definition) {
@@ -305,6 +310,63 @@ func TestValidateNamesAllFaultsAtOnce(t *testing.T) {
 	}
 	if want := append([]string{"name", "color", "description"}, want...); !slices.Equal(got, want) {
 		t.Errorf("from JSON: faults at:\n%q\nwant:\n%q", got, want)
+	}
+}
+
+// A workflow whose nodes are within the limits, each by itself, is refused before
+// compiling it takes seconds; and a million faults are not named.
+func TestValidateBoundsTheSum(t *testing.T) {
+	chain := func(n int, expression string) *Definition {
+		d := &Definition{Name: "long", Entry: "n0", Nodes: []Node{End("end", Dropped)}}
+		for i := range n {
+			d.Nodes = append(d.Nodes, If(fmt.Sprintf("n%d", i), expression))
+			d.Edges = append(d.Edges, On(fmt.Sprintf("n%d", i), "true", fmt.Sprintf("n%d", i+1)))
+		}
+		d.Edges[n-1].To = "end"
+		return d
+	}
+	for _, tt := range []struct {
+		d    *Definition
+		want []string
+	}{
+		{chain(MaxExpressions/4000, "true"+strings.Repeat(" ", 3996)), nil},
+		{chain(3000, "true"+strings.Repeat(" ", 3996)), []string{
+			"nodes[66].config.expression: the expressions of the workflow are longer than 262144 bytes together"}},
+		{chain(MaxNodes-1, `metadata.a matches "(?i)[A-\\x{1041}]"`), []string{
+			"nodes[115].config.expression: the patterns of the workflow have more than 10000 parts together"}},
+	} {
+		text, err := json.Marshal(tt.d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := threadTime()
+		_, err = Parse(text)
+		took := threadTime() - start
+		got := faultsOf(t, err)
+		if len(got) != len(tt.want) || len(got) > 0 && !strings.HasPrefix(got[0], tt.want[0]) {
+			t.Errorf("faults: %.300q; want %q", got, tt.want)
+		}
+		if took > 10*time.Second {
+			t.Errorf("%d bytes of JSON take %v", len(text), took)
+		}
+	}
+
+	var b strings.Builder
+	for i := range 300_000 {
+		fmt.Fprintf(&b, `"x%d":0,`, i)
+	}
+	for _, text := range []string{
+		`{` + strings.Repeat(`"name":0,`, 300_000) + `"name":0}`,
+		`{` + b.String() + `"name":"x"}`,
+		`{"nodes":[` + strings.Repeat(`0,`, MaxNodes-1) + `0]}`,
+		`{"nodes":[` + strings.Repeat(`{"type":"conditional","config":{"expression":"x or y or z"}},`, MaxNodes-1) + `0]}`,
+		`{"name":"x","nodes":[{"id":"a","type":"time"}],"edges":[` + strings.Repeat(`{"from":"x","to":"y"},`, MaxEdges-1) + `{}]}`,
+	} {
+		_, err := Parse([]byte(text))
+		got := faultsOf(t, err)
+		if len(got) != maxFaults+1 || got[maxFaults] != "has more than 100 faults; the others are not listed" {
+			t.Errorf("%.50s: %d faults, the last is %q", text, len(got), got[len(got)-1])
+		}
 	}
 }
 

@@ -16,9 +16,12 @@ type Method string
 const (
 	Commit     Method = "Commit"
 	Reserve    Method = "Reserve"
-	Records    Method = "Records"
+	Load       Method = "Load"
 	Due        Method = "Due"
+	Sweep      Method = "Sweep"
 	Contacts   Method = "Contacts"
+	Steps      Method = "Steps"
+	Payloads   Method = "Payloads"
 	Lead       Method = "Lead"
 	Leads      Method = "Leads"
 	CountLeads Method = "CountLeads"
@@ -164,15 +167,15 @@ func (s *Store) Reserve(ctx context.Context, kind store.Sequence, n int) (first 
 	return s.store.Reserve(ctx, kind, n)
 }
 
-// Records implements [store.LeadReader].
-func (s *Store) Records(ctx context.Context, seqs []int64) ([]store.Record, error) {
-	if err := s.meet(ctx, Records, nil); err != nil {
+// Load implements [store.LoopReader].
+func (s *Store) Load(ctx context.Context, seqs []int64) ([]store.Lead, error) {
+	if err := s.meet(ctx, Load, nil); err != nil {
 		return nil, err
 	}
-	return s.store.Records(ctx, seqs)
+	return s.store.Load(ctx, seqs)
 }
 
-// Due implements [store.LeadReader].
+// Due implements [store.LoopReader].
 func (s *Store) Due(ctx context.Context, after store.Key, until store.Millis, limit int) ([]store.Record, error) {
 	if err := s.meet(ctx, Due, nil); err != nil {
 		return nil, err
@@ -180,12 +183,36 @@ func (s *Store) Due(ctx context.Context, after store.Key, until store.Millis, li
 	return s.store.Due(ctx, after, until, limit)
 }
 
-// Contacts implements [store.LeadReader].
+// Sweep implements [store.LoopReader].
+func (s *Store) Sweep(ctx context.Context, q store.LeadQuery) ([]store.Record, error) {
+	if err := s.meet(ctx, Sweep, nil); err != nil {
+		return nil, err
+	}
+	return s.store.Sweep(ctx, q)
+}
+
+// Contacts implements [store.LoopReader].
 func (s *Store) Contacts(ctx context.Context, seqs []int64) ([]store.Contact, error) {
 	if err := s.meet(ctx, Contacts, nil); err != nil {
 		return nil, err
 	}
 	return s.store.Contacts(ctx, seqs)
+}
+
+// Steps implements [store.LoopReader].
+func (s *Store) Steps(ctx context.Context, seqs []int64) ([]store.Step, error) {
+	if err := s.meet(ctx, Steps, nil); err != nil {
+		return nil, err
+	}
+	return s.store.Steps(ctx, seqs)
+}
+
+// Payloads implements [store.LoopReader].
+func (s *Store) Payloads(ctx context.Context, lead int64, visits []int32) ([]store.Payload, error) {
+	if err := s.meet(ctx, Payloads, nil); err != nil {
+		return nil, err
+	}
+	return s.store.Payloads(ctx, lead, visits)
 }
 
 // Lead implements [store.LeadReader].
@@ -212,7 +239,7 @@ func (s *Store) CountLeads(ctx context.Context, q store.LeadQuery) (int64, error
 	return s.store.CountLeads(ctx, q)
 }
 
-// Counts implements [store.LeadReader].
+// Counts implements [store.LoopReader] and [store.LeadReader].
 func (s *Store) Counts(ctx context.Context, workflow int64) (map[lead.State]int64, error) {
 	if err := s.meet(ctx, Counts, nil); err != nil {
 		return nil, err
@@ -221,9 +248,9 @@ func (s *Store) Counts(ctx context.Context, workflow int64) (map[lead.State]int6
 }
 
 // History implements [store.HistoryReader].
-func (s *Store) History(ctx context.Context, seq int64) (store.Lead, []store.Step, error) {
+func (s *Store) History(ctx context.Context, seq int64) (store.Lead, []store.Step, []store.Payload, error) {
 	if err := s.meet(ctx, History, nil); err != nil {
-		return store.Lead{}, nil, err
+		return store.Lead{}, nil, nil, err
 	}
 	return s.store.History(ctx, seq)
 }

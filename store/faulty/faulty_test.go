@@ -45,7 +45,7 @@ func TestAFaultHitsTheCallsThatItSays(t *testing.T) {
 		{faulty.Fault{Nth: 9, Times: faulty.Always}, []int{9, 10, 11, 12}},
 		{faulty.Fault{Every: 5, Times: faulty.Always}, []int{1, 6, 11}},
 		{faulty.Fault{Nth: 4, Every: 3, Times: 2}, []int{4, 7}},
-		{faulty.Fault{Method: faulty.Records}, nil},
+		{faulty.Fault{Method: faulty.Load}, nil},
 		{faulty.Fault{If: func(b *store.Batch) bool { return b.Ping }}, nil},
 		{faulty.Fault{If: func(b *store.Batch) bool { return !b.Ping }, Nth: 2}, []int{2}},
 	} {

@@ -88,9 +88,13 @@ func BenchmarkMillion(b *testing.B) {
 			for i := range seqs {
 				seqs[i] = int64((round*benchBatch+i)%leads + 1)
 			}
-			records, err := s.Records(b.Context(), seqs)
+			leads, err := s.Load(b.Context(), seqs)
 			if err != nil {
 				b.Fatal(err)
+			}
+			records := make([]store.Record, len(leads))
+			for i, l := range leads {
+				records[i] = l.Record
 			}
 			batch := storetest.StepBatch(b, s, records)
 			spread(&batch)

@@ -62,6 +62,9 @@ func (s *Store) Calls(ctx context.Context, q store.CallQuery) (list []store.Call
 			continue
 		}
 		d.callRest(&call)
+		if q.CallID != "" && call.CallID != q.CallID {
+			continue
+		}
 		if i, found := findWorkflow(c.workflows, call.Workflow); found {
 			call.WorkflowID = c.workflows[i].ID
 		}

@@ -11,7 +11,8 @@ import (
 // changes anything, so that there is nothing to take back. ctx is looked at
 // once, before it waits for readers.
 //
-// A stale version is a [*store.ConflictError].
+// A stale version is a [*store.ConflictError], and a row that cannot be written is
+// a [*store.RowError].
 func (s *Store) Commit(ctx context.Context, b *store.Batch) (store.Result, error) {
 	c, err := s.startWriting(ctx)
 	if err != nil {
@@ -38,6 +39,11 @@ func (c *contents) apply(b *store.Batch, p *plan) {
 			c.enroll(e)
 		}
 	}
+	for i := range b.Contacts {
+		if contact := &b.Contacts[i]; !p.refused[contact.Seq] {
+			c.changeContact(contact)
+		}
+	}
 	for i := range b.Steps {
 		if step := &b.Steps[i]; !p.refused[step.Lead] {
 			c.putStep(step)
@@ -46,6 +52,11 @@ func (c *contents) apply(b *store.Batch, p *plan) {
 	for i := range b.Calls {
 		if call := &b.Calls[i]; !p.refused[call.Lead] {
 			c.putCall(call)
+		}
+	}
+	for i := range b.Payloads {
+		if payload := &b.Payloads[i]; !p.refused[payload.Lead] {
+			c.payloads.put(*payload)
 		}
 	}
 	for _, seq := range b.Forget {
@@ -72,11 +83,12 @@ func (c *contents) enroll(e *store.Enrollment) {
 	c.putTail(r)
 	c.putContact(&e.Contact)
 	c.phones.add(e.Contact.Phone, r.Seq)
+	c.list(&e.Contact)
 	c.due.move(r.Seq, 0, r.Wake)
 	c.counts.add(r.Workflow, r.State, +1)
 }
 
-// forget deletes the lead and its steps; its calls stay.
+// forget deletes the lead, its steps and its payloads; its calls stay.
 func (c *contents) forget(seq int64) {
 	row := c.leads.row(seq)
 	if row == nil {
@@ -84,7 +96,10 @@ func (c *contents) forget(seq int64) {
 	}
 	c.counts.add(row.workflow, row.state, -1)
 	c.due.move(seq, row.wake, 0)
-	c.phones.remove(c.contact(seq).Phone, seq)
+	contact := c.contact(seq)
+	c.phones.remove(contact.Phone, seq)
+	c.unlist(&contact)
+	delete(c.payloads, seq)
 	c.dropSteps(row.lastStep)
 	c.contacts.drop(seq)
 	c.tails.drop(seq)

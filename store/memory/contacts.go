@@ -24,47 +24,74 @@ func (c *contents) contact(seq int64) store.Contact {
 	return contact
 }
 
-// phones finds the leads of a phone. Most have one.
-type phones struct {
-	latest map[int64]int64 // the lead enrolled last, by phone
-	before map[int64]int64 // the one of the same phone before it, by lead
+// changeContact sets what may change about a contact.
+func (c *contents) changeContact(to *store.Contact) {
+	contact := c.contact(to.Seq)
+	if contact.ExternalID != to.ExternalID {
+		c.unlist(&contact)
+		contact.ExternalID = to.ExternalID
+		c.list(&contact)
+	}
+	contact.TimeZone, contact.Metadata = to.TimeZone, to.Metadata
+	c.putContact(&contact)
 }
 
-func newPhones() phones { return phones{make(map[int64]int64), make(map[int64]int64)} }
+// list has the contact's lead found by the external id, if there is one.
+func (c *contents) list(contact *store.Contact) {
+	if contact.ExternalID != "" {
+		c.externalIDs.add(contact.ExternalID, contact.Seq)
+	}
+}
 
-// leads yields the leads of a phone, the latest first.
-func (p *phones) leads(phone int64) iter.Seq[int64] {
+func (c *contents) unlist(contact *store.Contact) {
+	if contact.ExternalID != "" {
+		c.externalIDs.remove(contact.ExternalID, contact.Seq)
+	}
+}
+
+// leadsBy finds the leads of a phone, or of an external id. Most have one.
+type leadsBy[K comparable] struct {
+	latest map[K]int64     // the lead added last, by key
+	before map[int64]int64 // the one of the same key before it, by lead
+}
+
+func newLeadsBy[K comparable]() leadsBy[K] {
+	return leadsBy[K]{make(map[K]int64), make(map[int64]int64)}
+}
+
+// leads yields the leads of a key, the latest first.
+func (l *leadsBy[K]) leads(key K) iter.Seq[int64] {
 	return func(yield func(int64) bool) {
-		for seq := p.latest[phone]; seq != 0 && yield(seq); {
-			seq = p.before[seq]
+		for seq := l.latest[key]; seq != 0 && yield(seq); {
+			seq = l.before[seq]
 		}
 	}
 }
 
-func (p *phones) add(phone, seq int64) {
-	if older, ok := p.latest[phone]; ok {
-		p.before[seq] = older
+func (l *leadsBy[K]) add(key K, seq int64) {
+	if older, ok := l.latest[key]; ok {
+		l.before[seq] = older
 	}
-	p.latest[phone] = seq
+	l.latest[key] = seq
 }
 
 // remove takes away a lead that was added.
-func (p *phones) remove(phone, seq int64) {
-	older := p.before[seq]
-	delete(p.before, seq)
-	if p.latest[phone] != seq {
-		for newer := range p.leads(phone) {
-			if p.before[newer] == seq {
-				put(p.before, newer, older)
+func (l *leadsBy[K]) remove(key K, seq int64) {
+	older := l.before[seq]
+	delete(l.before, seq)
+	if l.latest[key] != seq {
+		for newer := range l.leads(key) {
+			if l.before[newer] == seq {
+				put(l.before, newer, older)
 				return
 			}
 		}
 	}
-	put(p.latest, phone, older)
+	put(l.latest, key, older)
 }
 
 // put sets the key's value; 0 is none.
-func put(m map[int64]int64, key, value int64) {
+func put[K comparable](m map[K]int64, key K, value int64) {
 	if value == 0 {
 		delete(m, key)
 	} else {

@@ -72,7 +72,7 @@ func TestForgottenLeadsLeaveNothing(t *testing.T) {
 		e.Contact.Metadata, e.Record.EngineState = make([]byte, 3), make([]byte, 5)
 		if i%3 == 0 {
 			e.Record.State, e.Record.Wake, e.Record.Outcome = lead.Completed, 0, "converted"
-			e.Contact.Phone = 4930 // many of one phone
+			e.Contact.Phone, e.Contact.ExternalID = 4930, "crm-1" // many of one phone
 		}
 		if i%100 == 0 {
 			e.Contact.Metadata = make([]byte, packEntryMax+1)
@@ -80,6 +80,7 @@ func TestForgottenLeadsLeaveNothing(t *testing.T) {
 		seq := steps + 2*int64(i)
 		e.Record.LastStep = seq + 1
 		b.Steps = append(b.Steps, store.Step{Seq: seq, Lead: e.Record.Seq}, store.Step{Seq: seq + 1, Prev: seq, Lead: e.Record.Seq})
+		b.Payloads = append(b.Payloads, store.Payload{Lead: e.Record.Seq, Visit: int32(i), Data: []byte{1}})
 		b.Forget = append(b.Forget, e.Record.Seq)
 	}
 	rand.New(rand.NewPCG(1, 2)).Shuffle(len(b.Forget), func(i, j int) { b.Forget[i], b.Forget[j] = b.Forget[j], b.Forget[i] })
@@ -111,6 +112,12 @@ func TestForgottenLeadsLeaveNothing(t *testing.T) {
 	}
 	if len(c.phones.latest) > 0 || len(c.phones.before) > 0 {
 		t.Errorf("phones: %v, %v", c.phones.latest, c.phones.before)
+	}
+	if len(c.externalIDs.latest) > 0 || len(c.externalIDs.before) > 0 {
+		t.Errorf("external ids: %v, %v", c.externalIDs.latest, c.externalIDs.before)
+	}
+	if len(c.payloads) > 0 {
+		t.Errorf("payloads: %v", c.payloads)
 	}
 	if found := c.counts.of(1); len(found) > 0 {
 		t.Errorf("counts: %v", found)

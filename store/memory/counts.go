@@ -19,7 +19,7 @@ func (k counts) add(workflow int64, state lead.State, n int64) {
 	states[state] += n
 }
 
-// Counts implements [store.LeadReader].
+// Counts implements [store.LoopReader] and [store.LeadReader].
 func (s *Store) Counts(ctx context.Context, workflow int64) (map[lead.State]int64, error) {
 	c, err := s.startReading(ctx)
 	if err != nil {

@@ -29,15 +29,17 @@
 // moves the lead in the due order: BenchmarkCommit and BenchmarkMillion say it
 // for the machine at hand.
 //
-// What a lead's number or phone finds is found at once, and so are counts by
-// state. Other questions about leads and calls look at all of them behind After,
-// some ten million a second. A contact that is enrolled thousands of times makes
-// its own enrollments slow.
+// What a lead's number, phone or external id finds is found immediately, and so
+// are counts by state. Other questions about leads and calls look at all of them
+// behind After, some ten million a second. A contact that is enrolled thousands of
+// times makes its own enrollments slow.
 //
 // # Concurrency
 //
 // Every method may be called from any number of goroutines. A reader sees the
-// store as of one moment, and a commit waits until nobody reads. What a reader
+// store as of one moment, and a commit waits until nobody reads. Readers run side
+// by side, those of an engine's loop among them, and there is no row that cannot
+// be read. What a reader
 // got is its own, and so is a batch once Commit has returned.
 //
 // The same calls in the same order give the same answers, to the byte.

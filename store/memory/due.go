@@ -30,7 +30,7 @@ func (x dueIndex) move(seq int64, from, to store.Millis) {
 	}
 }
 
-// Due implements [store.LeadReader].
+// Due implements [store.LoopReader].
 func (s *Store) Due(ctx context.Context, after store.Key, until store.Millis, limit int) (list []store.Record, err error) {
 	c, err := s.startReading(ctx)
 	if err != nil {

@@ -4,26 +4,41 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// Leads implements [store.LeadReader]. Without Phone it looks at every lead
-// behind After until it has found enough.
+// Leads implements [store.LeadReader]. Without Phone and ExternalID it looks at
+// every lead behind After until it has found enough.
 func (s *Store) Leads(ctx context.Context, q store.LeadQuery) (list []store.Lead, err error) {
+	return find(ctx, s, q, func(c *contents, seq int64, row *leadRow) store.Lead {
+		return store.Lead{Record: c.record(seq, row), Contact: c.contact(seq)}
+	})
+}
+
+// Sweep implements [store.LoopReader]. It looks at as many leads as Leads does.
+func (s *Store) Sweep(ctx context.Context, q store.LeadQuery) ([]store.Record, error) {
+	return find(ctx, s, q, (*contents).record)
+}
+
+func find[T any](ctx context.Context, s *Store, q store.LeadQuery, read func(*contents, int64, *leadRow) T) (list []T, err error) {
 	c, err := s.startReading(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("memory: read leads: %w", err)
 	}
 	defer s.stopReading()
+	if err := q.Check(); err != nil {
+		return nil, fmt.Errorf("memory: read leads: %w", err)
+	}
 	pass := q.Offset
 	for seq, row := range c.matching(q) {
 		if pass > 0 {
 			pass--
 			continue
 		}
-		list = append(list, store.Lead{Record: c.record(seq, row), Contact: c.contact(seq)})
+		list = append(list, read(c, seq, row))
 		if len(list) == q.Limit {
 			break
 		}
@@ -31,15 +46,19 @@ func (s *Store) Leads(ctx context.Context, q store.LeadQuery) (list []store.Lead
 	return list, nil
 }
 
-// CountLeads implements [store.LeadReader]. Without Node and Phone it takes the
-// same short time whatever the count; with Node alone it looks at every lead.
+// CountLeads implements [store.LeadReader]. Without Node, Phone and ExternalID it
+// takes the same short time whatever the count; with Node alone it looks at every
+// lead.
 func (s *Store) CountLeads(ctx context.Context, q store.LeadQuery) (n int64, err error) {
 	c, err := s.startReading(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("memory: count leads: %w", err)
 	}
 	defer s.stopReading()
-	if q.Node == nil && q.Phone == 0 {
+	if err := q.Check(); err != nil {
+		return 0, fmt.Errorf("memory: count leads: %w", err)
+	}
+	if q.Node == nil && q.Phone == 0 && q.ExternalID == "" {
 		for state, k := range c.counts.of(q.Workflow) {
 			if len(q.States) == 0 || slices.Contains(q.States, state) {
 				n += k
@@ -58,7 +77,7 @@ func (s *Store) CountLeads(ctx context.Context, q store.LeadQuery) (n int64, err
 func (c *contents) matching(q store.LeadQuery) iter.Seq2[int64, *leadRow] {
 	return func(yield func(int64, *leadRow) bool) {
 		for seq, row := range c.candidates(q) {
-			if row.workflow == q.Workflow && (q.Node == nil || row.node == *q.Node) &&
+			if (q.Workflow == 0 || row.workflow == q.Workflow) && (q.Node == nil || row.node == *q.Node) &&
 				(len(q.States) == 0 || slices.Contains(q.States, row.state)) && !yield(seq, row) {
 				return
 			}
@@ -66,14 +85,35 @@ func (c *contents) matching(q store.LeadQuery) iter.Seq2[int64, *leadRow] {
 	}
 }
 
-// candidates yields the leads behind After, of the phone if one is asked for.
+// candidates yields the leads behind After in the order of the query: those of
+// the phone or the external id, if one is asked for.
 func (c *contents) candidates(q store.LeadQuery) iter.Seq2[int64, *leadRow] {
-	if q.Phone == 0 {
-		return c.leads.after(q.After)
+	behind := q.After
+	if q.Newest && behind == 0 {
+		behind = math.MaxInt64
+	}
+	var listed []int64
+	switch {
+	case q.Phone != 0:
+		listed = slices.Collect(c.phones.leads(q.Phone))
+	case q.ExternalID != "":
+		listed = slices.Collect(c.externalIDs.leads(q.ExternalID))
+	case q.Newest:
+		return c.leads.before(behind)
+	default:
+		return c.leads.after(behind)
+	}
+	slices.Sort(listed)
+	if q.Newest {
+		slices.Reverse(listed)
 	}
 	return func(yield func(int64, *leadRow) bool) {
-		for _, seq := range slices.Sorted(c.phones.leads(q.Phone)) {
-			if seq > q.After && !yield(seq, c.leads.row(seq)) {
+		for _, seq := range listed {
+			if seq == behind || q.Newest != (seq < behind) ||
+				q.Phone != 0 && q.ExternalID != "" && c.contact(seq).ExternalID != q.ExternalID {
+				continue
+			}
+			if !yield(seq, c.leads.row(seq)) {
 				return
 			}
 		}

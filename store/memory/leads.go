@@ -72,6 +72,24 @@ func (t *leadTable) after(seq int64) iter.Seq2[int64, *leadRow] {
 	}
 }
 
+// before yields the rows with smaller numbers, in descending order.
+func (t *leadTable) before(seq int64) iter.Seq2[int64, *leadRow] {
+	return func(yield func(int64, *leadRow) bool) {
+		last := min(seq, int64(len(t.runs))*leadRunLen) - 1
+		for i := last / leadRunLen; last >= 0 && i >= 0; i-- {
+			if t.runs[i].rows == nil {
+				continue
+			}
+			for n := min(last, (i+1)*leadRunLen-1); n >= i*leadRunLen; n-- {
+				row := &t.runs[i].rows[n%leadRunLen]
+				if row.there && !yield(n, row) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // among yields the rows that are there among seqs, in order.
 func (t *leadTable) among(seqs []int64) iter.Seq2[int64, *leadRow] {
 	return func(yield func(int64, *leadRow) bool) {
@@ -132,20 +150,20 @@ func (c *contents) putTail(r *store.Record) {
 	c.tails.put(r.Seq, c.bytes)
 }
 
-// Records implements [store.LeadReader].
-func (s *Store) Records(ctx context.Context, seqs []int64) (list []store.Record, err error) {
+// Load implements [store.LoopReader].
+func (s *Store) Load(ctx context.Context, seqs []int64) (list []store.Lead, err error) {
 	c, err := s.startReading(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("memory: read leads: %w", err)
 	}
 	defer s.stopReading()
 	for seq, row := range c.leads.among(seqs) {
-		list = append(list, c.record(seq, row))
+		list = append(list, store.Lead{Record: c.record(seq, row), Contact: c.contact(seq)})
 	}
 	return list, nil
 }
 
-// Contacts implements [store.LeadReader].
+// Contacts implements [store.LoopReader].
 func (s *Store) Contacts(ctx context.Context, seqs []int64) (list []store.Contact, err error) {
 	c, err := s.startReading(ctx)
 	if err != nil {
@@ -159,19 +177,19 @@ func (s *Store) Contacts(ctx context.Context, seqs []int64) (list []store.Contac
 }
 
 // Lead implements [store.LeadReader].
-func (s *Store) Lead(ctx context.Context, seq int64) (entry store.Lead, err error) {
+func (s *Store) Lead(ctx context.Context, seq int64) (l store.Lead, err error) {
 	c, err := s.startReading(ctx)
 	if err == nil {
 		defer s.stopReading()
-		entry, err = c.entry(seq)
+		l, err = c.lead(seq)
 	}
 	if err != nil {
-		return entry, fmt.Errorf("memory: read lead %d: %w", seq, err)
+		return l, fmt.Errorf("memory: read lead %d: %w", seq, err)
 	}
-	return entry, nil
+	return l, nil
 }
 
-func (c *contents) entry(seq int64) (store.Lead, error) {
+func (c *contents) lead(seq int64) (store.Lead, error) {
 	row := c.leads.row(seq)
 	if row == nil {
 		return store.Lead{}, store.ErrNotFound

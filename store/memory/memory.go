@@ -68,18 +68,24 @@ type contents struct {
 	leads     leadTable
 	tails     pack // Outcome and Extra of the records that have any, by lead
 	contacts  pack // by lead
-	phones    phones
 	due       dueIndex
 	counts    counts
 	steps     pack
 	calls     pack
+	payloads  payloads
+
+	phones      leadsBy[int64]
+	externalIDs leadsBy[string]
 
 	seqs  []int64 // for twice
 	bytes []byte  // for what is about to go into a pack
 }
 
 func newContents(n *numbers) *contents {
-	return &contents{numbers: n, phones: newPhones(), due: newDueIndex(), counts: make(counts)}
+	return &contents{
+		numbers: n, due: newDueIndex(), counts: make(counts), payloads: make(payloads),
+		phones: newLeadsBy[int64](), externalIDs: newLeadsBy[string](),
+	}
 }
 
 // startReading returns what stays as it is until stopReading.

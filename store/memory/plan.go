@@ -1,9 +1,11 @@
 package memory
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
+	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
 )
 
@@ -25,10 +27,16 @@ func (c *contents) plan(b *store.Batch) (p plan, err error) {
 	if err := c.planEnroll(&p, b); err != nil {
 		return p, err
 	}
+	if err := c.planContacts(&p, b); err != nil {
+		return p, err
+	}
 	if err := c.planSteps(&p, b); err != nil {
 		return p, err
 	}
-	return p, c.planCalls(&p, b)
+	if err := c.planCalls(&p, b); err != nil {
+		return p, err
+	}
+	return p, c.planPayloads(&p, b)
 }
 
 func (c *contents) planChanges(b *store.Batch) error {
@@ -39,7 +47,7 @@ func (c *contents) planChanges(b *store.Batch) error {
 			return &store.ConflictError{Kind: "lead", Seq: before.Seq}
 		}
 		if after.Seq != before.Seq || after.Workflow != before.Workflow {
-			return fmt.Errorf("lead %d: a change makes another lead of it", before.Seq)
+			return refused("lead", before.Seq, before.Seq, errors.New("a change makes another lead of it"))
 		}
 		c.seqs = append(c.seqs, before.Seq)
 	}
@@ -83,10 +91,10 @@ func (c *contents) planEnroll(p *plan, b *store.Batch) error {
 			begun[who] = r.Seq
 		}
 		if p.enrolled[r.Seq] || c.leads.row(r.Seq) != nil || !c.numbers.reserved(store.LeadSequence, r.Seq) {
-			return fmt.Errorf("lead %d: its number is taken, or was not reserved", r.Seq)
+			return refused("lead", r.Seq, r.Seq, errNumber)
 		}
 		if contact.Seq != r.Seq {
-			return fmt.Errorf("lead %d: its contact has the number %d", r.Seq, contact.Seq)
+			return refused("contact", r.Seq, r.Seq, fmt.Errorf("it has the number %d", contact.Seq))
 		}
 		p.enrolled[r.Seq] = true
 	}
@@ -111,12 +119,13 @@ func (c *contents) planSteps(p *plan, b *store.Batch) error {
 			continue
 		}
 		if c.steps.get(step.Seq) != nil || !c.numbers.reserved(store.StepSequence, step.Seq) {
-			return fmt.Errorf("step %d: its number is taken, or was not reserved", step.Seq)
+			return refused("step", step.Lead, step.Seq, errNumber)
 		}
 		c.seqs = append(c.seqs, step.Seq)
 	}
 	if seq := twice(c.seqs); seq != 0 {
-		return fmt.Errorf("step %d is in the batch twice", seq)
+		i := slices.IndexFunc(b.Steps, func(step store.Step) bool { return step.Seq == seq })
+		return refused("step", b.Steps[i].Lead, seq, errNumber)
 	}
 	return nil
 }
@@ -129,14 +138,54 @@ func (c *contents) planCalls(p *plan, b *store.Batch) error {
 		switch {
 		case p.refused[call.Lead] || c.calls.get(call.Seq) != nil:
 		case !c.numbers.reserved(store.CallSequence, call.Seq):
-			return fmt.Errorf("call %d: its number was not reserved", call.Seq)
-		case c.leads.row(call.Lead) != nil || p.enrolled[call.Lead]:
+			return refused("call", call.Lead, call.Seq, errNumber)
+		case c.exists(p, call.Lead):
 		case slices.ContainsFunc(b.Calls[:i], func(c store.Call) bool { return c.Seq == call.Seq }):
 		default:
-			return fmt.Errorf("call %d: there is no lead %d", call.Seq, call.Lead)
+			return refused("call", call.Lead, call.Seq, errNoLead)
 		}
 	}
 	return nil
+}
+
+// planContacts makes sure that a contact that is to change exists.
+func (c *contents) planContacts(p *plan, b *store.Batch) error {
+	for i := range b.Contacts {
+		if seq := b.Contacts[i].Seq; !p.refused[seq] && !c.exists(p, seq) {
+			return refused("contact", seq, seq, errNoLead)
+		}
+	}
+	return nil
+}
+
+// planPayloads makes sure that a payload has a lead, unless it is to be deleted.
+func (c *contents) planPayloads(p *plan, b *store.Batch) error {
+	for i := range b.Payloads {
+		payload := &b.Payloads[i]
+		switch {
+		case p.refused[payload.Lead]:
+		case payload.Visit < 0 || payload.Visit > lead.MaxVisits:
+			return refused("payload", payload.Lead, int64(payload.Visit), fmt.Errorf("a visit must be from 0 to %d", lead.MaxVisits))
+		case len(payload.Data) > 0 && !c.exists(p, payload.Lead):
+			return refused("payload", payload.Lead, int64(payload.Visit), errNoLead)
+		}
+	}
+	return nil
+}
+
+// exists reports whether the lead exists, or is enrolled by the batch.
+func (c *contents) exists(p *plan, seq int64) bool {
+	return c.leads.row(seq) != nil || p.enrolled[seq]
+}
+
+var (
+	errNumber = errors.New("its number is taken, or was not reserved")
+	errNoLead = errors.New("the lead does not exist")
+)
+
+// refused is the error of a row that cannot be written.
+func refused(kind string, seq, key int64, err error) error {
+	return &store.RowError{Kind: kind, Seq: seq, Key: key, Err: err}
 }
 
 // twice returns a number that is in the list more than once, or 0. The list is

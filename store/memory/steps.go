@@ -41,17 +41,32 @@ func (c *contents) dropSteps(last int64) {
 	}
 }
 
+// Steps implements [store.LoopReader].
+func (s *Store) Steps(ctx context.Context, seqs []int64) (list []store.Step, err error) {
+	c, err := s.startReading(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("memory: read steps: %w", err)
+	}
+	defer s.stopReading()
+	for _, seq := range slices.Compact(slices.Sorted(slices.Values(seqs))) {
+		if entry := c.steps.get(seq); entry != nil {
+			list = append(list, stepOf(seq, entry))
+		}
+	}
+	return list, nil
+}
+
 // History implements [store.HistoryReader].
-func (s *Store) History(ctx context.Context, seq int64) (entry store.Lead, steps []store.Step, err error) {
+func (s *Store) History(ctx context.Context, seq int64) (l store.Lead, steps []store.Step, payloads []store.Payload, err error) {
 	c, err := s.startReading(ctx)
 	if err == nil {
 		defer s.stopReading()
-		entry, err = c.entry(seq)
+		l, err = c.lead(seq)
 	}
 	if err != nil {
-		return entry, nil, fmt.Errorf("memory: read lead %d: %w", seq, err)
+		return l, nil, nil, fmt.Errorf("memory: read lead %d: %w", seq, err)
 	}
-	for last := entry.LastStep; ; last = steps[len(steps)-1].Prev {
+	for last := l.LastStep; ; last = steps[len(steps)-1].Prev {
 		found := c.steps.get(last)
 		if found == nil {
 			break
@@ -59,5 +74,5 @@ func (s *Store) History(ctx context.Context, seq int64) (entry store.Lead, steps
 		steps = append(steps, stepOf(last, found))
 	}
 	slices.Reverse(steps) // the chain goes back in time
-	return entry, steps, nil
+	return l, steps, c.payloads.of(seq, nil), nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -26,11 +27,11 @@ func (c *contents) withWorkflows(batch []store.Workflow) ([]store.Workflow, erro
 		at, found := findWorkflow(list, w.Seq)
 		switch {
 		case w.Version == 1 && (found || !c.numbers.reserved(store.WorkflowSequence, w.Seq)):
-			return nil, fmt.Errorf("workflow %d: its number is taken, or was not reserved", w.Seq)
+			return nil, refused("workflow", 0, w.Seq, errNumber)
 		case w.Version != 1 && (!found || list[at].Version != w.Version-1):
 			return nil, &store.ConflictError{Kind: "workflow", Seq: w.Seq}
 		case slices.ContainsFunc(list, func(other store.Workflow) bool { return other.ID == w.ID && other.Seq != w.Seq }):
-			return nil, fmt.Errorf("workflow %d: another one has its id", w.Seq)
+			return nil, refused("workflow", 0, w.Seq, errors.New("another one has its id"))
 		}
 		w.Definition = bytes.Clone(w.Definition)
 		if found {

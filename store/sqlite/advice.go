@@ -8,12 +8,18 @@ import (
 
 	moderncsqlite "modernc.org/sqlite"
 	zombiezen "zombiezen.com/go/sqlite"
+
+	"github.com/leadflow-go/leadflow/store"
 )
 
 // advised adds to an error of SQLite, or of the system, what can be done about
 // it. SQLite says what it met, and not always in words that say where to look.
 func advised(err error) error {
-	if advice := adviceOn(err); advice != "" {
+	advice := adviceOn(err)
+	if advice == adviceLocked && !errors.Is(err, store.ErrBusy) {
+		return fmt.Errorf("%w: %w: %s", store.ErrBusy, err, advice)
+	}
+	if advice != "" {
 		return fmt.Errorf("%w: %s", err, advice)
 	}
 	return err
@@ -21,14 +27,15 @@ func advised(err error) error {
 
 const (
 	adviceFull     = "make room on the disk; what is written after that succeeds"
-	adviceDisk     = "the disk does not do what it is asked to; see the system's log, and whether it is full"
+	adviceDisk     = "disk I/O error; check the system log and free space"
 	adviceWritable = "this user must be allowed to write the file and its directory, on a file system that is not read-only"
-	adviceDamaged  = "the file is damaged, or no database: stop, keep it and its -wal as they are, and restore a backup"
-	adviceLocked   = "another program is writing to the file, or keeps it locked: end that"
+	adviceDamaged  = "the file is damaged, or not a database: stop, keep it and its -wal file as they are, and restore a backup"
+	adviceRow      = "everything else goes on; keep a copy of the file, and check it with PRAGMA integrity_check"
+	adviceLocked   = "another program has the file locked, such as a shell in the middle of a transaction; end that first"
 )
 
 // errSenseless: something in the file is as this package never writes it.
-var errSenseless = errors.New("the file makes no sense")
+var errSenseless = errors.New("unexpected data in the database file")
 
 func adviceOn(err error) string {
 	code := zombiezen.ErrCode(err)
@@ -49,7 +56,7 @@ func adviceOn(err error) string {
 	}
 	switch {
 	case errors.Is(err, errSenseless):
-		return adviceDamaged
+		return adviceRow
 	case errors.Is(err, syscall.ENOSPC):
 		return adviceFull
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):

@@ -2,10 +2,12 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
-	"github.com/leadflow-go/leadflow/lead"
+	zombiezen "zombiezen.com/go/sqlite"
+
 	"github.com/leadflow-go/leadflow/store"
 )
 
@@ -25,8 +27,7 @@ const (
 	// %s is the query that finds the entries, in order and not more than wanted.
 	callsText = `
 		SELECT c.seq, c.lead, c.lead_id, c.workflow, w.id, c.phone, c.visit, c.entered, c.attempt,
-			coalesce(c.node_id, ''), c.status, c.started, c.ended, coalesce(c.call_id, ''),
-			coalesce(c.outcome, ''), coalesce(c.error, ''), c.data
+			c.node_id, c.status, c.started, c.ended, c.call_id, c.outcome, c.error, c.data
 		FROM calls c LEFT JOIN workflows w ON w.seq = c.workflow
 		WHERE c.seq IN (%s) ORDER BY c.seq`
 )
@@ -42,33 +43,53 @@ func (w *writer) putCall(c *store.Call) error {
 		n, err = bind(w.updateCall).exec()
 	}
 	if err == nil && n == 0 {
-		err = fmt.Errorf("there is no lead %d", c.Lead)
+		err = errNoLead
 	}
-	if err != nil {
-		return fmt.Errorf("call %d: %w", c.Seq, err)
-	}
-	return nil
+	return unwritten(store.RowError{Kind: "call", Seq: c.Lead, Key: c.Seq}, err)
 }
 
 func scanCall(from row, c *store.Call) error {
-	var leadID, workflowID []byte
-	var visit, attempt, status int64
-	from.scan(&c.Seq, &c.Lead, &leadID, &c.Workflow, &workflowID, &c.Phone, &visit, (*int64)(&c.Entered),
-		&attempt, &c.NodeID, &status, (*int64)(&c.Started), (*int64)(&c.Ended), &c.CallID,
-		&c.Outcome, &c.Error, &c.Data)
-	c.Visit, c.Attempt, c.Status = int32(visit), int32(attempt), lead.StepStatus(status)
-	if workflowID != nil {
-		if err := from.id(4, c.WorkflowID[:]); err != nil {
-			return err
-		}
+	err := from.scan(&c.Seq, &c.Lead, (*[16]byte)(&c.LeadID), &c.Workflow)
+	if err == nil && from.ColumnType(4) != zombiezen.TypeNull { // of no workflow
+		err = from.id(4, (*[16]byte)(&c.WorkflowID))
 	}
-	return from.id(2, c.LeadID[:])
+	if err == nil {
+		err = from.from(5).scan(&c.Phone, &c.Visit, (*int64)(&c.Entered), &c.Attempt, &c.NodeID, (*uint8)(&c.Status),
+			(*int64)(&c.Started), (*int64)(&c.Ended), &c.CallID, &c.Outcome, &c.Error, &c.Data)
+	}
+	return named(store.RowError{Kind: "call", Seq: c.Lead, Key: c.Seq}, err)
 }
 
 // Calls implements [store.CallReader].
 func (s *Store) Calls(ctx context.Context, q store.CallQuery) ([]store.Call, error) {
-	text, args := callsQuery(q)
-	return read(ctx, s, "calls", scanCall, text, args...)
+	return read(ctx, s, s.lanes.long, "calls", func(conn *zombiezen.Conn) (list []store.Call, err error) {
+		var bad store.RowErrors
+		err = snapshot(conn, func() error {
+			for page := q; ; {
+				text, args := callsQuery(page)
+				found, err := query(conn, scanCall, text, args...)
+				list = append(list, found...)
+				var some store.RowErrors
+				if !errors.As(err, &some) {
+					return err
+				}
+				// Rows that cannot be read do not count towards the limit.
+				bad = append(bad, some...)
+				if q.Limit <= 0 || len(list) == q.Limit || len(found)+len(some) < page.Limit {
+					return nil
+				}
+				page.Limit = q.Limit - len(list)
+				page.After = some[len(some)-1].Key
+				if n := len(found); n > 0 {
+					page.After = max(page.After, found[n-1].Seq)
+				}
+			}
+		})
+		if err == nil && bad != nil {
+			err = bad
+		}
+		return list, err
+	})
 }
 
 // callsQuery goes by the index that leaves the fewest entries to look at, which
@@ -79,6 +100,8 @@ func callsQuery(q store.CallQuery) (string, []any) {
 	switch {
 	case q.Lead != 0:
 		index = "INDEXED BY calls_lead"
+	case q.CallID != "":
+		index = "INDEXED BY calls_call_id"
 	case q.Phone != 0:
 		index = "INDEXED BY calls_phone"
 	case q.Workflow != 0:
@@ -86,18 +109,28 @@ func callsQuery(q store.CallQuery) (string, []any) {
 	case q.From != 0 || q.To != 0:
 		index = "INDEXED BY calls_started"
 	}
-	m := matching("SELECT seq FROM calls "+index+" WHERE seq > ?", q.After)
-	m.where(q.Lead != 0, "lead = ?", q.Lead)
-	m.where(q.Phone != 0, "phone = ?", q.Phone)
-	m.where(q.Workflow != 0, "workflow = ?", q.Workflow)
-	m.where(q.Status != 0, "status = ?", int64(q.Status))
+	text := "SELECT seq FROM calls " + index + " WHERE seq > ?"
+	args := []any{q.After}
+	where := func(wanted bool, condition string, arg any) {
+		if wanted {
+			text, args = text+" AND "+condition, append(args, arg)
+		}
+	}
+	where(q.Lead != 0, "lead = ?", q.Lead)
+	where(q.CallID != "", "call_id = ?", q.CallID)
+	where(q.Phone != 0, "phone = ?", q.Phone)
+	where(q.Workflow != 0, "workflow = ?", q.Workflow)
+	where(q.Status != 0, "status = ?", int64(q.Status))
 	if q.From != 0 || q.To != 0 {
-		m.where(true, "started >= ?", int64(q.From))
+		where(true, "started >= ?", int64(q.From))
 		if q.To == 0 {
 			q.To = math.MaxInt64
 		}
-		m.where(true, "started < ?", int64(q.To))
+		where(true, "started < ?", int64(q.To))
 	}
-	m.page(0, q.Limit)
-	return fmt.Sprintf(callsText, m.text()), m.args
+	limit := q.Limit
+	if limit <= 0 {
+		limit = -1
+	}
+	return fmt.Sprintf(callsText, text+" ORDER BY seq LIMIT ?"), append(args, limit)
 }

@@ -16,7 +16,9 @@ import (
 // connection busy, and a commit of which nobody knows whether it took place
 // helps no one.
 //
-// A stale version is a [*store.ConflictError]. After any error nothing of the
+// A stale version is a [*store.ConflictError]; a row that SQLite does not take
+// for what is in it, such as a text of a gigabyte, is a [*store.RowError]; and a
+// lock that another program holds is store.ErrBusy. After any error nothing of the
 // batch is kept, and the next Commit starts afresh. One thing can come between: if
 // it was the sync that failed, and the process ends before another Commit
 // succeeds, then the next owner of the file may find the batch there, whole.
@@ -116,6 +118,13 @@ func (t *transaction) write(b *store.Batch) error {
 			return err
 		}
 	}
+	for i := range b.Contacts {
+		if contact := &b.Contacts[i]; !t.refused[contact.Seq] {
+			if err := t.changeContact(contact); err != nil {
+				return err
+			}
+		}
+	}
 	for i := range b.Steps {
 		if step := &b.Steps[i]; !t.refused[step.Lead] {
 			if err := t.putStep(step); err != nil {
@@ -126,6 +135,13 @@ func (t *transaction) write(b *store.Batch) error {
 	for i := range b.Calls {
 		if call := &b.Calls[i]; !t.refused[call.Lead] {
 			if err := t.putCall(call); err != nil {
+				return err
+			}
+		}
+	}
+	for i := range b.Payloads {
+		if payload := &b.Payloads[i]; !t.refused[payload.Lead] {
+			if err := t.putPayload(payload); err != nil {
 				return err
 			}
 		}
@@ -166,12 +182,11 @@ func (t *transaction) change(c *store.Change) error {
 	if err := t.changeRecord(before, after); err != nil {
 		return err
 	}
-	if before.State == after.State {
-		return nil
+	if from, to := countKeyOf(before), countKeyOf(after); from != to {
+		t.counts.add(from, -1)
+		t.counts.add(to, +1)
 	}
-	t.counts.add(before.Workflow, before.State, -1)
-	t.counts.add(after.Workflow, after.State, +1)
-	if after.State.Final() {
+	if before.State != after.State && after.State.Final() {
 		return t.endLive(after.Workflow, after.Seq)
 	}
 	return nil
@@ -193,26 +208,29 @@ func (t *transaction) enroll(index int, e *store.Enrollment) error {
 	if err := t.putRecord(&e.Record); err != nil {
 		return err
 	}
-	t.counts.add(e.Record.Workflow, e.Record.State, +1)
+	t.counts.add(countKeyOf(&e.Record), +1)
 	return t.putContact(&e.Contact)
 }
 
-// forget deletes the lead and its steps; its calls stay.
+// forget deletes the lead, its steps and its payloads; its calls stay.
 func (t *transaction) forget(seq int64) error {
-	var workflow, state, last int64
-	found, err := t.findLead.ints(seq).get(&workflow, &state, &last)
+	var workflow, node, spot, last int64
+	found, err := t.findLead.ints(seq).get(&workflow, &node, &spot, &last)
 	if err != nil || !found {
 		return err
 	}
-	t.counts.add(workflow, lead.State(state), -1)
+	t.counts.add(countKey{workflow, int32(node), lead.State(spot & spotStates)}, -1)
 	if err := t.endLive(workflow, seq); err != nil { // needs the contact
 		return err
 	}
-	for _, deletion := range []struct {
-		*stmt
-		key int64
-	}{{t.deleteSteps, last}, {t.deleteContact, seq}, {t.deleteLead, seq}} {
-		if _, err := deletion.ints(deletion.key).exec(); err != nil {
+	for _, deletion := range []*stmt{
+		t.deleteSteps.ints(last, seq),
+		t.deletePayloads.ints(payloadKey(seq, 0), payloadKey(seq, lead.MaxVisits)),
+		t.deleteExternal.ints(seq, seq), // needs the contact
+		t.deleteContact.ints(seq),
+		t.deleteLead.ints(seq),
+	} {
+		if _, err := deletion.exec(); err != nil {
 			return err
 		}
 	}

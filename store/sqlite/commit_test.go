@@ -165,7 +165,7 @@ func TestEveryProbeIsWrittenAndSynced(t *testing.T) {
 func TestATransactionThatWasLeftOpenIsRolledBack(t *testing.T) {
 	s := openTest(t, filepath.Join(t.TempDir(), "leads.db"))
 	onWriter(t, s, `BEGIN`)
-	onWriter(t, s, `INSERT INTO counts VALUES (1, 1, 7)`)
+	onWriter(t, s, `INSERT INTO node_counts VALUES (1, 1, 1, 7)`)
 	b := store.Batch{Enroll: storetest.Enrollments(t, s, 1, 10)}
 	if _, err := s.Commit(t.Context(), &b); err == nil {
 		t.Fatal("a commit within a transaction: no error")

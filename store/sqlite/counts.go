@@ -6,41 +6,67 @@ import (
 	"maps"
 	"slices"
 
+	zombiezen "zombiezen.com/go/sqlite"
+
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// The statements of the table counts.
+// The statements of the table node_counts.
 const (
 	addCountText = `
-		INSERT INTO counts (workflow, state, n) VALUES (?, ?, ?)
+		INSERT INTO node_counts (workflow, node, state, n) VALUES (?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET n = n + excluded.n`
-	countsText = `SELECT state, n FROM counts WHERE workflow = ? AND n > 0`
+	countsText = `SELECT node, state, n FROM node_counts WHERE workflow = ? AND n > 0`
 )
 
 type countKey struct {
 	workflow int64
+	node     int32
 	state    lead.State
 }
 
+func countKeyOf(r *store.Record) countKey { return countKey{r.Workflow, r.Node, r.State} }
+
 // countDeltas is what a batch adds to the counts. A thousand leads of one
 // workflow come to a handful of rows.
-type countDeltas map[countKey]int64
-
-func (d *countDeltas) add(workflow int64, state lead.State, n int64) {
-	if *d == nil {
-		*d = make(countDeltas)
+type countDeltas struct {
+	n map[countKey]*int64
+	// recent are the two that were added to last: in a batch many leads go from one
+	// node to the next.
+	recent [2]struct {
+		key countKey
+		n   *int64
 	}
-	(*d)[countKey{workflow, state}] += n
+}
+
+func (d *countDeltas) add(key countKey, n int64) {
+	for i := range d.recent {
+		if r := &d.recent[i]; r.key == key && r.n != nil {
+			*r.n += n
+			return
+		}
+	}
+	if d.n == nil {
+		d.n = make(map[countKey]*int64)
+	}
+	sum := d.n[key]
+	if sum == nil {
+		sum = new(int64)
+		d.n[key] = sum
+	}
+	*sum += n
+	d.recent[1] = d.recent[0]
+	d.recent[0].key, d.recent[0].n = key, sum
 }
 
 func (t *transaction) putCounts() error {
-	keys := slices.SortedFunc(maps.Keys(t.counts), func(a, b countKey) int {
-		return cmp.Or(cmp.Compare(a.workflow, b.workflow), cmp.Compare(a.state, b.state))
+	keys := slices.SortedFunc(maps.Keys(t.counts.n), func(a, b countKey) int {
+		return cmp.Or(cmp.Compare(a.workflow, b.workflow), cmp.Compare(a.node, b.node), cmp.Compare(a.state, b.state))
 	})
 	for _, key := range keys {
-		if n := t.counts[key]; n != 0 {
-			if _, err := t.addCount.ints(key.workflow, int64(key.state), n).exec(); err != nil {
+		if n := *t.counts.n[key]; n != 0 {
+			if _, err := t.addCount.ints(key.workflow, int64(key.node), int64(key.state), n).exec(); err != nil {
 				return err
 			}
 		}
@@ -48,33 +74,29 @@ func (t *transaction) putCounts() error {
 	return nil
 }
 
-// Counts implements [store.LeadReader].
+// nodeCount is how many leads of a workflow are at a node in a state.
+type nodeCount struct {
+	node  int32
+	state lead.State
+	n     int64
+}
+
+func scanCount(from row, c *nodeCount) error {
+	return from.scan(&c.node, (*uint8)(&c.state), &c.n)
+}
+
+// Counts implements [store.LoopReader] and [store.LeadReader]. It has connections
+// of its own, because an engine's loop and users both ask.
 func (s *Store) Counts(ctx context.Context, workflow int64) (map[lead.State]int64, error) {
-	type count struct{ state, n int64 }
-	list, err := read(ctx, s, "counts", func(from row, c *count) error {
-		from.scan(&c.state, &c.n)
-		return nil
-	}, countsText, workflow)
+	list, err := read(ctx, s, s.lanes.counts, "counts", func(conn *zombiezen.Conn) ([]nodeCount, error) {
+		return query(conn, scanCount, countsText, workflow)
+	})
 	if err != nil {
 		return nil, err
 	}
-	counts := make(map[lead.State]int64, len(list))
+	counts := make(map[lead.State]int64)
 	for _, c := range list {
-		counts[lead.State(c.state)] = c.n
+		counts[c.state] += c.n
 	}
 	return counts, nil
-}
-
-// sumCounts answers a count of leads by state alone.
-func (s *Store) sumCounts(ctx context.Context, q store.LeadQuery) (sum int64, err error) {
-	counts, err := s.Counts(ctx, q.Workflow)
-	if err != nil {
-		return 0, err
-	}
-	for state, n := range counts {
-		if len(q.States) == 0 || slices.Contains(q.States, state) {
-			sum += n
-		}
-	}
-	return sum, nil
 }

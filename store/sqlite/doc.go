@@ -24,6 +24,23 @@
 // A file that another program made, or a newer version of this package, is
 // refused untouched, with [ForeignError] or [VersionError].
 //
+// # Readers
+//
+// What an engine's loop reads ([store.LoopReader]) has connections of its own, and
+// waits for no user. Users' reads wait for one another in the order in which they
+// came: those of one lead, and counts, in one lane; lists, which may be long, in
+// another, of which no more run at the same time than half of GOMAXPROCS, and which
+// let others have a turn every few hundred rows.
+//
+// Leads are listed by state and node, phone or external id, and counted by state
+// and node, without looking at any others: an Offset passes over entries of an
+// index, and a page behind After does not even do that. Calls are listed by
+// workflow, lead, phone, call id or time in the same way; a Status alone looks at
+// all of them.
+//
+// A row that cannot be read, because something else wrote to the file or the disk
+// forgot what it had, is left out of lists and named in [store.RowErrors].
+//
 // # Caveats
 //
 // While a Store is open, and after a crash, the file has companions: NAME-wal
@@ -39,13 +56,13 @@
 //	sqlite3 leads.db "VACUUM INTO 'backup.db'"
 //
 // Copying the file alone leaves out what is in NAME-wal; copy it after Close, or
-// snapshot the whole file system. With leads.db, move its -wal along, or it is
-// another day's data.
+// snapshot the whole file system. With leads.db, move its -wal along, or the copy
+// will be stale.
 //
 // What a disk has synced it must keep. SQLite has checksums in NAME-wal and none
 // in the file itself: a page there that was overwritten is found out when it makes
 // no sense, and a NAME-wal with a fault in it counts up to that fault, so that the
-// batches behind it are gone without a word.
+// batches behind it are silently lost.
 //
 // A sequence number that was reserved and never written may be handed out again
 // after a restart.

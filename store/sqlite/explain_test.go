@@ -2,9 +2,12 @@ package sqlite
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	zombiezen "zombiezen.com/go/sqlite"
 
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
@@ -14,10 +17,9 @@ import (
 // queryPlan returns the lines of EXPLAIN QUERY PLAN.
 func queryPlan(t *testing.T, s *Store, text string, args []any) []string {
 	t.Helper()
-	lines, err := read(t.Context(), s, "plan", func(from row, line *string) error {
-		from.from(3).scan(line)
-		return nil
-	}, "EXPLAIN QUERY PLAN "+text, args...)
+	lines, err := read(t.Context(), s, s.lanes.long, "plan", rows(func(from row, line *string) error {
+		return from.from(3).scan(line)
+	}, "EXPLAIN QUERY PLAN "+text, args...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,33 +41,65 @@ func TestEveryQueryGoesByAnIndex(t *testing.T) {
 	}
 	unsorted := func(q query) query { q.sort = true; return q }
 	two := []lead.State{lead.Enrolled, lead.InStep}
+	sourceOf := func(q store.LeadQuery, n int) (text string, args []any) {
+		err := s.lanes.long.use(t.Context(), func(conn *zombiezen.Conn) error {
+			sources, err := leadSources(conn, q)
+			if err == nil {
+				text, args = sources[n].text, append(sources[n].args, 7, 8)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text, args
+	}
+	countOf := func(q store.LeadQuery) (string, []any) {
+		_, text, args := personQuery(q)
+		return fmt.Sprintf(countText, text), args
+	}
 	for _, q := range []query{
-		of("due at one moment", "SEARCH l USING INDEX leads_wake (wake=? AND rowid>?)")(dueText, []any{1, 2, 3, 4, 5, 6}),
-		of("due later", "SEARCH l USING INDEX leads_wake (wake>? AND wake<?)")(dueText, []any{1, 2, 3, 4, 5, 6}),
-		of("records", "SEARCH l USING INTEGER PRIMARY KEY")(recordsText, []any{"[1]"}),
+		of("due at one moment", "SEARCH l USING INDEX leads_wake (wake=? AND rowid>?)")(dueText, []any{1, 2, 3, 4, 5}),
+		of("due later", "SEARCH l USING INDEX leads_wake (wake>? AND wake<?)")(dueText, []any{1, 2, 3, 4, 5}),
+		of("due keys at one moment", "SEARCH l USING COVERING INDEX leads_wake (wake=? AND rowid>?)")(dueKeysText, []any{1, 2, 3, 4, 5}),
+		of("due keys later", "SEARCH l USING COVERING INDEX leads_wake (wake>? AND wake<?)")(dueKeysText, []any{1, 2, 3, 4, 5}),
+		of("load", "SEARCH l USING INTEGER PRIMARY KEY")(loadText, []any{"[1]"}),
 		of("lead", "SEARCH c USING INTEGER PRIMARY KEY")(leadText, []any{1}),
-		of("history", "SEARCH s USING INTEGER PRIMARY KEY")(historyText, []any{1}),
-		of("counts", "SEARCH counts USING PRIMARY KEY")(countsText, []any{1}),
+		of("history", "SEARCH s USING INTEGER PRIMARY KEY")(historyText, []any{1, 1}),
+		of("counts", "SEARCH node_counts USING PRIMARY KEY")(countsText, []any{1}),
 
-		of("leads", "SEARCH l USING COVERING INDEX leads_state (workflow=? AND state=? AND rowid>?)")(
-			leadsQuery(store.LeadQuery{Workflow: 1, Offset: 9, Limit: 3})),
-		of("leads by state", "SEARCH l USING COVERING INDEX leads_state (workflow=? AND state=? AND rowid>?)")(
-			leadsQuery(store.LeadQuery{Workflow: 1, States: two[:1], After: 7})),
-		of("leads by states", "MERGE (UNION ALL)")(leadsQuery(store.LeadQuery{Workflow: 1, States: two})),
-		of("leads by node", "SEARCH l USING INDEX leads_state (workflow=? AND state=? AND rowid>?)")(
-			leadsQuery(store.LeadQuery{Workflow: 1, Node: &node})),
-		of("leads by phone", "SEARCH c USING COVERING INDEX contacts_phone (phone=? AND rowid>?)")(
-			leadsQuery(store.LeadQuery{Workflow: 1, States: two, Phone: 5, Node: &node})),
-		of("count by phone", "SEARCH c USING COVERING INDEX contacts_phone (phone=? AND rowid>?)")(
-			countQuery(store.LeadQuery{Workflow: 1, Phone: 5})),
-		of("count by node", "SEARCH l USING INDEX leads_state (workflow=? AND state=? AND rowid>?)")(
-			countQuery(store.LeadQuery{Workflow: 1, Node: &node})),
+		of("spots", "SEARCH l USING COVERING INDEX leads_spot (workflow=? AND spot>? AND spot<?)")(nextSpotText, []any{1, 2}),
+		of("leads at a spot", "SEARCH l USING COVERING INDEX leads_spot (workflow=? AND spot=? AND rowid>?)")(
+			sourceOf(store.LeadQuery{Workflow: 1, Node: &node, States: two[:1]}, 0)),
+		of("newest leads at a spot", "SEARCH l USING COVERING INDEX leads_spot (workflow=? AND spot=? AND rowid<?)")(
+			sourceOf(store.LeadQuery{Workflow: 1, Node: &node, States: two[:1], Newest: true}, 0)),
+		of("moving leads at a node", "SEARCH l USING INDEX leads_spot (workflow=? AND spot=? AND rowid>?)")(
+			sourceOf(store.LeadQuery{Workflow: 1, Node: &node, States: two[:1]}, 1)),
+		of("newest moving leads at a node", "SEARCH l USING INDEX leads_spot (workflow=? AND spot=? AND rowid<?)")(
+			sourceOf(store.LeadQuery{Workflow: 1, Node: &node, States: two[:1], Newest: true}, 1)),
+		of("leads by phone", "SEARCH c USING INDEX contacts_phone (phone=? AND rowid>?)")(
+			sourceOf(store.LeadQuery{Workflow: 1, States: two, Phone: 5, ExternalID: "x", Node: &node}, 0)),
+		of("newest leads by phone", "SEARCH c USING INDEX contacts_phone (phone=? AND rowid<?)")(
+			sourceOf(store.LeadQuery{Phone: 5, Newest: true}, 0)),
+		of("leads by external id", "SEARCH e USING PRIMARY KEY (external_id=? AND lead>?)")(
+			sourceOf(store.LeadQuery{ExternalID: "x"}, 0)),
+		of("newest leads by external id", "SEARCH e USING PRIMARY KEY (external_id=? AND lead<?)")(
+			sourceOf(store.LeadQuery{ExternalID: "x", Newest: true}, 0)),
+		of("count by phone", "SEARCH c USING INDEX contacts_phone (phone=?)")(countOf(store.LeadQuery{Phone: 5})),
+		of("count by external id", "SEARCH e USING PRIMARY KEY (external_id=?)")(countOf(store.LeadQuery{ExternalID: "x"})),
+		of("contacts", "SEARCH c USING INTEGER PRIMARY KEY")(contactsText, []any{"[1]"}),
+		of("records", "SEARCH l USING INTEGER PRIMARY KEY")(recordsText, []any{"[1]"}),
+		of("steps", "SEARCH steps USING INTEGER PRIMARY KEY")(stepsText, []any{"[1]"}),
+		of("payloads", "SEARCH payloads USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)")(payloadsText, []any{1, 2}),
+		of("payloads of visits", "SEARCH payloads USING INTEGER PRIMARY KEY")(somePayloadsText, []any{"[1]"}),
 
 		of("calls", "SEARCH calls USING INTEGER PRIMARY KEY (rowid>?)")(callsQuery(store.CallQuery{Limit: 5})),
 		of("calls by workflow", "SEARCH calls USING COVERING INDEX calls_workflow (workflow=? AND rowid>?)")(
 			callsQuery(store.CallQuery{Workflow: 1})),
 		of("calls by lead", "SEARCH calls USING INDEX calls_lead (lead=? AND rowid>?)")(
 			callsQuery(store.CallQuery{Workflow: 1, Lead: 2, From: 3})),
+		of("calls by call id", "SEARCH calls USING INDEX calls_call_id (call_id=? AND rowid>?)")(
+			callsQuery(store.CallQuery{Workflow: 1, CallID: "CA1"})),
 		of("calls by phone", "SEARCH calls USING INDEX calls_phone (phone=? AND rowid>?)")(
 			callsQuery(store.CallQuery{Phone: 2, Status: lead.StepFailed})),
 		unsorted(of("calls by time", "SEARCH calls USING COVERING INDEX calls_started (started>? AND started<?)")(
@@ -111,7 +145,7 @@ func TestAStepTouchesNoIndex(t *testing.T) {
 	}{
 		{"a step", updateLeadText(false, false), 1},
 		{"a wait", updateLeadText(true, false), 2},
-		{"a state", updateLeadText(false, true), 2},
+		{"a spot", updateLeadText(false, true), 2},
 		{"both", updateLeadText(true, true), 3},
 		{"a finished step", insertStepText, 1},
 	} {
@@ -132,6 +166,7 @@ func TestAStepIsWrittenByTheNarrowStatement(t *testing.T) {
 	before := e[0].Record
 	before.Wake, before.State = 5, lead.PendingRemoval // not what is stored
 	after := before
+	after.Node++ // the lead stays on the move
 	after.Version++
 	if _, err := s.Commit(context.Background(), &store.Batch{Changes: []store.Change{{Before: before, After: after}}}); err != nil {
 		t.Fatal(err)

@@ -2,132 +2,203 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
+	"runtime"
 	"slices"
-	"strings"
+
+	zombiezen "zombiezen.com/go/sqlite"
 
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
 )
 
+// The statements that find leads for lists. They are asked for numbers only, so
+// that those that are passed over cost no more than an entry of an index.
 const (
-	// %s is the query that finds the leads, in order and not more than wanted, so
-	// that those that are passed over cost no more than an entry of an index.
-	leadsText = `
-		SELECT ` + recordColumns + `, ` + contactColumns + `
-		FROM leads l JOIN contacts c ON c.seq = l.seq WHERE l.seq IN (%s) ORDER BY l.seq`
-	countLeadsText = `SELECT count(*) FROM (%s)`
+	// Those at one spot. Within it the index is in order of seq.
+	leadsAtText = `SELECT l.seq FROM leads l INDEXED BY leads_spot WHERE l.workflow = ? AND l.spot = ?`
+	// Those on the move, of whom there are no more than an engine has workers.
+	movingAtText = leadsAtText + ` AND l.node = ?`
+	// The upper bound leaves out what is no integer, in a damaged file.
+	nextSpotText = `
+		SELECT l.spot FROM leads l INDEXED BY leads_spot
+		WHERE l.workflow = ? AND l.spot > ? AND l.spot <= 9223372036854775807 ORDER BY l.spot LIMIT 1`
 
-	// A phone has a lead or a few.
+	// A phone, or an external id, has a lead or a few. 0 and '' stand for any
+	// workflow and id, -1 for any node; the states are bits.
 	leadsByPhoneText = `
 		SELECT c.seq FROM contacts c INDEXED BY contacts_phone CROSS JOIN leads l ON l.seq = c.seq
-		WHERE c.phone = ? AND c.seq > ? AND l.workflow = ?`
-	// One for each state: within a state the index is in order of seq, and SQLite
-	// merges the states without sorting.
-	leadsByStateText = `
-		SELECT l.seq FROM leads l INDEXED BY leads_state WHERE l.workflow = ? AND l.state = ? AND l.seq > ?`
+		WHERE c.phone = ?1 AND (?2 = '' OR c.external_id = ?2)` + leadsOfPersonText
+	leadsByExternalIDText = `
+		SELECT e.lead FROM external_ids e CROSS JOIN leads l ON l.seq = e.lead
+		WHERE e.external_id = ?2 AND ?1 = 0` + leadsOfPersonText
+	leadsOfPersonText = ` AND (?3 = 0 OR l.workflow = ?3) AND (?4 >> (l.spot & 7)) & 1 AND (?5 = -1 OR l.node = ?5)`
+
+	countText = `SELECT count(*) FROM (%s)`
 )
 
 // Leads implements [store.LeadReader].
 func (s *Store) Leads(ctx context.Context, q store.LeadQuery) ([]store.Lead, error) {
-	text, args := leadsQuery(q)
-	return read(ctx, s, "leads", scanEntry, text, args...)
+	return read(ctx, s, s.lanes.long, "leads", func(conn *zombiezen.Conn) ([]store.Lead, error) {
+		return listLeads(conn, q, runtime.Gosched, scanLead, loadText)
+	})
 }
 
-// CountLeads implements [store.LeadReader]. Without Node and Phone it takes the
-// same short time whatever the count.
-func (s *Store) CountLeads(ctx context.Context, q store.LeadQuery) (int64, error) {
-	if q.Node == nil && q.Phone == 0 {
-		return s.sumCounts(ctx, q)
+// Sweep implements [store.LoopReader].
+func (s *Store) Sweep(ctx context.Context, q store.LeadQuery) ([]store.Record, error) {
+	return read(ctx, s, s.lanes.loop, "leads", func(conn *zombiezen.Conn) ([]store.Record, error) {
+		return listLeads(conn, q, func() {}, scanRecord, recordsText)
+	})
+}
+
+// pageRows is how many rows are read at a time.
+const pageRows = 256
+
+// listLeads reads the rows of the leads that match q, of one moment. After each
+// page it gives others a turn.
+func listLeads[T any](conn *zombiezen.Conn, q store.LeadQuery, turn func(), scan func(row, *T) error, text string) (list []T, err error) {
+	if err := q.Check(); err != nil {
+		return nil, err
 	}
-	text, args := countQuery(q)
-	found, err := read(ctx, s, "how many leads", func(from row, n *int64) error {
-		from.scan(n)
-		return nil
-	}, text, args...)
-	if err != nil {
-		return 0, err
-	}
-	return found[0], nil
-}
-
-func leadsQuery(q store.LeadQuery) (string, []any) {
-	m := matchLeads(q)
-	m.page(q.Offset, q.Limit)
-	return fmt.Sprintf(leadsText, m.text()), m.args
-}
-
-func countQuery(q store.LeadQuery) (string, []any) {
-	q.After = 0
-	m := matchLeads(q)
-	return fmt.Sprintf(countLeadsText, m.text()), m.args
-}
-
-func matchLeads(q store.LeadQuery) *match {
-	states := slices.Compact(slices.Sorted(slices.Values(q.States)))
-	m := &match{}
-	if q.Phone != 0 {
-		m.or(leadsByPhoneText, q.Phone, q.After, q.Workflow)
-		if len(states) > 0 {
-			marks := strings.Repeat(", ?", len(states))[2:]
-			args := make([]any, len(states))
-			for i, state := range states {
-				args[i] = int64(state)
-			}
-			m.where(true, "l.state IN ("+marks+")", args...)
-		}
-		m.whereNode(q.Node)
-		return m
-	}
-	if len(states) == 0 {
-		states = lead.States()
-	}
-	for _, state := range states {
-		m.or(leadsByStateText, q.Workflow, int64(state), q.After)
-		m.whereNode(q.Node)
-	}
-	return m
-}
-
-// match is a query for sequence numbers, made from parts with their arguments.
-type match struct {
-	parts []string
-	args  []any
-}
-
-func matching(part string, args ...any) *match { return &match{parts: []string{part}, args: args} }
-
-// or adds another way to match.
-func (m *match) or(part string, args ...any) {
-	if len(m.parts) > 0 {
-		m.parts = append(m.parts, " UNION ALL ")
-	}
-	m.parts = append(m.parts, part)
-	m.args = append(m.args, args...)
-}
-
-// where narrows the way that was added last, if the condition is wanted.
-func (m *match) where(wanted bool, condition string, args ...any) {
-	if wanted {
-		m.parts = append(m.parts, " AND "+condition)
-		m.args = append(m.args, args...)
-	}
-}
-
-func (m *match) whereNode(node *int32) {
-	if node != nil {
-		m.where(true, "l.node = ?", int64(*node))
-	}
-}
-
-// page puts the matches in order and leaves out those beyond a page; a limit of
-// 0 is none.
-func (m *match) page(offset, limit int) {
+	limit := q.Limit
 	if limit <= 0 {
-		limit = -1
+		limit = maxRows
 	}
-	m.parts = append(m.parts, " ORDER BY 1 LIMIT ? OFFSET ?")
-	m.args = append(m.args, limit, max(offset, 0))
+	var bad store.RowErrors
+	err = snapshot(conn, func() error {
+		sources, err := leadSources(conn, q)
+		if err != nil {
+			return err
+		}
+		m, err := merge(conn, q.Newest, min(max(q.Offset, 0), largestChunk)+min(limit, largestChunk), sources)
+		if err != nil {
+			return err
+		}
+		for pass := q.Offset; pass > 0; turn() {
+			passed, err := m.next(min(pass, largestChunk))
+			if err != nil || len(passed) == 0 {
+				return err
+			}
+			pass -= len(passed)
+		}
+		for len(list) < limit {
+			seqs, err := m.next(min(limit-len(list), pageRows))
+			if err != nil || len(seqs) == 0 {
+				return err
+			}
+			page, err := eachAlone(conn, seqs, leadRow, scan, text)
+			var some store.RowErrors
+			if errors.As(err, &some) {
+				bad = append(bad, some...)
+			} else if err != nil {
+				return err
+			}
+			if q.Newest {
+				slices.Reverse(page)
+			}
+			list = append(list, page...)
+			turn()
+		}
+		return nil
+	})
+	if err == nil && bad != nil {
+		err = bad
+	}
+	return list, err
 }
 
-func (m *match) text() string { return strings.Join(m.parts, "") }
+// leadSources returns where the leads that match q are found.
+func leadSources(conn *zombiezen.Conn, q store.LeadQuery) (list []*source, err error) {
+	order := ` AND %[1]s > ? ORDER BY %[1]s LIMIT ?`
+	if q.Newest {
+		order = ` AND %[1]s < ? ORDER BY %[1]s DESC LIMIT ?`
+		if q.After == 0 {
+			q.After = math.MaxInt64
+		}
+	}
+	add := func(column, text string, args ...any) {
+		list = append(list, &source{text: text + fmt.Sprintf(order, column), args: args, after: q.After})
+	}
+	if q.Node != nil && *q.Node < 0 { // no node
+		return nil, nil
+	}
+	if q.Phone != 0 || q.ExternalID != "" {
+		column, text, args := personQuery(q)
+		add(column, text, args...)
+		return list, nil
+	}
+	states := statesOf(q)
+	if q.Node != nil {
+		for _, state := range states {
+			add("l.seq", leadsAtText, q.Workflow, spotAt(*q.Node, state))
+			add("l.seq", movingAtText, q.Workflow, spotOnTheMove(state), int64(*q.Node))
+		}
+		return list, nil
+	}
+	// The spots that there are, one look at the index for each.
+	for spot := int64(math.MinInt64); ; {
+		found, err := query(conn, scanSeq, nextSpotText, q.Workflow, spot)
+		if err != nil || len(found) == 0 {
+			return list, err
+		}
+		spot = found[0]
+		if slices.Contains(states, lead.State(spot&spotStates)) {
+			add("l.seq", leadsAtText, q.Workflow, spot)
+		}
+	}
+}
+
+func statesOf(q store.LeadQuery) []lead.State {
+	if len(q.States) == 0 {
+		return lead.States()
+	}
+	return slices.Compact(slices.Sorted(slices.Values(q.States)))
+}
+
+// personQuery finds the leads of a phone or an external id,
+// of which column is the number.
+func personQuery(q store.LeadQuery) (column, text string, args []any) {
+	column, text = "c.seq", leadsByPhoneText
+	if q.Phone == 0 {
+		column, text = "e.lead", leadsByExternalIDText
+	}
+	states, node := int64(0), int64(-1)
+	for _, state := range statesOf(q) {
+		states |= 1 << state
+	}
+	if q.Node != nil {
+		node = int64(*q.Node)
+	}
+	return column, text, []any{q.Phone, q.ExternalID, q.Workflow, states, node}
+}
+
+// CountLeads implements [store.LeadReader]. It reads the counts that every commit
+// keeps, or those few leads that the phone or the external id has.
+func (s *Store) CountLeads(ctx context.Context, q store.LeadQuery) (n int64, err error) {
+	_, err = read(ctx, s, s.lanes.point, "how many leads", func(conn *zombiezen.Conn) ([]struct{}, error) {
+		if err := q.Check(); err != nil {
+			return nil, err
+		}
+		if q.Node != nil && *q.Node < 0 {
+			return nil, nil
+		}
+		if q.Phone != 0 || q.ExternalID != "" {
+			_, text, args := personQuery(q)
+			found, err := query(conn, scanSeq, fmt.Sprintf(countText, text), args...)
+			if err == nil {
+				n = found[0]
+			}
+			return nil, err
+		}
+		counts, err := query(conn, scanCount, countsText, q.Workflow)
+		for _, c := range counts {
+			if slices.Contains(statesOf(q), c.state) && (q.Node == nil || c.node == *q.Node) {
+				n += c.n
+			}
+		}
+		return nil, err
+	})
+	return n, err
+}

@@ -56,7 +56,7 @@ type Store struct {
 	closed   bool  // guarded by life
 	closeErr error // guarded by life
 
-	readers readers
+	lanes lanes
 
 	// writing is held, by sending, by the one goroutine that uses what follows.
 	writing chan struct{}
@@ -121,7 +121,7 @@ func open(ctx context.Context, path string, opts Options) (_ *Store, err error) 
 	if err := s.syncLog(ctx); err != nil {
 		return nil, err
 	}
-	if s.readers, err = openReaders(file, max(4, runtime.NumCPU())); err != nil {
+	if s.lanes, err = openLanes(file, runtime.GOMAXPROCS(0)); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -159,7 +159,7 @@ func (s *Store) Close() error {
 // write-ahead log with the last connection, which must be one that can write.
 func (s *Store) shut(checkpoint bool) error {
 	var errs []error
-	errs = append(errs, s.readers.close())
+	errs = append(errs, s.lanes.close())
 	if s.writer != nil {
 		if checkpoint {
 			errs = append(errs, s.writer.checkpoint())

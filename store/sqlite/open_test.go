@@ -253,9 +253,11 @@ func TestPragmasAreInForce(t *testing.T) {
 		if got := onWriter(t, s, text); len(got) != 1 || got[0][0] != "1" || got[0][1] != strconv.Itoa(want) {
 			t.Errorf("WAL mode and synchronous: %v, want 1 and %d", got, want)
 		}
-		err = s.readers.use(t.Context(), func(conn *zombiezen.Conn) error { return run(conn, `DELETE FROM leads`) })
-		if err == nil {
-			t.Error("a reader can write")
+		for _, l := range []lane{s.lanes.loop, s.lanes.facts, s.lanes.point, s.lanes.long} {
+			err = l.use(t.Context(), func(conn *zombiezen.Conn) error { return run(conn, `DELETE FROM leads`) })
+			if err == nil {
+				t.Error("a reader can write")
+			}
 		}
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -289,13 +291,17 @@ func TestCloseLeavesOneFileAndEndsTheStore(t *testing.T) {
 	calls := map[string]func() error{
 		"Commit":     func() error { _, err := s.Commit(t.Context(), &store.Batch{}); return err },
 		"Reserve":    func() error { _, err := s.Reserve(t.Context(), store.LeadSequence, 1); return err },
-		"Records":    func() error { _, err := s.Records(t.Context(), nil); return err },
+		"Load":       func() error { _, err := s.Load(t.Context(), nil); return err },
+		"Sweep":      func() error { _, err := s.Sweep(t.Context(), store.LeadQuery{Workflow: 1}); return err },
+		"Contacts":   func() error { _, err := s.Contacts(t.Context(), nil); return err },
+		"Steps":      func() error { _, err := s.Steps(t.Context(), nil); return err },
+		"Payloads":   func() error { _, err := s.Payloads(t.Context(), 1, nil); return err },
 		"Due":        func() error { _, err := s.Due(t.Context(), store.Key{}, 1, 1); return err },
 		"Lead":       func() error { _, err := s.Lead(t.Context(), 1); return err },
-		"Leads":      func() error { _, err := s.Leads(t.Context(), store.LeadQuery{}); return err },
-		"CountLeads": func() error { _, err := s.CountLeads(t.Context(), store.LeadQuery{}); return err },
+		"Leads":      func() error { _, err := s.Leads(t.Context(), store.LeadQuery{Workflow: 1}); return err },
+		"CountLeads": func() error { _, err := s.CountLeads(t.Context(), store.LeadQuery{Workflow: 1}); return err },
 		"Counts":     func() error { _, err := s.Counts(t.Context(), 1); return err },
-		"History":    func() error { _, _, err := s.History(t.Context(), 1); return err },
+		"History":    func() error { _, _, _, err := s.History(t.Context(), 1); return err },
 		"Calls":      func() error { _, err := s.Calls(t.Context(), store.CallQuery{}); return err },
 		"Workflows":  func() error { _, err := s.Workflows(t.Context()); return err },
 	}

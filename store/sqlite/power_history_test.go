@@ -152,11 +152,11 @@ func readAll(ctx context.Context, s *Store) (string, error) {
 			return "", err
 		}
 		for _, l := range leads {
-			_, steps, err := s.History(ctx, l.Seq)
+			_, steps, payloads, err := s.History(ctx, l.Seq)
 			if err != nil {
 				return "", err
 			}
-			fmt.Fprintf(&text, "%+v %+v\n", l, steps)
+			fmt.Fprintf(&text, "%+v %+v %v\n", l, steps, payloads)
 		}
 	}
 	calls, err := s.Calls(ctx, store.CallQuery{})
@@ -253,6 +253,9 @@ func (w *scribe) batch(t *testing.T, s *Store) (b store.Batch) {
 		b.Changes = append(b.Changes, store.Change{Before: r, After: after})
 		if !after.State.Final() {
 			left = append(left, after)
+		}
+		if w.IntN(5) == 0 {
+			b.Payloads = append(b.Payloads, store.Payload{Lead: r.Seq, Visit: w.Int32N(3), Data: []byte(strings.Repeat("p", w.IntN(2000)))})
 		}
 		if w.IntN(4) == 0 {
 			w.calls = append(w.calls, store.Call{Seq: next(store.CallSequence), Lead: r.Seq, Workflow: r.Workflow,

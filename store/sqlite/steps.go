@@ -8,13 +8,12 @@ import (
 
 	zombiezen "zombiezen.com/go/sqlite"
 
-	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
 )
 
 // The statements of the table steps. A lead's steps are found by following
-// prev from the one that its record names, back and back: in a damaged file the
-// chain may be a circle.
+// prev from the one that its record names, back and back. In a damaged file the
+// chain may be a circle, or lead to the steps of another.
 const (
 	insertStepText = `
 		INSERT INTO steps (seq, prev, lead, visit, node, kind, status, attempts,
@@ -22,19 +21,20 @@ const (
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	deleteStepsText = `
 		DELETE FROM steps WHERE seq IN (
-			WITH RECURSIVE chain (seq, prev) AS (
-				SELECT seq, prev FROM steps WHERE seq = ?
+			WITH RECURSIVE chain (seq, prev, lead) AS (
+				SELECT seq, prev, lead FROM steps WHERE seq = ? AND lead = ?
 				UNION ALL
-				SELECT s.seq, s.prev FROM chain JOIN steps s ON s.seq = chain.prev AND s.seq < chain.seq)
+				SELECT s.seq, s.prev, s.lead
+				FROM chain JOIN steps s ON s.seq = chain.prev AND s.seq < chain.seq AND s.lead = chain.lead)
 			SELECT seq FROM chain)`
+	stepColumns = `seq, prev, lead, visit, node, kind, status, attempts, entered, due, started, exited, outcome, detail`
 	historyText = `
 		WITH RECURSIVE chain AS (
-			SELECT * FROM steps WHERE seq = ?
+			SELECT * FROM steps WHERE seq = ? AND lead = ?
 			UNION ALL
-			SELECT s.* FROM chain JOIN steps s ON s.seq = chain.prev AND s.seq < chain.seq)
-		SELECT seq, prev, lead, visit, node, kind, status, attempts,
-			entered, due, started, exited, coalesce(outcome, ''), detail
-		FROM chain`
+			SELECT s.* FROM chain JOIN steps s ON s.seq = chain.prev AND s.seq < chain.seq AND s.lead = chain.lead)
+		SELECT ` + stepColumns + ` FROM chain`
+	stepsText = `SELECT ` + stepColumns + ` FROM steps WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq`
 )
 
 func (w *writer) putStep(s *store.Step) error {
@@ -42,50 +42,52 @@ func (w *writer) putStep(s *store.Step) error {
 		ints(s.Seq, s.Prev, s.Lead, int64(s.Visit), int64(s.Node), int64(s.Kind), int64(s.Status), int64(s.Attempts),
 			int64(s.Entered), int64(s.Due), int64(s.Started), int64(s.Exited)).
 		text(s.Outcome).blob(s.Detail).exec()
-	if err != nil {
-		return fmt.Errorf("step %d: %w", s.Seq, err)
-	}
-	return nil
+	return unwritten(store.RowError{Kind: "step", Seq: s.Lead, Key: s.Seq}, err)
 }
 
 func scanStep(from row, s *store.Step) error {
-	var visit, node, kind, status, attempts int64
-	from.scan(&s.Seq, &s.Prev, &s.Lead, &visit, &node, &kind, &status, &attempts,
+	err := from.scan(&s.Seq, &s.Prev, &s.Lead, &s.Visit, &s.Node, (*uint8)(&s.Kind), (*uint8)(&s.Status), &s.Attempts,
 		(*int64)(&s.Entered), (*int64)(&s.Due), (*int64)(&s.Started), (*int64)(&s.Exited), &s.Outcome, &s.Detail)
-	s.Visit, s.Node, s.Kind = int32(visit), int32(node), store.StepKind(kind)
-	s.Status, s.Attempts = lead.StepStatus(status), int32(attempts)
-	return nil
+	return named(store.RowError{Kind: "step", Seq: s.Lead, Key: s.Seq}, err)
+}
+
+// Steps implements [store.LoopReader].
+func (s *Store) Steps(ctx context.Context, seqs []int64) ([]store.Step, error) {
+	return read(ctx, s, s.lanes.facts, "steps", func(conn *zombiezen.Conn) ([]store.Step, error) {
+		return eachAlone(conn, seqs, stepRow, scanStep, stepsText)
+	})
 }
 
 // History implements [store.HistoryReader].
-func (s *Store) History(ctx context.Context, seq int64) (entry store.Lead, steps []store.Step, err error) {
-	if err := s.enter(); err != nil {
-		return entry, nil, err
-	}
-	defer s.leave()
-	err = s.readers.use(ctx, func(conn *zombiezen.Conn) (err error) {
-		// The two reads are of one moment, because they are in one transaction.
-		if err := run(conn, "BEGIN"); err != nil {
-			return err
-		}
-		defer func() {
-			conn.SetInterrupt(nil) // it must end, whatever ctx says
-			err = errors.Join(err, run(conn, "ROLLBACK"))
-		}()
-		found, err := query(conn, scanEntry, leadText, seq)
-		if err != nil {
-			return err
-		}
-		if len(found) == 0 {
-			return store.ErrNotFound
-		}
-		entry = found[0]
-		steps, err = query(conn, scanStep, historyText, entry.LastStep)
-		return err
+func (s *Store) History(ctx context.Context, seq int64) (l store.Lead, steps []store.Step, payloads []store.Payload, err error) {
+	_, err = read(ctx, s, s.lanes.point, fmt.Sprintf("history of lead %d", seq), func(conn *zombiezen.Conn) ([]struct{}, error) {
+		return nil, snapshot(conn, func() error {
+			found, err := query(conn, scanLead, leadText, seq)
+			if err == nil && len(found) == 0 {
+				err = store.ErrNotFound
+			}
+			if err != nil {
+				return alone(err)
+			}
+			l = found[0]
+			var badSteps, badPayloads store.RowErrors
+			if steps, err = query(conn, scanStep, historyText, l.LastStep, seq); err != nil && !errors.As(err, &badSteps) {
+				return err
+			}
+			slices.Reverse(steps) // the chain goes back in time
+			payloads, err = payloadsOf(conn, seq, nil)
+			if err != nil && !errors.As(err, &badPayloads) {
+				return err
+			}
+			if bad := append(badSteps, badPayloads...); bad != nil {
+				return bad
+			}
+			return nil
+		})
 	})
-	if err != nil {
-		return store.Lead{}, nil, fmt.Errorf("sqlite: read history of lead %d: %w", seq, advised(err))
+	var bad store.RowErrors
+	if err != nil && !errors.As(err, &bad) {
+		return store.Lead{}, nil, nil, err
 	}
-	slices.Reverse(steps) // the chain goes back in time
-	return entry, steps, nil
+	return l, steps, payloads, err
 }

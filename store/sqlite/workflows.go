@@ -2,9 +2,7 @@ package sqlite
 
 import (
 	"context"
-	"fmt"
 
-	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
 )
 
@@ -18,8 +16,7 @@ const (
 			created = ?, updated = ?, deleted = ?
 		WHERE seq = ? AND version = ?`
 	workflowsText = `
-		SELECT seq, id, version, status, coalesce(name, ''), coalesce(description, ''), definition,
-			created, updated, deleted
+		SELECT seq, id, version, status, name, description, definition, created, updated, deleted
 		FROM workflows ORDER BY seq`
 )
 
@@ -33,28 +30,27 @@ func (w *writer) putWorkflow(f *store.Workflow) error {
 			ints(int64(f.Created), int64(f.Updated), deleted, f.Seq)
 	}
 	if f.Version == 1 {
-		if _, err := bind(w.insertWorkflow).exec(); err != nil {
-			return fmt.Errorf("workflow %d: %w", f.Seq, err)
-		}
-		return nil
+		_, err := bind(w.insertWorkflow).exec()
+		return unwritten(workflowRow(f.Seq), err)
 	}
 	n, err := bind(w.updateWorkflow).ints(f.Version - 1).exec()
 	if err == nil && n != 1 {
-		err = &store.ConflictError{Kind: "workflow", Seq: f.Seq}
+		return &store.ConflictError{Kind: "workflow", Seq: f.Seq}
 	}
-	return err
+	return unwritten(workflowRow(f.Seq), err)
 }
 
+func workflowRow(seq int64) store.RowError { return store.RowError{Kind: "workflow", Key: seq} }
+
 func scanWorkflow(from row, f *store.Workflow) error {
-	var id []byte
-	var status, deleted int64
-	from.scan(&f.Seq, &id, &f.Version, &status, &f.Name, &f.Description, &f.Definition,
+	var deleted int64
+	err := from.scan(&f.Seq, (*[16]byte)(&f.ID), &f.Version, (*uint8)(&f.Status), &f.Name, &f.Description, &f.Definition,
 		(*int64)(&f.Created), (*int64)(&f.Updated), &deleted)
-	f.Status, f.Deleted = lead.WorkflowStatus(status), deleted != 0
-	return from.id(1, f.ID[:])
+	f.Deleted = deleted != 0
+	return named(workflowRow(f.Seq), err)
 }
 
 // Workflows implements [store.WorkflowReader].
 func (s *Store) Workflows(ctx context.Context) ([]store.Workflow, error) {
-	return read(ctx, s, "workflows", scanWorkflow, workflowsText)
+	return read(ctx, s, s.lanes.point, "workflows", rows(scanWorkflow, workflowsText))
 }

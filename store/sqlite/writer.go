@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	zombiezen "zombiezen.com/go/sqlite"
+
+	"github.com/leadflow-go/leadflow/store"
 )
 
 // writer is the one connection that writes, with its statements prepared. It is
@@ -14,12 +16,13 @@ import (
 // allocation for each value that is bound: a commit takes three fifths of the
 // time. The price is that one goroutine at a time may use it.
 type writer struct {
-	conn *zombiezen.Conn
+	conn      *zombiezen.Conn
+	mostBytes int // that SQLite takes, in one value and in one row
 
 	begin, commit, rollback *stmt
 	checkpointAll           *stmt
 
-	updateLead     [2][2]*stmt // [moves wake][moves state]
+	updateLead     [2][2]*stmt // [moves wake][moves spot]
 	insertLead     *stmt
 	findLead       *stmt
 	deleteLead     *stmt
@@ -27,12 +30,18 @@ type writer struct {
 	findLive       *stmt
 	deleteLive     *stmt
 	insertContact  *stmt
+	insertExternal *stmt
+	deleteExternal *stmt
+	updateContact  *stmt
 	deleteContact  *stmt
 	addCount       *stmt
 	insertStep     *stmt
 	deleteSteps    *stmt
 	insertCall     *stmt
 	updateCall     *stmt
+	insertPayload  *stmt
+	deletePayload  *stmt
+	deletePayloads *stmt
 	insertWorkflow *stmt
 	updateWorkflow *stmt
 	setSequence    *stmt
@@ -44,8 +53,9 @@ type writer struct {
 // right, and then it is run by exec or get.
 type stmt struct {
 	prepared *zombiezen.Stmt
-	conn     *zombiezen.Conn
+	writer   *writer
 	bound    int
+	err      error // of a value that cannot be bound
 }
 
 func (s *stmt) ints(values ...int64) *stmt {
@@ -60,7 +70,7 @@ func (s *stmt) ints(values ...int64) *stmt {
 // of them.
 func (s *stmt) text(v string) *stmt {
 	s.bound++
-	if v == "" {
+	if v == "" || !s.fits(len(v)) {
 		s.prepared.BindNull(s.bound)
 	} else {
 		s.prepared.BindText(s.bound, v)
@@ -70,7 +80,7 @@ func (s *stmt) text(v string) *stmt {
 
 func (s *stmt) blob(v []byte) *stmt {
 	s.bound++
-	if len(v) == 0 {
+	if len(v) == 0 || !s.fits(len(v)) {
 		s.prepared.BindNull(s.bound)
 	} else {
 		s.prepared.BindBytes(s.bound, v)
@@ -78,13 +88,26 @@ func (s *stmt) blob(v []byte) *stmt {
 	return s
 }
 
+// fits refuses a value that is longer than SQLite takes, before it is copied.
+func (s *stmt) fits(n int) bool {
+	most := s.writer.mostBytes
+	if n > most && s.err == nil {
+		s.err = fmt.Errorf("%w: %d bytes in one value, and SQLite takes %d", errContent, n, most)
+	}
+	return n <= most
+}
+
 // step runs the statement up to its first row and reports whether there is one.
 func (s *stmt) step() (bool, error) {
 	// A value that is not bound would be that of the call before.
-	if want := s.prepared.BindParamCount(); s.bound != want {
-		return false, fmt.Errorf("%d values for the %d of a statement", s.bound, want)
+	bound, err := s.bound, s.err
+	s.bound, s.err = 0, nil
+	if want := s.prepared.BindParamCount(); bound != want {
+		return false, fmt.Errorf("%d values for the %d of a statement", bound, want)
 	}
-	s.bound = 0
+	if err != nil {
+		return false, err
+	}
 	return s.prepared.Step()
 }
 
@@ -97,7 +120,7 @@ func (s *stmt) exec() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return s.conn.Changes(), nil
+	return s.writer.conn.Changes(), nil
 }
 
 // get reads the first row of a result, which is of integers, into dest and
@@ -120,9 +143,9 @@ func newWriter(path string, opts Options) (_ *writer, err error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{conn: conn}
+	w := &writer{conn: conn, mostBytes: int(conn.Limit(zombiezen.LimitLength, -1))}
 	prepare := func(text string) *stmt {
-		s := &stmt{conn: conn}
+		s := &stmt{writer: w}
 		if err == nil {
 			s.prepared, err = conn.Prepare(text)
 		}
@@ -133,8 +156,8 @@ func newWriter(path string, opts Options) (_ *writer, err error) {
 	w.rollback = prepare(`ROLLBACK`)
 	w.checkpointAll = prepare(`PRAGMA wal_checkpoint(TRUNCATE)`)
 	for wake := range w.updateLead {
-		for state := range w.updateLead[wake] {
-			w.updateLead[wake][state] = prepare(updateLeadText(wake == 1, state == 1))
+		for spot := range w.updateLead[wake] {
+			w.updateLead[wake][spot] = prepare(updateLeadText(wake == 1, spot == 1))
 		}
 	}
 	w.insertLead = prepare(insertLeadText)
@@ -144,12 +167,18 @@ func newWriter(path string, opts Options) (_ *writer, err error) {
 	w.findLive = prepare(findLiveText)
 	w.deleteLive = prepare(deleteLiveText)
 	w.insertContact = prepare(insertContactText)
+	w.insertExternal = prepare(insertExternalText)
+	w.deleteExternal = prepare(deleteExternalText)
+	w.updateContact = prepare(updateContactText)
 	w.deleteContact = prepare(deleteContactText)
 	w.addCount = prepare(addCountText)
 	w.insertStep = prepare(insertStepText)
 	w.deleteSteps = prepare(deleteStepsText)
 	w.insertCall = prepare(insertCallText)
 	w.updateCall = prepare(updateCallText)
+	w.insertPayload = prepare(putPayloadText)
+	w.deletePayload = prepare(deletePayloadText)
+	w.deletePayloads = prepare(deletePayloadsText)
 	w.insertWorkflow = prepare(insertWorkflowText)
 	w.updateWorkflow = prepare(updateWorkflowText)
 	w.setSequence = prepare(setSequenceText)
@@ -175,8 +204,11 @@ func (w *writer) start(ctx context.Context) error {
 	_, err := w.begin.exec()
 	w.conn.SetInterrupt(nil)
 	w.conn.SetBusyTimeout(busyTimeout)
-	if err != nil && ctx.Err() != nil {
-		return ctx.Err()
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return fmt.Errorf("%w: %w", store.ErrBusy, ctx.Err())
+	case err != nil && limited.Err() != nil:
+		return fmt.Errorf("%w: %s", store.ErrBusy, adviceLocked)
 	}
 	return err
 }

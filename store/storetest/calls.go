@@ -12,7 +12,7 @@ func (s *suite) callsAre(q store.CallQuery, all []store.Call) {
 	var want []store.Call
 	for _, c := range all {
 		if (q.Workflow == 0 || c.Workflow == q.Workflow) && (q.Lead == 0 || c.Lead == q.Lead) &&
-			(q.Phone == 0 || c.Phone == q.Phone) && (q.Status == 0 || c.Status == q.Status) &&
+			(q.Phone == 0 || c.Phone == q.Phone) && (q.CallID == "" || c.CallID == q.CallID) && (q.Status == 0 || c.Status == q.Status) &&
 			c.Started >= q.From && (q.To == 0 || c.Started < q.To) && c.Seq > q.After {
 			want = append(want, c)
 		}
@@ -65,8 +65,9 @@ func callFilters(s *suite) {
 		workflows = append(workflows, workflow)
 		for i, l := range leads {
 			seqs, phones = append(seqs, l.Seq), append(phones, l.Contact.Phone)
-			for range 2 {
+			for n := range 2 {
 				c := s.callOf(l)
+				c.CallID = []string{"", "CA7"}[n] + l.Contact.ExternalID
 				c.Status = statuses[i%3]
 				c.Started = start + store.Millis(len(all)*7%12) // not in order
 				s.must(store.Batch{Calls: []store.Call{c}})
@@ -80,6 +81,9 @@ func callFilters(s *suite) {
 			for _, page := range [][2]int64{{0, 0}, {all[4].Seq, 0}, {all[1].Seq, 2}} {
 				q := store.CallQuery{Status: status, From: window[0], To: window[1], After: page[0], Limit: int(page[1])}
 				s.callsAre(q, all)
+				q.CallID = "CA7"
+				s.callsAre(q, all)
+				q.CallID = ""
 				for _, q.Workflow = range workflows {
 					s.callsAre(q, all)
 				}
@@ -90,6 +94,9 @@ func callFilters(s *suite) {
 					s.callsAre(q, all)
 					q.Workflow, q.Lead = workflows[0], seqs[i]
 					s.callsAre(q, all)
+					q.CallID = "CA7"
+					s.callsAre(q, all)
+					q.Workflow, q.Lead, q.CallID = 0, 0, ""
 				}
 			}
 		}

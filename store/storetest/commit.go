@@ -17,7 +17,7 @@ func emptyStore(s *suite) {
 	if _, err := s.Lead(s.ctx, 1); !errors.Is(err, store.ErrNotFound) {
 		s.Errorf("Lead: got error %v, want ErrNotFound", err)
 	}
-	if _, _, err := s.History(s.ctx, 1); !errors.Is(err, store.ErrNotFound) {
+	if _, _, _, err := s.History(s.ctx, 1); !errors.Is(err, store.ErrNotFound) {
 		s.Errorf("History: got error %v, want ErrNotFound", err)
 	}
 	// Numbers may come from an id that somebody made up.
@@ -26,15 +26,25 @@ func emptyStore(s *suite) {
 			s.Errorf("Lead %d: got error %v, want ErrNotFound", seq, err)
 		}
 	}
-	records, err := s.Records(s.ctx, []int64{1, 2, 0, -1, math.MinInt64, math.MaxInt64})
-	s.check(err)
-	equal(s, "records", records, nil)
-	contacts, err := s.Contacts(s.ctx, []int64{1, 2, 0, -1, math.MinInt64, math.MaxInt64})
-	s.check(err)
-	equal(s, "contacts", contacts, nil)
-	records, err = s.Records(s.ctx, nil)
-	s.check(err)
-	equal(s, "records of nobody", records, nil)
+	nobody := []int64{1, 2, 0, -1, math.MinInt64, math.MaxInt64}
+	for _, seqs := range [][]int64{nobody, nil} {
+		leads, err := s.Load(s.ctx, seqs)
+		s.check(err)
+		equal(s, "leads", leads, nil)
+		contacts, err := s.Contacts(s.ctx, seqs)
+		s.check(err)
+		equal(s, "contacts", contacts, nil)
+		steps, err := s.Steps(s.ctx, seqs)
+		s.check(err)
+		equal(s, "steps", steps, nil)
+	}
+	for _, seq := range nobody {
+		for _, visits := range [][]int32{nil, {}, {1, -1, math.MaxInt32}} {
+			payloads, err := s.Payloads(s.ctx, seq, visits)
+			s.check(err)
+			equal(s, "payloads", payloads, nil)
+		}
+	}
 	n, err := s.CountLeads(s.ctx, store.LeadQuery{Workflow: 1})
 	s.check(err)
 	equal(s, "count", n, 0)
@@ -68,8 +78,10 @@ func everyField(s *suite) {
 		NodeID: words, Status: lead.StepFailed, Started: 14, Ended: 15, CallID: words, Outcome: words, Error: words,
 		Data: bytes,
 	}
+	payload := store.Payload{Lead: e.Record.Seq, Visit: lead.MaxVisits, Data: bytes}
 	s.must(store.Batch{
 		Workflows: []store.Workflow{w}, Enroll: []store.Enrollment{e}, Steps: []store.Step{step}, Calls: []store.Call{call},
+		Payloads: []store.Payload{payload},
 	})
 	call.LeadID, call.Phone, call.WorkflowID = e.Contact.ID, e.Contact.Phone, w.ID
 	check := func() {
@@ -82,6 +94,7 @@ func everyField(s *suite) {
 			Leads:     map[int64][]store.Lead{w.Seq: {entryOf(e)}},
 			Counts:    map[int64]map[lead.State]int64{w.Seq: {e.Record.State: 1}},
 			Steps:     map[int64][]store.Step{e.Record.Seq: {step}},
+			Payloads:  map[int64][]store.Payload{e.Record.Seq: {payload}},
 			Due:       []store.Record{e.Record},
 			Calls:     []store.Call{call},
 		})
@@ -102,7 +115,12 @@ func everyField(s *suite) {
 	w.Version, w.Status, w.Name, w.Description = 2, lead.WorkflowPaused, "", "another"
 	w.Definition, w.Updated, w.Deleted = []byte{0}, start+10, false
 	e.Record = change.After
-	s.must(store.Batch{Workflows: []store.Workflow{w}, Changes: []store.Change{change}})
+	e.Contact.ExternalID, e.Contact.TimeZone, e.Contact.Metadata = "", "Asia/Kolkata", []byte{1}
+	payload.Data = []byte{2}
+	s.must(store.Batch{
+		Workflows: []store.Workflow{w}, Changes: []store.Change{change}, Contacts: []store.Contact{e.Contact},
+		Payloads: []store.Payload{payload},
+	})
 	check()
 	s.reopen()
 	check()
@@ -129,13 +147,16 @@ func (s *suite) fullBatch(workflow store.Workflow, leads []store.Lead) store.Bat
 			change.After.State, change.After.Wake, change.After.Phase = lead.Removed, 0, store.PhaseEnded
 		}
 		b.Changes, b.Steps, b.Calls = append(b.Changes, change), append(b.Steps, step), append(b.Calls, s.callOf(l))
+		l.Contact.TimeZone = "Europe/Dublin"
+		b.Contacts = append(b.Contacts, l.Contact)
+		b.Payloads = append(b.Payloads, store.Payload{Lead: l.Seq, Visit: 1}, store.Payload{Lead: l.Seq, Visit: 3, Data: []byte("new")})
 	}
 	b.Enroll = []store.Enrollment{s.newLead(workflow.Seq), s.newLead(b.Workflows[0].Seq)}
 	b.Forget = []int64{leads[0].Seq}
 	return b
 }
 
-// seeded has a workflow and leads with steps and calls.
+// seeded has a workflow and leads with steps, calls and payloads.
 func (s *suite) seeded(n int) (store.Workflow, []store.Lead) {
 	s.Helper()
 	_, leads := s.enrolled(n)
@@ -143,6 +164,7 @@ func (s *suite) seeded(n int) (store.Workflow, []store.Lead) {
 	for i, l := range leads {
 		change, step := s.stepOf(l.Record)
 		b.Changes, b.Steps, b.Calls = append(b.Changes, change), append(b.Steps, step), append(b.Calls, s.callOf(l))
+		b.Payloads = append(b.Payloads, store.Payload{Lead: l.Seq, Visit: 1, Data: []byte("one")})
 		leads[i].Record = change.After
 	}
 	s.must(b)
@@ -243,6 +265,7 @@ func batchUntouched(s *suite) {
 		Workflows: append([]store.Workflow(nil), b.Workflows...), Changes: append([]store.Change(nil), b.Changes...),
 		Enroll: append([]store.Enrollment(nil), b.Enroll...), Steps: append([]store.Step(nil), b.Steps...),
 		Calls: append([]store.Call(nil), b.Calls...), Forget: append([]int64(nil), b.Forget...),
+		Contacts: append([]store.Contact(nil), b.Contacts...), Payloads: append([]store.Payload(nil), b.Payloads...),
 	}
 	s.commit(b)
 	equal(s, "batch", b, copied)

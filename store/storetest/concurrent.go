@@ -61,7 +61,14 @@ func wholeBatches(s *suite) {
 		})
 	}
 	read(func() (versions []int64, err error) {
-		records, err := s.Records(ctx, seqs)
+		leads, err := s.Load(ctx, seqs)
+		for _, l := range leads {
+			versions = append(versions, l.Version)
+		}
+		return versions, err
+	})
+	read(func() (versions []int64, err error) {
+		records, err := s.Sweep(ctx, store.LeadQuery{Workflow: workflow, Newest: true})
 		for _, r := range records {
 			versions = append(versions, r.Version)
 		}

@@ -58,12 +58,20 @@ func refusedLeavesNothing(s *suite) {
 		b.Enroll[i].Record.LastStep = step.Seq
 		b.Steps = append(b.Steps, step)
 		b.Calls = append(b.Calls, s.callOf(entryOf(b.Enroll[i])))
+		b.Payloads = append(b.Payloads, store.Payload{Lead: b.Enroll[i].Record.Seq, Visit: 1, Data: []byte{1}})
+		b.Contacts = append(b.Contacts, b.Enroll[i].Contact)
+		b.Contacts[i].ExternalID = "crm-1"
 	}
+	b.Enroll[1].Contact.ExternalID = "crm-1" // as it is in the end
 	equal(s, "refused", s.commit(b).Refused, []store.Refusal{{Index: 0, Live: leads[0].Seq}})
 	got := s.contents()
 	equal(s, "leads", got.Leads[workflow], append(leads, entryOf(b.Enroll[1])))
 	equal(s, "counts", got.Counts[workflow], map[lead.State]int64{lead.Enrolled: 2})
 	equal(s, "steps", got.Steps, map[int64][]store.Step{welcome.Record.Seq: {b.Steps[1]}})
+	equal(s, "payloads", got.Payloads, map[int64][]store.Payload{welcome.Record.Seq: {b.Payloads[1]}})
+	none, err := s.Payloads(s.ctx, refused.Record.Seq, nil)
+	s.check(err)
+	equal(s, "payloads of the refused lead", none, nil)
 	if len(got.Calls) != 1 || got.Calls[0].Lead != welcome.Record.Seq {
 		s.Errorf("calls: got %+v, want the one of lead %d", got.Calls, welcome.Record.Seq)
 	}

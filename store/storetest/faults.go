@@ -22,51 +22,66 @@ type stock struct {
 type fault struct {
 	name     string
 	conflict string // the kind that the ConflictError names; "" for another error
+	row      string // the kind that the RowError names; "" for another error
 	spoil    func(s *suite, b *store.Batch, has stock)
 }
 
 var faults = []fault{
-	{"a stale lead", "lead", func(s *suite, b *store.Batch, has stock) {
+	{"a stale lead", "lead", "", func(s *suite, b *store.Batch, has stock) {
 		stale := has.lead.Record
 		stale.Version--
 		b.Changes = append(b.Changes, changeOf(stale, func(r *store.Record) { r.Visit++ }))
 	}},
-	{"a lead changed twice", "lead", func(s *suite, b *store.Batch, has stock) {
+	{"a lead changed twice", "lead", "", func(s *suite, b *store.Batch, has stock) {
 		change := changeOf(has.lead.Record, func(r *store.Record) { r.Visit++ })
 		b.Changes = append(b.Changes, change, change)
 	}},
-	{"a stale workflow", "workflow", func(s *suite, b *store.Batch, has stock) {
+	{"a stale workflow", "workflow", "", func(s *suite, b *store.Batch, has stock) {
 		has.workflow.Version += 5
 		b.Workflows = append(b.Workflows, has.workflow)
 	}},
-	{"a workflow's number again", "", func(s *suite, b *store.Batch, has stock) {
+	{"a workflow's number again", "", "workflow", func(s *suite, b *store.Batch, has stock) {
 		again := s.newWorkflow()
 		again.Seq = has.workflow.Seq
 		b.Workflows = append(b.Workflows, again)
 	}},
-	{"a workflow's id again", "", func(s *suite, b *store.Batch, has stock) {
+	{"a workflow's id again", "", "workflow", func(s *suite, b *store.Batch, has stock) {
 		again := s.newWorkflow()
 		again.ID = has.workflow.ID
 		b.Workflows = append(b.Workflows, again)
 	}},
-	{"a lead's number again", "", func(s *suite, b *store.Batch, has stock) {
+	{"a lead's number again", "", "lead", func(s *suite, b *store.Batch, has stock) {
 		b.Enroll = append(b.Enroll, s.endedLead(has.workflow.Seq, has.lead.Seq))
 	}},
-	{"a lead's number twice in the batch", "", func(s *suite, b *store.Batch, has stock) {
+	{"a lead's number twice in the batch", "", "lead", func(s *suite, b *store.Batch, has stock) {
 		seq := s.next(store.LeadSequence)
 		b.Enroll = append(b.Enroll, s.endedLead(has.workflow.Seq, seq), s.endedLead(has.workflow.Seq, seq))
 	}},
-	{"a step's number again", "", func(s *suite, b *store.Batch, has stock) {
+	{"a step's number again", "", "step", func(s *suite, b *store.Batch, has stock) {
 		b.Steps = append(b.Steps, has.step)
 	}},
-	{"a step's number twice in the batch", "", func(s *suite, b *store.Batch, has stock) {
+	{"a step's number twice in the batch", "", "step", func(s *suite, b *store.Batch, has stock) {
 		_, step := s.stepOf(has.lead.Record)
 		b.Steps = append(b.Steps, step, step)
 	}},
-	{"a call of no lead", "", func(s *suite, b *store.Batch, has stock) {
+	{"a call of no lead", "", "call", func(s *suite, b *store.Batch, has stock) {
 		call := s.callOf(has.lead)
 		call.Lead = 1 << 39
 		b.Calls = append(b.Calls, call)
+	}},
+	{"a contact of no lead", "", "contact", func(s *suite, b *store.Batch, has stock) {
+		contact := has.lead.Contact
+		contact.Seq = 1 << 39
+		b.Contacts = append(b.Contacts, contact)
+	}},
+	{"a payload of no lead", "", "payload", func(s *suite, b *store.Batch, has stock) {
+		b.Payloads = append(b.Payloads, store.Payload{Lead: 1 << 39, Visit: 1, Data: []byte{1}})
+	}},
+	{"a payload of no visit", "", "payload", func(s *suite, b *store.Batch, has stock) {
+		b.Payloads = append(b.Payloads, store.Payload{Lead: has.lead.Seq, Visit: -1, Data: []byte{1}})
+	}},
+	{"a payload of a visit that is too high", "", "payload", func(s *suite, b *store.Batch, has stock) {
+		b.Payloads = append(b.Payloads, store.Payload{Lead: has.lead.Seq, Visit: lead.MaxVisits + 1, Data: []byte{1}})
 	}},
 }
 
@@ -83,15 +98,33 @@ func (s *suite) endedLead(workflow, seq int64) store.Enrollment {
 func (s *suite) refused(f fault, b store.Batch, has stock) {
 	s.Helper()
 	f.spoil(s, &b, has)
+	// The lead that a RowError must name is that of the row that comes last.
+	var seq int64
+	switch f.row {
+	case "lead":
+		seq = b.Enroll[len(b.Enroll)-1].Record.Seq
+	case "step":
+		seq = b.Steps[len(b.Steps)-1].Lead
+	case "call":
+		seq = b.Calls[len(b.Calls)-1].Lead
+	case "contact":
+		seq = b.Contacts[len(b.Contacts)-1].Seq
+	case "payload":
+		seq = b.Payloads[len(b.Payloads)-1].Lead
+	}
 	switch f.conflict {
 	case "lead":
 		s.conflict(b, f.conflict, has.lead.Seq)
 	case "workflow":
 		s.conflict(b, f.conflict, has.workflow.Seq)
 	default:
-		if _, err := s.Commit(s.ctx, &b); err == nil || errors.Is(err, store.ErrConflict) {
-			s.Fatalf("%s: got error %v, want one that is no conflict", f.name, err)
+		_, err := s.Commit(s.ctx, &b)
+		var row *store.RowError
+		if !errors.As(err, &row) || errors.Is(err, store.ErrConflict) {
+			s.Fatalf("%s: got error %v, want a RowError", f.name, err)
 		}
+		equal(s, f.name+": kind of the row", row.Kind, f.row)
+		equal(s, f.name+": lead of the row", row.Seq, seq)
 	}
 }
 

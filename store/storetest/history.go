@@ -33,14 +33,14 @@ func historyOrder(s *suite) {
 	}
 	s.reopen()
 	for _, l := range leads {
-		entry, steps, err := s.History(s.ctx, l.Seq)
+		entry, steps, _, err := s.History(s.ctx, l.Seq)
 		s.check(err)
 		equal(s, "lead", entry, l)
 		equal(s, "steps", steps, want[l.Seq])
 	}
 	// Promise 7: it stays when the lead is final.
 	s.must(store.Batch{Changes: []store.Change{finish(leads[0].Record)}})
-	_, steps, err := s.History(s.ctx, leads[0].Seq)
+	_, steps, _, err := s.History(s.ctx, leads[0].Seq)
 	s.check(err)
 	equal(s, "steps of the final lead", steps, want[leads[0].Seq])
 }
@@ -63,7 +63,7 @@ func historySnapshot(s *suite) {
 				default:
 				}
 				seq := current.Load()
-				entry, steps, err := s.History(s.ctx, seq)
+				entry, steps, payloads, err := s.History(s.ctx, seq)
 				if errors.Is(err, store.ErrNotFound) {
 					continue
 				}
@@ -76,6 +76,10 @@ func historySnapshot(s *suite) {
 					s.Errorf("version %d, last step %d, and %d steps", entry.Version, entry.LastStep, len(steps))
 					return
 				}
+				if len(steps) != len(payloads) {
+					s.Errorf("%d steps and %d payloads", len(steps), len(payloads))
+					return
+				}
 			}
 		})
 	}
@@ -85,7 +89,8 @@ func historySnapshot(s *suite) {
 	for round := 0; round < 60 || reads.Load() < 1000 && !s.Failed(); round++ { // a fast store has to meet readers too
 		for range 3 {
 			change, step := s.stepOf(r)
-			s.must(store.Batch{Changes: []store.Change{change}, Steps: []store.Step{step}})
+			payload := store.Payload{Lead: r.Seq, Visit: change.After.Visit, Data: []byte{1}}
+			s.must(store.Batch{Changes: []store.Change{change}, Steps: []store.Step{step}, Payloads: []store.Payload{payload}})
 			r = change.After
 		}
 		next := s.newLead(workflow)
@@ -106,6 +111,7 @@ func forgetLeads(s *suite) {
 		equal(s, "counts", got.Counts[workflow.Seq], map[lead.State]int64{lead.Enrolled: 4})
 		equal(s, "due", len(got.Due), 4)
 		equal(s, "histories", len(got.Steps), 4)
+		equal(s, "leads with payloads", len(got.Payloads), 4)
 		equal(s, "calls", got.Calls, calls)
 		for _, seq := range gone {
 			if _, err := s.Lead(s.ctx, seq); !errors.Is(err, store.ErrNotFound) {
@@ -140,9 +146,10 @@ func forgetLeads(s *suite) {
 	first := step
 	first.Seq, first.Prev = step.Prev, 0
 	s.must(store.Batch{Enroll: []store.Enrollment{again}, Steps: []store.Step{first, step}})
-	entry, steps, err := s.History(s.ctx, leads[0].Seq)
+	entry, steps, payloads, err := s.History(s.ctx, leads[0].Seq)
 	s.check(err)
 	equal(s, "lead with a number used again", entry, entryOf(again))
+	equal(s, "payloads of a lead with a number used again", payloads, nil)
 	equal(s, "steps of a lead with a number used again", steps, []store.Step{first, step})
 }
 

@@ -15,14 +15,25 @@ type model struct {
 	leads     map[int64]store.Lead
 	steps     map[int64][]store.Step // by lead
 	calls     map[int64]store.Call
+	payloads  map[payloadOf][]byte
+}
+
+// payloadOf is the key of a payload.
+type payloadOf struct {
+	lead  int64
+	visit int32
 }
 
 func newModel() *model {
-	return &model{map[int64]store.Workflow{}, map[int64]store.Lead{}, map[int64][]store.Step{}, map[int64]store.Call{}}
+	return &model{
+		map[int64]store.Workflow{}, map[int64]store.Lead{}, map[int64][]store.Step{}, map[int64]store.Call{}, map[payloadOf][]byte{},
+	}
 }
 
 func (m *model) clone() *model {
-	c := &model{maps.Clone(m.workflows), maps.Clone(m.leads), maps.Clone(m.steps), maps.Clone(m.calls)}
+	c := &model{
+		maps.Clone(m.workflows), maps.Clone(m.leads), maps.Clone(m.steps), maps.Clone(m.calls), maps.Clone(m.payloads),
+	}
 	for seq, steps := range c.steps {
 		c.steps[seq] = slices.Clone(steps)
 	}
@@ -51,6 +62,12 @@ func (m *model) apply(b *store.Batch) (*model, store.Result) {
 		}
 		m.leads[e.Record.Seq] = entryOf(e)
 	}
+	for _, to := range b.Contacts {
+		if l, ok := m.leads[to.Seq]; ok {
+			l.Contact.ExternalID, l.Contact.TimeZone, l.Contact.Metadata = to.ExternalID, to.TimeZone, to.Metadata
+			m.leads[to.Seq] = l
+		}
+	}
 	for _, step := range b.Steps {
 		if !refused[step.Lead] {
 			m.steps[step.Lead] = append(m.steps[step.Lead], step)
@@ -69,9 +86,19 @@ func (m *model) apply(b *store.Batch) (*model, store.Result) {
 		c.WorkflowID = m.workflows[c.Workflow].ID
 		m.calls[c.Seq] = c
 	}
+	for _, p := range b.Payloads {
+		if key := (payloadOf{p.Lead, p.Visit}); refused[p.Lead] {
+			continue
+		} else if len(p.Data) > 0 {
+			m.payloads[key] = p.Data
+		} else {
+			delete(m.payloads, key)
+		}
+	}
 	for _, seq := range b.Forget {
 		delete(m.leads, seq)
 		delete(m.steps, seq)
+		maps.DeleteFunc(m.payloads, func(key payloadOf, _ []byte) bool { return key.lead == seq })
 	}
 	return m, result
 }
@@ -94,9 +121,21 @@ func (m *model) sortedCalls() []store.Call {
 	return slices.SortedFunc(maps.Values(m.calls), func(a, b store.Call) int { return cmp.Compare(a.Seq, b.Seq) })
 }
 
+// payloadsOf returns those of the lead that exist among visits, which are in
+// order.
+func (m *model) payloadsOf(lead int64, visits []int32) (list []store.Payload) {
+	for _, visit := range visits {
+		if data, ok := m.payloads[payloadOf{lead, visit}]; ok {
+			list = append(list, store.Payload{Lead: lead, Visit: visit, Data: data})
+		}
+	}
+	return list
+}
+
 func (m *model) contents() contents {
 	c := contents{
 		Leads: map[int64][]store.Lead{}, Counts: map[int64]map[lead.State]int64{}, Steps: m.steps, Calls: m.sortedCalls(),
+		Payloads:  map[int64][]store.Payload{},
 		Workflows: slices.SortedFunc(maps.Values(m.workflows), func(a, b store.Workflow) int { return cmp.Compare(a.Seq, b.Seq) }),
 	}
 	for _, l := range m.sorted() {
@@ -105,6 +144,9 @@ func (m *model) contents() contents {
 			c.Counts[l.Workflow] = map[lead.State]int64{}
 		}
 		c.Counts[l.Workflow][l.State]++
+		if list := m.payloadsOf(l.Seq, []int32{0, 1, 2, 3}); list != nil {
+			c.Payloads[l.Seq] = list
+		}
 		if !l.State.Final() {
 			c.Due = append(c.Due, l.Record)
 		}

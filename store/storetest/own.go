@@ -14,64 +14,80 @@ func nothingShared(s *suite) {
 	call := s.callOf(entryOf(e))
 	e.Record.LastStep = step.Seq
 	// fill has bytes of its own each time.
-	fill := func() (store.Workflow, store.Enrollment, store.Step, store.Call) {
+	fill := func() (store.Workflow, store.Enrollment, store.Step, store.Call, store.Payload) {
 		w, e, step, call := w, e, step, call
 		w.Definition, e.Record.EngineState, e.Contact.Metadata, step.Detail, call.Data = data(), data(), data(), data(), data()
-		return w, e, step, call
+		return w, e, step, call, store.Payload{Lead: e.Record.Seq, Visit: 7, Data: data()}
 	}
 	check := func(when string) {
 		s.Helper()
-		w, e, step, call := fill()
+		w, e, step, call, payload := fill()
 		call.LeadID, call.Phone, call.WorkflowID = e.Contact.ID, e.Contact.Phone, w.ID
 		equal(s, "contents "+when, s.contents(), contents{
 			Workflows: []store.Workflow{w},
 			Leads:     map[int64][]store.Lead{w.Seq: {entryOf(e)}},
 			Counts:    map[int64]map[lead.State]int64{w.Seq: {e.Record.State: 1}},
 			Steps:     map[int64][]store.Step{e.Record.Seq: {step}},
+			Payloads:  map[int64][]store.Payload{e.Record.Seq: {payload}},
 			Due:       []store.Record{e.Record},
 			Calls:     []store.Call{call},
 		})
 	}
-	fw, fe, fs, fc := fill()
+	fw, fe, fs, fc, fp := fill()
 	b := store.Batch{
 		Workflows: []store.Workflow{fw}, Enroll: []store.Enrollment{fe}, Steps: []store.Step{fs}, Calls: []store.Call{fc},
+		Payloads: []store.Payload{fp},
 	}
 	s.must(b)
-	wipe(b.Workflows, b.Steps, b.Calls)
+	wipe(b.Workflows, b.Steps, b.Calls, b.Payloads)
 	wipeEntries(entryOf(b.Enroll[0]))
 	check("after the batch was overwritten")
 
 	change := changeOf(fe.Record, func(r *store.Record) { r.Visit++ })
 	change.After.EngineState, change.Before.EngineState = data(), data()
-	s.must(store.Batch{Changes: []store.Change{change}})
+	contact := fe.Contact
+	contact.Metadata = data()
+	s.must(store.Batch{Changes: []store.Change{change}, Contacts: []store.Contact{contact}})
+	clear(contact.Metadata)
 	clear(change.After.EngineState)
 	clear(change.Before.EngineState)
 	e.Record = change.After
 	check("after the change was overwritten")
 
 	c := s.contents()
-	wipe(c.Workflows, c.Steps[e.Record.Seq], c.Calls)
+	wipe(c.Workflows, c.Steps[e.Record.Seq], c.Calls, c.Payloads[e.Record.Seq])
 	wipeEntries(c.Leads[w.Seq]...)
 	clear(c.Counts[w.Seq])
 	for i := range c.Due {
 		clear(c.Due[i].EngineState)
 	}
-	records, err := s.Records(s.ctx, []int64{e.Record.Seq})
+	loaded, err := s.Load(s.ctx, []int64{e.Record.Seq})
 	s.check(err)
-	clear(records[0].EngineState)
+	wipeEntries(loaded...)
+	swept, err := s.Sweep(s.ctx, store.LeadQuery{Workflow: w.Seq})
+	s.check(err)
+	clear(swept[0].EngineState)
+	past, err := s.Steps(s.ctx, []int64{step.Seq})
+	s.check(err)
+	payloads, err := s.Payloads(s.ctx, e.Record.Seq, nil)
+	s.check(err)
+	wipe(nil, past, nil, payloads)
 	found, err := s.Contacts(s.ctx, []int64{e.Record.Seq})
 	s.check(err)
 	clear(found[0].Metadata)
 	one, err := s.Lead(s.ctx, e.Record.Seq)
 	s.check(err)
-	entry, steps, err := s.History(s.ctx, e.Record.Seq)
+	entry, steps, payloads, err := s.History(s.ctx, e.Record.Seq)
 	s.check(err)
-	wipe(nil, steps, nil)
+	wipe(nil, steps, nil, payloads)
 	wipeEntries(one, entry)
 	check("after the answers were overwritten")
 }
 
-func wipe(workflows []store.Workflow, steps []store.Step, calls []store.Call) {
+func wipe(workflows []store.Workflow, steps []store.Step, calls []store.Call, payloads []store.Payload) {
+	for i := range payloads {
+		clear(payloads[i].Data)
+	}
 	for i := range workflows {
 		clear(workflows[i].Definition)
 	}
@@ -84,6 +100,7 @@ func wipe(workflows []store.Workflow, steps []store.Step, calls []store.Call) {
 	clear(workflows)
 	clear(steps)
 	clear(calls)
+	clear(payloads)
 }
 
 func wipeEntries(entries ...store.Lead) {
@@ -108,14 +125,17 @@ func closedStore(s *suite) {
 		"Commit":     func() error { _, err := ended.Commit(s.ctx, &b); return err },
 		"Probe":      func() error { _, err := ended.Commit(s.ctx, &store.Batch{Ping: true}); return err },
 		"Reserve":    func() error { _, err := ended.Reserve(s.ctx, store.LeadSequence, 1); return err },
-		"Records":    func() error { _, err := ended.Records(s.ctx, []int64{seq}); return err },
+		"Load":       func() error { _, err := ended.Load(s.ctx, []int64{seq}); return err },
+		"Sweep":      func() error { _, err := ended.Sweep(s.ctx, store.LeadQuery{Workflow: workflow.Seq}); return err },
+		"Steps":      func() error { _, err := ended.Steps(s.ctx, []int64{1}); return err },
+		"Payloads":   func() error { _, err := ended.Payloads(s.ctx, seq, nil); return err },
 		"Contacts":   func() error { _, err := ended.Contacts(s.ctx, []int64{seq}); return err },
 		"Due":        func() error { _, err := ended.Due(s.ctx, store.Key{}, store.MaxMillis, 1); return err },
 		"Lead":       func() error { _, err := ended.Lead(s.ctx, seq); return err },
 		"Leads":      func() error { _, err := ended.Leads(s.ctx, store.LeadQuery{Workflow: workflow.Seq}); return err },
 		"CountLeads": func() error { _, err := ended.CountLeads(s.ctx, store.LeadQuery{Workflow: workflow.Seq}); return err },
 		"Counts":     func() error { _, err := ended.Counts(s.ctx, workflow.Seq); return err },
-		"History":    func() error { _, _, err := ended.History(s.ctx, seq); return err },
+		"History":    func() error { _, _, _, err := ended.History(s.ctx, seq); return err },
 		"Calls":      func() error { _, err := ended.Calls(s.ctx, store.CallQuery{}); return err },
 		"Workflows":  func() error { _, err := ended.Workflows(s.ctx); return err },
 	} {

@@ -8,8 +8,13 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// mixed is a workflow with n leads in all states, at three nodes, some of them
-// of one contact, next to another workflow's.
+// phases are those of a lead that is not final.
+var phases = []store.Phase{
+	store.PhaseRunning, store.PhaseWaiting, store.PhaseAwaiting, store.PhaseHooks, store.PhaseRetrying,
+}
+
+// mixed is a workflow with n leads in all states and phases, at three nodes, some
+// of them of one contact, next to another workflow's.
 func (s *suite) mixed(n int) (workflow int64, leads []store.Lead) {
 	s.Helper()
 	s.enrolled(3)
@@ -20,9 +25,13 @@ func (s *suite) mixed(n int) (workflow int64, leads []store.Lead) {
 		e := s.newLead(w.Seq)
 		e.Record.State = states[i%len(states)]
 		e.Record.Node = int32(i % 3)
+		e.Record.Phase = phases[i%len(phases)]
 		if e.Record.State.Final() {
-			e.Record.Wake = 0
+			e.Record.Wake, e.Record.Phase = 0, store.PhaseEnded
 			e.Contact.Phone = 4930111111
+		}
+		if i%4 == 1 {
+			e.Contact.ExternalID = "crm-1"
 		}
 		leads = append(leads, entryOf(e))
 		s.must(store.Batch{Enroll: []store.Enrollment{e}})
@@ -33,21 +42,34 @@ func (s *suite) mixed(n int) (workflow int64, leads []store.Lead) {
 
 // matches is LeadQuery in plain words, without paging.
 func matches(q store.LeadQuery, l store.Lead) bool {
-	return l.Workflow == q.Workflow && (len(q.States) == 0 || slices.Contains(q.States, l.State)) &&
-		(q.Node == nil || l.Node == *q.Node) && (q.Phone == 0 || l.Contact.Phone == q.Phone)
+	return (q.Workflow == 0 || l.Workflow == q.Workflow) && (len(q.States) == 0 || slices.Contains(q.States, l.State)) &&
+		(q.Node == nil || l.Node == *q.Node) && (q.Phone == 0 || l.Contact.Phone == q.Phone) &&
+		(q.ExternalID == "" || l.Contact.ExternalID == q.ExternalID)
 }
 
+// leadsAre compares, in both orders, what the store answers with what it should
+// of all leads, which are in order of Seq.
 func (s *suite) leadsAre(q store.LeadQuery, all []store.Lead) {
+	s.Helper()
+	s.leadsInOrderAre(q, all)
+	q.Newest = true
+	s.leadsInOrderAre(q, all)
+}
+
+func (s *suite) leadsInOrderAre(q store.LeadQuery, all []store.Lead) {
 	s.Helper()
 	var want []store.Lead
 	var count int64
 	for _, l := range all {
 		if matches(q, l) {
 			count++
-			if l.Seq > q.After {
+			if q.After == 0 || l.Seq != q.After && q.Newest == (l.Seq < q.After) {
 				want = append(want, l)
 			}
 		}
+	}
+	if q.Newest {
+		slices.Reverse(want)
 	}
 	want = want[min(q.Offset, len(want)):]
 	if q.Limit > 0 {
@@ -56,6 +78,9 @@ func (s *suite) leadsAre(q store.LeadQuery, all []store.Lead) {
 	got, err := s.Leads(s.ctx, q)
 	s.check(err)
 	equal(s, fmt.Sprintf("leads of %+v", q), got, want)
+	records, err := s.Sweep(s.ctx, q)
+	s.check(err)
+	equal(s, fmt.Sprintf("records of %+v", q), records, recordsOf(want))
 	n, err := s.CountLeads(s.ctx, q)
 	s.check(err)
 	equal(s, fmt.Sprintf("count of %+v", q), n, count)
@@ -69,9 +94,11 @@ func leadFilters(s *suite) {
 	} {
 		for _, node := range []*int32{nil, &node, &nowhere} {
 			for _, phone := range []int64{0, 4930111111, leads[0].Contact.Phone, 1} {
-				for _, page := range []store.LeadQuery{{}, {After: leads[11].Seq, Offset: 1, Limit: 3}} {
-					page.Workflow, page.States, page.Node, page.Phone = workflow, states, node, phone
-					s.leadsAre(page, leads)
+				for _, external := range []string{"", "crm-1", "crm-2"} {
+					for _, page := range []store.LeadQuery{{}, {After: leads[11].Seq, Offset: 1, Limit: 3}} {
+						page.Workflow, page.States, page.Node, page.Phone, page.ExternalID = workflow, states, node, phone, external
+						s.leadsAre(page, leads)
+					}
 				}
 			}
 		}
@@ -82,23 +109,28 @@ func leadFilters(s *suite) {
 func pagesByAfter(s *suite) {
 	workflow, leads := s.mixed(23)
 	for _, size := range []int{1, 4, 23, 100} {
-		var got []store.Lead
-		q := store.LeadQuery{Workflow: workflow, Limit: size}
-		for {
-			page, err := s.Leads(s.ctx, q)
-			s.check(err)
-			if len(page) == 0 {
-				break
+		for _, newest := range []bool{false, true} {
+			var got []store.Lead
+			q := store.LeadQuery{Workflow: workflow, Limit: size, Newest: newest}
+			for {
+				page, err := s.Leads(s.ctx, q)
+				s.check(err)
+				if len(page) == 0 {
+					break
+				}
+				if len(page) > size {
+					s.Fatalf("a page of %d, want at most %d", len(page), size)
+				}
+				if got = append(got, page...); len(got) > len(leads) {
+					s.Fatalf("%d leads and more, want %d", len(got), len(leads))
+				}
+				q.After = page[len(page)-1].Seq
 			}
-			if len(page) > size {
-				s.Fatalf("a page of %d, want at most %d", len(page), size)
+			if newest {
+				slices.Reverse(got)
 			}
-			if got = append(got, page...); len(got) > len(leads) {
-				s.Fatalf("%d leads and more, want %d", len(got), len(leads))
-			}
-			q.After = page[len(page)-1].Seq
+			equal(s, "all pages", got, leads)
 		}
-		equal(s, "all pages", got, leads)
 	}
 }
 
@@ -153,11 +185,11 @@ func countsFollow(s *suite) {
 	equal(s, "counts of no workflow", other, nil)
 }
 
-func recordsInOrder(s *suite) {
+func loadInOrder(s *suite) {
 	_, leads := s.enrolled(5)
-	got, err := s.Records(s.ctx, []int64{leads[4].Seq, 1 << 39, leads[0].Seq, leads[2].Seq, leads[0].Seq, 0})
+	got, err := s.Load(s.ctx, []int64{leads[4].Seq, 1 << 39, leads[0].Seq, leads[2].Seq, leads[0].Seq, 0})
 	s.check(err)
-	equal(s, "records", got, []store.Record{leads[0].Record, leads[2].Record, leads[4].Record})
+	equal(s, "leads", got, []store.Lead{leads[0], leads[2], leads[4]})
 	contacts, err := s.Contacts(s.ctx, []int64{leads[4].Record.Seq, 1 << 39, leads[0].Record.Seq, leads[0].Record.Seq, 0})
 	s.check(err)
 	equal(s, "contacts", contacts, []store.Contact{leads[0].Contact, leads[4].Contact})
@@ -165,6 +197,62 @@ func recordsInOrder(s *suite) {
 	contacts, err = s.Contacts(s.ctx, []int64{leads[0].Record.Seq})
 	s.check(err)
 	equal(s, "contacts of a forgotten lead", contacts, nil)
+}
+
+func stepsInOrder(s *suite) {
+	_, leads := s.seeded(5)
+	past := s.contents().Steps
+	var all []store.Step
+	for _, l := range leads {
+		all = append(all, past[l.Seq]...)
+	}
+	got, err := s.Steps(s.ctx, []int64{all[4].Seq, 1 << 39, all[0].Seq, all[2].Seq, all[0].Seq, 0})
+	s.check(err)
+	equal(s, "steps", got, []store.Step{all[0], all[2], all[4]})
+	s.must(store.Batch{Forget: []int64{leads[0].Seq}})
+	got, err = s.Steps(s.ctx, []int64{all[0].Seq, all[1].Seq})
+	s.check(err)
+	equal(s, "steps after their lead was forgotten", got, all[1:2])
+}
+
+// contactQueries asks for a person in all workflows.
+func contactQueries(s *suite) {
+	var all []store.Lead
+	for range 3 {
+		w := s.newWorkflow()
+		b := store.Batch{Workflows: []store.Workflow{w}}
+		for i := range 4 {
+			e := s.newLeadOf(w.Seq, 4930000001+int64(i))
+			e.Contact.ExternalID = []string{"", "crm-1", "crm-2", "crm-1"}[i]
+			e.Record.Node = int32(i % 2)
+			b.Enroll, all = append(b.Enroll, e), append(all, entryOf(e))
+		}
+		s.must(b)
+	}
+	node := int32(1)
+	for _, q := range []store.LeadQuery{
+		{Phone: 4930000001}, {ExternalID: "crm-1"}, {Phone: 4930000002, ExternalID: "crm-1"}, {Phone: 4930000001, ExternalID: "crm-1"},
+		{ExternalID: "crm-1", States: []lead.State{lead.Enrolled}, Node: &node}, {ExternalID: "crm-3"}, {Phone: 1},
+		{ExternalID: "crm-1", After: all[5].Seq, Limit: 2}, {ExternalID: "crm-1", Offset: 3}, {Phone: 4930000002, Limit: 1},
+		{ExternalID: "CRM-1"}, {ExternalID: "crm-"},
+	} {
+		s.leadsAre(q, all)
+		q.Workflow = all[4].Workflow
+		s.leadsAre(q, all)
+	}
+
+	// Whoever asks for nobody in particular does not get everybody.
+	for _, q := range []store.LeadQuery{{}, {Limit: 1}, {States: []lead.State{lead.Enrolled}}, {Node: &node}} {
+		if _, err := s.Leads(s.ctx, q); err == nil {
+			s.Errorf("Leads of %+v: no error", q)
+		}
+		if _, err := s.Sweep(s.ctx, q); err == nil {
+			s.Errorf("Sweep of %+v: no error", q)
+		}
+		if _, err := s.CountLeads(s.ctx, q); err == nil {
+			s.Errorf("CountLeads of %+v: no error", q)
+		}
+	}
 }
 
 // waking is a workflow with a lead for each of the moments, in the order of

@@ -128,7 +128,7 @@ func manyLeads(s *suite) {
 		s.check(err)
 		equal(s, "calls", log, calls)
 		for i := 0; i < len(leads); i += 99 {
-			_, got, err := s.History(s.ctx, leads[i].Seq)
+			_, got, _, err := s.History(s.ctx, leads[i].Seq)
 			s.check(err)
 			equal(s, "steps", got, steps[min(i, len(steps)):min(i+1, len(steps))])
 		}
@@ -151,9 +151,9 @@ func manyLeads(s *suite) {
 		seqs = append(seqs, seq)
 	}
 	slices.Reverse(seqs)
-	records, err := s.Records(s.ctx, seqs)
+	loaded, err := s.Load(s.ctx, seqs)
 	s.check(err)
-	equal(s, "records", records, recordsOf(leads))
+	equal(s, "leads", loaded, leads)
 	contacts, err := s.Contacts(s.ctx, seqs)
 	s.check(err)
 	equal(s, "contacts", contacts, contactsOf(leads))

@@ -51,7 +51,7 @@ func Run(t *testing.T, f Factory) {
 
 		{"a live contact is not enrolled again", refuseStored},
 		{"a contact twice in a batch is enrolled once", refuseInBatch},
-		{"a refused lead leaves no step and no call", refusedLeavesNothing},
+		{"a refused lead leaves no step, call or payload", refusedLeavesNothing},
 		{"a contact is welcome in another workflow", otherWorkflow},
 		{"a contact is welcome again after its lead is final", welcomeAfterFinal},
 		{"a contact is welcome again in the batch that makes its lead final", welcomeInBatch},
@@ -62,7 +62,9 @@ func Run(t *testing.T, f Factory) {
 		{"pages by After cover each lead once", pagesByAfter},
 		{"pages by Offset cover each lead once", pagesByOffset},
 		{"counts follow every change", countsFollow},
-		{"records come in order of number", recordsInOrder},
+		{"leads of one contact are found in all workflows", contactQueries},
+		{"leads and contacts come in order of number", loadInOrder},
+		{"steps come in order of number", stepsInOrder},
 		{"due is in order of wake and number, after and until", dueOrder},
 		{"due in pages covers each lead once among equal wakes", duePages},
 		{"a final lead is not due", finalNotDue},
@@ -71,6 +73,8 @@ func Run(t *testing.T, f Factory) {
 		{"history and lead are of one moment", historySnapshot},
 		{"calls are inserted, then updated", callUpdate},
 		{"calls match each filter", callFilters},
+		{"contacts change but for what they are known by", contactUpdate},
+		{"payloads are written, replaced and deleted", payloadUpdate},
 		{"calls outlive their lead", callOutlives},
 		{"deleted workflows stay listed", deletedWorkflow},
 		{"forgetting removes all but the calls", forgetLeads},
@@ -260,6 +264,7 @@ type contents struct {
 	Leads     map[int64][]store.Lead // by workflow
 	Counts    map[int64]map[lead.State]int64
 	Steps     map[int64][]store.Step // by lead
+	Payloads  map[int64][]store.Payload
 	Due       []store.Record
 	Calls     []store.Call
 }
@@ -268,6 +273,7 @@ func (s *suite) contents() contents {
 	s.Helper()
 	c := contents{
 		Leads: map[int64][]store.Lead{}, Counts: map[int64]map[lead.State]int64{}, Steps: map[int64][]store.Step{},
+		Payloads: map[int64][]store.Payload{},
 	}
 	var err error
 	c.Workflows, err = s.Workflows(s.ctx)
@@ -288,9 +294,15 @@ func (s *suite) contents() contents {
 			c.Counts[w.Seq] = counts
 		}
 		for _, l := range leads {
-			entry, steps, err := s.History(s.ctx, l.Seq)
+			entry, steps, payloads, err := s.History(s.ctx, l.Seq)
 			s.check(err)
 			equal(s, "lead of the history", entry, l)
+			some, err := s.Payloads(s.ctx, l.Seq, nil)
+			s.check(err)
+			equal(s, "payloads of the history", payloads, some)
+			if len(payloads) > 0 {
+				c.Payloads[l.Seq] = payloads
+			}
 			if len(steps) > 0 {
 				c.Steps[l.Seq] = steps
 			}

@@ -95,11 +95,19 @@ func (w *walker) batch() store.Batch {
 		if w.IntN(4) == 0 {
 			b.Calls = append(b.Calls, w.callOf(l))
 		}
+		if w.IntN(4) == 0 {
+			l.Contact.ExternalID, l.Contact.Metadata = w.externalID(), []byte{byte(w.IntN(256))}
+			b.Contacts = append(b.Contacts, l.Contact)
+		}
+		for range w.IntN(3) {
+			b.Payloads = append(b.Payloads, w.payload(l.Seq))
+		}
 	}
 	for range w.IntN(6) {
 		// Few phones, so that many are refused.
 		e := w.newLeadOf(pick(w, workflows), 14155550100+w.Int64N(12))
 		e.Record.Wake = start + store.Millis(w.IntN(20))
+		e.Contact.ExternalID = w.externalID()
 		if w.IntN(8) == 0 {
 			e.Record.State, e.Record.Phase, e.Record.Wake = lead.Completed, store.PhaseEnded, 0
 		}
@@ -117,10 +125,14 @@ func (w *walker) batch() store.Batch {
 		if w.IntN(3) == 0 {
 			b.Calls = append(b.Calls, w.callOf(entryOf(e)))
 		}
+		if w.IntN(3) == 0 {
+			b.Payloads = append(b.Payloads, w.payload(e.Record.Seq))
+		}
 		b.Enroll = append(b.Enroll, e)
 	}
 	if calls := w.model.sortedCalls(); len(calls) > 0 && w.IntN(2) == 0 {
 		c := pick(w, calls)
+		c.CallID = pick(w, []string{"", "CA1", "CA2"})
 		c.Status, c.Ended, c.Outcome = lead.StepCompleted, start+store.Millis(w.IntN(1000)), "answered"
 		b.Calls = append(b.Calls, c)
 	}
@@ -135,6 +147,17 @@ func (w *walker) batch() store.Batch {
 	return b
 }
 
+func (w *walker) externalID() string { return pick(w, []string{"", "crm-1", "crm-2", "crm-3"}) }
+
+// payload writes, replaces or deletes one of few.
+func (w *walker) payload(lead int64) store.Payload {
+	p := store.Payload{Lead: lead, Visit: w.Int32N(4)}
+	if w.IntN(4) > 0 {
+		p.Data = []byte{byte(w.IntN(256))}
+	}
+	return p
+}
+
 // change adds one of the changes that a lead's life has.
 func (w *walker) change(b *store.Batch, l store.Lead) {
 	var c store.Change
@@ -144,9 +167,11 @@ func (w *walker) change(b *store.Batch, l store.Lead) {
 		c, step = w.stepOf(l.Record)
 		b.Steps = append(b.Steps, step)
 	case 2: // a wait
-		c = changeOf(l.Record, func(r *store.Record) { r.Wake, r.Due = start+store.Millis(w.IntN(20)), start })
+		c = changeOf(l.Record, func(r *store.Record) {
+			r.Wake, r.Due, r.Phase = start+store.Millis(w.IntN(20)), start, pick(w, phases)
+		})
 	case 3: // a state alone
-		c = changeOf(l.Record, func(r *store.Record) { r.State = lead.States()[w.IntN(3)] })
+		c = changeOf(l.Record, func(r *store.Record) { r.State, r.Phase = lead.States()[w.IntN(3)], pick(w, phases) })
 	case 4: // both
 		c = changeOf(l.Record, func(r *store.Record) {
 			r.State, r.Wake, r.EngineState = lead.States()[w.IntN(3)], start+store.Millis(w.IntN(20)), []byte{0, byte(w.IntN(256))}
@@ -180,6 +205,12 @@ func (w *walker) ask() {
 	if w.IntN(2) == 0 {
 		q.Phone = l.Contact.Phone
 	}
+	if w.IntN(3) == 0 {
+		q.ExternalID = l.Contact.ExternalID
+	}
+	if q.Phone != 0 && w.IntN(2) == 0 {
+		q.Workflow = 0
+	}
 	if w.IntN(2) == 0 {
 		q.After = pick(w, leads).Seq
 	}
@@ -188,14 +219,23 @@ func (w *walker) ask() {
 		calls := w.model.sortedCalls()
 		c := pick(w, calls)
 		w.callsAre(store.CallQuery{Phone: c.Phone, Status: c.Status, Limit: w.IntN(4)}, calls)
+		w.callsAre(store.CallQuery{CallID: c.CallID, Workflow: c.Workflow * w.Int64N(2)}, calls)
 		w.callsAre(store.CallQuery{Lead: c.Lead, After: c.Seq - w.Int64N(3)}, calls)
 		w.callsAre(store.CallQuery{Workflow: c.Workflow, From: c.Started, Limit: 5}, calls)
 	}
 	w.dueIs(l.Key(), start+store.Millis(w.IntN(20)), w.IntN(6))
 	some := leads[w.IntN(len(leads)):]
-	records, err := w.Records(w.ctx, seqsOf(some))
+	loaded, err := w.Load(w.ctx, seqsOf(some))
 	w.check(err)
-	equal(w.suite, "records", records, recordsOf(some))
+	equal(w.suite, "leads", loaded, some)
+	payloads, err := w.Payloads(w.ctx, l.Seq, []int32{3, 1, 3})
+	w.check(err)
+	equal(w.suite, "payloads", payloads, w.model.payloadsOf(l.Seq, []int32{1, 3}))
+	if steps := w.model.steps[l.Seq]; len(steps) > 0 {
+		found, err := w.Steps(w.ctx, []int64{l.LastStep})
+		w.check(err)
+		equal(w.suite, "last step", found, steps[len(steps)-1:])
+	}
 	contacts, err := w.Contacts(w.ctx, seqsOf(some))
 	w.check(err)
 	equal(w.suite, "contacts", contacts, contactsOf(some))

@@ -29,17 +29,18 @@ func OpenOwn(path string) (*Own, error) {
 		at:   moment,
 		enroll: c.prepare(`
 			INSERT INTO leads (version, phase, node, visit, visits, attempt, entered, due, started, deadline,
-				last_step, updated, outcome, extra, wake, state, seq, workflow)
+				last_step, updated, outcome, extra, wake, spot, seq, workflow)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
 		contact: c.prepare(`
 			INSERT INTO contacts (seq, id, phone, external_id, time_zone, metadata, enrolled)
 			VALUES (?, ?, ?, ?, ?, ?, ?)`),
 		live: c.prepare(`INSERT INTO live (workflow, phone, lead) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`),
 		count: c.prepare(`
-			INSERT INTO counts (workflow, state, n) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n`),
-		start:   c.prepare(set + `, state = ?` + where),
+			INSERT INTO node_counts (workflow, node, state, n) VALUES (?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET n = n + excluded.n`),
+		start:   c.prepare(set + `, spot = ?` + where),
 		advance: c.prepare(set + where),
-		finish:  c.prepare(set + `, wake = ?, state = ?` + where),
+		finish:  c.prepare(set + `, wake = ?, spot = ?` + where),
 		history: c.prepare(`
 			INSERT INTO steps (seq, prev, lead, visit, node, kind, status, attempts, entered, due, started, exited,
 				outcome, detail)
@@ -65,7 +66,11 @@ const (
 	completed
 )
 
-func (o *Own) counted(state, n int) { o.count.exec(int64(1), int64(state), int64(n)) }
+// spot is where package sqlite finds a lead in lists; the node is -1 while its
+// handler runs.
+func spot(node, state int64) int64 { return (node+1)<<3 | state }
+
+func (o *Own) counted(node int64, state, n int) { o.count.exec(int64(1), node, int64(state), int64(n)) }
 
 // Enroll commits n new leads of one workflow, which are due a day later.
 func (o *Own) Enroll(n int) error {
@@ -78,19 +83,19 @@ func (o *Own) Enroll(n int) error {
 	}
 	for seq := first; seq <= o.leads; seq++ {
 		o.enroll.exec(int64(1), int64(1), int64(0), int64(1), int64(1), int64(0), o.at, o.at, int64(0), int64(0),
-			int64(0), o.at, nil, nil, o.at+86_400_000, int64(enrolled), seq, int64(1))
+			int64(0), o.at, nil, nil, o.at+86_400_000, spot(0, enrolled), seq, int64(1))
 	}
 	for seq := first; seq <= o.leads; seq++ {
 		var id [16]byte
 		binary.BigEndian.PutUint64(id[:], uint64(seq))
 		o.contact.exec(seq, id[:], 14_155_000_000+seq, nil, nil, nil, o.at)
 	}
-	o.counted(enrolled, n)
+	o.counted(0, enrolled, n)
 	o.end.exec()
 	return o.err
 }
 
-// update changes everything but the state and the place in due order, which
+// update changes everything but the state and the places in indexes, which
 // more is for.
 func (o *Own) update(s *stmt, seq, version, visit, lastStep int64, extra any, more ...any) {
 	args := append(make([]any, 0, 20), version+1, int64(2), visit-1, visit, visit, int64(1), o.at, o.at, o.at, o.at+3_600_000,
@@ -135,9 +140,9 @@ func (o *Own) turn(first, n, turn, steps, leads int) error {
 		seq, version, visit, last := int64(first+i), int64(turn+1), int64(turn+1), ended(turn, i)
 		switch turn {
 		case 0:
-			o.update(o.start, seq, version, visit, last, nil, int64(inStep))
+			o.update(o.start, seq, version, visit, last, nil, spot(-1, inStep))
 		case steps:
-			o.update(o.finish, seq, version, visit, last, nil, nil, int64(completed))
+			o.update(o.finish, seq, version, visit, last, nil, nil, spot(visit-1, completed))
 			o.dead.exec(int64(1), seq, seq)
 		default:
 			o.update(o.advance, seq, version, visit, last, nil)
@@ -148,13 +153,17 @@ func (o *Own) turn(first, n, turn, steps, leads int) error {
 			o.past(int64(first+i), ended(turn-1, i), int64(turn))
 		}
 	}
+	node := int64(turn) // where they are now
 	switch turn {
 	case 0:
-		o.counted(enrolled, -n)
-		o.counted(inStep, n)
+		o.counted(0, enrolled, -n)
+		o.counted(0, inStep, n)
 	case steps:
-		o.counted(inStep, -n)
-		o.counted(completed, n)
+		o.counted(node-1, inStep, -n)
+		o.counted(node, completed, n)
+	default:
+		o.counted(node-1, inStep, -n)
+		o.counted(node, inStep, n)
 	}
 	o.end.exec()
 	return o.err
@@ -168,14 +177,14 @@ func (o *Own) Remove(first, n int) error {
 	request := []byte(`{"removal":{"requested":1700000000000}}`)
 	for i := range n {
 		seq := int64(first + i)
-		o.update(o.finish, seq, 1, 1, o.steps+int64(i)+1, request, nil, int64(removed))
+		o.update(o.finish, seq, 1, 1, o.steps+int64(i)+1, request, nil, spot(0, removed))
 		o.dead.exec(int64(1), seq, seq)
 	}
 	for i := range n {
 		o.past(int64(first+i), 0, 1)
 	}
-	o.counted(enrolled, -n)
-	o.counted(removed, n)
+	o.counted(0, enrolled, -n)
+	o.counted(0, removed, n)
 	o.end.exec()
 	return o.err
 }

@@ -1,0 +1,106 @@
+package life
+
+import (
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
+)
+
+// AnyText stands for a text that is there, and is the engine's to word.
+const AnyText = "*"
+
+// Alone does the next thing that a lead does although nobody asks for it and no
+// handler answers, if that may happen by then; it reports whether there was one.
+// Where the time is known, by is w.Now, and what may happen must.
+func (w *World) Alone(l *Lead, by time.Time) bool {
+	passed := func(t time.Time) bool { return !t.After(by) }
+	switch l.Doing {
+	case Running, Lost, Awaiting:
+		switch {
+		case l.called != nil && (l.Doing == Lost || passed(l.Deadline)):
+			w.ends(l, *l.called)
+		case passed(l.Deadline), l.Doing == Lost && l.givesUp():
+			w.ends(l, l.failure(w.Now, AnyText))
+		default:
+			return false
+		}
+		return true
+	case Retrying:
+		if l.givesUp() {
+			w.dropRetry(l)
+			return true
+		}
+	case Hooking:
+		if !l.HookSince.IsZero() && passed(l.HookSince.Add(w.HookTimeout)) {
+			w.HookAnswered(l, AnyText)
+			return true
+		}
+	case Resting:
+		if l.State == lead.Enrolled && l.At.Node.Type == workflow.Conditional {
+			w.branch(l)
+			return true
+		}
+		if l.State == lead.Enrolled && l.Flow.active() && l.At.Node.Type == workflow.Time &&
+			passed(l.At.ScheduledAt) && w.messageDue(l, by) == nil {
+			w.endWait(l)
+			return true
+		}
+	}
+	return false
+}
+
+// Pass lets happen what the time has come for, handlers and hooks aside.
+func (w *World) Pass() {
+	w.sweep()
+	for _, l := range w.Leads {
+		for w.Alone(l, w.Now) {
+		}
+	}
+}
+
+// Next is when time will do something next; zero if never.
+func (w *World) Next() time.Time {
+	var first time.Time
+	at := func(t time.Time) {
+		if t.After(w.Now) && (first.IsZero() || t.Before(first)) {
+			first = t
+		}
+	}
+	for _, l := range w.Leads {
+		if l.State.Final() || l.Flow.Deleted {
+			continue
+		}
+		switch l.Doing {
+		case Running, Lost, Awaiting:
+			at(l.Deadline)
+		case Retrying:
+			if l.Flow.active() {
+				at(l.At.last().DueAt)
+			}
+		case Hooking:
+			at(l.HookSince.Add(w.HookTimeout))
+		case Resting:
+			if l.Flow.active() {
+				at(l.At.ScheduledAt)
+				for _, m := range l.Messages() {
+					at(m.ScheduledAt)
+				}
+			}
+		}
+	}
+	return first
+}
+
+// Crash ends the process, and with it what its handlers and hooks were at.
+func (w *World) Crash() {
+	w.Draining = false
+	for _, l := range w.Leads {
+		switch l.Doing {
+		case Running:
+			l.Doing = Lost
+		case Hooking:
+			w.startHooks(l)
+		}
+	}
+}

@@ -1,0 +1,104 @@
+package life
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Clone returns a copy that shares nothing with w that a method changes.
+func (w *World) Clone() *World {
+	c := *w
+	flows := map[*Flow]*Flow{}
+	c.Flows = make([]*Flow, len(w.Flows))
+	for i, f := range w.Flows {
+		copied := *f // its nodes never change
+		c.Flows[i], flows[f] = &copied, &copied
+	}
+	c.Leads = make([]*Lead, len(w.Leads))
+	for i, l := range w.Leads {
+		c.Leads[i] = l.clone(flows[l.Flow])
+	}
+	return &c
+}
+
+func (l *Lead) clone(f *Flow) *Lead {
+	c := *l
+	c.Flow, c.hookFails = f, slices.Clone(l.hookFails)
+	if l.Removal != nil {
+		how := *l.Removal
+		c.Removal = &how
+	}
+	if l.called != nil {
+		e := *l.called
+		c.called = &e
+	}
+	c.Steps = make([]*Step, len(l.Steps))
+	for i, st := range l.Steps {
+		copied := *st
+		copied.Attempts, copied.Calls = slices.Clone(st.Attempts), slices.Clone(st.Calls)
+		c.Steps[i] = &copied
+		if st == l.At {
+			c.At = &copied
+		}
+		if st == l.interrupted {
+			c.interrupted = &copied
+		}
+	}
+	return &c
+}
+
+// Key names the state of the world: worlds of the same key go on alike and show a
+// reader the same, but for moments that have passed, of which it says only that.
+func (w *World) Key() string {
+	var b strings.Builder
+	fmt.Fprint(&b, w.Draining)
+	for _, f := range w.Flows {
+		fmt.Fprint(&b, "; ", f.Name, " ", f.Status, " ", f.Deleted)
+	}
+	for _, l := range w.Leads {
+		w.writeKey(&b, l)
+	}
+	return b.String()
+}
+
+func (w *World) writeKey(b *strings.Builder, l *Lead) {
+	fmt.Fprintf(b, "\n%s %s %s %q %d/%d", l.Flow.Name, l.Contact.PhoneNumber, l.State, l.Outcome,
+		slices.Index(l.Steps, l.At), slices.Index(l.Steps, l.interrupted))
+	switch l.Doing {
+	case Resting:
+	case Running, Lost, Awaiting:
+		fmt.Fprintf(b, " %d until %s", l.Doing, w.moment(l.Deadline))
+		if l.called != nil {
+			fmt.Fprintf(b, " called %+v", *l.called)
+		}
+	case Retrying:
+		fmt.Fprintf(b, " %d at %s", l.Doing, w.moment(l.At.last().DueAt))
+	case Hooking:
+		fmt.Fprintf(b, " %d hook %d since %s", l.Doing, l.hook, w.moment(l.HookSince.Add(w.HookTimeout)))
+	}
+	if l.Removal != nil {
+		fmt.Fprintf(b, " removal %q %q %t", l.Removal.Reason, l.Removal.Actor, l.Removal.SkipRetries)
+	}
+	for _, st := range l.Steps {
+		fmt.Fprintf(b, "; %s %t %s %q %q %q %s %v", st.NodeID, st.Scheduled, st.Status, st.Outcome, st.Error, st.CallID, st.Data, st.HookErrors)
+		if !st.Status.Final() {
+			b.WriteString(" due " + w.moment(st.ScheduledAt))
+		}
+		for _, a := range st.Attempts {
+			fmt.Fprintf(b, ", %d %s %q %t", a.Number, a.Status, a.Error, a.Redelivered)
+		}
+	}
+}
+
+// moment is a time as it looks from now.
+func (w *World) moment(t time.Time) string {
+	switch {
+	case t.IsZero():
+		return "-"
+	case !t.After(w.Now):
+		return "over"
+	}
+	return t.Sub(w.Now).String()
+}

@@ -1,0 +1,28 @@
+package life
+
+import "github.com/leadflow-go/leadflow/lead"
+
+// Remove is the table's remove. The error is nil or lead.ErrLeadFinal.
+func (w *World) Remove(l *Lead, how lead.Removal) error {
+	switch l.State {
+	case lead.Enrolled:
+		how.RequestedAt = w.Now
+		l.Removal = &how
+		w.detach(l)
+	case lead.InStep:
+		how.RequestedAt = w.Now
+		l.State, l.Removal = lead.PendingRemoval, &how
+	case lead.PendingRemoval:
+		// Asking twice changes nothing, but retries may still be given up.
+		l.Removal.SkipRetries = l.Removal.SkipRetries || how.SkipRetries
+	default:
+		return lead.ErrLeadFinal
+	}
+	if l.givesUp() {
+		w.dropRetry(l)
+	}
+	return nil
+}
+
+// skips reports whether no further attempt of the step in flight is made.
+func (l *Lead) skips() bool { return l.State == lead.PendingRemoval && l.Removal.SkipRetries }

@@ -1,0 +1,101 @@
+package life
+
+import (
+	"fmt"
+
+	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
+)
+
+// enter takes a lead to a node, on through conditions, to where it rests.
+func (w *World) enter(l *Lead, node string) {
+	n := l.Flow.byID[node]
+	l.At = w.visit(l, n)
+	switch {
+	case n.Type == workflow.Time:
+		l.At.ScheduledAt = w.Now.Add(n.Wait)
+	case n.Type.Terminal():
+		w.over(l.At, lead.StepCompleted, string(n.Type))
+		w.finish(l, string(n.Type))
+	case n.Type == workflow.Conditional && !w.Asks:
+		w.branch(l)
+	}
+}
+
+// branch takes a lead on from a condition.
+func (w *World) branch(l *Lead) {
+	n := l.At.Node
+	outcome := fmt.Sprint(n.test(l))
+	w.over(l.At, lead.StepCompleted, outcome)
+	if next, ok := n.next(outcome); ok {
+		w.enter(l, next)
+	} else {
+		w.finish(l, lead.OutcomeNoRoute)
+	}
+}
+
+// endWait takes a lead whose wait is over to the node behind it.
+func (w *World) endWait(l *Lead) {
+	w.over(l.At, lead.StepCompleted, "")
+	w.enter(l, l.At.Node.Edges[""])
+}
+
+// complete is the table's complete: the hooks have run, and the lead goes on, or
+// is detached when its removal is pending.
+func (w *World) complete(l *Lead) {
+	if l.State == lead.InStep {
+		w.sweepOne(l) // before the sweep has come by
+	}
+	st := l.At
+	st.ExitedAt, st.HookErrors = w.Now, l.hookFails
+	l.Doing = Resting
+	if l.interrupted != nil {
+		l.At, l.interrupted = l.interrupted, nil
+		if l.State == lead.PendingRemoval {
+			w.detach(l)
+			return
+		}
+		l.State = lead.Enrolled
+		w.Alone(l, w.Now) // the wait may have been over for long
+		return
+	}
+	next, ok := st.Node.next(st.Outcome)
+	switch {
+	case l.State == lead.PendingRemoval:
+		if ok { // what would have come is cancelled too
+			n := l.Flow.byID[next]
+			cancelled := w.visit(l, n)
+			cancelled.ScheduledAt = w.Now.Add(n.Wait)
+			w.over(cancelled, lead.StepCancelled, "")
+		}
+		w.detach(l)
+	case !ok:
+		w.finish(l, lead.OutcomeNoRoute)
+	default:
+		l.State = lead.Enrolled
+		w.enter(l, next)
+	}
+}
+
+// finish: enrolled → completed.
+func (w *World) finish(l *Lead, outcome string) {
+	l.Outcome = outcome
+	w.end(l, lead.Completed)
+}
+
+// detach: → removed. What the lead waited for is cancelled, on record.
+func (w *World) detach(l *Lead) {
+	if l.At.Status == lead.StepWaiting {
+		w.over(l.At, lead.StepCancelled, "")
+	}
+	l.Removal.RemovedAt = w.Now
+	w.end(l, lead.Removed)
+}
+
+// end leaves nothing of a final lead behind (promise 5).
+func (w *World) end(l *Lead, state lead.State) {
+	l.State, l.Finished = state, w.Now
+	for _, m := range l.Messages() {
+		w.over(m, lead.StepCancelled, "")
+	}
+}

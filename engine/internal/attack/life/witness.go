@@ -1,0 +1,194 @@
+package life
+
+import (
+	"fmt"
+
+	"github.com/leadflow-go/leadflow/lead"
+)
+
+// Witness is what the world outside of an engine knows of one lead: which
+// handlers and hooks were called, and what callers were told. It tells where that
+// breaks a promise, whatever the rules are. The zero value knows nothing.
+//
+// What is told to it must have happened in that order: what callers were told,
+// before what comes after they were.
+type Witness struct {
+	keys  map[string]Attempt
+	made  map[Attempt]*made
+	told  map[lead.StepID]string // outcomes of callbacks that were acknowledged
+	hooks map[lead.StepID]string // outcomes that hooks were told
+	dead  bool                   // a process has ended
+	gone  *goodbye               // removal was acknowledged
+	skip  *Attempt               // that no attempt after this one is made was acknowledged
+	last  bool                   // and a process has ended since, with whatever it had begun
+}
+
+// Attempt names an attempt. Number is 0 for none.
+type Attempt struct {
+	Step   lead.StepID
+	Number int
+}
+
+// Call is the call of a handler.
+type Call struct {
+	Attempt
+	Key         string // idempotency key
+	Redelivered bool
+}
+
+type made struct {
+	key   string
+	here  bool // by the process that runs
+	times int
+}
+
+type goodbye struct {
+	removed bool        // for good: no step is in flight
+	step    lead.StepID // in flight then; the zero value until it is known
+}
+
+// Called tells that a handler was called (promises 2 and 9).
+func (w *Witness) Called(c Call) []Fault {
+	var f faults
+	if w.made == nil {
+		w.made, w.keys = map[Attempt]*made{}, map[string]Attempt{}
+	}
+	other, used := w.keys[c.Key]
+	f.add(used && other != c.Attempt, 9, "%s has the key of %s, %s", c.Attempt, other, c.Key)
+	w.keys[c.Key] = c.Attempt
+	m := w.made[c.Attempt]
+	if m == nil {
+		m = &made{key: c.Key}
+		w.made[c.Attempt] = m
+	}
+	f.add(m.key != c.Key, 9, "%s has the key %s, and had %s", c.Attempt, c.Key, m.key)
+	f.add(m.here, 9, "%s is made twice by one process", c.Attempt)
+	f.add(m.times > 0 && !c.Redelivered, 9, "%s is made again without a mark", c.Attempt)
+	f.add(c.Redelivered && !w.dead, 9, "%s is marked as made again, and no process has ended", c.Attempt)
+	m.here, m.times = true, m.times+1
+	w.silence(c, &f)
+	return f
+}
+
+// silence: promise 2. Only the step that was in flight may still be seen, and
+// without further attempts only the attempt.
+func (w *Witness) silence(c Call, f *faults) {
+	if w.gone != nil {
+		if !w.gone.removed && w.gone.step.IsZero() {
+			w.gone.step = c.Step // whoever asked did not know which was in flight
+		}
+		f.add(w.gone.removed || w.gone.step != c.Step, 2, "%s is made after removal was acknowledged", c.Attempt)
+	}
+	if w.skip != nil {
+		if w.skip.Number == 0 {
+			*w.skip = c.Attempt // likewise
+		}
+		f.add(*w.skip != c.Attempt || w.last, 2, "%s is made after removal without further attempts was acknowledged", c.Attempt)
+	}
+}
+
+// Hooked tells that a completion hook was called, and what for (promise 8).
+func (w *Witness) Hooked(step lead.StepID, outcome string) []Fault {
+	var f faults
+	if w.hooks == nil {
+		w.hooks = map[lead.StepID]string{}
+	}
+	before := w.hooks[step]
+	f.add(before != "" && before != outcome, 8, "hooks are told that step %s came to %q, and then %q", step, before, outcome)
+	f.add(w.told[step] != "" && w.told[step] != outcome, 8, "hooks are told that step %s came to %q, and %q was acknowledged", step, outcome, w.told[step])
+	w.hooks[step] = outcome
+	return f
+}
+
+// Told tells that a callback was acknowledged (promise 8).
+func (w *Witness) Told(step lead.StepID, outcome string) []Fault {
+	var f faults
+	if w.told == nil {
+		w.told = map[lead.StepID]string{}
+	}
+	before := w.told[step]
+	f.add(before != "" && before != outcome, 8, "step %s took the outcome %q, and then %q", step, before, outcome)
+	w.told[step] = outcome
+	return f
+}
+
+// Removed tells that removal was acknowledged, with that state of the lead, and
+// the attempt that was in flight then: the zero value where nobody knows.
+func (w *Witness) Removed(state lead.State, skipRetries bool, inFlight Attempt) []Fault {
+	var f faults
+	f.add(state != lead.PendingRemoval && state != lead.Removed, 1, "removal is acknowledged, and the lead %s", state)
+	if w.gone == nil {
+		w.gone = &goodbye{step: inFlight.Step}
+	}
+	f.add(w.gone.removed, 11, "removal is acknowledged of a lead that was removed")
+	w.gone.removed = state == lead.Removed
+	if skipRetries && w.skip == nil {
+		w.skip = &inFlight
+	}
+	return f
+}
+
+// Detached tells that who waits for a removal was told that it is over.
+func (w *Witness) Detached(state lead.State) []Fault {
+	var f faults
+	f.add(state != lead.Removed, 4, "the wait for the removal is over, and the lead %s", state)
+	f.add(w.gone == nil, 4, "a removal is over of which nobody was told")
+	if w.gone != nil {
+		w.gone.removed = true
+	}
+	return f
+}
+
+// InFlight is the attempt that was in flight when those steps were read, begun
+// last if its next is queued; the zero value for none.
+func InFlight(steps []lead.Step) (a Attempt) {
+	for _, s := range steps {
+		if s.Status == lead.StepInProgress || s.Status == lead.StepRetrying {
+			a.Step = s.ID
+			for _, made := range s.Attempts {
+				if begun(made) {
+					a.Number = made.Number
+				}
+			}
+		}
+	}
+	return a
+}
+
+// Died tells that the process has ended.
+func (w *Witness) Died() {
+	w.dead, w.last = true, w.skip != nil
+	for _, m := range w.made {
+		m.here = false
+	}
+}
+
+// Check holds what a reader sees against what the witness knows (promises 1, 2, 7
+// and 8).
+func (w *Witness) Check(s Sight) []Fault {
+	var f faults
+	l := s.Lead
+	if w.gone != nil {
+		f.add(l.Removal == nil || l.State != lead.PendingRemoval && l.State != lead.Removed || w.gone.removed && l.State != lead.Removed, 1,
+			"removal was acknowledged, and the lead is %s", l.State)
+		f.add(w.skip != nil && l.Removal != nil && !l.Removal.SkipRetries, 1, "that no further attempt is made was acknowledged, and is not on record")
+	}
+	steps := map[lead.StepID]lead.Step{}
+	for _, st := range s.Steps {
+		steps[st.ID] = st
+		f.add(l.Removal != nil && len(st.Attempts) > 0 && st.Attempts[0].StartedAt.After(l.Removal.RequestedAt), 2,
+			"the step at %s began after removal was asked for", st.NodeID)
+	}
+	for a := range w.made {
+		st, ok := steps[a.Step]
+		f.add(!ok || len(st.Attempts) < a.Number || !begun(st.Attempts[a.Number-1]), 7, "%s was made, and is not in the history", a)
+	}
+	for _, outcomes := range []map[lead.StepID]string{w.told, w.hooks} {
+		for id, outcome := range outcomes {
+			f.add(steps[id].Outcome != outcome, 8, "that step %s came to %q was said, and it has %q", id, outcome, steps[id].Outcome)
+		}
+	}
+	return f
+}
+
+func (a Attempt) String() string { return fmt.Sprintf("attempt %d of step %s", a.Number, a.Step) }

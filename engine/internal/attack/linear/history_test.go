@@ -1,0 +1,102 @@
+package linear
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"github.com/leadflow-go/leadflow/lead"
+)
+
+// This file makes a history of what the clients and the handlers recorded.
+
+// end lets all handlers return, waits until what they came to is on disk, and
+// reads every lead once more.
+func (r *run) end(client client) {
+	r.over.Store(true)
+	r.mu.Lock()
+	for i := range r.contacts {
+		close(r.contacts[i].gate)
+	}
+	r.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := r.eng.Shutdown(ctx); err != nil {
+		r.t.Fatalf("Shutdown: %v", err)
+	}
+	settled := r.tick()
+	r.mu.Lock()
+	r.closed = true
+	for i := range r.ops {
+		if op := &r.ops[i]; op.Return == math.MaxInt64 {
+			op.Return = settled
+		}
+	}
+	r.mu.Unlock()
+	for contact := range r.contacts {
+		for _, id := range r.contacts[contact].leads {
+			r.addStarts(contact, id, settled)
+			if err := errors.Join(r.get(client, 0, contact, id), r.read(client, 0, contact, id)); err != nil {
+				r.t.Fatal(err)
+			}
+		}
+	}
+}
+
+// addStarts adds attempts that are on record, and whose handler was so late, or
+// will be, that their deadline had passed before.
+func (r *run) addStarts(contact int, id lead.ID, settled int64) {
+	steps, err := r.eng.History(context.Background(), r.wf, id)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range steps {
+		for _, a := range s.Attempts {
+			in := input{kind: opStart, contact: contact, visit: visitOf(s.NodeID), attempt: a.Number}
+			if a.StartedAt.IsZero() || slices.ContainsFunc(r.ops, func(op recorded) bool { return op.lead == id && op.Input == in }) {
+				continue
+			}
+			r.ops = append(r.ops, recorded{lead: id, Operation: porcupine.Operation{
+				ClientId: clients + contact, Input: in, Output: output{}, Return: settled,
+			}})
+		}
+	}
+}
+
+// history gives the leads of each contact their numbers, and the operations
+// that began before anybody knew when a moment.
+func (r *run) history() []porcupine.Operation {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	numbers := map[lead.ID]int{}
+	enrolled := map[lead.ID]int64{}
+	for i := range r.contacts {
+		leads := r.contacts[i].leads
+		slices.SortFunc(leads, func(a, b lead.ID) int { return int(a.Seq() - b.Seq()) })
+		for n, id := range leads {
+			numbers[id] = n + 1
+		}
+	}
+	for _, op := range r.ops {
+		if op.Input.(input).kind == opEnroll && op.Output.(output).refused == nil {
+			enrolled[op.got] = op.Call
+		}
+	}
+	out := make([]porcupine.Operation, 0, len(r.ops))
+	for _, op := range r.ops {
+		in, got := op.Input.(input), op.Output.(output)
+		in.lead, got.lead = numbers[op.lead], numbers[op.got]
+		op.Input, op.Output = in, got
+		if in.kind == opStart {
+			op.Call = enrolled[op.lead] // at the earliest
+		}
+		out = append(out, op.Operation)
+	}
+	return out
+}

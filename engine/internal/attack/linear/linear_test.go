@@ -1,0 +1,198 @@
+package linear
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"github.com/leadflow-go/leadflow/engine/internal/attack/world"
+	"github.com/leadflow-go/leadflow/lead"
+)
+
+var (
+	runsFlag = flag.Int("linear.n", 10, "how many runs of concurrent clients each case of TestLinearizable makes")
+	seedFlag = flag.Uint64("linear.seed", 0, "seed of the clients' choices; 0 means a new one")
+)
+
+// TestLinearizable has clients enroll, remove, complete and read the same few
+// leads at the same time, on real goroutines and in real time, and then asks
+// whether there is an order of all that in which a lead, one operation after
+// the other, would have answered everybody as they were answered. The engine's
+// own doings, the calls of handlers, are in that order too.
+//
+// The seed that is logged repeats the clients' choices, though not their
+// interleaving. More of it:
+//
+//	go test ./engine/internal/attack/linear -run TestLinearizable -linear.n=1000 -timeout 1h
+func TestLinearizable(t *testing.T) {
+	seed := *seedFlag
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("-linear.seed=%d", seed)
+	runs := *runsFlag
+	if world.RaceEnabled {
+		runs = max(1, runs/5)
+	}
+	for _, c := range []struct {
+		name string
+		flow setting
+		http bool
+	}{
+		{"calls", setting{}, false},
+		{"calls with hooks", setting{hooks: true}, false},
+		{"calls with deadlines", setting{timeout: true}, false},
+		{"calls with hooks and deadlines", setting{hooks: true, timeout: true}, false},
+		{"over HTTP", setting{}, true},
+		{"over HTTP with hooks and deadlines", setting{hooks: true, timeout: true}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			histories, operations := 0, 0
+			for i := range runs {
+				model := newChecker(t, c.flow).model() // with states of its own, or there would be ever more
+				history := historyOf(t, c.flow, c.http, seed+uint64(i))
+				histories += len(model.Partition(history))
+				operations += len(history)
+				checkLinear(t, model, history)
+				if t.Failed() {
+					return
+				}
+			}
+			t.Logf("%d histories with %d operations", histories, operations)
+		})
+	}
+}
+
+// checkLinear fails the test when the history is not that of leads, and writes
+// the part of it that shows it, for one contact, as a text and as a picture.
+func checkLinear(t *testing.T, model porcupine.Model, history []porcupine.Operation) {
+	t.Helper()
+	for _, part := range model.Partition(history) {
+		result, info := porcupine.CheckOperationsVerbose(model, part, time.Minute)
+		if result == porcupine.Ok {
+			continue
+		}
+		file, err := os.CreateTemp("", "leadflow-linear-*.html")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		if err := porcupine.Visualize(model, info, file); err != nil {
+			t.Error(err)
+		}
+		slices.SortFunc(part, func(a, b porcupine.Operation) int { return int(a.Call - b.Call) })
+		var text strings.Builder
+		for _, op := range part {
+			fmt.Fprintf(&text, "\t%d..%d client %d: %s\n", op.Call, op.Return, op.ClientId, model.DescribeOperation(op.Input, op.Output))
+		}
+		t.Errorf("a history is %s; see %s\n%s", result, file.Name(), text.String())
+	}
+}
+
+// TestTheCheckOfHistoriesFindsFaults shows it histories that no lead can have,
+// and the same without their fault.
+func TestTheCheckOfHistoriesFindsFaults(t *testing.T) {
+	enroll := op{in: input{kind: opEnroll}, out: output{lead: 1}}
+	again := op{in: input{kind: opEnroll}, out: output{lead: 2}}
+	live := op{in: input{kind: opEnroll}, out: output{refused: lead.ErrContactLive, lead: 1}}
+	start := op{in: input{kind: opStart, lead: 1, visit: 1, attempt: 1}}
+	second := op{in: input{kind: opStart, lead: 1, visit: 2, attempt: 1}}
+	retry := op{in: input{kind: opStart, lead: 1, visit: 1, attempt: 2}}
+	returned := func(outcome string) op {
+		return op{in: input{kind: opReturn, lead: 1, visit: 1, attempt: 1, outcome: outcome}}
+	}
+	remove := func(reason string, state lead.State) op {
+		return op{in: input{kind: opRemove, lead: 1, reason: reason}, out: output{state: state}}
+	}
+	skip := func(state lead.State) op {
+		return op{in: input{kind: opRemove, lead: 1, reason: "a", skip: true}, out: output{state: state}}
+	}
+	final := op{in: input{kind: opRemove, lead: 1}, out: output{refused: lead.ErrLeadFinal, state: lead.Removed}}
+	get := func(state lead.State, reason string) op {
+		return op{in: input{kind: opGet, lead: 1}, out: output{state: state, reason: reason}}
+	}
+	say := func(outcome string, state lead.State, refused error) op {
+		in := input{kind: opComplete, lead: 1, visit: 1, outcome: outcome}
+		return op{in: in, out: output{state: state, refused: refused}}
+	}
+	history := func(outcome string) op {
+		return op{in: input{kind: opHistory, lead: 1}, out: output{outcomes: outcomes{outcome}}}
+	}
+	row := func(ops ...op) []op { return ops }
+
+	for _, c := range []struct {
+		name      string
+		good, bad []op // one after the other, but for those that are early
+	}{
+		{"a step starts after removal",
+			row(enroll, remove("a", lead.Removed), get(lead.Removed, "a")),
+			row(enroll, remove("a", lead.Removed), start)},
+		{"a second step starts while removal is pending",
+			row(enroll, start, remove("a", lead.PendingRemoval), returned("ok"), get(lead.Removed, "a")),
+			row(enroll, start, remove("a", lead.PendingRemoval), returned("ok"), second)},
+		{"a removal is lost",
+			row(enroll, start, remove("a", lead.PendingRemoval), get(lead.PendingRemoval, "a")),
+			row(enroll, start, remove("a", lead.PendingRemoval), get(lead.InStep, ""))},
+		{"a removal is acknowledged twice",
+			row(enroll, remove("a", lead.Removed), final),
+			row(enroll, remove("a", lead.Removed), remove("b", lead.Removed))},
+		{"the second removal counts",
+			row(enroll, start, remove("a", lead.PendingRemoval), remove("b", lead.PendingRemoval), get(lead.PendingRemoval, "a")),
+			row(enroll, start, remove("a", lead.PendingRemoval), remove("b", lead.PendingRemoval), get(lead.PendingRemoval, "b"))},
+		{"two outcomes are accepted",
+			row(enroll, start, returned(inFlight), say("ok", lead.Enrolled, nil), say("dnp", 0, lead.ErrStepFinished)),
+			row(enroll, start, returned(inFlight), say("ok", lead.Enrolled, nil), say("dnp", lead.Enrolled, nil))},
+		{"the handler overrides the callback",
+			row(enroll, start, say("ok", lead.InStep, nil), returned("dnp"), history("ok")),
+			row(enroll, start, say("ok", lead.InStep, nil), returned("dnp"), history("dnp"))},
+		{"a retry is made although it was to be skipped",
+			row(enroll, start, returned(failed), skip(lead.Removed), history(failed)),
+			row(enroll, start, returned(failed), skip(lead.PendingRemoval), retry)},
+		{"a queued retry is dropped by a plain removal",
+			row(enroll, start, returned(failed), remove("a", lead.PendingRemoval), retry),
+			row(enroll, start, returned(failed), remove("a", lead.Removed))},
+		{"a read is stale",
+			row(enroll, start, returned("dnp"), get(lead.Completed, ""), get(lead.Completed, "")),
+			row(enroll, start, returned("dnp"), get(lead.Completed, ""), get(lead.InStep, ""))},
+		{"a live contact is enrolled twice",
+			row(enroll, live, start),
+			row(enroll, again, start)},
+		{"an attempt is made twice",
+			row(enroll, start, returned(failed), retry),
+			row(enroll, start, start)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for name, ops := range map[string][]op{"good": c.good, "bad": c.bad} {
+				want := porcupine.CheckResult(porcupine.Ok)
+				if name == "bad" {
+					want = porcupine.Illegal
+				}
+				if got := porcupine.CheckOperationsTimeout(newChecker(t, setting{}).model(), oneByOne(ops), time.Minute); got != want {
+					t.Errorf("the %s history is %s", name, got)
+				}
+			}
+		})
+	}
+}
+
+type op struct {
+	in  input
+	out output
+}
+
+// oneByOne is the history of operations of which each begins when the one
+// before is over.
+func oneByOne(ops []op) []porcupine.Operation {
+	var out []porcupine.Operation
+	for i, op := range ops {
+		out = append(out, porcupine.Operation{Input: op.in, Call: int64(2 * i), Output: op.out, Return: int64(2*i + 1)})
+	}
+	return out
+}

@@ -1,0 +1,313 @@
+package linear
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"github.com/leadflow-go/leadflow/engine/internal/attack/life"
+	"github.com/leadflow-go/leadflow/lead"
+)
+
+// This file asks the specification what one contact's leads may do, one operation
+// after the other: histories of concurrent clients are held against that. When the
+// engine does what it does by itself is not known, so where it may, a state stands
+// for several.
+
+// The operations. Those of the engine itself are known from what its handlers
+// saw.
+type kind int
+
+const (
+	opEnroll   kind = iota // → lead
+	opRemove               // lead, skip, reason → state
+	opComplete             // lead, visit, outcome → state
+	opGet                  // lead → state, reason
+	opSee                  // lead → state
+	opHistory              // lead → outcomes
+	opStart                // the engine's: a handler is called
+	opReturn               // the engine's: a handler has returned
+)
+
+// reads reports whether the operation changes nothing.
+func (k kind) reads() bool { return k == opGet || k == opSee || k == opHistory }
+
+type input struct {
+	kind    kind
+	contact int
+	lead    int // the contact's leads are numbered as they were enrolled
+	visit   int // of a step, from 1
+	attempt int
+	skip    bool
+	reason  string
+	outcome string // of a callback or a handler: see also inFlight and failed
+}
+
+// What a handler may come to besides an outcome.
+const (
+	inFlight = "in flight"
+	failed   = "failed"
+)
+
+// output is what was answered. Not all of it is known for every kind.
+type output struct {
+	refused  error // the class of the refusal; a reason of a conflict where it is known
+	lead     int   // enrolled, or live already; 0 where it is not known
+	state    lead.State
+	reason   string
+	outcomes outcomes
+}
+
+// outcomes are those of each step that was begun; inFlight while it has none.
+type outcomes [visits]string
+
+// maxLeads is how many leads a contact can have in a history, and visits how many
+// steps with a handler a lead has.
+const (
+	maxLeads = 6
+	visits   = 2
+	tries    = 2 // attempts at a step
+)
+
+// stepNodes are the nodes with a handler.
+var stepNodes = [visits]string{"first", "second"}
+
+func visitOf(node string) int { return slices.Index(stepNodes[:], node) + 1 }
+
+// setting is what the workflow of a history is like.
+type setting struct {
+	hooks   bool // a completion hook runs after each step
+	timeout bool // a step may pass its deadline at any time
+}
+
+// patience is how far the time may be ahead of what the specification knows:
+// longer than a history takes, and shorter than any time that does not pass in
+// one.
+const patience = time.Minute
+
+// checker has the states of one contact's leads. States that are alike are one,
+// so that they can be compared by ==.
+type checker struct {
+	begin *state
+
+	mu     sync.Mutex // guards what follows, because porcupine checks contacts side by side
+	states map[string]*state
+}
+
+// state is a state, which does not change.
+type state struct {
+	world *life.World
+	by    time.Time
+	once  sync.Once
+	after []*state // the states that the engine may have come to by itself
+}
+
+func newChecker(t *testing.T, s setting) *checker {
+	t.Helper()
+	f, err := life.NewFlow(s.definition(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &life.World{Now: time.Date(2030, 1, 7, 9, 0, 0, 0, time.UTC), HookTimeout: time.Hour, Flows: []*life.Flow{f}}
+	if s.hooks {
+		w.Hooks = []string{"none"}
+	}
+	if err := w.Activate(f); err != nil {
+		t.Fatal(err)
+	}
+	c := &checker{states: map[string]*state{}}
+	c.begin = c.state(w)
+	return c
+}
+
+func (c *checker) state(w *life.World) *state {
+	key := w.Key()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.states[key]
+	if s == nil {
+		s = &state{world: w, by: w.Now.Add(patience)}
+		c.states[key] = s
+	}
+	return s
+}
+
+// reachable returns the state and those that the engine may have come to by
+// itself.
+func (c *checker) reachable(s *state) []*state {
+	s.once.Do(func() {
+		s.after = []*state{s}
+		for i := 0; i < len(s.after); i++ {
+			for n := range s.after[i].world.Leads {
+				w := s.after[i].world.Clone()
+				l := w.Leads[n]
+				switch {
+				case w.HookDue(l) != "":
+					w.HookCalled(l)
+					w.HookAnswered(l, "")
+				case !w.Alone(l, s.by):
+					continue
+				}
+				if next := c.state(w); !slices.Contains(s.after, next) {
+					s.after = append(s.after, next)
+				}
+			}
+		}
+	})
+	return s.after
+}
+
+// model returns the specification as porcupine takes it.
+func (c *checker) model() porcupine.Model {
+	m := porcupine.NondeterministicModel{
+		Partition: func(history []porcupine.Operation) [][]porcupine.Operation {
+			parts := map[int][]porcupine.Operation{}
+			for _, op := range history {
+				c := op.Input.(input).contact
+				parts[c] = append(parts[c], op)
+			}
+			var out [][]porcupine.Operation
+			for _, part := range parts {
+				out = append(out, part)
+			}
+			return out
+		},
+		Init: func() []any { return []any{c.begin} },
+		Step: func(from, in, out any) []any {
+			var next []any
+			for _, s := range c.reachable(from.(*state)) {
+				w := s.world
+				if !in.(input).kind.reads() {
+					w = w.Clone()
+				}
+				switch {
+				case !allows(w, s.by, in.(input), out.(output)):
+				case w == s.world:
+					next = append(next, s)
+				default:
+					next = append(next, c.state(w))
+				}
+			}
+			return next
+		},
+		DescribeOperation: func(in, out any) string { return describe(in.(input), out.(output)) },
+		DescribeState:     func(s any) string { return s.(*state).world.Key() },
+	}
+	return m.ToModel()
+}
+
+// allows reports whether the operation may have had this answer in the world, and
+// makes it the world after.
+func allows(w *life.World, by time.Time, in input, out output) bool {
+	if in.kind == opEnroll {
+		return enroll(w, in, out)
+	}
+	if in.lead > len(w.Leads) {
+		return false
+	}
+	l := w.Leads[in.lead-1]
+	switch in.kind {
+	case opRemove:
+		err := w.Remove(l, lead.Removal{Reason: in.reason, SkipRetries: in.skip})
+		return refused(out, err) && (out.state == 0 || out.state == l.State)
+	case opComplete:
+		st := visited(l, in.visit)
+		if st == nil {
+			return false // nobody knows of it before it has begun
+		}
+		err := w.Complete(l, st, life.Callback{Outcome: in.outcome})
+		return refused(out, err) && (err != nil || out.state == l.State)
+	case opGet:
+		reason := ""
+		if how := w.View(l).Removal; how != nil {
+			reason = how.Reason
+		}
+		return out.state == l.State && out.reason == reason
+	case opSee:
+		return out.state == l.State
+	case opHistory:
+		return out.outcomes == outcomesOf(w.History(l))
+	case opStart:
+		if !w.MayBegin(l, by) {
+			return false
+		}
+		w.Begin(l, by)
+		return l.At == visited(l, in.visit) && l.Begun().Number == in.attempt
+	case opReturn:
+		if l.At == visited(l, in.visit) && l.Begun().Number == in.attempt { // else it is late
+			w.Answered(l, answer(in.outcome))
+		}
+	}
+	return true
+}
+
+// refused reports whether the answer is that of the specification. Over HTTP
+// the reason of a conflict is not known.
+func refused(out output, err error) bool {
+	return out.refused == err || err != nil && out.refused == lead.ErrConflict
+}
+
+func enroll(w *life.World, in input, out output) bool {
+	fresh, live := w.Enroll(w.Flows[0], lead.Contact{PhoneNumber: phone(in.contact)})
+	if live != nil {
+		return out.refused != nil && (out.lead == 0 || out.lead == live.Number+1)
+	}
+	return out.refused == nil && out.lead == fresh.Number+1
+}
+
+// visited is the lead's step of a visit that has begun, or nil.
+func visited(l *life.Lead, visit int) *life.Step {
+	for _, st := range l.Steps {
+		if visitOf(st.NodeID) == visit && len(st.Attempts) > 0 {
+			return st
+		}
+	}
+	return nil
+}
+
+func outcomesOf(steps []lead.Step) (out outcomes) {
+	for _, s := range steps {
+		if len(s.Attempts) > 0 {
+			out[visitOf(s.NodeID)-1] = cmp.Or(s.Outcome, inFlight)
+		}
+	}
+	return out
+}
+
+// answer is what a handler returns that comes to the outcome.
+func answer(outcome string) life.Answer {
+	switch outcome {
+	case inFlight:
+		return life.Answer{InFlight: true}
+	case failed:
+		return life.Answer{Err: "busy"}
+	}
+	return life.Answer{Outcome: outcome}
+}
+
+func describe(in input, out output) string {
+	what := [...]string{"enroll", "remove", "complete", "get", "see", "history", "start", "return"}[in.kind]
+	text := fmt.Sprintf("%s lead %d", what, in.lead)
+	if in.visit > 0 {
+		text += fmt.Sprintf(" step %d/%d %s", in.visit, in.attempt, in.outcome)
+	}
+	if in.reason != "" {
+		text += fmt.Sprintf(" for %s, skip %t", in.reason, in.skip)
+	}
+	switch {
+	case out.refused != nil:
+		return text + fmt.Sprintf(" → %v (%s, lead %d)", out.refused, out.state, out.lead)
+	case in.kind == opHistory:
+		return text + fmt.Sprintf(" → %q", out.outcomes)
+	case in.kind == opEnroll:
+		return text + fmt.Sprintf(" → lead %d", out.lead)
+	case out.state != 0:
+		return text + fmt.Sprintf(" → %s %s", out.state, out.reason)
+	}
+	return text
+}

@@ -1,0 +1,184 @@
+package model
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/internal/attack/life"
+	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
+)
+
+// This file draws what the model test works with: workflows, contacts, and what
+// handlers and hooks answer.
+
+// drawFlow draws a workflow: a row of one to four nodes, each leading to the
+// next, and other edges of actions leading anywhere. So every cycle has an
+// action in it.
+func drawFlow(t *rapid.T, name string) (*life.Flow, *workflow.Definition) {
+	d := &drawing{T: t, def: &workflow.Definition{Name: name, Entry: "n0"}}
+	row := rapid.IntRange(1, 4).Draw(t, "nodes")
+	kinds := []workflow.NodeType{
+		workflow.VoiceCall, workflow.Message, workflow.Application, workflow.VoiceCall, workflow.Time, workflow.Conditional,
+	}
+	var ids []string
+	for i := range row {
+		id := fmt.Sprintf("n%d", i)
+		ids = append(ids, id)
+		d.def.Nodes = append(d.def.Nodes, workflow.Node{ID: id, Type: rapid.SampledFrom(kinds).Draw(t, id)})
+	}
+	tests := map[string]life.Test{}
+	for i := range row {
+		n := &d.def.Nodes[i]
+		next := "won"
+		if i+1 < row {
+			next = ids[i+1]
+		}
+		onwards := []string{"lost", next} // where a node may lead that takes no time
+		switch n.Type {
+		case workflow.Time:
+			waits := []time.Duration{time.Minute, time.Millisecond, 2 * time.Hour, 48 * time.Hour}
+			*n = workflow.Wait(n.ID, rapid.SampledFrom(waits).Draw(t, "wait"))
+			d.lead(n.ID, "", next)
+		case workflow.Conditional:
+			*n = workflow.If(n.ID, "metadata.vip == true")
+			tests[n.ID] = func(l *life.Lead) bool { return l.Contact.Metadata["vip"] == true }
+			d.lead(n.ID, "true", next)
+			d.edge(n.ID, "false", onwards)
+		default:
+			d.drawPolicy(n)
+			anywhere := append(onwards, ids...)
+			d.lead(n.ID, n.Type.SuccessOutcome(), next)
+			d.edge(n.ID, n.Type.FailureOutcome(), anywhere)
+			d.edge(n.ID, "dnp", anywhere)
+			d.edge(n.ID, workflow.DefaultLabel, anywhere)
+		}
+	}
+	d.addEnds()
+	f, err := life.NewFlow(d.def, tests)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f, d.def
+}
+
+// drawing is a workflow that is being drawn.
+type drawing struct {
+	*rapid.T
+	def *workflow.Definition
+}
+
+func (d *drawing) drawPolicy(n *workflow.Node) {
+	attempts := rapid.IntRange(1, 3).Draw(d.T, "attempts")
+	delay := rapid.SampledFrom([]time.Duration{time.Minute, 10 * time.Minute, time.Hour}).Draw(d.T, "delay")
+	timeout := rapid.SampledFrom([]time.Duration{time.Hour, 20 * time.Minute, 3 * time.Hour}).Draw(d.T, "timeout")
+	if timeout != workflow.DefaultTimeout {
+		*n = n.WithTimeout(timeout)
+	}
+	if attempts > 1 {
+		*n = n.WithRetry(workflow.Retry{MaxAttempts: attempts, Delay: workflow.Duration(delay), Backoff: 2})
+	}
+}
+
+func (d *drawing) lead(from, label, to string) {
+	d.def.Edges = append(d.def.Edges, workflow.Edge{From: from, To: to, Label: label})
+}
+
+// edge draws an edge for an outcome, or none.
+func (d *drawing) edge(from, outcome string, to []string) {
+	if to := rapid.SampledFrom(append([]string{""}, to...)).Draw(d.T, from+" "+outcome); to != "" {
+		d.lead(from, outcome, to)
+	}
+}
+
+// addEnds adds the terminal nodes that edges lead to.
+func (d *drawing) addEnds() {
+	for _, end := range []workflow.Node{workflow.End("won", workflow.Converted), workflow.End("lost", workflow.Dropped)} {
+		if slices.ContainsFunc(d.def.Edges, func(e workflow.Edge) bool { return e.To == end.ID }) {
+			d.def.Nodes = append(d.def.Nodes, end)
+		}
+	}
+}
+
+// drawContact draws one of a few people, so that many are enrolled twice.
+func drawContact(t *rapid.T) lead.Contact {
+	c := lead.Contact{PhoneNumber: fmt.Sprintf("+1415555267%d", rapid.IntRange(1, 6).Draw(t, "person"))}
+	if rapid.Bool().Draw(t, "vip") {
+		c.Metadata = map[string]any{"vip": true}
+	}
+	return c
+}
+
+// answer is what a handler returns.
+type answer struct {
+	life.Answer
+	name   string
+	panics bool
+}
+
+// scored are the only data that are ever drawn, as the history keeps them.
+const scored = `{"score":7}`
+
+// dataOf is data as the engine takes it.
+func dataOf(text []byte) map[string]any {
+	if len(text) == 0 {
+		return nil
+	}
+	return map[string]any{"score": 7}
+}
+
+// result is what the engine is told.
+func (a answer) result() engine.Result {
+	r := engine.Result{Outcome: a.Outcome, InFlight: a.InFlight, CallID: a.CallID, Data: dataOf(a.Data)}
+	for _, m := range a.Schedule {
+		r.Schedule = append(r.Schedule, engine.Message{After: m.After, Data: m.Data})
+	}
+	return r
+}
+
+// drawAnswer draws what the handler of a lead's attempt returns.
+func (w *trial) drawAnswer(l *life.Lead) answer {
+	names := []string{"ok", "dnp", "odd", "busy", "busy", "later", "final", "panic", "in flight", "in flight"}
+	if l.State == lead.PendingRemoval { // what retries then come to is the point
+		names = append(names, "busy", "busy", "later", "later")
+	}
+	a := answer{name: rapid.SampledFrom(names).Draw(w.t, "answer")}
+	switch a.name {
+	case "ok":
+		if rapid.Bool().Draw(w.t, "with data") {
+			a.Data, a.CallID = []byte(scored), "call-ok"
+		}
+	case "dnp", "odd":
+		a.Outcome = a.name
+	case "busy", "final":
+		a.Err, a.Final = "busy", a.name == "final"
+	case "later":
+		a.Err, a.After = "busy", 90*time.Minute
+	case "panic":
+		a.Err, a.panics = life.AnyText, true
+	case "in flight":
+		a.InFlight, a.CallID = true, rapid.SampledFrom([]string{"", "call-live"}).Draw(w.t, "call id")
+	}
+	if a.Err == "" && len(l.Messages()) < 4 {
+		for i := range rapid.SampledFrom([]int{0, 0, 0, 1, 2}).Draw(w.t, "messages") {
+			a.Schedule = append(a.Schedule, life.Message{
+				After: rapid.SampledFrom([]time.Duration{time.Hour, 0, 30 * time.Minute, 26 * time.Hour}).Draw(w.t, "after"),
+				Data:  fmt.Appendf(nil, `{"text":%d}`, i),
+			})
+		}
+	}
+	return a
+}
+
+// drawHookAnswer draws what a hook returns: "" for nothing, life.AnyText for a
+// panic.
+func drawHookAnswer(t *rapid.T) string {
+	return rapid.SampledFrom([]string{"", "", "no such customer", life.AnyText}).Draw(t, "hook")
+}
+
+// said are the texts of errors that handlers and hooks give.
+var said = []string{"busy", "no such customer"}

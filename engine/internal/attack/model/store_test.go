@@ -1,0 +1,195 @@
+package model
+
+import (
+	"context"
+	"errors"
+	"math"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"pgregory.net/rapid"
+
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+	"github.com/leadflow-go/leadflow/store/memory"
+	"github.com/leadflow-go/leadflow/store/sqlite"
+)
+
+// backend is a kind of store for the model test to run over.
+type backend struct {
+	name string
+	// data returns how to open a store with data of its own, for one trial. The
+	// store is opened anew after each crash, and what was committed must be in it.
+	data func(t *rapid.T) func() (store.Store, error)
+	// trials is how many there are in a short run.
+	trials int
+	// locked is what opening the same data twice is refused with (promise 12); nil
+	// for a store that nobody else could open.
+	locked error
+}
+
+// backends: a store is added to the model test by a line here.
+var backends = []backend{
+	{"sqlite", sqliteData, 80, sqlite.ErrLocked},
+	{"memory", memoryData, 300, nil},
+}
+
+func memoryData(*rapid.T) func() (store.Store, error) {
+	st, opened := memory.New(), false
+	return func() (_ store.Store, err error) {
+		if opened {
+			st, err = st.Reopen()
+		}
+		opened = true
+		return st, err
+	}
+}
+
+func sqliteData(t *rapid.T) func() (store.Store, error) {
+	folder := folder(t)
+	return func() (store.Store, error) {
+		// A power cut is not what is tested here, and syncing takes time.
+		return sqlite.Open(context.Background(), filepath.Join(folder, "leads.db"), sqlite.Options{Synchronous: sqlite.Normal})
+	}
+}
+
+// fate is what becomes of the next commit.
+type fate int
+
+const (
+	fatePass       fate = iota
+	fateStale           // refused as stale, as if another engine had been faster: it is decided anew
+	fateRefused         // refused by a disk that has a fault just now
+	fateLostBefore      // the process dies before it is on disk
+	fateLostAfter       // the process dies when it is on disk, before anybody knows
+)
+
+func (f fate) String() string {
+	return [...]string{"passes", "is stale", "is refused", "dies before commit", "dies after commit"}[f]
+}
+
+func (f fate) deadly() bool { return f == fateLostBefore || f == fateLostAfter }
+
+// gate stands between an engine and its store. It can hold commits up, and
+// decide what becomes of the next one. A dead gate lets nothing be written, so
+// that an engine behind it is as good as killed.
+type gate struct {
+	store.Store
+
+	mu   sync.Mutex
+	held chan struct{} // commits wait until it is closed; nil when they need not
+	wait int           // how many wait
+	next fate
+	dead bool
+	// accepted: the store has taken a batch that was stale.
+	accepted bool
+}
+
+var (
+	errDead = errors.New("the process is dead")
+	errDisk = errors.New("the disk is gone")
+)
+
+// hold has commits wait.
+func (g *gate) hold() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.held = make(chan struct{})
+}
+
+// pass lets the commit that waits go on, and has the next one wait.
+func (g *gate) pass() {
+	g.release()
+	g.hold()
+}
+
+// waits reports whether a commit waits.
+func (g *gate) waits() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.wait > 0
+}
+
+// release lets commits that wait go on.
+func (g *gate) release() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.held != nil {
+		close(g.held)
+		g.held = nil
+	}
+}
+
+// doom decides the fate of the next commit, and returns what it would have
+// been: of the last one too, if there was none since.
+func (g *gate) doom(f fate) (before fate) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	before, g.next = g.next, f
+	return before
+}
+
+// kill has nothing reach the store from now on.
+func (g *gate) kill() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.dead = true
+}
+
+func (g *gate) Commit(ctx context.Context, b *store.Batch) (store.Result, error) {
+	g.mu.Lock()
+	held := g.held
+	g.wait++
+	g.mu.Unlock()
+	if held != nil {
+		<-held
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.wait--
+	if g.dead {
+		return store.Result{}, errDead
+	}
+	f := g.next
+	if b.Ping && len(b.Changes)+len(b.Enroll)+len(b.Workflows) == 0 {
+		f = fatePass // the commit that held the loop up
+	} else {
+		g.next = fatePass
+	}
+	switch f {
+	case fateStale:
+		_, err := g.Store.Commit(ctx, staleBatch(b))
+		g.accepted = g.accepted || !errors.Is(err, store.ErrConflict)
+		return store.Result{}, &store.ConflictError{Kind: "lead", Seq: 1}
+	case fateRefused:
+		return store.Result{}, errDisk
+	case fateLostBefore:
+		g.dead = true
+		return store.Result{}, errDead
+	}
+	done, err := g.Store.Commit(ctx, b)
+	if f == fateLostAfter {
+		g.dead = true
+		return store.Result{}, errDead
+	}
+	return done, err
+}
+
+// staleBatch returns the batch as one that was decided on what has changed since, in
+// its last change, so that the store must undo all that comes before.
+func staleBatch(b *store.Batch) *store.Batch {
+	out := *b
+	if n := len(b.Changes); n > 0 {
+		out.Changes = slices.Clone(b.Changes)
+		out.Changes[n-1].Before.Version--
+		out.Changes[n-1].After.Version--
+		return &out
+	}
+	// Nothing in it can be stale but a change of no lead.
+	out.Changes = []store.Change{{
+		Before: store.Record{Seq: math.MaxInt32, Version: 1, State: lead.Enrolled},
+		After:  store.Record{Seq: math.MaxInt32, Version: 2, State: lead.Enrolled},
+	}}
+	return &out
+}

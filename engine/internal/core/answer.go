@@ -1,0 +1,179 @@
+package core
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// Reply is what the expression of a node came to.
+type Reply struct {
+	Yes    bool         // of a conditional node
+	Until  store.Millis // of a time node
+	Failed string       // why it could not be evaluated, empty when it could
+}
+
+// answer answers the expression of the node that the lead has come to, if that
+// is cheap and everything it reads is at hand.
+func (t *Turn) answer(v *View) (Reply, bool) {
+	g, node := t.Flow.Graph, v.Rec.Node
+	if !g.Cheap(node) || g.NeedsContact(node) && t.Person == nil {
+		return Reply{}, false
+	}
+	var steps []store.Step
+	if reads := g.ReadsSteps(node); len(reads) > 0 {
+		if v.Notes.Last == nil && v.Rec.LastStep != 0 {
+			return Reply{}, false
+		}
+		for _, read := range reads {
+			fresh := lastOf(t.Steps, read)
+			if fresh != nil {
+				steps = append(steps, *fresh)
+			} else if v.Notes.Last[read] != 0 {
+				return Reply{}, false // on disk
+			}
+		}
+	}
+	return Evaluate(t.Flow, node, t.Person, steps, t.Now), true
+}
+
+// lastOf returns the last result of a visit to the node among the steps.
+func lastOf(steps []store.Step, node int32) *store.Step {
+	for i := len(steps) - 1; i >= 0; i-- {
+		if s := &steps[i]; s.Node == node && isResult(s) {
+			return s
+		}
+	}
+	return nil
+}
+
+// isResult reports whether an expression sees the step as the result of its node.
+func isResult(s *store.Step) bool { return s.Kind == store.StepVisit && s.Status != lead.StepCancelled }
+
+// Asked is what must be read to answer the expression of the node that a lead
+// rests at.
+type Asked struct {
+	Visit   int32
+	Node    int32
+	Contact bool    // its contact
+	Steps   []int64 // finished steps, by their numbers
+	// History: the whole of it, of a lead whose last steps are not known.
+	History bool
+}
+
+// Ask returns what must be read to answer the expression that the lead rests at.
+func (v *View) Ask(f *Flow) Asked {
+	a := Asked{Visit: v.Rec.Visit, Node: v.Rec.Node, Contact: f.Graph.NeedsContact(v.Rec.Node)}
+	reads := f.Graph.ReadsSteps(a.Node)
+	if len(reads) > 0 && v.Notes.Last == nil && v.Rec.LastStep != 0 {
+		a.History = true
+		return a
+	}
+	for _, node := range reads {
+		if seq := v.Notes.Last[node]; seq != 0 {
+			a.Steps = append(a.Steps, seq)
+		}
+	}
+	slices.Sort(a.Steps)
+	return a
+}
+
+// LastSteps returns the lead's last result at each node that an expression of
+// the workflow reads.
+func LastSteps(f *Flow, history []store.Step) map[int32]int64 {
+	last := map[int32]int64{}
+	for i := range history {
+		if s := &history[i]; isResult(s) && f.has(s.Node) && f.Graph.StepRead(s.Node) {
+			last[s.Node] = s.Seq
+		}
+	}
+	return last
+}
+
+// Evaluate answers the expression of a node: steps are those that it reads, of
+// which the last of each node counts. What is wrong with any of it is the
+// reply's, and so that lead's alone.
+func Evaluate(f *Flow, node int32, person *lead.Contact, steps []store.Step, now store.Millis) Reply {
+	env := &workflow.Env{Now: now.Time()}
+	if person != nil {
+		env.Contact = *person
+	}
+	if f.Graph.NeedsSteps(node) {
+		env.Steps = make(map[string]workflow.StepResult, len(steps))
+		for i := range steps {
+			if err := addResult(env.Steps, f, &steps[i]); err != nil {
+				return Reply{Failed: err.Error()}
+			}
+		}
+	}
+	if f.Graph.Node(node).Type != workflow.Time {
+		yes, err := f.Graph.Test(node, env)
+		if err != nil {
+			return Reply{Failed: err.Error()}
+		}
+		return Reply{Yes: yes}
+	}
+	until, err := f.Graph.Until(node, env, now.Time())
+	if err != nil {
+		return Reply{Failed: err.Error()}
+	}
+	return Reply{Until: roundUp(until)}
+}
+
+// addResult makes a finished step known to expressions.
+func addResult(results map[string]workflow.StepResult, f *Flow, s *store.Step) error {
+	if !isResult(s) {
+		return nil
+	}
+	if !f.has(s.Node) {
+		return fmt.Errorf("core: unexpected data in the store: step %d is of node %d of %d", s.Seq, s.Node, f.Graph.Len())
+	}
+	id := f.Graph.Node(s.Node).ID
+	d, err := decodeDetail(s.Detail)
+	if err != nil {
+		return fmt.Errorf("core: the step at %s: %w", id, err)
+	}
+	res := workflow.StepResult{
+		Outcome: s.Outcome, Status: s.Status.String(), Attempts: int(s.Attempts), CallID: d.CallID, Error: d.Error,
+		EnteredAt: s.Entered.Time(), ExitedAt: s.Exited.Time(),
+	}
+	if len(d.Data) > 0 {
+		if res.Data, err = DecodeObject(d.Data); err != nil {
+			return fmt.Errorf("core: the data of the step at %s: %w", id, err)
+		}
+	}
+	results[id] = res
+	return nil
+}
+
+// DecodeObject reads a JSON object as expressions and handlers see it.
+func DecodeObject(text []byte) (map[string]any, error) {
+	var out map[string]any
+	if err := json.Unmarshal(text, &out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ClonePerson returns a copy of the contact, whose map of metadata is its own.
+func ClonePerson(c *lead.Contact) lead.Contact {
+	out := *c
+	out.Metadata = maps.Clone(c.Metadata)
+	return out
+}
+
+// roundUp returns the first whole millisecond at or after t, so that no wait
+// ends early, within what a store holds.
+func roundUp(t time.Time) store.Millis {
+	ms := t.UnixMilli()
+	if t.Nanosecond()%int(time.Millisecond) != 0 {
+		ms++
+	}
+	return min(max(store.Millis(ms), 1), store.MaxMillis-1)
+}

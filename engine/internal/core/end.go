@@ -1,0 +1,239 @@
+package core
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// Answer is what the handler of the attempt in flight came to.
+type Answer struct {
+	// Failed says why the attempt failed, empty when it did not. RetryAfter is the
+	// least time to the next attempt, and Final: there is none.
+	Failed     string
+	RetryAfter time.Duration
+	Final      bool
+	// InFlight: the outcome will come by a callback.
+	InFlight bool
+	Outcome  string // empty: the type's good one
+	CallID   string
+	Data     []byte // a JSON object, or nil
+	Schedule []Scheduled
+}
+
+func (a Answer) apply(t *Turn, v *View) error {
+	if !v.Running {
+		return ErrNotNow // the step got its outcome otherwise (promise 8)
+	}
+	v.Running = false
+	switch {
+	case v.Notes.Ended != nil:
+		// A callback was faster. It counts, whatever the handler says.
+		end := *v.Notes.Ended
+		if end.CallID == "" {
+			end.CallID = a.CallID
+		}
+		if failed := t.schedule(v, a.Schedule); failed != "" {
+			end.Error = failed // but the outcome stands (promise 8)
+		}
+		return t.end(v, end, nil)
+	case a.Failed != "":
+		return t.failAttempt(v, Ended{Error: a.Failed, Final: a.Final, RetryAfter: store.Millis(0).Add(a.RetryAfter)})
+	case a.InFlight:
+		if failed := t.schedule(v, a.Schedule); failed != "" {
+			return t.end(v, v.failure(t.Flow, failed), nil)
+		}
+		v.Rec.Phase, v.Notes.CallID = store.PhaseAwaiting, a.CallID
+		v.Rec.Wake = v.Rec.Deadline
+		t.noteCall(v, Ended{Status: lead.StepInProgress, CallID: a.CallID})
+		return nil
+	}
+	end := Ended{Status: lead.StepCompleted, Outcome: a.Outcome, CallID: a.CallID, Data: a.Data}
+	if end.Outcome == "" {
+		end.Outcome = v.NodeType(t.Flow).SuccessOutcome()
+	}
+	return t.end(v, end, a.Schedule)
+}
+
+// failAttempt queues the next attempt, or ends the step.
+func (t *Turn) failAttempt(v *View, failed Ended) error {
+	r := &v.Rec
+	v.Running, v.Uncalled, v.Rest = false, false, 0
+	delay, more := t.Flow.Graph.RetryDelay(r.Node, int(r.Attempt))
+	if may, _ := mayAttempt(v, t.Flow); failed.Final || !more || may == never {
+		end := v.failure(t.Flow, failed.Error)
+		end.At, end.CallID, end.Data = failed.At, failed.CallID, failed.Data
+		return t.end(v, end, nil)
+	}
+	if err := t.fire(v, lead.EventRetry); err != nil {
+		return err
+	}
+	end := Ended{At: t.Now, Status: lead.StepFailed, Error: failed.Error, CallID: failed.CallID, Data: failed.Data}
+	if end.CallID == "" {
+		end.CallID = v.Notes.CallID
+	}
+	v.addAttempt(end)
+	t.noteCall(v, end)
+	v.Notes.Ended = nil
+	r.Phase, r.Deadline = store.PhaseRetrying, 0
+	r.Due = t.Now.Add(max(delay, time.Duration(failed.RetryAfter)*time.Millisecond))
+	r.Wake = r.Due
+	return nil
+}
+
+// timeOut ends a step whose attempt has been in flight for too long.
+func (t *Turn) timeOut(v *View) error {
+	if v.Notes.Ended != nil {
+		return t.end(v, *v.Notes.Ended, nil)
+	}
+	t.Stats.TimedOut++
+	took := t.Flow.Graph.Timeout(v.Rec.Node)
+	return t.end(v, v.failure(t.Flow, fmt.Sprintf("no outcome within the timeout of %s", took)), nil)
+}
+
+// drop ends a step of which no further attempt is wanted: one whose next attempt
+// is queued, or one whose attempt a crash interrupted, so that nobody knows what
+// came of it.
+func (t *Turn) drop(v *View) error {
+	text := "the process ended during the attempt"
+	if v.Rec.Phase == store.PhaseRetrying {
+		text = v.Notes.Attempts[len(v.Notes.Attempts)-1].Error
+	}
+	return t.end(v, v.failure(t.Flow, text), nil)
+}
+
+// failure is how the current step ends when its last attempt has failed.
+func (v *View) failure(f *Flow, text string) Ended {
+	return Ended{Status: lead.StepFailed, Outcome: v.NodeType(f).FailureOutcome(), Error: text}
+}
+
+// addAttempt notes how the attempt begun last has ended.
+func (v *View) addAttempt(end Ended) {
+	v.Notes.Attempts = append(slices.Clip(v.Notes.Attempts), Attempt{
+		Number: v.Rec.Attempt, Started: v.Rec.Started, Ended: end.At,
+		Status: end.Status, Error: end.Error, CallID: end.CallID, Again: v.Notes.Redelivered,
+	})
+}
+
+// end puts the outcome of the step in flight on record. Its hooks are called
+// next, if there are any, and the lead goes on after them.
+func (t *Turn) end(v *View, end Ended, schedule []Scheduled) error {
+	if end.Attempt {
+		return t.failAttempt(v, end)
+	}
+	v.Running, v.Uncalled, v.Rest = false, false, 0
+	if end.At == 0 {
+		end.At = t.Now
+	}
+	if end.CallID == "" {
+		end.CallID = v.Notes.CallID
+	}
+	if failed := t.schedule(v, schedule); failed != "" {
+		end.Status, end.Outcome, end.Error = lead.StepFailed, v.NodeType(t.Flow).FailureOutcome(), failed
+	}
+	if v.Rec.Phase == store.PhaseRetrying {
+		// No attempt is in flight: the queued one is dropped.
+		v.Notes.Attempts = append(slices.Clip(v.Notes.Attempts),
+			Attempt{Number: v.Rec.Attempt + 1, Due: v.Rec.Due, Ended: t.Now, Status: lead.StepCancelled})
+	} else {
+		if len(v.Notes.Attempts) > 0 || end.Error != "" || end.At != t.Now || v.Notes.Redelivered || t.Hooks {
+			v.addAttempt(end)
+		}
+		t.noteCall(v, end)
+	}
+	if end.Status == lead.StepFailed {
+		t.Stats.StepsFailed++
+	} else {
+		t.Stats.StepsCompleted++
+	}
+	v.Rec.Deadline = 0
+	if !t.Hooks {
+		return t.complete(v, end, nil)
+	}
+	v.Rec.Phase = store.PhaseHooks
+	v.Rec.Wake = min(v.Rec.Wake, t.Now)
+	v.Notes.Ended = &end
+	return nil
+}
+
+// HooksEnded says that the hooks of the step have run, and which of them failed,
+// each with its name.
+type HooksEnded struct{ Errors []string }
+
+func (e HooksEnded) apply(t *Turn, v *View) error {
+	if !v.Hooking {
+		return ErrNotNow
+	}
+	v.Hooking = false
+	t.Stats.HookFailures += int64(len(e.Errors))
+	return t.complete(v, *v.Notes.Ended, e.Errors)
+}
+
+// complete ends a step whose hooks, if any, have run: it goes to the history,
+// and the lead goes on, or is detached when its removal is pending.
+func (t *Turn) complete(v *View, end Ended, hookErrors []string) error {
+	if t.Flow.cancelled() && v.Rec.State == lead.InStep {
+		// Cancelled, and the sweep over its leads has not come by yet.
+		if err := t.ask(v, Removal{Reason: lead.ReasonWorkflowCancelled}); err != nil {
+			return err
+		}
+	}
+	if err := t.fire(v, lead.EventComplete); err != nil {
+		return err
+	}
+	r, n := &v.Rec, &v.Notes
+	step := store.Step{
+		Visit: r.Visit, Node: r.Node, Status: end.Status, Attempts: r.Attempt,
+		Entered: r.Entered, Due: r.Entered, Started: r.Started, Exited: t.Now, Outcome: end.Outcome,
+	}
+	if n.Sending != nil {
+		step.Kind, step.Due = store.StepMessage, n.Sending.Due
+		if n.Sending.Size > 0 {
+			t.Payloads = append(t.Payloads, store.Payload{Lead: r.Seq, Visit: r.Visit}) // sent: not needed any more
+		}
+	}
+	d := Detail{Attempts: n.Attempts, Error: end.Error, CallID: end.CallID, Data: end.Data, HookErrors: hookErrors}
+	if err := t.record(v, step, d); err != nil {
+		return err
+	}
+	path := n.Path
+	n.endStep()
+	if path != nil {
+		n.Path = nil
+		r.Visit, r.Node, r.Entered, r.Due = path.Visit, path.Node, path.Entered, path.Due
+		r.Attempt, r.Started, r.Phase = 0, 0, store.PhaseWaiting
+	}
+	next, ok := t.Flow.Graph.Next(step.Node, end.Outcome)
+	switch {
+	case r.State == lead.Removed && path != nil:
+		return t.detach(v)
+	case r.State == lead.Removed:
+		r.Phase = store.PhaseEnded
+		if ok {
+			// What the outcome would have led to is part of what removal cancelled.
+			if err := t.cancelNext(v, next); err != nil {
+				return err
+			}
+		}
+		return t.detach(v)
+	case path != nil:
+		r.Wake = v.nextDue()
+		if t.waitOver(v) {
+			return t.pass(v)
+		}
+		return nil
+	case !ok:
+		return t.finish(v, lead.OutcomeNoRoute)
+	}
+	return t.enter(v, next)
+}
+
+// waitOver reports whether the wait that the lead is at is over, and nothing
+// stands in the way of going on.
+func (t *Turn) waitOver(v *View) bool {
+	need := Next(v, t.Flow, t.Now)
+	return need.Kind == Change && need.Change == StepPass
+}

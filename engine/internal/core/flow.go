@@ -1,0 +1,69 @@
+package core
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// Flow is a workflow that can run. It never changes; a change of the workflow
+// makes a new one.
+type Flow struct {
+	Row   store.Workflow
+	Graph *workflow.Graph
+}
+
+// NewFlow compiles a stored workflow.
+func NewFlow(row store.Workflow) (*Flow, error) {
+	var def workflow.Definition
+	if err := json.Unmarshal(row.Definition, &def); err != nil {
+		return nil, fmt.Errorf("core: workflow %s: %w", row.ID, err)
+	}
+	graph, err := workflow.Compile(&def)
+	if err != nil {
+		return nil, fmt.Errorf("core: workflow %s: %w", row.ID, err)
+	}
+	return &Flow{Row: row, Graph: graph}, nil
+}
+
+// Exists reports whether there is such a workflow, for everybody but the sweep
+// that forgets the leads of a deleted one.
+func (f *Flow) Exists() bool { return f != nil && !f.Row.Deleted }
+
+// Active reports whether leads of the workflow may begin steps.
+func (f *Flow) Active() bool { return f.Exists() && f.Row.Status == lead.WorkflowActive }
+
+func (f *Flow) cancelled() bool { return f.Row.Status == lead.WorkflowCancelled }
+
+// Definition returns a copy of the workflow's graph under its present name.
+func (f *Flow) Definition() *workflow.Definition {
+	def := f.Graph.Definition().Clone()
+	def.Name, def.Description = f.Row.Name, f.Row.Description
+	return def
+}
+
+// Turn returns the workflow in another status, or a *lead.ConflictError when it is
+// in none of those from which it may come there.
+func (f *Flow) Turn(to lead.WorkflowStatus, from ...lead.WorkflowStatus) (*Flow, error) {
+	if !slices.Contains(from, f.Row.Status) {
+		return nil, &lead.ConflictError{Reason: lead.ErrWorkflowStatus, Workflow: f.Row.ID, State: f.Row.Status.String()}
+	}
+	next := *f
+	next.Row.Status = to
+	return &next, nil
+}
+
+// remembersSteps reports whether any expression of the workflow reads what came
+// of a step.
+func (f *Flow) remembersSteps() bool {
+	for i := range f.Graph.Len() {
+		if f.Graph.StepRead(int32(i)) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,195 @@
+package core
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// Lead returns a lead as readers see it.
+func Lead(f *Flow, v *View, c *store.Contact, person lead.Contact) lead.Lead {
+	r := &v.Rec
+	out := lead.Lead{
+		ID:           c.ID,
+		WorkflowID:   f.Row.ID,
+		Contact:      person,
+		State:        r.State,
+		Node:         f.Graph.Node(r.Node).ID,
+		Outcome:      r.Outcome,
+		NextActionAt: v.DueAt().Time(),
+		EnrolledAt:   c.Enrolled.Time(),
+		UpdatedAt:    r.Updated.Time(),
+	}
+	if r.State == lead.Completed {
+		out.CompletedAt = r.Updated.Time()
+	}
+	if m := v.Notes.Removal; m != nil {
+		out.Removal = &lead.Removal{
+			Reason: m.Reason, Actor: m.Actor, RequestedAt: m.Requested.Time(), SkipRetries: m.SkipRetries,
+		}
+		if r.State == lead.Removed {
+			out.Removal.RemovedAt = r.Updated.Time()
+		}
+	}
+	return out
+}
+
+// Person returns a stored contact as handlers and expressions see it. The error
+// says what is wrong with the metadata, without which the contact is returned then;
+// it concerns that lead alone.
+func Person(c *store.Contact) (*lead.Contact, error) {
+	out := &lead.Contact{PhoneNumber: lead.PhoneFromDigits(c.Phone), ExternalID: c.ExternalID, TimeZone: c.TimeZone}
+	if len(c.Metadata) > 0 {
+		var err error
+		if out.Metadata, err = DecodeObject(c.Metadata); err != nil {
+			out.Metadata = nil
+			return out, &UnreadableError{c.Seq, fmt.Errorf("its metadata: %w", err)}
+		}
+	}
+	return out, nil
+}
+
+// StepID returns the id of a lead's step.
+func StepID(entered store.Millis, id lead.ID, visit int32) lead.StepID {
+	return lead.NewStepID(entered.Time(), id, visit)
+}
+
+// describe fills in what a step is, from its node.
+func describe(f *Flow, node int32, scheduled bool) lead.Step {
+	if !f.has(node) {
+		return lead.Step{Scheduled: scheduled} // of a row that was damaged
+	}
+	n := f.Graph.Node(node)
+	s := lead.Step{NodeID: n.ID, NodeLabel: n.Label, NodeType: string(n.Type), Scheduled: scheduled}
+	if scheduled {
+		s.NodeType = string(workflow.Message)
+	}
+	return s
+}
+
+// CurrentStep returns the step that a lead which is not final is at.
+func CurrentStep(f *Flow, v *View, id lead.ID) lead.Step {
+	r, n := &v.Rec, &v.Notes
+	s := describe(f, r.Node, n.Sending != nil)
+	s.ID = StepID(r.Entered, id, r.Visit)
+	s.EnteredAt, s.ScheduledAt = r.Entered.Time(), r.Entered.Time()
+	switch {
+	case n.Sending != nil:
+		s.ScheduledAt = n.Sending.Due.Time()
+	case r.Phase == store.PhaseWaiting:
+		s.ScheduledAt = r.Due.Time()
+	}
+	s.Attempts = attemptsOf(n.Attempts)
+	s.CallID = n.CallID
+	switch r.Phase {
+	case store.PhaseWaiting:
+		s.Status = lead.StepWaiting
+	case store.PhaseRunning, store.PhaseAwaiting:
+		s.Status = lead.StepInProgress
+		s.Attempts = append(s.Attempts, lead.Attempt{
+			Number: int(r.Attempt), StartedAt: r.Started.Time(), Status: lead.StepInProgress, CallID: n.CallID,
+			Redelivered: n.Redelivered,
+		})
+		if n.Ended != nil && !n.Ended.Attempt {
+			s.Outcome, s.CallID, s.Data = n.Ended.Outcome, cmp.Or(n.Ended.CallID, s.CallID), n.Ended.Data
+		}
+	case store.PhaseRetrying:
+		s.Status = lead.StepRetrying
+		s.Attempts = append(s.Attempts, lead.Attempt{Number: int(r.Attempt) + 1, Status: lead.StepWaiting, DueAt: r.Due.Time()})
+	case store.PhaseHooks:
+		s.Status, s.Outcome, s.Error = n.Ended.Status, n.Ended.Outcome, n.Ended.Error
+		s.CallID, s.Data = n.Ended.CallID, n.Ended.Data
+	}
+	return s
+}
+
+// waitingStep returns a step that waits beside the current one: a scheduled
+// message, or the wait that a message being sent interrupts.
+func waitingStep(f *Flow, id lead.ID, w Wait, scheduled bool, data json.RawMessage) lead.Step {
+	s := describe(f, w.Node, scheduled)
+	s.ID, s.Status = StepID(w.Entered, id, w.Visit), lead.StepWaiting
+	s.EnteredAt, s.ScheduledAt, s.Attempts = w.Entered.Time(), w.Due.Time(), []lead.Attempt{}
+	s.Data = data
+	return s
+}
+
+// finishedStep returns a step of the history.
+func finishedStep(f *Flow, id lead.ID, row *store.Step, payload json.RawMessage) (lead.Step, error) {
+	d, err := decodeDetail(row.Detail)
+	if err != nil {
+		return lead.Step{}, err
+	}
+	s := describe(f, row.Node, row.Kind == store.StepMessage)
+	s.ID = StepID(row.Entered, id, row.Visit)
+	s.Status, s.Outcome, s.Error, s.CallID = row.Status, row.Outcome, d.Error, d.CallID
+	s.ScheduledAt, s.EnteredAt, s.ExitedAt = row.Due.Time(), row.Entered.Time(), row.Exited.Time()
+	s.Data, s.HookErrors = d.Data, d.HookErrors
+	if row.Status == lead.StepCancelled && s.Data == nil {
+		s.Data = payload
+	}
+	s.Attempts = attemptsOf(d.Attempts)
+	if d.Attempts == nil && row.Attempts == 1 {
+		s.Attempts = append(s.Attempts, lead.Attempt{
+			Number: 1, StartedAt: row.Started.Time(), EndedAt: row.Exited.Time(), Status: row.Status, CallID: d.CallID,
+		})
+	}
+	return s, nil
+}
+
+func attemptsOf(list []Attempt) []lead.Attempt {
+	out := make([]lead.Attempt, 0, len(list)+1)
+	for _, a := range list {
+		out = append(out, lead.Attempt{
+			Number: int(a.Number), DueAt: a.Due.Time(), StartedAt: a.Started.Time(), EndedAt: a.Ended.Time(),
+			Status: a.Status, Error: a.Error, CallID: a.CallID, Redelivered: a.Again,
+		})
+	}
+	return out
+}
+
+// History returns every step of a lead in the order in which the lead came to
+// them: those that are over, the one it is at, and those that wait beside it.
+// payloads are the data of its scheduled messages.
+func History(f *Flow, v *View, id lead.ID, rows []store.Step, payloads []store.Payload) ([]lead.Step, error) {
+	type numbered struct {
+		visit int32
+		lead.Step
+	}
+	data := make(map[int32]json.RawMessage, len(payloads))
+	for _, p := range payloads {
+		data[p.Visit] = p.Data
+	}
+	steps := make([]numbered, 0, len(rows)+1)
+	for i := range rows {
+		s, err := finishedStep(f, id, &rows[i], data[rows[i].Visit])
+		if err != nil {
+			return nil, err
+		}
+		steps = append(steps, numbered{rows[i].Visit, s})
+	}
+	if !v.Rec.State.Final() {
+		steps = append(steps, numbered{v.Rec.Visit, CurrentStep(f, v, id)})
+	}
+	if p := v.Notes.Path; p != nil {
+		steps = append(steps, numbered{p.Visit, waitingStep(f, id, *p, false, nil)})
+	}
+	for _, m := range v.Notes.Messages {
+		text := m.Data
+		if text == nil {
+			text = data[m.Visit]
+		}
+		w := Wait{Visit: m.Visit, Node: m.Node, Entered: m.Entered, Due: m.Due}
+		steps = append(steps, numbered{m.Visit, waitingStep(f, id, w, true, text)})
+	}
+	slices.SortStableFunc(steps, func(a, b numbered) int { return int(a.visit - b.visit) })
+	out := make([]lead.Step, len(steps))
+	for i, s := range steps {
+		out[i] = s.Step
+	}
+	return out, nil
+}

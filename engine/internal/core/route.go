@@ -1,0 +1,181 @@
+package core
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// circlePause is how long a lead rests that would go round in a circle without
+// a step or a wait.
+const circlePause = time.Minute
+
+// Enroll takes a new lead to the entry of its workflow. View.Rec has its number.
+type Enroll struct{}
+
+func (Enroll) apply(t *Turn, v *View) error {
+	v.Rec.Workflow, v.Rec.Version, v.Rec.State = t.Flow.Row.Seq, 1, lead.Enrolled
+	if t.Flow.remembersSteps() {
+		v.Notes.Last = map[int32]int64{}
+	}
+	t.Stats.Enrolled++
+	return t.enter(v, t.Flow.Graph.Entry())
+}
+
+// enter takes a lead into a node, and on through conditions and waits that are
+// over, until it rests: at an action, at a wait, at an expression that cannot be
+// answered here, or at an end.
+func (t *Turn) enter(v *View, node int32) error {
+	passed := v.Notes.Passed
+	v.Notes.Passed = 0
+	for {
+		r := &v.Rec
+		if r.Visits >= lead.MaxVisits {
+			return t.finish(v, lead.OutcomeStepLimit)
+		}
+		r.Visits++
+		r.Visit, r.Node, r.Phase = r.Visits, node, store.PhaseWaiting
+		r.Entered, r.Due, r.Started, r.Deadline, r.Attempt = t.Now, t.Now, 0, 0, 0
+		n := t.Flow.Graph.Node(node)
+		switch {
+		case n.Type.Action():
+			// A lead that comes from a step keeps the Wake it had, so that the store
+			// moves no index entry for it; but not one that has been round in a circle,
+			// or others would wait behind it for ever.
+			if r.Wake == 0 || r.Wake > t.Now || int(r.Visits) > t.Flow.Graph.Len() {
+				r.Wake = t.Now
+			}
+			return nil
+		case n.Type.Terminal():
+			if err := t.pastStep(v, lead.StepCompleted, string(n.Type), ""); err != nil {
+				return err
+			}
+			return t.finish(v, string(n.Type))
+		}
+		fact, ok := t.answer(v)
+		if !ok {
+			v.Notes.Ask, v.Notes.Passed = true, passed
+			r.Wake = t.Now
+			return nil
+		}
+		var err error
+		if node, err = t.leave(v, fact, passed); err != nil || node == restHere {
+			return err
+		}
+		passed++
+	}
+}
+
+// restHere is what leave returns for a lead that goes no further.
+const restHere = -1
+
+// leave lets a lead go on from a time or a conditional node, by what its
+// expression came to, and returns the next node, or restHere.
+func (t *Turn) leave(v *View, fact Reply, passed int) (next int32, err error) {
+	if t.Flow.Graph.Node(v.Rec.Node).Type == workflow.Time {
+		return t.wait(v, fact, passed)
+	}
+	status := lead.StepCompleted
+	if fact.Failed != "" {
+		status = lead.StepFailed // a condition that cannot be told is not met; the history says why
+	}
+	outcome := fmt.Sprint(fact.Yes)
+	node := v.Rec.Node
+	if err := t.pastStep(v, status, outcome, fact.Failed); err != nil {
+		return restHere, err
+	}
+	next, ok := t.Flow.Graph.Next(node, outcome)
+	if !ok {
+		return restHere, t.finish(v, lead.OutcomeNoRoute)
+	}
+	return next, nil
+}
+
+// wait has a lead wait at a time node, unless the wait is over already.
+func (t *Turn) wait(v *View, fact Reply, passed int) (next int32, err error) {
+	r := &v.Rec
+	if fact.Failed != "" {
+		// Nobody can say when; going on at once might be at a bad time.
+		if err := t.pastStep(v, lead.StepFailed, "failed", fact.Failed); err != nil {
+			return restHere, err
+		}
+		return restHere, t.finish(v, lead.OutcomeNoRoute)
+	}
+	r.Due = fact.Until
+	if passed > t.Flow.Graph.Len() {
+		r.Due = max(r.Due, t.Now.Add(circlePause))
+	}
+	if r.Due > t.Now {
+		r.Wake = v.nextDue()
+		return restHere, nil
+	}
+	if err := t.pastStep(v, lead.StepCompleted, "", ""); err != nil {
+		return restHere, err
+	}
+	next, _ = t.Flow.Graph.After(r.Node) // validation sees to it that there is one
+	return next, nil
+}
+
+// pass takes a lead on whose wait is over.
+func (t *Turn) pass(v *View) error {
+	node, _ := t.Flow.Graph.After(v.Rec.Node)
+	if err := t.pastStep(v, lead.StepCompleted, "", ""); err != nil {
+		return err
+	}
+	return t.enter(v, node)
+}
+
+// Answered tells a lead that rests at an expression what that came to.
+type Answered struct {
+	Visit int32 // at which it was asked
+	Fact  Reply
+	// Last, if not nil, is what View.Notes.Last is to be, of a lead that had none.
+	Last map[int32]int64
+}
+
+func (a Answered) apply(t *Turn, v *View) error {
+	if v.Rec.State != lead.Enrolled || !v.Notes.Ask || v.Rec.Visit != a.Visit {
+		return ErrNotNow
+	}
+	passed := v.Notes.Passed
+	v.Notes.Ask, v.Notes.Passed, v.Rest = false, 0, 0
+	if v.Notes.Last == nil {
+		v.Notes.Last = a.Last
+	}
+	next, err := t.leave(v, a.Fact, passed)
+	if err != nil || next == restHere {
+		return err
+	}
+	v.Notes.Passed = passed + 1
+	return t.enter(v, next)
+}
+
+// finish completes a lead.
+func (t *Turn) finish(v *View, outcome string) error {
+	if err := t.fire(v, lead.EventFinish); err != nil {
+		return err
+	}
+	v.Rec.Outcome = outcome
+	t.Stats.Completed++
+	return t.over(v)
+}
+
+// over leaves nothing of a final lead behind (promise 5).
+func (t *Turn) over(v *View) error {
+	for _, m := range v.Notes.Messages {
+		err := t.cancelStep(v, store.Step{
+			Kind: store.StepMessage, Visit: m.Visit, Node: m.Node, Entered: m.Entered, Due: m.Due,
+		}, m.Data)
+		if err != nil {
+			return err
+		}
+	}
+	v.Notes = Notes{Removal: v.Notes.Removal}
+	r := &v.Rec
+	r.Phase = store.PhaseEnded
+	r.Wake, r.Due, r.Deadline, r.Started, r.Attempt = 0, 0, 0, 0, 0
+	return nil
+}

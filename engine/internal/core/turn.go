@@ -1,0 +1,179 @@
+package core
+
+import (
+	"encoding/json"
+	"errors"
+
+	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// machine is the table of package lead, which every change of a state asks.
+var machine = lead.NewMachine()
+
+// Turn is what is given to decide on one lead, and takes what is to be written
+// with it. It may be used for many leads, one after the other: what it takes is
+// appended to.
+type Turn struct {
+	Now    store.Millis
+	Flow   *Flow
+	Hooks  bool          // there are completion hooks to call
+	Person *lead.Contact // the lead's contact, nil when it has not been read
+
+	// Steps are finished steps of the lead that are not in the store yet, in order;
+	// View.Stored gives them their place.
+	Steps []store.Step
+	// Calls are rows of the call log. That of an attempt begun in this turn has no
+	// Seq yet: it is to be given one, which goes to View.Notes.CallSeq too.
+	Calls []store.Call
+	// Payloads are the data of scheduled messages; see store.Payload.
+	Payloads []store.Payload
+	Stats    Stats
+}
+
+// Stats counts what decisions have come to.
+type Stats struct {
+	Enrolled, Completed, Removed int64
+	StepsStarted                 int64 // first attempts
+	StepsCompleted               int64 // with an outcome of a handler or a callback
+	StepsFailed                  int64 // after the last attempt, or by timeout
+	TimedOut                     int64 // of those that failed
+	Retries                      int64 // attempts after the first
+	Redelivered                  int64 // attempts made again after a crash
+	TimersCancelled              int64
+	HookFailures                 int64
+}
+
+// Add adds d.
+func (s *Stats) Add(d *Stats) {
+	s.Enrolled += d.Enrolled
+	s.Completed += d.Completed
+	s.Removed += d.Removed
+	s.StepsStarted += d.StepsStarted
+	s.StepsCompleted += d.StepsCompleted
+	s.StepsFailed += d.StepsFailed
+	s.TimedOut += d.TimedOut
+	s.Retries += d.Retries
+	s.Redelivered += d.Redelivered
+	s.TimersCancelled += d.TimersCancelled
+	s.HookFailures += d.HookFailures
+}
+
+// PendingCall is the Seq of a call log row that has not been given one.
+const PendingCall = -1
+
+// ErrNotNow: the event does not concern the lead as it is now, so that nothing
+// changes: it comes too late, or too early.
+var ErrNotNow = errors.New("core: not now")
+
+// Event is something that happens to a lead: one of the types of this package
+// that say so.
+type Event interface {
+	apply(t *Turn, v *View) error
+}
+
+// Apply returns the lead after the event, and after the changes that follow
+// from it by rule. When it returns an error nothing has changed: ErrNotNow, the
+// machine's refusal, or an error of the event's own.
+//
+// What the caller is to do besides writing it all down follows from the two
+// views: where Running or Hooking has come to be set, the handler or the hooks
+// are to be called once that is on disk; where Running is not set any more, the
+// handler has been left behind.
+func (t *Turn) Apply(v View, e Event) (View, error) {
+	steps, calls, payloads, stats := len(t.Steps), len(t.Calls), len(t.Payloads), t.Stats
+	next := v
+	err := e.apply(t, &next)
+	for err == nil {
+		need := Next(&next, t.Flow, t.Now)
+		if need.Kind != Change || !need.Change.byRule() {
+			return next, nil
+		}
+		err = t.make(&next, need)
+	}
+	t.Steps, t.Calls, t.Payloads, t.Stats = t.Steps[:steps], t.Calls[:calls], t.Payloads[:payloads], stats
+	return v, err
+}
+
+// Advance makes the change that Next asks for. It is ErrNotNow when Next asks for
+// none.
+type Advance struct{}
+
+func (Advance) apply(t *Turn, v *View) error {
+	need := Next(v, t.Flow, t.Now)
+	if need.Kind != Change {
+		return ErrNotNow
+	}
+	return t.make(v, need)
+}
+
+// make makes a change that Next asks for.
+func (t *Turn) make(v *View, need Need) error {
+	switch need.Change {
+	case StepPass:
+		return t.pass(v)
+	case StepTimeOut:
+		return t.timeOut(v)
+	case StepEnd:
+		return t.end(v, *v.Notes.Ended, nil)
+	case StepDrop:
+		return t.drop(v)
+	case StepHooks:
+		v.Hooking = true
+		return nil
+	default: // StepCancel
+		return t.remove(v, Removal{Reason: lead.ReasonWorkflowCancelled})
+	}
+}
+
+// fire has the machine decide.
+func (t *Turn) fire(v *View, event lead.Event) error {
+	state, err := machine.Fire(v.Rec.State, event)
+	if err == nil {
+		v.Rec.State = state
+	}
+	return err
+}
+
+// NodeType is the type of the lead's current step.
+func (v *View) NodeType(f *Flow) workflow.NodeType {
+	if v.Notes.Sending != nil {
+		return workflow.Message
+	}
+	return f.Graph.Node(v.Rec.Node).Type
+}
+
+// Handler is the name of the handler that does the lead's current step.
+func (v *View) Handler(f *Flow) string {
+	if v.Notes.Sending != nil {
+		return string(workflow.Message)
+	}
+	return f.Graph.Node(v.Rec.Node).HandlerName()
+}
+
+// record adds a finished step to the lead's history.
+func (t *Turn) record(v *View, s store.Step, d Detail) error {
+	text, err := d.encode()
+	if err != nil {
+		return err
+	}
+	s.Lead, s.Detail = v.Rec.Seq, text
+	t.Steps = append(t.Steps, s)
+	return nil
+}
+
+// pastStep records the lead's current step, one without attempts, as over.
+func (t *Turn) pastStep(v *View, status lead.StepStatus, outcome, failed string) error {
+	r := &v.Rec
+	return t.record(v, store.Step{
+		Visit: r.Visit, Node: r.Node, Status: status, Entered: r.Entered, Due: r.Due, Exited: t.Now, Outcome: outcome,
+	}, Detail{Error: failed})
+}
+
+// cancelStep records that a step will not take place.
+func (t *Turn) cancelStep(v *View, s store.Step, data json.RawMessage) error {
+	s.Status, s.Exited = lead.StepCancelled, t.Now
+	t.Stats.TimersCancelled++
+	return t.record(v, s, Detail{Data: data})
+}

@@ -1,0 +1,218 @@
+package core
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// View is what is known of a lead: what the store keeps, and what this process
+// is doing for it. The zero View is a lead that is about to be enrolled.
+type View struct {
+	Rec   store.Record // its EngineState is Notes as of the last commit
+	Notes Notes
+
+	// Running: a handler of this process is called for the attempt in flight.
+	Running bool
+	// Uncalled: the attempt was begun by this process and its handler has not
+	// been called yet, because something that it needs could not be read.
+	Uncalled bool
+	// Hooking: hooks of this process run for the step.
+	Hooking bool
+	// Rest: nothing is tried before this moment, because it failed a moment ago.
+	Rest store.Millis
+}
+
+// Read returns the view of a stored lead, of which this process is doing nothing.
+// The error says what is wrong with the row; it concerns that lead alone.
+func Read(rec store.Record, f *Flow) (View, error) {
+	v := View{Rec: rec}
+	notes, err := DecodeNotes(rec.EngineState)
+	if err == nil {
+		v.Notes = notes
+		err = v.check(f)
+	}
+	if err != nil {
+		return v, &UnreadableError{rec.Seq, err}
+	}
+	return v, nil
+}
+
+// Notes is what a lead's record carries besides its numbers, nothing for a lead
+// that goes from step to step without a mishap. It is kept as JSON in
+// store.Record.EngineState.
+type Notes struct {
+	// Attempts at the current step that have ended.
+	Attempts []Attempt `json:"attempts,omitempty"`
+	// CallID is the provider's name for the attempt in flight.
+	CallID string `json:"call_id,omitempty"`
+	// CallSeq is the call log entry of the attempt begun last; 0 if it has none.
+	CallSeq int64 `json:"call_seq,omitempty"`
+	// Redelivered: the attempt in flight was delivered again after a crash.
+	Redelivered bool `json:"redelivered,omitempty"`
+	// Ended is how the current step ended, while its hooks run, or while a handler
+	// has yet to return whose step a callback has ended.
+	Ended *Ended `json:"ended,omitempty"`
+	// Removal is set once removal was asked for.
+	Removal *Removal `json:"removal,omitempty"`
+	// Messages are scheduled beside the path, the next one first.
+	Messages []Message `json:"messages,omitempty"`
+	// Sending is the scheduled message that is the current step, and Path the
+	// wait of the path that it interrupts.
+	Sending *Message `json:"sending,omitempty"`
+	Path    *Wait    `json:"path,omitempty"`
+	// Ask: the expression of the node that the lead is at is still to be answered.
+	Ask bool `json:"ask,omitempty"`
+	// Passed is how many nodes the lead has passed without a step or a wait, while
+	// Ask is set.
+	Passed int `json:"passed,omitempty"`
+	// Last is the lead's last finished step at each node that an expression of
+	// the workflow reads; nil when that is not known, as of leads enrolled by an
+	// earlier version.
+	Last map[int32]int64 `json:"last,omitzero"`
+}
+
+// Attempt is one that has ended, or that was dropped before it began.
+type Attempt struct {
+	Number  int32           `json:"n"`
+	Due     store.Millis    `json:"due,omitempty"` // of one that was never begun
+	Started store.Millis    `json:"started,omitempty"`
+	Ended   store.Millis    `json:"ended,omitempty"`
+	Status  lead.StepStatus `json:"status"`
+	Error   string          `json:"error,omitempty"`
+	CallID  string          `json:"call_id,omitempty"`
+	Again   bool            `json:"again,omitempty"` // delivered again
+}
+
+// Ended is how a step, or an attempt, ended.
+type Ended struct {
+	At      store.Millis    `json:"at"`
+	Status  lead.StepStatus `json:"status"` // StepCompleted or StepFailed
+	Outcome string          `json:"outcome"`
+	Error   string          `json:"error,omitempty"`
+	CallID  string          `json:"call_id,omitempty"`
+	Data    json.RawMessage `json:"data,omitempty"`
+	// Attempt: only the attempt failed; the node's retry policy decides on the
+	// step, with Final and RetryAfter as the handler would have said them.
+	Attempt    bool         `json:"attempt,omitempty"`
+	Final      bool         `json:"final,omitempty"`
+	RetryAfter store.Millis `json:"retry_after,omitempty"` // milliseconds
+}
+
+// Removal is a removal that was asked for.
+type Removal struct {
+	Reason      string       `json:"reason,omitempty"`
+	Actor       string       `json:"actor,omitempty"`
+	Requested   store.Millis `json:"requested"`
+	SkipRetries bool         `json:"skip_retries,omitempty"`
+}
+
+// Message is a message scheduled beside a lead's path. Its data is a payload of
+// the store, by the lead and the visit.
+type Message struct {
+	Visit   int32        `json:"visit"`
+	Node    int32        `json:"node"` // whose handler scheduled it
+	Entered store.Millis `json:"entered"`
+	Due     store.Millis `json:"due"`
+	Size    int          `json:"size,omitempty"` // bytes of the payload; 0 when it has none
+	// Data is the data itself, of messages that an earlier version scheduled.
+	Data json.RawMessage `json:"data,omitempty"`
+}
+
+// Wait is a step of the path that has not started.
+type Wait struct {
+	Visit   int32        `json:"visit"`
+	Node    int32        `json:"node"`
+	Entered store.Millis `json:"entered"`
+	Due     store.Millis `json:"due"`
+}
+
+func (n *Notes) empty() bool {
+	return n.Attempts == nil && n.CallID == "" && n.CallSeq == 0 && !n.Redelivered && n.Ended == nil &&
+		n.Removal == nil && n.Messages == nil && n.Sending == nil && n.Path == nil && !n.Ask && n.Passed == 0 && n.Last == nil
+}
+
+// Encode returns the notes as they are kept, nil when there are none.
+func (n *Notes) Encode() ([]byte, error) {
+	if n.empty() {
+		return nil, nil
+	}
+	text, err := json.Marshal(n)
+	if err != nil {
+		return nil, fmt.Errorf("core: encode lead: %w", err)
+	}
+	return text, nil
+}
+
+// DecodeNotes reads what Encode wrote.
+func DecodeNotes(text []byte) (n Notes, err error) {
+	if len(text) > 0 {
+		if err = json.Unmarshal(text, &n); err != nil {
+			err = fmt.Errorf("core: decode lead: %w", err)
+		}
+	}
+	return n, err
+}
+
+// endStep drops what belongs to the current step alone.
+func (n *Notes) endStep() {
+	n.Attempts, n.CallID, n.CallSeq, n.Redelivered, n.Ended, n.Sending = nil, "", 0, false, nil, nil
+}
+
+// skipRetries: no further attempt is wanted of whom the lead is.
+func (v *View) skipRetries() bool {
+	return v.Rec.State == lead.PendingRemoval && v.Notes.Removal != nil && v.Notes.Removal.SkipRetries
+}
+
+// Stored puts a finished step at the end of the lead's history, under the number
+// that the store gave it.
+func (v *View) Stored(f *Flow, s *store.Step, seq int64) {
+	s.Seq, s.Prev = seq, v.Rec.LastStep
+	v.Rec.LastStep = seq
+	if v.Notes.Last != nil && v.remembers(f, s) {
+		last := make(map[int32]int64, len(v.Notes.Last)+1)
+		for node, seq := range v.Notes.Last {
+			last[node] = seq
+		}
+		last[s.Node] = seq
+		v.Notes.Last = last
+	}
+}
+
+// remembers reports whether an expression may ask for what came of the step.
+func (v *View) remembers(f *Flow, s *store.Step) bool {
+	return !v.Rec.State.Final() && isResult(s) && f.Graph.StepRead(s.Node)
+}
+
+// Detail is what a finished step's row carries besides its numbers, nothing for a
+// step that succeeded at its first attempt and returned nothing. It is kept as
+// JSON in store.Step.Detail.
+type Detail struct {
+	Attempts   []Attempt       `json:"attempts,omitempty"` // when one attempt from Started to Exited doesn't say it
+	Error      string          `json:"error,omitempty"`
+	CallID     string          `json:"call_id,omitempty"`
+	Data       json.RawMessage `json:"data,omitempty"`
+	HookErrors []string        `json:"hook_errors,omitempty"`
+}
+
+func (d *Detail) encode() ([]byte, error) {
+	if d.Attempts == nil && d.Error == "" && d.CallID == "" && d.Data == nil && d.HookErrors == nil {
+		return nil, nil
+	}
+	text, err := json.Marshal(d)
+	if err != nil {
+		return nil, fmt.Errorf("core: encode step: %w", err)
+	}
+	return text, nil
+}
+
+func decodeDetail(text []byte) (d Detail, err error) {
+	if len(text) > 0 {
+		if err = json.Unmarshal(text, &d); err != nil {
+			err = fmt.Errorf("core: decode step: %w", err)
+		}
+	}
+	return d, err
+}

@@ -1,0 +1,523 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/leadflow-go/leadflow/engine/internal/core"
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// batch is what the loop has decided and not yet let take effect. One is being
+// decided while the one before it is written, so that the disk waits for no
+// decision. The two have no lead in common: one that a batch in flight changes
+// is left alone until that has landed, so either can be taken back by itself.
+type batch struct {
+	writes   store.Batch
+	touched  []*entry
+	loaded   []*entry // read from the store for this batch
+	fresh    []*entry // enrolled, in the order of writes.Enroll
+	staged   map[int64]*core.Flow
+	deciding []*request
+	settling []result
+	launches []*entry // whose call, or hooks, are to be launched
+	after    []func() // what else is to happen once the batch is on disk
+	counters          // what the batch adds to the loop's
+
+	// What writing it came to.
+	done store.Result
+	err  error
+}
+
+// decided reports whether there is anything in the batch.
+func (b *batch) decided() bool {
+	return len(b.touched)+len(b.loaded)+len(b.deciding)+len(b.settling)+len(b.after) > 0 || !b.writes.Empty()
+}
+
+// errInFlight: what is to be decided on is being changed by the batch in
+// flight. The request is decided when that has landed.
+var errInFlight = errors.New("engine: changed by the batch in flight")
+
+// touch notes that the batch changes e, before it does.
+func (l *loop) touch(e *entry) {
+	if !e.touched {
+		e.touched = true
+		e.was = e.state
+		l.touched = append(l.touched, e)
+	}
+}
+
+// apply lets an event happen to a lead, as part of the batch. Its error is the
+// core's: nothing has changed then.
+func (l *loop) apply(e *entry, event core.Event) error {
+	rec := &e.view.Rec
+	f := l.flow(rec.Workflow)
+	t := &l.turning
+	t.Now, t.Flow, t.Hooks, t.Person = l.now, f, l.r.Config.Hooks, e.person()
+	t.Steps, t.Calls, t.Payloads, t.Stats = e.steps, e.calls, l.writes.Payloads, l.stats
+	view, err := t.Apply(e.view, event)
+	if err != nil {
+		return err
+	}
+	l.touch(e)
+	e.steps, e.calls, l.writes.Payloads, l.stats = t.Steps, t.Calls, t.Payloads, t.Stats
+	e.view = view
+	if e.call != nil && !view.Running {
+		l.releaseCall(e, event)
+	}
+	if e.call == nil && view.Running {
+		l.startCall(e, f)
+	}
+	switch {
+	case e.hooks == nil && view.Hooking:
+		l.startHooks(e, f)
+	case e.hooks != nil && !view.Hooking:
+		e.hooks = nil
+	}
+	l.follow(e, f)
+	return nil
+}
+
+// releaseCall ends the loop's interest in the handler that is called for a lead.
+func (l *loop) releaseCall(e *entry, event core.Event) {
+	c := e.call
+	e.call = nil
+	l.running--
+	switch event.(type) {
+	case *core.Answer, core.NotCalled:
+	default: // it may never return; nobody waits for it
+		l.live--
+		l.after = append(l.after, func() {
+			c.abandoned = true
+			c.cancel(ErrDeadline)
+		})
+	}
+}
+
+// follow puts a lead on which something was decided where this same batch goes
+// on with it; where it goes when the batch is on disk, place says.
+func (l *loop) follow(e *entry, f *core.Flow) {
+	switch need := core.Next(&e.view, f, l.now); need.Kind {
+	case core.Worker:
+		l.wantWorker(e, need)
+	case core.Change:
+		l.timers.add(e, l.now)
+	default:
+		e.unqueue()
+	}
+}
+
+// get returns the lead with that number, from memory or from the store, with its
+// contact, or nil when there is none. errInFlight is for the request to return.
+func (l *loop) get(seq int64) (*entry, error) {
+	e := l.hot[seq]
+	switch {
+	case e != nil && e.inFlight:
+		return nil, errInFlight
+	case e != nil && e.contact != nil:
+		return e, nil
+	}
+	if err := l.broken[seq]; err != nil {
+		return nil, err
+	}
+	found, err := l.r.Store.Load(context.Background(), []int64{seq})
+	if rows, ok := asRowErrors(err); ok {
+		return nil, fmt.Errorf("engine: %w", rows[0])
+	}
+	if err != nil {
+		return nil, &storeError{err}
+	}
+	if len(found) == 0 {
+		return nil, nil
+	}
+	if e == nil {
+		if e, err = l.adopt(found[0].Record); err != nil {
+			return nil, err
+		}
+	}
+	if e.contact, err = NewContact(found[0].Contact); err != nil {
+		// Who the person is does not hang on what else is known of them.
+		person, _ := core.Person(&found[0].Contact)
+		e.contact = &Contact{Contact: found[0].Contact, Person: person}
+	}
+	return e, nil
+}
+
+// adopt takes a lead that the store has, and memory has not, into memory, for
+// the length of the batch at least. Its error is about the lead alone.
+func (l *loop) adopt(rec store.Record) (*entry, error) {
+	if err := l.broken[rec.Seq]; err != nil {
+		return nil, err
+	}
+	view, err := core.Read(rec, l.flow(rec.Workflow))
+	if err != nil {
+		l.park(rec.Seq, err)
+		return nil, err
+	}
+	return l.keep(view), nil
+}
+
+// keep takes a lead into memory.
+func (l *loop) keep(view core.View) *entry {
+	e := &entry{state: state{view: view}}
+	l.hot[view.Rec.Seq] = e
+	l.loaded = append(l.loaded, e)
+	return e
+}
+
+// park leaves a lead alone, from now on and until the engine is started again,
+// because of what is in its row: everybody else goes on.
+func (l *loop) park(seq int64, err error) {
+	if l.broken[seq] != nil {
+		return
+	}
+	l.broken[seq] = err
+	name := "unknown"
+	if rows, readErr := l.r.Store.Contacts(context.Background(), []int64{seq}); readErr == nil && len(rows) == 1 {
+		name = rows[0].ID.String()
+	}
+	l.r.Log.Error("leadflow: a lead cannot be read or written and is left out; all others go on. "+
+		"Repair its row or restore a backup, and start again",
+		slog.String("lead", name), slog.Int64("lead_seq", seq), slog.Any("error", err))
+}
+
+// flow returns the workflow with that number as the batch has it, or nil.
+func (l *loop) flow(seq int64) *core.Flow {
+	if f := l.staged[seq]; f != nil {
+		return f
+	}
+	return l.flows[seq]
+}
+
+// fly hands what was decided, and is sealed, to the store. Nothing of it has
+// happened before it is on disk (promise 1).
+func (l *loop) fly() {
+	b := l.batch
+	for _, e := range b.touched {
+		e.inFlight = true
+		e.unqueue()
+	}
+	l.flying = b
+	if n := len(l.spare); n > 0 {
+		l.batch, l.spare = l.spare[n-1], l.spare[:n-1]
+	} else {
+		l.batch = &batch{}
+	}
+	if l.writer != nil {
+		l.writer <- b
+	} else {
+		b.write(l.r.Store)
+		l.landing = b
+	}
+}
+
+// write commits the batch.
+func (b *batch) write(s store.Store) {
+	// The writer's context is its own: one that a caller cancels in the middle of
+	// a write would leave the connection busy.
+	b.done, b.err = s.Commit(context.Background(), &b.writes)
+}
+
+// seal makes what was decided into rows.
+func (l *loop) seal() error {
+	steps, calls := 0, 0
+	for _, e := range l.touched {
+		steps += len(e.steps)
+		if e.view.Notes.CallSeq == core.PendingCall {
+			calls++
+		}
+	}
+	nextStep, nextCall := int64(0), int64(0)
+	var err error
+	if steps > 0 {
+		if nextStep, err = l.r.Store.Reserve(context.Background(), store.StepSequence, steps); err != nil {
+			return err
+		}
+	}
+	if calls > 0 {
+		if nextCall, err = l.r.Store.Reserve(context.Background(), store.CallSequence, calls); err != nil {
+			return err
+		}
+	}
+	for _, e := range l.touched {
+		rec, f := &e.view.Rec, l.flow(e.view.Rec.Workflow)
+		for i := range e.steps {
+			e.view.Stored(f, &e.steps[i], nextStep)
+			nextStep++
+		}
+		l.writes.Steps = append(l.writes.Steps, e.steps...)
+		if len(e.calls) > 0 {
+			l.sealCalls(e, &nextCall)
+		}
+		text, err := e.view.Notes.Encode()
+		if err != nil {
+			return err
+		}
+		rec.EngineState, rec.Updated = text, l.now
+		if e.fresh {
+			continue
+		}
+		rec.Version++
+		l.writes.Changes = append(l.writes.Changes, store.Change{Before: e.was.view.Rec, After: *rec})
+	}
+	for _, e := range l.fresh {
+		l.writes.Enroll = append(l.writes.Enroll, store.Enrollment{Record: e.view.Rec, Contact: e.contact.Contact})
+	}
+	return nil
+}
+
+// sealCalls gives the attempt that was begun its place in the call log.
+func (l *loop) sealCalls(e *entry, next *int64) {
+	if e.view.Notes.CallSeq == core.PendingCall {
+		e.view.Notes.CallSeq = *next
+		for i := range e.calls {
+			if e.calls[i].Seq == core.PendingCall {
+				e.calls[i].Seq = *next
+			}
+		}
+		*next++
+	}
+	l.writes.Calls = append(l.writes.Calls, e.calls...)
+}
+
+// land lets the batch that has landed take effect, or takes it back.
+func (l *loop) land() {
+	b := l.landing
+	l.flying, l.landing = nil, nil
+	if b.err != nil {
+		l.takeBack(b, b.err)
+	} else {
+		l.publish(b)
+	}
+}
+
+// publish lets a batch that is on disk take effect.
+func (l *loop) publish(b *batch) {
+	l.failures = 0
+	if !b.writes.Empty() {
+		b.commits++
+	}
+	changes := l.changes(b)
+	for seq, f := range b.staged {
+		l.publishFlow(seq, f)
+	}
+	for _, e := range b.touched {
+		e.inFlight = false
+	}
+	for _, refused := range b.done.Refused {
+		e := b.fresh[refused.Index]
+		e.contact.Live = refused.Live
+		l.forgetFresh(b, e)
+	}
+	for _, e := range b.touched {
+		e.forgetBatch()
+		if e.view.Rec.State.Final() {
+			l.r.detached(e.seq())
+		}
+		if l.hot[e.seq()] == e {
+			l.place(e)
+		}
+	}
+	for _, e := range b.loaded {
+		// Unless the batch after this one has something to do with it.
+		if l.hot[e.seq()] == e && e.free() {
+			l.place(e)
+		}
+	}
+	if !l.closing {
+		l.launchCalls(b)
+	}
+	for _, f := range b.after {
+		f()
+	}
+	l.total.add(&b.counters)
+	if len(changes) > 0 {
+		l.r.Listen(changes)
+	}
+	for _, r := range b.deciding {
+		r.answer <- r.refusal
+	}
+	l.over(b)
+}
+
+// forgetBatch ends what a batch has to do with the entry.
+func (e *entry) forgetBatch() {
+	clear(e.steps)
+	clear(e.calls)
+	e.touched, e.inFlight, e.fresh, e.steps, e.calls, e.was = false, false, false, e.steps[:0], e.calls[:0], state{}
+}
+
+// launchCalls has the handlers and hooks called that the batch begins.
+func (l *loop) launchCalls(b *batch) {
+	var unread []caller
+	for _, e := range b.launches {
+		switch {
+		case e.call != nil && !e.call.launched:
+			e.call.launched = true
+			if e.call.Contact = e.contact; e.call.unread() {
+				unread = append(unread, e.call)
+			} else {
+				e.call.launch(l.r, e.contact, nil, false)
+			}
+		case e.hooks != nil && !e.hooks.launched:
+			e.hooks.launched = true
+			if e.contact == nil {
+				unread = append(unread, e.hooks)
+			} else {
+				e.hooks.launch(l.r, e.contact, nil, false)
+			}
+		}
+	}
+	if len(unread) > 0 {
+		l.r.launch(unread)
+	}
+}
+
+// forgetFresh takes a lead out of memory that was not enrolled after all.
+func (l *loop) forgetFresh(b *batch, e *entry) {
+	b.stats.Enrolled--
+	if e.view.Rec.State == lead.Completed {
+		b.stats.Completed--
+	}
+	if e.call != nil {
+		b.stats.StepsStarted--
+		b.running--
+		b.live--
+		e.call = nil
+	}
+	l.drop(e)
+}
+
+// takeBack undoes a batch that the store did not take. What handlers and hooks
+// came to is kept for the next batch; callers are told, unless the batch was
+// only stale.
+func (l *loop) takeBack(b *batch, err error) {
+	for _, e := range b.touched {
+		fresh, was := e.fresh, e.was
+		e.forgetBatch()
+		if fresh {
+			e.call, e.hooks = nil, nil
+			e.unqueue()
+			delete(l.hot, e.seq())
+			continue
+		}
+		e.state = was
+	}
+	if len(b.staged) > 0 {
+		// Leads were passed over and let go of as if those workflows had changed.
+		b.staged = nil
+		l.horizon.rewind()
+	}
+	rows, ofRows := asRowErrors(err)
+	again := errors.Is(err, store.ErrConflict) && l.failures < maxConflicts
+	if again {
+		l.reload(b)
+	}
+	if ofRows && rows[0].Seq != 0 && l.broken[rows[0].Seq] == nil {
+		// One row is refused for what is in it: without its lead the batch is sound.
+		again = true
+		for _, row := range rows {
+			l.park(row.Seq, row)
+			if e := l.hot[row.Seq]; e != nil {
+				l.drop(e)
+			}
+		}
+	}
+	l.failures++
+	for _, list := range [][]*entry{b.touched, b.loaded} {
+		for _, e := range list {
+			if l.hot[e.seq()] == e && e.free() {
+				l.place(e)
+			}
+		}
+	}
+	l.results = append(slices.Clone(b.settling), l.results...)
+	if again {
+		l.requests = append(slices.Clone(b.deciding), l.requests...)
+		l.retryAt = l.now
+	} else {
+		backoff := min(minBackoff<<min(l.failures-1, 10), maxBackoff)
+		l.retryAt = l.now.Add(backoff)
+		l.r.Log.Error("leadflow: the store refuses to commit; trying again",
+			slog.Any("error", err), slog.Int("failures", l.failures), slog.Duration("after", backoff))
+		for _, r := range b.deciding {
+			r.answer <- fmt.Errorf("engine: nothing was changed: %w", err)
+		}
+	}
+	l.over(b)
+}
+
+// reload reads anew what the batch was decided on, after another engine has
+// changed some of it.
+func (l *loop) reload(b *batch) {
+	var seqs []int64
+	for _, e := range b.touched {
+		if l.hot[e.seq()] == e {
+			seqs = append(seqs, e.seq())
+		}
+	}
+	found, err := l.r.Store.Load(context.Background(), seqs)
+	if err != nil {
+		return // the next commit meets the same conflict, and then backs off
+	}
+	for i := range found {
+		rec := found[i].Record
+		e := l.hot[rec.Seq]
+		view, err := core.Read(rec, l.flow(rec.Workflow))
+		if err != nil {
+			continue
+		}
+		was := &e.view.Rec
+		same := rec.Visit == was.Visit && rec.Attempt == was.Attempt
+		if e.call != nil && same && rec.Phase == store.PhaseRunning {
+			view.Running = true
+		} else if e.call != nil {
+			e.call = nil // its result will be late
+			l.total.running--
+		}
+		if e.hooks != nil && same && rec.Phase == store.PhaseHooks {
+			view.Hooking = true
+		} else {
+			e.hooks = nil
+		}
+		e.view = view
+	}
+}
+
+// over ends a batch, and lets what had to wait for it be decided.
+func (l *loop) over(b *batch) {
+	b.reset()
+	if b != l.batch {
+		l.spare = append(l.spare, b)
+		l.requests = append(l.deferred, l.requests...)
+		l.deferred = nil
+	}
+}
+
+// reset empties a batch, to be used again.
+func (b *batch) reset() {
+	w := &b.writes
+	clear(b.touched)
+	clear(b.loaded)
+	clear(b.fresh)
+	clear(b.deciding)
+	clear(b.settling)
+	clear(b.launches)
+	clear(b.after)
+	clear(w.Changes)
+	clear(w.Enroll)
+	clear(w.Steps)
+	clear(w.Calls)
+	clear(w.Payloads)
+	*b = batch{
+		touched: b.touched[:0], loaded: b.loaded[:0], fresh: b.fresh[:0], deciding: b.deciding[:0],
+		settling: b.settling[:0], launches: b.launches[:0], after: b.after[:0],
+		writes: store.Batch{
+			Changes: w.Changes[:0], Enroll: w.Enroll[:0], Steps: w.Steps[:0], Calls: w.Calls[:0], Payloads: w.Payloads[:0],
+		},
+	}
+}

@@ -1,0 +1,202 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine/internal/core"
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// Call is one call of a handler. All but the last fields are set before its
+// goroutine starts and never change.
+type Call struct {
+	Ctx         context.Context // the handler's; lives as long as its one call
+	Rec         store.Record    // the lead as the attempt was begun
+	Flow        *core.Flow
+	Handler     string // its name
+	Contact     *Contact
+	Redelivered bool
+	// Sending: the attempt sends a scheduled message, with that data.
+	Sending bool
+	Data    []byte
+
+	message  *core.Message
+	cancel   context.CancelCauseFunc
+	launched bool // the loop's
+	// abandoned is the loop's: its deadline passed, nobody waits for it.
+	abandoned bool
+	// entered is nil until the handler is called, or somebody waits for that.
+	entered atomic.Pointer[chan struct{}]
+}
+
+// StepID returns the id of the step.
+func (c *Call) StepID() lead.StepID { return core.StepID(c.Rec.Entered, c.Contact.ID, c.Rec.Visit) }
+
+func (c *Call) lead() int64 { return c.Rec.Seq }
+
+// name is how messages name the step.
+func (c *Call) name() string {
+	if c.Contact == nil {
+		return "visit " + strconv.Itoa(int(c.Rec.Visit)) + " of lead " + strconv.FormatInt(c.Rec.Seq, 10)
+	}
+	return c.StepID().String()
+}
+
+// startCall queues the handler of the attempt in flight to be called.
+func (l *loop) startCall(e *entry, f *core.Flow) {
+	c := &Call{
+		Rec: e.view.Rec, Flow: f, Handler: e.view.Handler(f), Contact: e.contact, Redelivered: e.view.Notes.Redelivered,
+		message: e.view.Notes.Sending,
+	}
+	// Of nobody's context: no Remove, Pause or Cancel reaches it (promise 3).
+	c.Ctx, c.cancel = context.WithCancelCause(context.Background())
+	if m := c.message; m != nil {
+		c.Sending, c.Data = true, m.Data
+	}
+	e.call = c
+	l.running++
+	l.live++
+	l.launches = append(l.launches, e)
+}
+
+// unread reports whether something must be read before the handler is called.
+func (c *Call) unread() bool {
+	return c.Contact == nil || c.message != nil && c.message.Size > 0 && c.Data == nil
+}
+
+func (c *Call) launch(r *Runner, contact *Contact, unread error, broken bool) {
+	c.Contact = contact
+	if unread == nil && c.unread() {
+		unread, broken = c.readMessage(r)
+	}
+	if unread != nil {
+		c.cancel(nil)
+		c.enter()
+		end := &callEnd{call: c, unread: unread}
+		if broken {
+			end.answer = core.Answer{Failed: unread.Error(), Final: true}
+			end.unread = nil
+		}
+		r.inbox.tell(end)
+		return
+	}
+	r.spawn(func() {
+		// A handler may end its goroutine, as a test's Fatal does.
+		end := &callEnd{call: c, answer: core.Answer{Failed: "the handler ended its goroutine"}}
+		defer func() {
+			c.cancel(nil)
+			r.tell(end)
+		}()
+		c.enter()
+		if c.Ctx.Err() != nil {
+			// This goroutine came to run so late that the step is over, and its lead may
+			// have been removed since (promise 2): nobody is called any more.
+			end.answer.Failed = context.Cause(c.Ctx).Error()
+			return
+		}
+		if c.Redelivered {
+			r.Log.Warn("leadflow: an attempt that the end of a process interrupted is made again",
+				slog.String("step", c.name()), slog.Int("attempt", int(c.Rec.Attempt)),
+				slog.String("node", c.Flow.Graph.Node(c.Rec.Node).ID))
+		}
+		end.answer = r.Host.Attempt(c)
+	})
+}
+
+// readMessage reads the data of the message that is to be sent.
+func (c *Call) readMessage(r *Runner) (err error, broken bool) {
+	found, err := r.Store.Payloads(context.Background(), c.Rec.Seq, []int32{c.Rec.Visit})
+	switch rows, bad := asRowErrors(err); {
+	case bad:
+		return rows, true
+	case err != nil:
+		return err, false
+	case len(found) == 0:
+		return fmt.Errorf("engine: the data of the scheduled message is gone: %w", store.ErrNotFound), true
+	}
+	c.Data = found[0].Data
+	return nil, false
+}
+
+var entered = make(chan struct{})
+
+// enter notes that the handler is being called, or never will be.
+func (c *Call) enter() {
+	if waits := c.entered.Swap(&entered); waits != nil && waits != &entered {
+		close(*waits)
+	}
+}
+
+// begun returns a channel that is closed when the handler is being called, nil
+// when it is already.
+func (c *Call) begun() <-chan struct{} {
+	waits := make(chan struct{})
+	for !c.entered.CompareAndSwap(nil, &waits) {
+		switch before := c.entered.Load(); before {
+		case &entered:
+			return nil
+		case nil:
+		default:
+			return *before
+		}
+	}
+	return waits
+}
+
+// callEnd is what a call came to.
+type callEnd struct {
+	call   *Call
+	unread error // something could not be read, so no handler was called
+	answer core.Answer
+}
+
+func (end *callEnd) lead() int64 { return end.call.Rec.Seq }
+
+// restUnread is how long an attempt rests whose handler could not be called.
+const restUnread = time.Second
+
+func (end *callEnd) settle(l *loop) error {
+	if !end.call.abandoned {
+		l.live--
+	}
+	e := l.hot[end.lead()]
+	if e == nil || e.call != end.call {
+		// The step got its outcome from a callback, or its deadline passed
+		// (promise 8: one outcome).
+		l.late++
+		if !end.answer.InFlight {
+			l.r.Log.Warn("leadflow: a handler returned after its step was over; its answer is dropped",
+				slog.String("step", end.call.name()), slog.String("error", end.answer.Failed))
+		}
+		return nil
+	}
+	if end.unread != nil {
+		l.r.Log.Error("leadflow: a lead cannot be read; trying again", slog.Any("error", end.unread))
+		return l.apply(e, core.NotCalled{Again: l.now.Add(restUnread)})
+	}
+	if e.contact == nil {
+		e.contact = end.call.Contact
+	}
+	return l.apply(e, &end.answer)
+}
+
+// asRowErrors returns the rows that an error of the store is about, if it is
+// about rows.
+func asRowErrors(err error) (store.RowErrors, bool) {
+	var rows store.RowErrors
+	if errors.As(err, &rows) {
+		return rows, true
+	}
+	var row *store.RowError
+	if errors.As(err, &row) {
+		return store.RowErrors{row}, true
+	}
+	return nil, false
+}

@@ -1,0 +1,112 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/leadflow-go/leadflow/engine/internal/core"
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// Contact is a lead's contact, as stored and as handlers and expressions see
+// it. It is shared by everything that concerns the lead, so nobody changes it.
+type Contact struct {
+	store.Contact
+	Person *lead.Contact
+	// Live is the lead that the person has, when enrolling was refused.
+	Live int64
+}
+
+// NewContact returns a stored contact as handlers and expressions see it. The
+// error concerns that lead alone.
+func NewContact(c store.Contact) (*Contact, error) {
+	person, err := core.Person(&c)
+	if err != nil {
+		return nil, err
+	}
+	return &Contact{Contact: c, Person: person}, nil
+}
+
+// readAhead is how many contacts are read at once.
+const readAhead = 250
+
+// contacts reads contacts. What is wrong with one of them is its own error; the
+// last error is the store's.
+func (r *Runner) contacts(seqs []int64) (map[int64]*Contact, map[int64]error, error) {
+	rows, err := r.Store.Contacts(context.Background(), seqs)
+	bad, err := rowErrors(err)
+	if err != nil {
+		return nil, nil, err
+	}
+	out := make(map[int64]*Contact, len(rows))
+	for _, row := range rows {
+		c, err := NewContact(row)
+		if err != nil {
+			bad[row.Seq] = err
+			continue
+		}
+		out[row.Seq] = c
+	}
+	for _, seq := range seqs {
+		if out[seq] == nil && bad[seq] == nil {
+			bad[seq] = fmt.Errorf("engine: the contact of lead %d: %w", seq, store.ErrNotFound)
+		}
+	}
+	return out, bad, nil
+}
+
+// launch has calls made whose contacts, or messages, are still to be read, away
+// from the loop.
+func (r *Runner) launch(calls []caller) {
+	read := func() {
+		for part := range slices.Chunk(calls, readAhead) {
+			seqs := make([]int64, len(part))
+			for i, c := range part {
+				seqs[i] = c.lead()
+			}
+			contacts, bad, failed := r.contacts(seqs)
+			for _, c := range part {
+				switch err := bad[c.lead()]; {
+				case failed != nil:
+					c.launch(r, nil, failed, false)
+				case err != nil:
+					c.launch(r, nil, err, true)
+				default:
+					c.launch(r, contacts[c.lead()], nil, false)
+				}
+			}
+		}
+	}
+	if r.stepper != nil {
+		read()
+	} else {
+		go read()
+	}
+}
+
+// caller is something that is done for a lead away from the loop, and which
+// needs the lead's contact: an attempt, or the hooks of a step.
+type caller interface {
+	lead() int64
+	// launch has it done. unread says why there is no contact; broken: there never
+	// will be, because of what is in the row.
+	launch(r *Runner, c *Contact, unread error, broken bool)
+}
+
+// rowErrors takes the rows that a reader left out from its error.
+func rowErrors(err error) (map[int64]error, error) {
+	bad := map[int64]error{}
+	if err == nil {
+		return bad, nil
+	}
+	rows, ok := asRowErrors(err)
+	if !ok {
+		return nil, err
+	}
+	for _, row := range rows {
+		bad[row.Seq] = row
+	}
+	return bad, nil
+}

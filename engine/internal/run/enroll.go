@@ -1,0 +1,87 @@
+package run
+
+import (
+	"context"
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine/internal/core"
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// Enrolling is an enrollment that was asked for.
+type Enrolling struct {
+	run     *Runner
+	request *request
+}
+
+// Enroll has the loop enroll the contacts, without waiting for it: whose Contact
+// comes out with a Live is refused.
+func (r *Runner) Enroll(ctx context.Context, workflow lead.WorkflowID, contacts []*Contact) (*Enrolling, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	q := &request{answer: make(chan error, 1), decide: func(l *loop) error {
+		f, err := l.flowByID(workflow)
+		switch {
+		case err != nil:
+			return err
+		case f.Row.Status.Final():
+			return &lead.ConflictError{Reason: lead.ErrWorkflowStatus, Workflow: workflow, State: f.Row.Status.String()}
+		}
+		return l.enroll(f, contacts)
+	}}
+	if !r.inbox.ask(q) {
+		return nil, ErrNotRunning
+	}
+	return &Enrolling{r, q}, nil
+}
+
+// Wait waits until the contacts are leads, on disk, or refused.
+func (e *Enrolling) Wait(ctx context.Context) error { return e.run.answer(ctx, e.request) }
+
+// enroll makes the contacts leads, which may start in the same batch.
+func (l *loop) enroll(f *core.Flow, contacts []*Contact) error {
+	first, err := l.r.Store.Reserve(context.Background(), store.LeadSequence, len(contacts))
+	if err != nil {
+		return &storeError{err}
+	}
+	for i, c := range contacts {
+		seq := first + int64(i)
+		if c.ID, err = l.r.newLeadID(l.now.Time(), seq); err != nil {
+			return err
+		}
+		c.Seq, c.Enrolled, c.Live = seq, l.now, 0
+		e := &entry{fresh: true, state: state{contact: c, view: core.View{Rec: store.Record{Seq: seq, Workflow: f.Row.Seq}}}}
+		l.hot[seq] = e
+		l.fresh = append(l.fresh, e)
+		if err := l.apply(e, core.Enroll{}); err != nil {
+			return &storeError{err} // half of them are in the batch
+		}
+	}
+	return nil
+}
+
+// newLeadID gives a fresh id, or the one that a simulation's seed leads to.
+func (r *Runner) newLeadID(at time.Time, seq int64) (lead.ID, error) {
+	if r.Stepped {
+		return lead.IDFrom(at, seq, r.random(seq)), nil
+	}
+	return lead.NewID(at, seq)
+}
+
+func (r *Runner) newWorkflowID(at time.Time, seq int64) (lead.WorkflowID, error) {
+	if r.Stepped {
+		return lead.WorkflowIDFrom(at, seq, r.random(-seq)), nil
+	}
+	return lead.NewWorkflowID()
+}
+
+// random mixes the seed with a number; the mixing is that of SplitMix64
+// (Steele, Lea and Flood, Fast Splittable Pseudorandom Number Generators, 2014).
+func (r *Runner) random(n int64) uint64 {
+	x := r.Seed + uint64(n)*0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}

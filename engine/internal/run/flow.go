@@ -1,0 +1,246 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/leadflow-go/leadflow/engine/internal/core"
+	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// FlowOf returns the workflow with that number, or nil when there is none or it
+// is deleted.
+func (r *Runner) FlowOf(seq int64) *core.Flow {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if f := r.flows[seq]; f.Exists() {
+		return f
+	}
+	return nil
+}
+
+// Flow returns the workflow with that id.
+func (r *Runner) Flow(id lead.WorkflowID) (*core.Flow, error) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if f := r.flows[r.flowSeqs[id]]; f.Exists() {
+		return f, nil
+	}
+	return nil, WorkflowNotFound(id)
+}
+
+// SeqOf returns the number of a workflow, a deleted one too.
+func (r *Runner) SeqOf(id lead.WorkflowID) (int64, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	seq, ok := r.flowSeqs[id]
+	return seq, ok
+}
+
+// Flows returns the workflows, in the order in which they were created.
+func (r *Runner) Flows() []*core.Flow {
+	r.mu.RLock()
+	list := make([]*core.Flow, 0, len(r.flows))
+	for _, f := range r.flows {
+		if f.Exists() {
+			list = append(list, f)
+		}
+	}
+	r.mu.RUnlock()
+	slices.SortFunc(list, func(a, b *core.Flow) int { return int(a.Row.Seq - b.Row.Seq) })
+	return list
+}
+
+// flowByID returns the workflow with that id as the batch has it.
+func (l *loop) flowByID(id lead.WorkflowID) (*core.Flow, error) {
+	seq, _ := l.r.SeqOf(id)
+	if f := l.flow(seq); f.Exists() {
+		return f, nil
+	}
+	return nil, WorkflowNotFound(id)
+}
+
+// CreateFlow keeps a workflow as a draft. text is the definition as JSON.
+func (r *Runner) CreateFlow(ctx context.Context, graph *workflow.Graph, def *workflow.Definition, text []byte) (lead.WorkflowID, error) {
+	var seq int64
+	var id lead.WorkflowID
+	err := r.do(ctx, func(l *loop) error {
+		var err error
+		if seq == 0 {
+			if seq, err = r.Store.Reserve(context.Background(), store.WorkflowSequence, 1); err != nil {
+				return &storeError{err}
+			}
+		}
+		if id.IsZero() {
+			if id, err = r.newWorkflowID(l.now.Time(), seq); err != nil {
+				return err
+			}
+		}
+		l.stage(&core.Flow{Graph: graph, Row: store.Workflow{
+			Seq: seq, ID: id, Name: def.Name, Description: def.Description,
+			Status: lead.WorkflowDraft, Definition: text, Created: l.now,
+		}})
+		return nil
+	})
+	return id, err
+}
+
+// ChangeFlow has change make another of a workflow. It returns once what the
+// workflow's status asks of its leads is done: see statusSweep.
+func (r *Runner) ChangeFlow(ctx context.Context, id lead.WorkflowID, change func(*core.Flow) (*core.Flow, error)) error {
+	return r.changeFlow(ctx, id, func(_ *loop, f *core.Flow) (*core.Flow, error) { return change(f) })
+}
+
+func (r *Runner) changeFlow(ctx context.Context, id lead.WorkflowID, change func(*loop, *core.Flow) (*core.Flow, error)) error {
+	var swept chan struct{}
+	var beginning []<-chan struct{}
+	err := r.do(ctx, func(l *loop) error {
+		if l.flying != nil {
+			return errInFlight
+		}
+		swept, beginning = nil, nil
+		now, err := l.flowByID(id)
+		if err != nil {
+			return err
+		}
+		next, err := change(l, now)
+		if err != nil {
+			return err
+		}
+		l.stage(next)
+		if next.Row.Status == now.Row.Status && next.Row.Deleted == now.Row.Deleted {
+			return nil
+		}
+		if s := statusSweep(next); s != nil {
+			swept = s.done
+			l.after = append(l.after, func() { l.addSweep(s) })
+		}
+		if !next.Active() {
+			beginning = l.beginning(next.Row.Seq)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	// What was begun before is called before this returns, and not after (promise 17).
+	for _, begun := range beginning {
+		if err := r.Await(ctx, begun); err != nil {
+			return err
+		}
+	}
+	if swept == nil {
+		return nil
+	}
+	return r.Await(ctx, swept)
+}
+
+// beginning returns channels that are closed when handlers are called whose
+// attempts are on record as begun. A stepped engine has none: its handlers are
+// called when its caller says so.
+func (l *loop) beginning(workflow int64) (list []<-chan struct{}) {
+	if l.r.stepper != nil {
+		return nil
+	}
+	for _, e := range l.hot {
+		if e.call != nil && e.call.launched && e.view.Rec.Workflow == workflow {
+			if begun := e.call.begun(); begun != nil {
+				list = append(list, begun)
+			}
+		}
+	}
+	return list
+}
+
+// CompleteFlow closes a workflow whose leads have all ended.
+func (r *Runner) CompleteFlow(ctx context.Context, id lead.WorkflowID) error {
+	return r.changeFlow(ctx, id, func(l *loop, f *core.Flow) (*core.Flow, error) {
+		next, err := f.Turn(lead.WorkflowCompleted, lead.WorkflowActive, lead.WorkflowPaused)
+		if err != nil {
+			return nil, err
+		}
+		live, err := l.count(f, lead.Enrolled, lead.InStep, lead.PendingRemoval)
+		if err != nil {
+			return nil, err
+		}
+		if live > 0 {
+			return nil, &lead.ConflictError{
+				Reason: lead.ErrWorkflowStatus, Workflow: id, State: fmt.Sprintf("%d leads are live", live),
+			}
+		}
+		return next, nil
+	})
+}
+
+// DeleteFlow removes a workflow and its enrollments.
+func (r *Runner) DeleteFlow(ctx context.Context, id lead.WorkflowID) error {
+	return r.changeFlow(ctx, id, func(l *loop, f *core.Flow) (*core.Flow, error) {
+		next, err := f.Turn(f.Row.Status, lead.WorkflowDraft, lead.WorkflowCompleted, lead.WorkflowCancelled)
+		if err != nil {
+			return nil, err
+		}
+		flying, err := l.count(f, lead.InStep, lead.PendingRemoval)
+		if err != nil {
+			return nil, err
+		}
+		if flying > 0 {
+			return nil, &lead.ConflictError{Reason: lead.ErrWorkflowStatus, Workflow: id, State: strings.Join([]string{
+				f.Row.Status.String(), fmt.Sprintf("%d leads have a step in flight", flying)}, ", ")}
+		}
+		next.Row.Deleted = true
+		return next, nil
+	})
+}
+
+// count returns how many leads of a workflow are in one of the states, those that
+// this batch enrolls among them.
+func (l *loop) count(f *core.Flow, states ...lead.State) (int64, error) {
+	counts, err := l.r.Store.Counts(context.Background(), f.Row.Seq)
+	if err != nil {
+		return 0, &storeError{err}
+	}
+	n := int64(0)
+	for _, s := range states {
+		n += counts[s]
+	}
+	for _, e := range l.fresh {
+		if e.view.Rec.Workflow == f.Row.Seq && slices.Contains(states, e.view.Rec.State) {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// stage has the batch write a workflow as f says, in its next version.
+func (l *loop) stage(f *core.Flow) {
+	next := *f
+	next.Row.Version++
+	next.Row.Updated = l.now
+	if l.staged == nil {
+		l.staged = map[int64]*core.Flow{}
+	}
+	l.staged[next.Row.Seq] = &next
+	l.writes.Workflows = append(l.writes.Workflows, next.Row)
+}
+
+// publishFlow makes a workflow known as it now is on disk.
+func (l *loop) publishFlow(seq int64, f *core.Flow) {
+	before := l.flows[seq]
+	l.flows[seq] = f
+	if f.Active() && !before.Active() {
+		l.horizon.rewind()
+		for _, e := range l.hot {
+			if e.view.Rec.Workflow == seq && e.free() {
+				l.place(e)
+			}
+		}
+	}
+	l.r.mu.Lock()
+	defer l.r.mu.Unlock()
+	l.r.flows[seq] = f
+	l.r.flowSeqs[f.Row.ID] = seq
+}

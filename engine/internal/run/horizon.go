@@ -1,0 +1,255 @@
+package run
+
+import (
+	"context"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine/internal/core"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+const (
+	// lookahead is how far ahead of its time a sleeping lead is read into memory.
+	lookahead = time.Minute
+	// fillSize is how many leads are read at once, and with fewer than fillBelow
+	// of them waiting in memory the next ones are read.
+	fillSize  = 4000
+	fillBelow = 4000
+	// maxWaiting bounds the leads that wait in memory for their time, and maxReady
+	// those that wait for a worker.
+	maxWaiting = 16000
+	maxReady   = 8000
+)
+
+// horizon says which leads memory holds: every lead that is not final and
+// stands at or before the cursor in the store's due order, but for those whose
+// workflow is not active, and those of a crowd that waits for workers. The rest
+// is on disk alone, so that a million sleeping leads cost no memory. Recovery
+// after a crash is nothing more than a horizon that starts at the beginning.
+type horizon struct {
+	cursor store.Key
+	// more: the store may have leads right behind the cursor.
+	more bool
+	// crowded: leads behind the key crowd that wait for a worker are on disk alone,
+	// because enough of them wait in memory. A deadline, or the end of a wait,
+	// must not queue up behind them (promise 4), so the cursor passes them by.
+	crowded bool
+	crowd   store.Key
+}
+
+func newHorizon() horizon { return horizon{more: true} }
+
+// beyond reports whether a lead is for the store to remember.
+func (h *horizon) beyond(r *store.Record, need core.Need) bool {
+	return h.cursor.Less(r.Key()) || h.crowded && h.crowd.Less(r.Key()) && crowds(r, need)
+}
+
+// crowds reports whether a lead waits for nothing but a free worker. Attempts
+// that a crash interrupted do not count, because they have deadlines.
+func crowds(r *store.Record, need core.Need) bool {
+	return need.Kind == core.Worker && r.Phase != store.PhaseRunning
+}
+
+// wanted reports whether leads should be read.
+func (h *horizon) wanted(l *loop, now store.Millis) bool {
+	switch {
+	case h.crowdWanted(l):
+		return true
+	case !h.more:
+		return h.wantedAt() <= now
+	case l.timers.Len() < fillBelow+l.busy():
+		return true
+	}
+	// What is due on disk does not wait for what is not due in memory.
+	first := l.timers.first()
+	return h.wantedAt() <= now && (first == nil || first.at > now)
+}
+
+// wantedAt is when leads should be read next, if no more are due before the
+// cursor.
+func (h *horizon) wantedAt() store.Millis {
+	if h.more {
+		return h.cursor.Wake
+	}
+	return h.cursor.Wake - store.Millis(lookahead/2/time.Millisecond)
+}
+
+// crowdWanted reports whether more of the crowd should be read.
+func (h *horizon) crowdWanted(l *loop) bool { return h.crowded && l.ready.Len() < fillBelow/2 }
+
+// fill reads the next leads in due order.
+func (h *horizon) fill(l *loop) error {
+	if h.crowdWanted(l) {
+		if err := h.fillCrowd(l); err != nil {
+			return err
+		}
+	}
+	if !h.wanted(l, l.now) {
+		return nil
+	}
+	until := l.now.Add(lookahead)
+	records, more, err := l.readDue(h.cursor, until)
+	if err != nil {
+		return err
+	}
+	for i := range records {
+		rec := &records[i]
+		view, need, ok := l.look(rec)
+		if !ok {
+			continue
+		}
+		if !h.crowded && l.ready.Len() >= fillBelow {
+			h.crowded, h.crowd = true, store.Key{Wake: rec.Wake, Seq: rec.Seq - 1}
+		}
+		if h.crowded && h.crowd.Less(rec.Key()) && crowds(rec, need) {
+			continue
+		}
+		l.hold(view, need)
+	}
+	if h.more = more; h.more {
+		h.cursor = records[len(records)-1].Key()
+		return nil
+	}
+	return h.skip(l, until)
+}
+
+// readDue reads the next leads in due order, and reports whether there may be more
+// right behind them. Rows that cannot be read concern their leads alone.
+func (l *loop) readDue(after store.Key, until store.Millis) (records []store.Record, more bool, err error) {
+	records, err = l.r.Store.Due(context.Background(), after, until, fillSize)
+	bad, ok := asRowErrors(err)
+	if err != nil && !ok {
+		return nil, false, &storeError{err}
+	}
+	l.parkAll(bad)
+	return records, len(records) > 0 && len(records)+len(bad) >= fillSize, nil
+}
+
+func (l *loop) parkAll(bad store.RowErrors) {
+	for _, row := range bad {
+		l.park(row.Seq, row)
+	}
+}
+
+// look returns a lead that was read in due order, and what it needs, unless it is
+// in memory already or needs nothing, as when its workflow is not active: then
+// the store is looked through anew.
+func (l *loop) look(rec *store.Record) (view core.View, need core.Need, ok bool) {
+	f := l.flow(rec.Workflow)
+	if l.hot[rec.Seq] != nil || f == nil || l.broken[rec.Seq] != nil {
+		return view, need, false
+	}
+	view, err := core.Read(*rec, f)
+	if err != nil {
+		l.park(rec.Seq, err)
+		return view, need, false
+	}
+	need = core.Next(&view, f, l.now)
+	return view, need, need.Kind != core.Nothing
+}
+
+// fillCrowd reads the next leads of the crowd, in due order.
+func (h *horizon) fillCrowd(l *loop) error {
+	records, more, err := l.readDue(h.crowd, h.cursor.Wake)
+	if err != nil {
+		return err
+	}
+	for i := range records {
+		if view, need, ok := l.look(&records[i]); ok {
+			l.hold(view, need)
+		}
+	}
+	if h.crowded = more; h.crowded {
+		h.crowd = records[len(records)-1].Key()
+	}
+	return nil
+}
+
+// hold takes a lead into memory and has it wait there for a worker, or for its
+// time.
+func (l *loop) hold(view core.View, need core.Need) {
+	e := l.keep(view)
+	switch need.Kind {
+	case core.Until:
+		l.timers.add(e, need.At)
+	case core.Worker:
+		l.wantWorker(e, need)
+	default:
+		l.timers.add(e, l.now)
+	}
+}
+
+// skip moves the cursor to right before the first lead that is due after
+// until, so that an engine with nothing to do does not look again before that.
+func (h *horizon) skip(l *loop, until store.Millis) error {
+	if end := (store.Key{Wake: until, Seq: math.MaxInt64}); h.cursor.Less(end) {
+		h.cursor = end
+	}
+	for limit := 1; ; limit *= 2 {
+		next, err := l.r.Store.Due(context.Background(), h.cursor, store.MaxMillis, limit)
+		bad, ofRows := asRowErrors(err)
+		switch {
+		case err != nil && !ofRows:
+			return &storeError{err}
+		case len(next) > 0:
+			h.cursor = store.Key{Wake: next[0].Wake - 1, Seq: math.MaxInt64}
+			return nil
+		case len(bad) < limit:
+			h.cursor.Wake = store.MaxMillis
+			return nil
+		}
+		l.parkAll(bad)
+	}
+}
+
+// rewind has the store looked through from the beginning, for leads that were
+// passed over when their workflow was not active.
+func (h *horizon) rewind() { *h = newHorizon() }
+
+// trim lets go of the leads that come last when too many wait in memory.
+func (h *horizon) trim(l *loop) {
+	if l.ready.Len() > maxReady {
+		last, any := l.letGo(&l.ready, maxReady/2)
+		if any && (!h.crowded || last.Less(h.crowd)) {
+			h.crowded, h.crowd = true, last
+		}
+	}
+	if l.timers.Len() > maxWaiting+l.busy() {
+		if last, any := l.letGo(&l.timers, maxWaiting/2); any {
+			if last.Less(h.cursor) {
+				h.cursor = last
+			}
+			h.more = true
+		}
+	}
+}
+
+// letGo keeps the first leads of a queue, in the store's due order, those whose
+// handler runs, and those on which something has just been decided. It returns
+// where the last one that is kept stands, if it let go of any.
+func (l *loop) letGo(q *queue, keep int) (last store.Key, any bool) {
+	var waiting []*entry
+	for _, e := range q.entries {
+		if !e.held() && e.free() {
+			waiting = append(waiting, e)
+		}
+	}
+	slices.SortFunc(waiting, func(a, b *entry) int {
+		switch ka, kb := a.view.Rec.Key(), b.view.Rec.Key(); {
+		case ka.Less(kb):
+			return -1
+		case kb.Less(ka):
+			return 1
+		}
+		return 0
+	})
+	if len(waiting) <= keep {
+		return last, false
+	}
+	for _, e := range waiting[keep:] {
+		l.drop(e)
+	}
+	return waiting[keep-1].view.Rec.Key(), true
+}

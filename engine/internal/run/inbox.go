@@ -1,0 +1,151 @@
+package run
+
+import (
+	"context"
+	"sync"
+)
+
+// inbox is where the loop is spoken to: by callers (requests), and by the
+// engine's own goroutines when a handler or a hook has returned (results).
+type inbox struct {
+	// signal holds a token when there may be something to do.
+	signal chan struct{}
+
+	mu       sync.Mutex // guards what follows
+	open     bool
+	draining bool
+	patience int // how much must have come in to wake the loop
+	requests []*request
+	results  []result
+}
+
+// request asks the loop to decide something. decide runs on the loop's
+// goroutine and may run again when the store refuses the batch as stale, so it
+// changes nothing but the batch and variables that it sets anew each time. Its
+// error, a refusal, is answered when the batch it stands in is on disk, because
+// it may have been decided on what that batch changes.
+type request struct {
+	decide  func(l *loop) error
+	answer  chan error // holds one
+	refusal error
+}
+
+// result tells the loop that a goroutine of the engine has ended.
+type result interface {
+	lead() int64
+	settle(l *loop) error
+}
+
+func newInbox() *inbox { return &inbox{signal: make(chan struct{}, 1)} }
+
+// wake makes the loop look at the time and its inbox.
+func (b *inbox) wake() {
+	select {
+	case b.signal <- struct{}{}:
+	default:
+	}
+}
+
+func (b *inbox) ask(r *request) bool {
+	b.mu.Lock()
+	open := b.open
+	if open {
+		b.requests = append(b.requests, r)
+	}
+	enough := b.enough()
+	b.mu.Unlock()
+	if enough {
+		b.wake()
+	}
+	return open
+}
+
+func (b *inbox) tell(r result) {
+	b.mu.Lock()
+	if b.open {
+		b.results = append(b.results, r)
+	}
+	enough := b.enough()
+	b.mu.Unlock()
+	if enough {
+		b.wake()
+	}
+}
+
+func (b *inbox) enough() bool { return len(b.requests)+len(b.results) >= b.patience }
+
+// expect sets how much must have come in to wake the loop.
+func (b *inbox) expect(n int) {
+	b.mu.Lock()
+	b.patience = n
+	enough := b.enough()
+	b.mu.Unlock()
+	if enough {
+		b.wake()
+	}
+}
+
+func (b *inbox) start() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.open = true
+}
+
+// drain has the loop start nothing new.
+func (b *inbox) drain() {
+	b.mu.Lock()
+	b.draining = true
+	b.mu.Unlock()
+	b.wake()
+}
+
+// take moves what has come in behind the loop's own lists.
+func (b *inbox) take(l *loop) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l.draining = b.draining
+	l.requests = append(l.requests, b.requests...)
+	l.results = append(l.results, b.results...)
+	clear(b.requests)
+	clear(b.results)
+	b.requests, b.results = b.requests[:0], b.results[:0]
+}
+
+// close refuses what comes from now on and returns the requests not yet taken.
+func (b *inbox) close() []*request {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.open = false
+	left := b.requests
+	b.requests, b.results = nil, nil
+	return left
+}
+
+// do has the loop decide, and returns when the decision is on disk (promise
+// 1), or its refusal. When ctx ends first the decision may still be carried
+// out.
+func (r *Runner) do(ctx context.Context, decide func(l *loop) error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	q := &request{decide: decide, answer: make(chan error, 1)}
+	if !r.inbox.ask(q) {
+		return ErrNotRunning
+	}
+	return r.answer(ctx, q)
+}
+
+// answer waits until the loop has decided q.
+func (r *Runner) answer(ctx context.Context, q *request) error {
+	if r.stepper != nil {
+		if err := r.stepper.decide(q); err != nil {
+			return err
+		}
+	}
+	select {
+	case err := <-q.answer:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

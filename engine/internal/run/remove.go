@@ -1,0 +1,102 @@
+package run
+
+import (
+	"context"
+	"errors"
+
+	"github.com/leadflow-go/leadflow/engine/internal/core"
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// Remove takes one lead out of a workflow: see engine.Engine.Remove. It returns
+// what the lead came to, and a channel that is closed when it is detached.
+func (r *Runner) Remove(ctx context.Context, workflow lead.WorkflowID, id lead.ID, how core.Removal) (lead.State, <-chan struct{}, error) {
+	var state lead.State
+	var done <-chan struct{}
+	err := r.onLead(ctx, workflow, id, func(l *loop, e *entry) error {
+		if err := l.apply(e, core.Remove{How: how}); err != nil && !errors.Is(err, core.ErrUnchanged) {
+			return e.refusal(err, workflow, id)
+		}
+		state = e.view.Rec.State
+		done = r.detachment(id.Seq(), state)
+		return nil
+	})
+	if err != nil {
+		return 0, nil, err
+	}
+	return state, done, nil
+}
+
+// onLead has the loop decide on one lead of a workflow.
+func (r *Runner) onLead(ctx context.Context, workflow lead.WorkflowID, id lead.ID, decide func(l *loop, e *entry) error) error {
+	return r.do(ctx, func(l *loop) error {
+		f, err := l.flowByID(workflow)
+		if err != nil {
+			return err
+		}
+		e, err := l.get(id.Seq())
+		switch {
+		case err != nil:
+			return err
+		case e == nil || e.contact.ID != id || e.view.Rec.Workflow != f.Row.Seq:
+			return LeadNotFound(workflow, id)
+		}
+		return decide(l, e)
+	})
+}
+
+// refusal makes the machine's refusal of a final lead one that carries the ids.
+func (e *entry) refusal(err error, workflow lead.WorkflowID, id lead.ID) error {
+	if state := e.view.Rec.State; state.Final() {
+		return &lead.ConflictError{Reason: lead.ErrLeadFinal, Workflow: workflow, Lead: id, State: state.String()}
+	}
+	return err
+}
+
+// RemoveMany removes the leads that match, a few hundred in a commit, and returns
+// how many.
+func (r *Runner) RemoveMany(ctx context.Context, workflow lead.WorkflowID, q store.LeadQuery, how core.Removal) (int, error) {
+	s := &sweep{query: q, event: core.Remove{How: how}, done: make(chan struct{})}
+	err := r.do(ctx, func(l *loop) error {
+		if _, err := l.flowByID(workflow); err != nil {
+			return err
+		}
+		l.after = append(l.after, func() { l.addSweep(s) })
+		return nil
+	})
+	if err == nil {
+		err = r.Await(ctx, s.done)
+	}
+	if err != nil {
+		s.given.Store(true)
+		return 0, err
+	}
+	return s.count, nil
+}
+
+// detachment returns a channel that is closed when the lead is detached.
+func (r *Runner) detachment(seq int64, state lead.State) <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	done := r.detachments[seq]
+	if done == nil {
+		done = make(chan struct{})
+		if state.Final() {
+			close(done)
+		} else {
+			r.detachments[seq] = done
+		}
+	}
+	return done
+}
+
+// detached tells those who wait that the lead is final, on disk.
+func (r *Runner) detached(seq int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if done := r.detachments[seq]; done != nil {
+		close(done)
+		delete(r.detachments, seq)
+	}
+}

@@ -1,0 +1,260 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine/internal/core"
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// Clock tells the time and wakes the loop; see engine.Clock.
+type Clock interface {
+	Now() time.Time
+	AfterFunc(d time.Duration, f func()) (stop func() bool)
+}
+
+// Host does what leaves the engine. Its methods run away from the loop, on
+// goroutines of their own, and may be called many at a time.
+type Host interface {
+	// Attempt calls the handler of an attempt that is on record and returns what it
+	// came to. A panic of the handler is for Attempt to catch.
+	Attempt(c *Call) core.Answer
+	// Hooks runs the completion hooks of a step and returns what failed, each with
+	// the hook's name. It returns within a bounded time.
+	Hooks(c *HookCall) []string
+}
+
+// Config is what a Runner is made of.
+type Config struct {
+	Store   store.Store
+	Host    Host
+	Clock   Clock
+	Log     *slog.Logger
+	Workers int // calls of handlers at the same time, at most
+	// Hooks: there are completion hooks.
+	Hooks bool
+	// WallClock: the clock may jump, and nobody says so.
+	WallClock bool
+	// Listen, if not nil, is told what a commit has changed; see Change. It runs on
+	// the loop's goroutine and must not wait.
+	Listen func([]Change)
+	// Stepped: no goroutine runs the loop; its ids follow from Seed.
+	Stepped bool
+	Seed    uint64
+}
+
+// Errors that concern no lead.
+var (
+	ErrNotRunning    = errors.New("engine: not running; call Start first")
+	ErrConcurrentUse = errors.New("engine: a stepped engine was used by two goroutines at once, or settled by a handler")
+	ErrStalled       = errors.New("engine: a stepped engine waits for what only happens later; let its clock go on")
+)
+
+// Causes of the cancellation of an attempt's context.
+var (
+	ErrDeadline = errors.New("engine: the attempt's deadline passed")
+	ErrShutdown = errors.New("engine: shut down before the handler returned")
+)
+
+// Runner runs leads over one store. All methods are safe for concurrent use.
+type Runner struct {
+	Config
+	inbox   *inbox
+	stepper *stepper // nil when the loop has a goroutine
+
+	// stop asks the loop to end, and idle is closed when a runner that drains has
+	// nothing left that runs; stopped is closed when the loop has ended.
+	stop, idle, stopped chan struct{}
+	drainOnce, stopOnce sync.Once
+
+	mu          sync.RWMutex // guards what follows
+	life        life
+	flows       map[int64]*core.Flow
+	flowSeqs    map[lead.WorkflowID]int64
+	detachments map[int64]chan struct{} // of leads whose removal somebody waits for
+	stats       Stats
+}
+
+// life is how far a runner has come.
+type life uint8
+
+const (
+	lifeNew life = iota
+	lifeRunning
+	lifeOver
+)
+
+// New returns a runner over the store, with every workflow in it compiled.
+func New(c Config) (*Runner, error) {
+	r := &Runner{
+		Config:      c,
+		inbox:       newInbox(),
+		stop:        make(chan struct{}),
+		idle:        make(chan struct{}),
+		stopped:     make(chan struct{}),
+		flows:       map[int64]*core.Flow{},
+		flowSeqs:    map[lead.WorkflowID]int64{},
+		detachments: map[int64]chan struct{}{},
+	}
+	if c.Stepped {
+		r.stepper = &stepper{run: r}
+	}
+	rows, err := c.Store.Workflows(context.Background())
+	if err != nil {
+		return nil, ReadFailed(err)
+	}
+	for _, row := range rows {
+		f, err := core.NewFlow(row)
+		if err != nil {
+			return nil, err
+		}
+		r.flows[row.Seq], r.flowSeqs[row.ID] = f, row.Seq
+	}
+	return r, nil
+}
+
+// Start sets the loop going. check is asked about every workflow whose leads may
+// move; its errors refuse the start. Calling it again is safe.
+func (r *Runner) Start(ctx context.Context, check func(*core.Flow) error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch r.life {
+	case lifeRunning:
+		return nil
+	case lifeOver:
+		return errors.New("engine: was shut down; make a new one to start again")
+	}
+	var missing []error
+	l := newLoop(r)
+	for seq, f := range r.flows {
+		l.flows[seq] = f
+		if s := f.Row.Status; f.Exists() && (s == lead.WorkflowActive || s == lead.WorkflowPaused) {
+			if err := check(f); err != nil {
+				missing = append(missing, err)
+			}
+		}
+	}
+	if missing != nil {
+		return fmt.Errorf("engine: cannot start: %w", errors.Join(missing...))
+	}
+	if err := l.resumeSweeps(); err != nil {
+		return err
+	}
+	r.inbox.start()
+	r.life = lifeRunning
+	if r.stepper != nil {
+		r.stepper.loop = l
+	} else {
+		go func() {
+			defer close(r.stopped)
+			l.run(r.stop)
+		}()
+	}
+	r.Log.Info("leadflow: started", slog.Int("workflows", len(r.flows)), slog.Int("workers", r.Workers))
+	return nil
+}
+
+// Shutdown drains the loop and ends it; see engine.Engine.Shutdown.
+func (r *Runner) Shutdown(ctx context.Context) error {
+	r.mu.Lock()
+	was := r.life
+	r.life = lifeOver
+	if was == lifeNew {
+		// Before anybody else can see that it is over.
+		r.stopOnce.Do(func() { close(r.stop); close(r.stopped) })
+	}
+	r.mu.Unlock()
+	if was == lifeNew {
+		return nil
+	}
+	r.drainOnce.Do(r.inbox.drain)
+	if r.stepper != nil {
+		return r.stepper.shutdown(ctx)
+	}
+	var err error
+	select {
+	case <-r.idle:
+	case <-r.stopped:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	r.stopOnce.Do(func() { close(r.stop) })
+	<-r.stopped
+	if err != nil {
+		r.Log.Warn("leadflow: stopped before all handlers had returned", slog.Any("error", err))
+	} else {
+		r.Log.Info("leadflow: stopped")
+	}
+	return err
+}
+
+// Started reports whether Start was called.
+func (r *Runner) Started() bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.life != lifeNew
+}
+
+// drained tells Shutdown that nothing runs any more.
+func (r *Runner) drained() {
+	select {
+	case <-r.idle:
+	default:
+		close(r.idle)
+	}
+}
+
+// Ping reports whether the loop is alive and the store able to commit, by a
+// commit that changes nothing.
+func (r *Runner) Ping(ctx context.Context) error {
+	return r.do(ctx, func(l *loop) error {
+		l.writes.Ping = true
+		return nil
+	})
+}
+
+// Await waits until done is closed.
+func (r *Runner) Await(ctx context.Context, done <-chan struct{}) error {
+	if r.stepper != nil {
+		if err := r.stepper.await(done); err != nil {
+			return err
+		}
+	}
+	select {
+	case <-done:
+		return nil
+	case <-r.stopped:
+		return ErrNotRunning
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// The errors of what is not there.
+
+// WorkflowNotFound is the error of an unknown workflow.
+func WorkflowNotFound(id lead.WorkflowID) error {
+	return &lead.NotFoundError{Kind: "workflow", Name: id.String()}
+}
+
+// LeadNotFound is the error of a lead that the workflow does not have.
+func LeadNotFound(workflow lead.WorkflowID, id lead.ID) error {
+	return &lead.NotFoundError{Kind: "lead", Name: id.String(), In: workflow.String()}
+}
+
+// StepNotFound is the error of an unknown step.
+func StepNotFound(id lead.StepID) error {
+	return &lead.NotFoundError{Kind: "step", Name: id.String()}
+}
+
+// ReadFailed says that the store could not be read.
+func ReadFailed(err error) error { return fmt.Errorf("engine: read: %w", err) }

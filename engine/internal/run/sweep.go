@@ -1,0 +1,141 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync/atomic"
+
+	"github.com/leadflow-go/leadflow/engine/internal/core"
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// sweepSize is how many leads of a sweep go into one batch, beside what else
+// goes on.
+const sweepSize = 500
+
+// sweep lets an event happen to many leads of a workflow, one after the other, or
+// forgets each when the workflow was deleted. That of a workflow whose status
+// asks for it is started anew with the engine until nothing is left to do.
+type sweep struct {
+	query store.LeadQuery // After moves on with every page
+	event core.Event      // nil to forget them
+	count int             // leads to which it has happened, on disk
+	given atomic.Bool     // up: whoever asked for it waits no longer
+	done  chan struct{}
+}
+
+// statusSweep returns the sweep that the status of a workflow asks for, nil if it
+// asks for none: each lead is asked what it needs, and what it needs at once
+// happens. Those of a cancelled workflow are to be removed; of a paused one,
+// those whose removal is pending give up their queued retries.
+func statusSweep(f *core.Flow) *sweep {
+	s := &sweep{query: store.LeadQuery{Workflow: f.Row.Seq}, event: core.Advance{}, done: make(chan struct{})}
+	switch {
+	case f.Row.Deleted:
+		s.event = nil
+	case f.Row.Status == lead.WorkflowCancelled:
+		s.query.States = []lead.State{lead.Enrolled, lead.InStep, lead.PendingRemoval}
+	case f.Row.Status == lead.WorkflowPaused:
+		s.query.States = []lead.State{lead.PendingRemoval}
+	default:
+		return nil
+	}
+	return s
+}
+
+func (l *loop) addSweep(s *sweep) { l.sweeps = append(l.sweeps, s) }
+
+// resumeSweeps takes up what the process that had the store before left undone.
+func (l *loop) resumeSweeps() error {
+	for _, seq := range slices.Sorted(maps.Keys(l.flows)) { // in the same order in every simulation
+		s := statusSweep(l.flows[seq])
+		if s == nil {
+			continue
+		}
+		counts, err := l.r.Store.Counts(context.Background(), seq)
+		if err != nil {
+			return ReadFailed(err)
+		}
+		left := int64(0)
+		for state, n := range counts {
+			if len(s.query.States) == 0 || slices.Contains(s.query.States, state) {
+				left += n
+			}
+		}
+		if left > 0 {
+			l.addSweep(s)
+		}
+	}
+	return nil
+}
+
+// sweepPage takes the next leads of the first sweep into the batch.
+func (l *loop) sweepPage() error {
+	if len(l.sweeps) == 0 {
+		return nil
+	}
+	s := l.sweeps[0]
+	query := s.query
+	if query.Limit = sweepSize; s.query.Limit > 0 {
+		query.Limit = min(sweepSize, s.query.Limit)
+	}
+	page, err := l.r.Store.Sweep(context.Background(), query)
+	bad, ofRows := asRowErrors(err)
+	if err != nil && !ofRows {
+		return &storeError{err}
+	}
+	l.parkAll(bad)
+	count := 0
+	for _, rec := range page {
+		happened, err := l.sweepOver(s, rec)
+		if err != nil {
+			return err
+		}
+		if happened {
+			count++
+		}
+	}
+	read := len(page) + len(bad)
+	l.after = append(l.after, func() {
+		s.count += count
+		if len(page) > 0 && read >= query.Limit && read != s.query.Limit && !s.given.Load() {
+			s.query.After, s.query.Offset = page[len(page)-1].Seq, 0
+			s.query.Limit = max(0, s.query.Limit-read)
+			return
+		}
+		l.sweeps = l.sweeps[1:]
+		close(s.done)
+	})
+	return nil
+}
+
+// sweepOver lets the event of the sweep happen to one lead, and reports whether
+// it did.
+func (l *loop) sweepOver(s *sweep, rec store.Record) (bool, error) {
+	e := l.hot[rec.Seq]
+	if s.event == nil {
+		l.writes.Forget = append(l.writes.Forget, rec.Seq)
+		if e != nil {
+			l.after = append(l.after, func() { l.drop(e) })
+		}
+		return true, nil
+	}
+	if e == nil {
+		var err error
+		if e, err = l.adopt(rec); err != nil {
+			return false, nil // left out, and logged
+		}
+	}
+	// It may have changed since it was found, in this very batch.
+	err := l.apply(e, s.event)
+	if errors.Is(err, core.ErrUnchanged) {
+		return true, nil
+	}
+	if errors.Is(err, core.ErrNotNow) || errors.Is(err, lead.ErrLeadFinal) {
+		return false, nil
+	}
+	return err == nil, l.lasting(e, err)
+}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package workflow
+
+import "time"
+
+func threadTime() time.Duration { return time.Since(started) }

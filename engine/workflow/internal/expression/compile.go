@@ -1,0 +1,200 @@
+package expression
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/expr-lang/expr/checker"
+	"github.com/expr-lang/expr/conf"
+	"github.com/expr-lang/expr/file"
+)
+
+// Wanted is the type that an expression must give.
+type Wanted int
+
+// The types.
+const (
+	Bool Wanted = iota
+	Time
+)
+
+// Program is a compiled expression. It is immutable.
+type Program struct {
+	source    file.Source
+	evaluate  evaluator
+	wanted    Wanted
+	variables int // how many let there are
+	loops     int // how deep loops are nested
+
+	// Contact: it reads lead or metadata.
+	Contact bool
+	// Steps are the ids of the nodes whose steps it reads, each once. AllSteps:
+	// it may read that of any node, because a name is only known when it runs.
+	Steps    []string
+	AllSteps bool
+	// Parts is the size of the patterns that are written in it.
+	Parts int
+	// Cheap: an evaluation takes some microseconds at most, whatever the data:
+	// no loop, no pattern, nothing that grows with metadata or data.
+	Cheap bool
+}
+
+// configs are what the parser and the type check know of the language. To make
+// one takes longer than to compile a short expression, and one cannot be shared.
+var configs = sync.Pool{New: func() any {
+	c := conf.New(types{})
+	c.MaxNodes = maxNodes
+	// now() is a field of types; "::now()" would get round that.
+	c.Disabled["now"] = true
+	delete(c.Builtins, "now")
+	return c
+}}
+
+// Compile returns the program of an expression, or the faults that it finds, each as
+// a message of its own. known reports whether the workflow has a node of that id.
+func Compile(source string, want Wanted, known func(id string) bool) (*Program, []string) {
+	switch {
+	case strings.TrimSpace(source) == "":
+		return nil, []string{"is empty; write an expression"}
+	case len(source) > MaxSource:
+		return nil, []string{fmt.Sprintf("is %d bytes long; at most %d are allowed", len(source), MaxSource)}
+	case !utf8.ValidString(source):
+		return nil, []string{"is not UTF-8"}
+	}
+	var p *Program
+	var faults []string
+	_, err := Metered(func(*Meter) (none struct{}) {
+		p, faults = compile(source, want, known)
+		return
+	})
+	if err != nil {
+		// A defect of the parser or the type check: the expression is refused.
+		return nil, []string{Shorten(err.Error())}
+	}
+	if faults != nil {
+		return nil, faults
+	}
+	return p, nil
+}
+
+func compile(source string, want Wanted, known func(id string) bool) (*Program, []string) {
+	c := configs.Get().(*conf.Config)
+	c.Expect, c.ExpectAny = reflect.Invalid, false
+	if want == Bool {
+		c.Expect, c.ExpectAny = reflect.Bool, true
+	}
+	tree, parts, err := parse(source, c)
+	if err != nil {
+		configs.Put(c)
+		return nil, []string{explain(err)}
+	}
+	given, err := checker.Check(tree, c)
+	configs.Put(c)
+	b := &builder{known: known, source: tree.Source, program: &Program{source: tree.Source, wanted: want, Parts: parts}}
+	b.program.evaluate = b.build(tree.Node)
+	faults := b.faults
+	switch {
+	case err != nil && strings.HasPrefix(err.Error(), "expected bool, but got "):
+		faults = append(faults, "must give a boolean, but gives "+describeType(tree.Node.Type()))
+	case err != nil:
+		if message := explain(err); !b.reported(message) {
+			faults = append(faults, message)
+		}
+	case want == Time && given != timeType && given.Kind() != reflect.Interface:
+		message := `must give a time, such as now() + duration("24h"), but gives ` + describeType(given)
+		if given.Kind() == reflect.String {
+			message += "; date(…) makes a time of a string"
+		}
+		faults = append(faults, message)
+	}
+	if faults != nil {
+		return nil, faults
+	}
+	b.program.Cheap = b.cheap(tree.Node)
+	return b.program, nil
+}
+
+// Run evaluates the program. The error wraps [ErrBudget] when that took more
+// than its budget. The result of a program that must give a [Bool] is a bool.
+func (p *Program) Run(s *Scope) (any, error) {
+	f := frame{scope: s, Meter: Meter{MaxSteps, MaxBytes}}
+	if p.variables > 0 {
+		f.variables = make([]any, p.variables)
+	}
+	if p.loops > 0 {
+		f.items = make([]any, p.loops)
+	}
+	result, err := p.run(&f)
+	if err != nil {
+		return nil, &failure{Shorten(err.Error()) + place(p.source, f.at), err}
+	}
+	switch {
+	case p.wanted != Bool:
+		return result, nil
+	case isNil(result):
+		return false, nil // a flag that is missing is not set
+	}
+	if _, ok := result.(bool); !ok {
+		return nil, &failure{message: "must give a boolean, but gives " + Describe(result)}
+	}
+	return result, nil
+}
+
+func (p *Program) run(f *frame) (result any, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = toFailure(r)
+		}
+	}()
+	return p.evaluate(f), nil
+}
+
+// goNames replaces names that mean nothing to who writes an expression.
+var goNames = strings.NewReplacer(
+	"type expression.Step ", "a step ",
+	"type expression.leadType ", "lead ",
+	"map[string]expression.Step", "steps",
+	"expression.Step", "a step",
+	"expression.leadType", "lead",
+	"map[string]interface {}", "an object",
+	"[]interface {}", "an array",
+	"interface {}", "any value",
+	" unknown", " any value",
+	"time.Weekday", "a weekday",
+	"time.Month", "a month",
+	"time.Time", "a time",
+	"time.Duration", "a duration",
+	"*time.Location", "a time zone",
+)
+
+// tokenKind is how the parser names a token: unexpected token Bracket(")").
+var tokenKind = regexp.MustCompile(`^unexpected token [A-Z][a-z]+\((".*")\)$`)
+
+// explain makes one line of an error of the parser or the type check, with the
+// place in it.
+func explain(err error) string {
+	var bound *file.Error
+	if !errors.As(err, &bound) {
+		return Shorten(err.Error())
+	}
+	message := strings.TrimPrefix(bound.Message, "compilation failed: ")
+	message = tokenKind.ReplaceAllString(message, "unexpected $1")
+	switch {
+	case message == "unexpected token EOF" || message == "unexpected end of expression":
+		message = "ends too early"
+	case strings.Contains(message, "exceeds maximum allowed nodes"), message == tooLong:
+		return fmt.Sprintf("is too long; at most %d names, values and operators are allowed", maxNodes)
+	case strings.HasPrefix(message, "unknown name "):
+		message += "; the names are lead, metadata, steps and now()"
+	}
+	message = Shorten(strings.TrimSpace(goNames.Replace(message)))
+	if bound.Line > 1 {
+		return fmt.Sprintf("%s (line %d, column %d)", message, bound.Line, bound.Column+1)
+	}
+	return fmt.Sprintf("%s (column %d)", message, bound.Column+1)
+}

@@ -1,0 +1,47 @@
+package lead
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/nyaruka/phonenumbers"
+)
+
+// CheckRegion returns an [InvalidError], which lists the codes that there are,
+// unless region is the two-letter ISO 3166 code, in upper case, of a country whose
+// phone numbers can be read, such as "US". "", which means none, is refused too.
+func CheckRegion(region string) error {
+	known := regions()
+	if _, found := slices.BinarySearch(known, region); found {
+		return nil
+	}
+	message := fmt.Sprintf("%.40q is not a two-letter ISO 3166 country code in upper case", region)
+	if code := suggestRegion(region); slices.Contains(known, code) {
+		message += fmt.Sprintf("; did you mean %q?", code)
+	}
+	message += "; there are " + strings.Join(known, ", ")
+	return &InvalidError{Subject: "region", Faults: []FieldError{{Location: "region", Message: message}}}
+}
+
+// regions returns the codes of all regions whose numbers the library knows.
+var regions = sync.OnceValue(func() []string {
+	codes := slices.Sorted(maps.Keys(phonenumbers.GetSupportedRegions()))
+	return slices.DeleteFunc(codes, func(code string) bool { return len(code) != 2 })
+})
+
+// suggestRegion returns the code that may be meant.
+func suggestRegion(region string) string {
+	switch code := strings.ToUpper(strings.TrimSpace(region)); code {
+	case "UK", "GBR":
+		return "GB"
+	case "EL": // as the European Union writes it
+		return "GR"
+	case "USA":
+		return "US"
+	default:
+		return code
+	}
+}

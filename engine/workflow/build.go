@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Config is the config of a node, written in Go: any map that encoding/json can write.
+// Config is the config of a node, written in Go: any map that encoding/json can
+// encode.
 type Config = map[string]any
 
 // CallNode returns a voice_call node.
@@ -54,7 +55,7 @@ func On(from, label, to string) Edge { return Edge{From: from, Label: label, To:
 // WithLabel returns the node with a label.
 func (n Node) WithLabel(label string) Node { n.Label = label; return n }
 
-// WithHandler returns the node with the name of the handler that runs at it.
+// WithHandler returns the node with a handler name.
 func (n Node) WithHandler(name string) Node { n.Handler = name; return n }
 
 // WithRetry returns the node with a retry rule.
@@ -63,10 +64,10 @@ func (n Node) WithRetry(retry Retry) Node { n.Retry = &retry; return n }
 // WithTimeout returns the node with a timeout.
 func (n Node) WithTimeout(d time.Duration) Node { n.Timeout = Duration(d); return n }
 
-// unencodable begins a config that could not be written as JSON. It is no JSON
-// itself, so that validation finds it: a constructor that returned an error
-// would make a workflow in Go unreadable.
-const unencodable = "cannot be written as JSON: "
+// unencodable is the beginning of a config that could not be encoded. It is not
+// JSON, so that validation reports it: constructors that return errors would make a
+// workflow in Go unreadable.
+const unencodable = "cannot be encoded as JSON: "
 
 func newNode(id string, t NodeType, config Config) Node {
 	n := Node{ID: id, Type: t}

@@ -13,7 +13,8 @@ import (
 
 // The comparisons of conditions. Metadata comes from JSON, from CSV, where
 // everything is a string, or from Go, so that a value's type depends on the way
-// by which it came; these look past it. Each pays a meter for what it does.
+// by which it arrived; these functions look past it. Each charges a meter for its
+// work.
 
 // decodeValue reads JSON, numbers with all their digits.
 func decodeValue(data []byte) (any, error) {
@@ -72,7 +73,7 @@ func equal(m *expression.Meter, a, b any) bool {
 	case string:
 		if y, ok := b.(string); ok {
 			m.Step(min(len(x), len(y)) / 16)
-			return x == y // 007 and 7 are two codes
+			return x == y // "007" and "7" are different codes
 		}
 		if _, ok := b.(bool); ok {
 			return equal(m, b, a)
@@ -101,8 +102,8 @@ func equal(m *expression.Meter, a, b any) bool {
 		if !ok || len(x) != len(y) {
 			return false
 		}
-		// All of it is compared, also behind a difference: the order of a map is
-		// another one each time, and the price must not be.
+		// Every entry is compared, also after a difference: the iteration order of a
+		// map changes from run to run, and the cost must not.
 		same := true
 		for key, value := range x {
 			m.Step(4 + len(key)/16)
@@ -142,13 +143,13 @@ func contains(m *expression.Meter, container, part any) bool {
 // compare orders two values: as numbers if both are, or are the string of, one;
 // as times if both are RFC 3339 strings; else as strings, byte by byte. It
 // reports false for what has no order: true, false, arrays, objects, nil, and a
-// number that is too large or too close to 0 to reckon with.
+// number that is out of range.
 func compare(m *expression.Meter, a, b any) (int, bool) {
 	a, b = plainValue(m, a), plainValue(m, b)
 	x, xread := numberOf(m, a)
 	y, yread := numberOf(m, b)
 	switch {
-	case xread == expression.Unreadable || yread == expression.Unreadable:
+	case xread == expression.OutOfRange || yread == expression.OutOfRange:
 		return 0, false
 	case xread == expression.IsNumber && yread == expression.IsNumber:
 		return x.Compare(y), true

@@ -12,7 +12,7 @@ import (
 type Operator string
 
 // The operators of conditions. The package doc says how each treats numbers,
-// times and fields that are missing.
+// times and missing fields.
 const (
 	Equals      Operator = "equals"
 	NotEquals   Operator = "not_equals"
@@ -29,7 +29,8 @@ type Condition struct {
 	// Field is a path such as "metadata.age", "steps.first.outcome" or "phone_number".
 	Field    string   `json:"field"`
 	Operator Operator `json:"operator"`
-	// Value is anything that JSON can write. [Exists] needs none; false turns it round.
+	// Value is any value that can be encoded as JSON. [Exists] needs none; false
+	// inverts it.
 	Value any `json:"value,omitempty"`
 }
 
@@ -48,11 +49,11 @@ type condition struct {
 func (r *reader) conditions(location string, raw json.RawMessage, known func(string) bool) []condition {
 	var out []condition
 	before := len(r.faults)
-	r.list(location, raw, MaxConditions, func(location string, raw json.RawMessage) {
+	r.array(location, raw, MaxConditions, func(location string, raw json.RawMessage) {
 		out = append(out, r.condition(location, raw, known))
 	})
 	if len(out) == 0 && len(r.faults) == before {
-		r.fault(location, "is empty; write at least one condition")
+		r.fault(location, "must not be empty; write at least one condition")
 	}
 	return out
 }
@@ -62,8 +63,8 @@ func (r *reader) condition(location string, raw json.RawMessage, known func(stri
 	var value json.RawMessage
 	before := len(r.faults)
 	r.object(location, raw,
-		field{"field", r.text(&name)},
-		field{"operator", r.text(&operator)},
+		field{"field", r.string(&name)},
+		field{"operator", r.string(&operator)},
 		field{"value", func(_ string, raw json.RawMessage) { value = raw }},
 	)
 	if r.broken[location] {
@@ -79,12 +80,12 @@ func (r *reader) condition(location string, raw json.RawMessage, known func(stri
 	switch {
 	case r.broken[location+".operator"]:
 	case operator == "":
-		r.fault(location+".operator", "is required; the operators are %s", listOperators())
+		r.fault(location+".operator", "is required; must be one of %s", listOperators())
 	case !slices.Contains(operators, c.operator):
-		r.fault(location+".operator", "%s is no operator; the operators are %s", expression.Quote(operator), listOperators())
+		r.fault(location+".operator", "invalid operator %s; must be one of %s", expression.Quote(operator), listOperators())
 	}
 	if len(r.faults) > before && value == nil {
-		return c // a value may be missing because its operator is
+		return c // without a valid operator, a missing value says nothing
 	}
 	r.value(location+".value", value, &c)
 	return c
@@ -99,12 +100,12 @@ func (r *reader) value(location string, raw json.RawMessage, c *condition) {
 	}
 	value, err := decodeValue(raw)
 	if err != nil {
-		r.fault(location, "cannot be read: %s", expression.Shorten(err.Error()))
+		r.fault(location, "cannot be decoded: %s", expression.Shorten(err.Error()))
 		return
 	}
 	if number, ok := value.(json.Number); ok {
 		if _, reading := expression.ReadNumber(number); reading != expression.IsNumber {
-			r.fault(location, "%s cannot be used as a number: it is too large, too close to 0 or too long", expression.Clip(string(number)))
+			r.fault(location, "number out of range: %s", expression.Clip(string(number)))
 			return
 		}
 	}
@@ -115,11 +116,11 @@ func (r *reader) value(location string, raw json.RawMessage, c *condition) {
 	switch c.operator {
 	case Exists:
 		if !isBool {
-			r.fault(location, "exists takes no value, or true, or false to ask whether the field is missing")
+			r.fault(location, "must be a boolean for exists, or be left out; false asks whether the field is missing")
 		}
 	case GreaterThan, LessThan:
 		if isBool || isObject || isList {
-			r.fault(location, "must be a number, a time or a text for %s, not %s", c.operator, kindOf(raw))
+			r.fault(location, "must be a number or a string for %s, not %s", c.operator, kindOf(raw))
 		}
 	}
 }
@@ -140,7 +141,7 @@ func (c *condition) test(m *expression.Meter, env *Env) bool {
 	case Exists:
 		return ok == (c.value != false)
 	case NotEquals:
-		if _, reading := numberOf(m, found); reading == expression.Unreadable {
+		if _, reading := numberOf(m, found); reading == expression.OutOfRange {
 			return false
 		}
 		return !ok || !equal(m, found, c.value)

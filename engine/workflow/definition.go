@@ -30,9 +30,9 @@ func (t NodeType) Action() bool { return t == VoiceCall || t == Message || t == 
 // with the type as its outcome.
 func (t NodeType) Terminal() bool { return t == Converted || t == Dropped }
 
-// SuccessOutcome returns the outcome of a step whose handler returned none and
-// no error: "completed" for a call, "success" for the other actions, "" for a
-// type that is no action.
+// SuccessOutcome returns the outcome of a step whose handler returned neither an
+// outcome nor an error: "completed" for a call, "success" for the other actions,
+// "" for other types.
 func (t NodeType) SuccessOutcome() string {
 	switch t {
 	case VoiceCall:
@@ -45,7 +45,7 @@ func (t NodeType) SuccessOutcome() string {
 
 // FailureOutcome returns the outcome of a step whose last attempt failed or
 // whose deadline passed: "failed" for a call, "failure" for the other actions,
-// "" for a type that is no action.
+// "" for other types.
 func (t NodeType) FailureOutcome() string {
 	switch t {
 	case VoiceCall:
@@ -60,11 +60,11 @@ func (t NodeType) FailureOutcome() string {
 // no edge names its outcome.
 const DefaultLabel = "default"
 
-// DefaultTimeout is how long a step may stay in flight when its node says nothing.
+// DefaultTimeout is how long a step may stay in flight if its node has no timeout.
 const DefaultTimeout = time.Hour
 
-// The limits of a definition. Beyond them lies no workflow that a person drew,
-// and a body that big is more likely an attack or an accident.
+// The limits of a definition. No workflow that a person drew exceeds them; a larger
+// one is more likely an attack or an accident.
 const (
 	MaxSize        = 16 << 20 // bytes of JSON that Parse reads
 	MaxNodes       = 10_000
@@ -85,8 +85,8 @@ const (
 	MaxDuration = 87600 * time.Hour
 )
 
-// Definition is a workflow as a person writes it. It is plain data: [Compile]
-// makes a graph of it that can run.
+// Definition is a workflow as a person writes it. It is plain data; [Compile] turns
+// it into a graph that can run.
 type Definition struct {
 	Name        string `json:"name"`
 	Description string `json:"description,omitempty"`
@@ -102,12 +102,12 @@ type Node struct {
 	Type NodeType `json:"type"`
 	// Label is for people; optional.
 	Label string `json:"label,omitempty"`
-	// Config is a JSON object. That of an action node is its handler's business;
-	// the package doc says what the other types read.
+	// Config is a JSON object. That of an action node is for its handler; the package
+	// doc says what the other types read.
 	Config json.RawMessage `json:"config,omitempty"`
-	// Handler is the name of the step handler that runs at the node, of an action
-	// node only: letters, digits, _, - and ".", at most [MaxHandler] bytes. "" is the
-	// handler that has the name of the type, such as "voice_call".
+	// Handler is the name of the step handler that runs at an action node: letters,
+	// digits, _, - and ".", at most [MaxHandler] bytes. "" means the handler with the
+	// name of the type, such as "voice_call".
 	Handler string `json:"handler,omitempty"`
 	// Retry says when a failed attempt at an action is repeated; nil means never.
 	Retry *Retry `json:"retry,omitempty"`
@@ -117,7 +117,7 @@ type Node struct {
 }
 
 // HandlerName returns the name of the step handler that runs at the node: its
-// Handler, else its type. It is "" for a node that is no action.
+// Handler, or else its type. It is "" for a node that is not an action.
 func (n *Node) HandlerName() string {
 	switch {
 	case !n.Type.Action():
@@ -132,15 +132,15 @@ func (n *Node) HandlerName() string {
 type Edge struct {
 	From string `json:"from"`
 	To   string `json:"to"`
-	// Label is the outcome that takes the edge: any for an action node, with
-	// [DefaultLabel] for the rest; "true" or "false" for a conditional; none for
-	// a time node.
+	// Label is the outcome that takes the edge: any outcome of an action node, or
+	// [DefaultLabel] for all others; "true" or "false" of a conditional node; empty
+	// for a time node.
 	Label string `json:"label,omitempty"`
 }
 
 // Retry says how often an action is attempted, and how long the waits between
 // attempts are: Delay, then Delay*Backoff, then Delay*Backoff*Backoff, and so
-// on, none longer than MaxDelay.
+// on, each at most MaxDelay.
 type Retry struct {
 	MaxAttempts int      `json:"max_attempts"` // 1 to [MaxAttempts], the first included
 	Delay       Duration `json:"delay"`

@@ -1,9 +1,9 @@
 // Package workflow is the graph that leads move through: nodes joined by
-// labelled edges, read from JSON or written in Go, validated with every fault
-// named at once, and compiled into a [Graph] that answers where a lead goes
-// next. It is data and evaluation only: it starts no goroutine, does no I/O, and
-// knows neither engine nor store. A Graph is safe for concurrent use; a
-// [Definition] is plain data.
+// labelled edges, read from JSON or written in Go, validated with all faults
+// reported at once, and compiled into a [Graph] that answers where a lead goes
+// next. It is data and evaluation only: it starts no goroutine, does no I/O except
+// to load time zones, and knows neither engine nor store. A Graph is safe for
+// concurrent use; a [Definition] is plain data.
 //
 //	d := &workflow.Definition{
 //		Name:  "Nurture",
@@ -32,70 +32,97 @@
 //	conditional                        expression, or conditions with match "all" (the default) or "any"
 //	converted, dropped                 nothing
 //
-// The step handler of an action node is the one that has the name of the node's
-// type, or the one that its handler field names.
+// The step handler of an action node is the one that its handler field names, or
+// else the one with the name of its type.
 //
-// A circle of nodes is allowed, and is how a workflow tries again; one of
-// conditional nodes alone is not, because a lead in it would never rest.
+// Cycles are allowed, and are how a workflow tries again. A cycle of conditional
+// nodes only is refused, because a lead would never leave it.
 //
 // # Expressions
 //
-// The language is that of github.com/expr-lang/expr. It sees
+// The language is that of github.com/expr-lang/expr. An expression sees
 //
 //	lead.phone_number  lead.external_id  lead.time_zone
 //	metadata.age  metadata["first name"]
 //	steps.first.outcome  steps["first-call"].data.score
 //	now()
 //
-// and of a step outcome, data, status, attempts, call_id, error, entered_at and
-// exited_at. A step that has not happened has outcome "" and no data; a
-// metadata key that is missing is nil. To reach into something that may be
-// missing, write metadata.address?.city; to compare it by size, give it a value
-// first, as in (metadata.score ?? 0) > 5: nil has no order, and an evaluation
-// that fails is an error of [Graph.Test]. Metadata that came from CSV is text,
-// so that a number in it is int(metadata.age) or float(metadata.price).
+// A step has the fields outcome, data, status, attempts, call_id, error, entered_at
+// and exited_at. A step that has not happened has the outcome "" and no data; a
+// missing key of metadata is nil. To read a field of something that may be missing,
+// write metadata.address?.city; to compare it by size, give it a value first, as in
+// (metadata.score ?? 0) > 5: nil has no order, and an evaluation that fails is an
+// error of [Graph.Test]. Metadata that was imported from CSV consists of strings, so
+// a number in it is int(metadata.age) or float(metadata.price).
+//
+// An expression is checked when it is compiled: its names, the nodes after steps,
+// and its type as far as it can be known then. It has at most [MaxExpression] bytes.
+//
+// # Numbers
+//
+// Integers keep all their digits: metadata.crm == 1152921504606846977 does not hold
+// for 1152921504606847000. Arithmetic on integers is exact up to 64 bits, and an
+// error beyond; with a fraction on one side it is that of float64. A number that
+// no float64 comes close to, such as 1e400, is an error in an expression, and makes
+// a condition false.
+//
+// # Times and local hours
 //
 // now() is [Env].Now in UTC, never the machine's clock, so that a simulation
-// decides as the real thing would. now() + duration("24h") is a time, and so are
+// decides as the real engine would. now() + duration("24h") is a time, and so are
 // date("2026-05-01T09:00:00Z") and
 // date("2026-05-01 09:00", "2006-01-02 15:04", "Europe/Berlin").
 //
-// An expression is checked when it is compiled: names, the nodes behind steps,
-// and its type as far as it is known then. It has at most [MaxExpression] bytes.
+// timezone(name) is an IANA time zone, and now().In(zone) is the time there. Whether
+// it is between 9:00 and 17:00 where the lead lives is
+//
+//	now().In(timezone(lead.time_zone)).Hour() in 9..16
+//
+// and whether it is a working day there is
+//
+//	int(now().In(timezone(lead.time_zone)).Weekday()) in 1..5
+//
+// where Sunday is 0. A lead without a time zone has lead.time_zone "", which stands
+// for UTC; to use another one, write
+//
+//	timezone(lead.time_zone != "" ? lead.time_zone : "America/New_York")
+//
+// Tomorrow at nine in the lead's time zone, for a time node, is in the example of
+// [WaitUntil]. Time zones are compiled into the program, for machines that have
+// none; "Local", the zone of the machine, is refused.
 //
 // # What an evaluation may cost
 //
-// No expression and no condition may hold up the leads of others, whatever
-// somebody wrote in it and whatever is in the metadata. Each evaluation has a
-// budget of steps and of memory, from which every operator, function and method
-// is paid, by the size of what it works on; a whole budget is 2 to 3 ms of work.
-// An evaluation that needs more ends with an error that wraps [ErrBudget]. Steps
-// are counted, not time, so that equal data give equal results on every machine
-// and in a simulation. An expression whose compilation would be dear is refused,
-// with the reason: one of more than 1000 names, values and operators, or with a
-// pattern that compiles to more than 1000 parts.
+// No expression and no condition may delay other leads, whatever it says and
+// whatever is in the metadata. Each evaluation has a budget of steps and of memory,
+// and every operator, function and method is charged for it by the size of its
+// operands; the whole budget is 2 to 3 ms of work. An evaluation that needs more is
+// stopped with an error that wraps [ErrBudget]. Steps are counted, not time, so that
+// equal data give equal results on every machine and in a simulation. An expression
+// that would take long to compile is refused: one with more than 1000 names, values
+// and operators, or with a pattern that compiles to more than 1000 parts.
 //
-// The functions that build large values (repeat, join, replace, toJSON, map,
-// sort, reduce and others) are left out.
+// Functions that build large values are not available (repeat, join, replace,
+// toJSON, map, sort, reduce and others).
 //
 // # Conditions
 //
 // A condition is a field, an operator and a value. The field is named as in an
 // expression: metadata.age, steps.first.outcome, steps["a.b"].data.list[0],
-// lead.time_zone; phone_number, external_id and time_zone need no lead in front.
-// Between dots a name may also hold spaces and dashes: metadata.First Name.
+// lead.time_zone; phone_number, external_id and time_zone can be written without
+// lead. Between dots, a name may also contain spaces and dashes: metadata.First Name.
 //
-//	equals        Numbers by value, also when one of them is text: 42, 42.0 and "42".
-//	              True and false also as text. Two texts byte by byte: "007" is not "7".
-//	              Lists and objects element by element.
-//	not_equals    the opposite
-//	exists        the field has a value; with the value false: it has none
-//	contains      a text has the part, a list the element, an object the key
-//	greater_than  Two numbers, or texts of numbers, by value; else two RFC 3339 times
-//	less_than     by time; else as texts, byte by byte. False for true, false, lists
-//	              and objects, which have no order.
+//	equals        Numbers by value, also when one of them is a string: 42, 42.0 and "42".
+//	              true and false also as strings. Two strings byte by byte: "007" is not "7".
+//	              Arrays and objects element by element.
+//	not_equals    The opposite.
+//	exists        The field has a value; with the value false: it has none.
+//	contains      A string contains the string, an array the element, an object the key.
+//	greater_than  Two numbers, or strings of numbers, by value; otherwise two RFC 3339
+//	less_than     times by time; otherwise as strings, byte by byte. False for true,
+//	              false, arrays and objects, which have no order.
 //
-// A field that is missing makes every operator false, except not_equals and
-// exists with the value false. Null is missing, and so is a field of lead or of
-// a step that is empty; an empty text in metadata is a value.
+// If a field is missing, every operator is false, except not_equals, and exists with
+// the value false. Null counts as missing, and so does an empty field of lead or of a
+// step; an empty string in metadata is a value.
 package workflow

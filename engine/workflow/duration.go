@@ -2,7 +2,6 @@ package workflow
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -34,20 +33,23 @@ func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(d.String()
 func (d *Duration) UnmarshalJSON(data []byte) error {
 	parsed, err := durationFromJSON(data)
 	if err != nil {
-		return fmt.Errorf("workflow: duration %w", err)
+		return fmt.Errorf("workflow: %w", err)
 	}
 	*d = parsed
 	return nil
 }
 
-// The errors of these two read well behind a location: "nodes[1].timeout: …".
+// The errors of these two are written to follow a location: "nodes[1].timeout: …".
 
 func durationFromJSON(data []byte) (Duration, error) {
 	var text string
-	if len(data) == 0 || data[0] != '"' || json.Unmarshal(data, &text) != nil {
-		return 0, errors.New(`must be a duration in quotes, such as "48h" or "30m"`)
+	if len(data) > 0 && data[0] == '"' && json.Unmarshal(data, &text) == nil {
+		return parseDuration(text)
 	}
-	return parseDuration(text)
+	if _, err := strconv.ParseFloat(string(data), 64); err == nil {
+		return 0, fmt.Errorf("invalid duration %s; it has no unit: write %s", expression.Clip(string(data)), withUnits(string(data)))
+	}
+	return 0, fmt.Errorf(`invalid duration %s; write a string such as "48h" or "30m"`, expression.Clip(string(data)))
 }
 
 func parseDuration(text string) (Duration, error) {
@@ -55,12 +57,21 @@ func parseDuration(text string) (Duration, error) {
 	if err == nil {
 		return Duration(d), nil
 	}
-	// The commonest mistake: Go has no unit above the hour, because days differ
-	// in length.
+	if _, err := strconv.ParseFloat(text, 64); err == nil {
+		return 0, fmt.Errorf("invalid duration %s; it has no unit: write %s", expression.Quote(text), withUnits(text))
+	}
+	// A common mistake: Go has no unit above the hour, because days differ in
+	// length.
 	for suffix, hours := range map[string]float64{"d": 24, "w": 7 * 24} {
 		if n, err := strconv.ParseFloat(strings.TrimSuffix(text, suffix), 64); err == nil && strings.HasSuffix(text, suffix) && n > 0 && n < 1e6 {
-			return 0, fmt.Errorf("%s is in a unit that durations do not have; write %sh", expression.Quote(text), strconv.FormatFloat(n*hours, 'f', -1, 64))
+			return 0, fmt.Errorf("invalid duration %s; the units are h, m and s: write \"%sh\"", expression.Quote(text), strconv.FormatFloat(n*hours, 'f', -1, 64))
 		}
 	}
-	return 0, fmt.Errorf("%s is not a duration; write one such as 48h, 30m or 1h30m", expression.Quote(text))
+	return 0, fmt.Errorf("invalid duration %s; write one such as \"48h\", \"30m\" or \"1h30m\"", expression.Quote(text))
+}
+
+// withUnits lists what somebody may have meant who wrote a number alone.
+func withUnits(number string) string {
+	number = expression.Clip(number)
+	return fmt.Sprintf(`"%ss", "%sm" or "%sh"`, number, number, number)
 }

@@ -27,16 +27,17 @@ func TestDurationIsShort(t *testing.T) {
 
 func TestDurationRefuses(t *testing.T) {
 	for text, want := range map[string]string{
-		`"2d"`:   `workflow: duration "2d" is in a unit that durations do not have; write 48h`,
-		`"1.5d"`: "write 36h",
-		`"1w"`:   "write 168h",
-		`"d"`:    `"d" is not a duration; write one such as 48h`,
-		`"-1d"`:  "is not a duration",
-		`""`:     `"" is not a duration`,
-		`"48"`:   "is not a duration",
-		`48`:     `must be a duration in quotes, such as "48h"`,
-		`null`:   "must be a duration in quotes",
-		`{}`:     "must be a duration in quotes",
+		`"2d"`:   `workflow: invalid duration "2d"; the units are h, m and s: write "48h"`,
+		`"1.5d"`: `write "36h"`,
+		`"1w"`:   `write "168h"`,
+		`"d"`:    `invalid duration "d"; write one such as "48h"`,
+		`"-1d"`:  "invalid duration",
+		`""`:     `invalid duration ""; write one`,
+		`"48"`:   `workflow: invalid duration "48"; it has no unit: write "48s", "48m" or "48h"`,
+		`48`:     `workflow: invalid duration 48; it has no unit: write "48s", "48m" or "48h"`,
+		`1.5`:    `write "1.5s", "1.5m" or "1.5h"`,
+		`null`:   `invalid duration null; write a string such as "48h"`,
+		`{}`:     "invalid duration {}; write a string",
 	} {
 		var d Duration
 		if err := json.Unmarshal([]byte(text), &d); err == nil || !strings.Contains(err.Error(), want) {

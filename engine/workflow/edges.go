@@ -7,7 +7,7 @@ import (
 	"github.com/leadflow-go/leadflow/engine/workflow/internal/expression"
 )
 
-// noNode is the index of no node.
+// noNode is an index for "none".
 const noNode int32 = -1
 
 // edges checks every edge by itself and against its node's other edges, and
@@ -30,7 +30,7 @@ func (c *checker) edges() {
 		}
 		k := key{e.From, e.Label}
 		if j, taken := first[k]; taken {
-			c.fault(location+".label", "node %s already has an edge %s: edges[%d]; remove one", expression.Quote(e.From), expression.Quote(e.Label), j)
+			c.fault(location+".label", "duplicate edge %s of node %s: see edges[%d]", expression.Quote(e.Label), expression.Quote(e.From), j)
 			continue
 		}
 		first[k] = i
@@ -54,9 +54,9 @@ func (c *checker) edges() {
 		switch t := c.d.Nodes[i].Type; {
 		case edges > 0:
 		case t == Time:
-			c.fault(at("nodes", i), "a time node needs an edge to the node that follows the wait")
+			c.fault(at("nodes", i), "a time node must have an edge to the node that follows the wait")
 		case t == Conditional:
-			c.fault(at("nodes", i), `a conditional node needs an edge "true", or "false", or both`)
+			c.fault(at("nodes", i), `a conditional node must have an edge "true", an edge "false", or both`)
 		}
 	}
 }
@@ -69,7 +69,7 @@ func (c *checker) end(location, id string) (int32, bool) {
 	case id == "":
 		c.fault(location, "is required; name a node")
 	case c.shapeKnown:
-		c.fault(location, "there is no node %s", expression.Quote(id))
+		c.fault(location, "unknown node %s", expression.Quote(id))
 	}
 	return i, ok
 }
@@ -80,28 +80,28 @@ func (c *checker) label(location string, e *Edge, t NodeType, nth int) bool {
 	before := len(c.faults)
 	switch {
 	case t.Terminal():
-		c.fault(location, "node %s is %s, where the workflow ends; remove the edge", expression.Quote(e.From), t)
+		c.fault(location, "node %s is terminal (%s) and cannot have an edge; remove it", expression.Quote(e.From), t)
 	case t == Time && nth > 1:
-		c.fault(location, "time node %s already has an edge; remove one", expression.Quote(e.From))
+		c.fault(location, "time node %s has another edge already; it must have exactly one", expression.Quote(e.From))
 	case t == Time && e.Label != "":
-		c.fault(location+".label", "the edge of a time node has no label; remove it")
+		c.fault(location+".label", "must be empty: the edge of a time node has no label")
 	case t == Conditional && e.Label != "true" && e.Label != "false":
-		c.fault(location+".label", `%s must be "true" or "false", because node %s is conditional`, expression.Quote(e.Label), expression.Quote(e.From))
+		c.fault(location+".label", `invalid label %s of an edge of conditional node %s; must be one of "true", "false"`, expression.Quote(e.Label), expression.Quote(e.From))
 	case t.Action() && e.Label == "":
 		c.fault(location+".label", `is required; name an outcome of node %s, or write "%s" for every other outcome`, expression.Quote(e.From), DefaultLabel)
 	case len(e.Label) > MaxLabel:
 		c.fault(location+".label", "is %d bytes long; at most %d are allowed", len(e.Label), MaxLabel)
 	case !plainLabel(e.Label):
-		c.fault(location+".label", "%s begins or ends with a space, or holds a control character or bytes that are not UTF-8", expression.Quote(e.Label))
+		c.fault(location+".label", "invalid label %s; it must be UTF-8 without control characters, and not begin or end with a space", expression.Quote(e.Label))
 	}
 	return len(c.faults) == before
 }
 
-// unreachable finds the nodes that no lead can come to.
+// unreachable finds the nodes that no lead can reach.
 func (c *checker) unreachable() {
 	entry, ok := c.index[c.d.Entry]
 	if !ok {
-		return // then none is, and the entry is the fault
+		return // no node is reachable then, and the entry is the fault
 	}
 	// All edges count, also those with a fault of their own: its repair will keep
 	// most of them.
@@ -125,14 +125,14 @@ func (c *checker) unreachable() {
 	for i := range c.d.Nodes {
 		id := c.d.Nodes[i].ID
 		if first, ok := c.index[id]; ok && int(first) == i && !reached[i] {
-			c.fault(at("nodes", i), "no path leads from the entry %s to node %s; add an edge or remove the node", expression.Quote(c.d.Entry), expression.Quote(id))
+			c.fault(at("nodes", i), "node %s cannot be reached from the entry %s; add an edge or remove the node", expression.Quote(id), expression.Quote(c.d.Entry))
 		}
 	}
 }
 
-// circles finds circles of conditional nodes alone: a lead would go round in
-// one for ever, at full speed. Of circles that share a node it names one.
-func (c *checker) circles() {
+// cycles finds cycles of conditional nodes only: a lead would go round in one
+// forever, at full speed. Of cycles that share a node it names one.
+func (c *checker) cycles() {
 	const (
 		unseen = iota
 		onPath
@@ -153,8 +153,8 @@ func (c *checker) circles() {
 			case unseen:
 				visit(to)
 			case onPath:
-				c.circle(path, to)
-				// A circle is named once, so that the length of the message is bounded
+				c.cycle(path, to)
+				// A cycle is named once, so that the length of the message is bounded
 				// by that of the workflow.
 				for _, on := range path {
 					state[on] = done
@@ -171,7 +171,7 @@ func (c *checker) circles() {
 	}
 }
 
-func (c *checker) circle(path []int32, to int32) {
+func (c *checker) cycle(path []int32, to int32) {
 	for path[0] != to {
 		path = path[1:]
 	}
@@ -185,5 +185,5 @@ func (c *checker) circle(path []int32, to int32) {
 		b.WriteString(expression.Clip(c.d.Nodes[on].ID) + " → ")
 	}
 	b.WriteString(expression.Clip(c.d.Nodes[to].ID))
-	c.fault(at("nodes", int(to)), "conditional nodes form a circle that never ends: %s; put a time node or an action between them", b.String())
+	c.fault(at("nodes", int(to)), "conditional nodes form an endless cycle: %s; put a time node or an action node between them", b.String())
 }

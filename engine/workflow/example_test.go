@@ -74,10 +74,10 @@ func ExampleParse() {
 		}
 	}
 	// Output:
-	// nodes[1].config.duration: "2d" is in a unit that durations do not have; write 48h
+	// nodes[1].config.duration: invalid duration "2d"; the units are h, m and s: write "48h"
 	// edges[0].label: is required; name an outcome of node "first", or write "default" for every other outcome
-	// edges[1].to: there is no node "wonn"
-	// nodes[2]: no path leads from the entry "first" to node "won"; add an edge or remove the node
+	// edges[1].to: unknown node "wonn"
+	// nodes[2]: node "won" cannot be reached from the entry "first"; add an edge or remove the node
 }
 
 func ExampleDefinition_Validate() {
@@ -87,7 +87,7 @@ func ExampleDefinition_Validate() {
 	fmt.Println(d.Validate())
 	// Output:
 	// lead: invalid workflow, 2 faults:
-	// 	entry: there is no node "frist"
+	// 	entry: unknown node "frist"
 	// 	nodes[2].config.expression: steps.second: the workflow has no node "second" (column 32)
 }
 
@@ -160,4 +160,72 @@ func ExampleWaitUntil() {
 	fmt.Println(until, err)
 	// Output:
 	// 2026-05-02 07:00:00 +0000 UTC <nil>
+}
+
+// A call between nine and five on a working day, in the time zone of each lead, or in
+// that of the office where a lead has none.
+func ExampleIf() {
+	d := &workflow.Definition{
+		Name:  "Office hours",
+		Entry: "open",
+		Nodes: []workflow.Node{
+			workflow.If("open", `
+				let local = now().In(timezone(lead.time_zone != "" ? lead.time_zone : "America/New_York"));
+				local.Hour() in 9..16 and int(local.Weekday()) in 1..5`),
+			workflow.CallNode("call", nil),
+			workflow.WaitUntil("wait", `now() + duration("15m")`),
+			workflow.End("done", workflow.Converted),
+		},
+		Edges: []workflow.Edge{
+			workflow.On("open", "true", "call"),
+			workflow.On("open", "false", "wait"),
+			workflow.To("wait", "open"),
+			workflow.On("call", workflow.DefaultLabel, "done"),
+		},
+	}
+	g, err := workflow.Compile(d)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	friday := time.Date(2026, 5, 1, 14, 30, 0, 0, time.UTC)
+	for _, zone := range []string{"Europe/Berlin", "Asia/Tokyo", "America/Los_Angeles", ""} {
+		open, err := g.Test(g.Entry(), &workflow.Env{Now: friday, Contact: lead.Contact{TimeZone: zone}})
+		fmt.Printf("%q: %v, %v\n", zone, open, err)
+	}
+	// Output:
+	// "Europe/Berlin": true, <nil>
+	// "Asia/Tokyo": false, <nil>
+	// "America/Los_Angeles": false, <nil>
+	// "": true, <nil>
+}
+
+// An evaluation that would delay everybody else is stopped.
+func ExampleErrBudget() {
+	d := &workflow.Definition{
+		Name:  "Common interests",
+		Entry: "common",
+		Nodes: []workflow.Node{
+			workflow.If("common", `any(metadata.interests, # in metadata.offers)`),
+			workflow.End("done", workflow.Converted),
+		},
+		Edges: []workflow.Edge{workflow.On("common", "true", "done")},
+	}
+	g, err := workflow.Compile(d)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	interests, offers := make([]any, 20_000), make([]any, 20_000)
+	for i := range interests {
+		interests[i], offers[i] = i, -i-1
+	}
+	_, err = g.Test(g.Entry(), &workflow.Env{
+		Contact: lead.Contact{Metadata: map[string]any{"interests": interests, "offers": offers}},
+	})
+	fmt.Println(errors.Is(err, workflow.ErrBudget))
+	fmt.Println(err)
+	// Output:
+	// true
+	// workflow: node common: expression: stopped after 100000 steps, the most that one evaluation may take (column 27)
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// Env is what expressions and conditions see of one lead at one moment. Its
-// maps are only read. Metadata and data are best decoded with
-// [encoding/json.Decoder.UseNumber], so that numbers keep all their digits.
+// Env is what expressions and conditions see of one lead at one moment. Its maps are
+// not modified. Decode metadata and data with [encoding/json.Decoder.UseNumber], so
+// that integers keep all their digits.
 type Env struct {
 	// Contact is the person; lead.* and metadata.* read it.
 	Contact lead.Contact
@@ -22,7 +22,7 @@ type Env struct {
 	Now time.Time
 }
 
-// StepResult is what came of a node's latest step.
+// StepResult is the result of a node's latest step.
 type StepResult struct {
 	Outcome   string         // "" while there is none
 	Data      map[string]any // what the handler or the callback returned
@@ -34,8 +34,8 @@ type StepResult struct {
 	ExitedAt  time.Time      // when the step ended
 }
 
-// ErrBudget is what an error of [Graph.Test] and [Graph.Until] wraps when the
-// evaluation would have cost more than is allowed; see the package doc.
+// ErrBudget is wrapped by an error of [Graph.Test] or [Graph.Until] when the
+// evaluation needed more than its budget; see the package doc.
 var ErrBudget = expression.ErrBudget
 
 // evaluate runs a program.

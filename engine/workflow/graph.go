@@ -11,7 +11,8 @@ import (
 	"github.com/leadflow-go/leadflow/engine/workflow/internal/expression"
 )
 
-// Graph is a compiled workflow. Nodes go by their index in the definition.
+// Graph is a compiled workflow. Its nodes are identified by their index in the
+// definition.
 // It is immutable and safe for concurrent use. Its methods panic for an index
 // that is out of range.
 type Graph struct {
@@ -23,12 +24,12 @@ type Graph struct {
 	read     []bool   // by node: whether its steps are read by some node
 }
 
-// compiled is what validation found out about a node.
+// compiled is a node as validation compiled it.
 type compiled struct {
 	next  map[string]int32 // by the label of the edge
-	after int32            // the node behind a wait
+	after int32            // the node after a wait
 
-	wait       Duration            // of a time node; 0 means that the expression says
+	wait       Duration            // of a time node; 0 means that expression gives the time
 	expression *expression.Program // of a time or a conditional node
 	conditions []condition         // of a conditional node without an expression
 	one        bool                // one true condition is enough
@@ -90,8 +91,8 @@ func (g *Graph) Index(id string) (int32, bool) {
 	return i, ok
 }
 
-// Next returns the node to which an outcome leads: along the edge of that
-// label, else along the default edge. It reports false when there is neither.
+// Next returns the node to which an outcome leads: along the edge with that label,
+// or else along the default edge. It reports false if there is neither.
 func (g *Graph) Next(i int32, outcome string) (int32, bool) {
 	next := g.nodes[i].next
 	to, ok := next[outcome]
@@ -116,8 +117,8 @@ func (g *Graph) Timeout(i int32) time.Duration {
 	return DefaultTimeout
 }
 
-// RetryDelay returns how long to wait before the next attempt after so many
-// failed ones, 1 or more, or false when no attempt is left.
+// RetryDelay returns how long to wait before the next attempt when so many (1 or
+// more) have failed, or false if no attempt is left.
 func (g *Graph) RetryDelay(i int32, failed int) (time.Duration, bool) {
 	r := g.def.Nodes[i].Retry
 	if r == nil || failed >= r.MaxAttempts {
@@ -130,8 +131,7 @@ func (g *Graph) RetryDelay(i int32, failed int) (time.Duration, bool) {
 	if r.Backoff <= 1 || failed <= 1 {
 		return min(time.Duration(r.Delay), most), true
 	}
-	// In floating point, so that too many attempts give infinity and not a
-	// negative wait.
+	// In floating point, so that an overflow gives infinity and not a negative wait.
 	delay := float64(r.Delay) * math.Pow(r.Backoff, float64(failed-1))
 	if delay >= float64(most) {
 		return most, true
@@ -139,9 +139,10 @@ func (g *Graph) RetryDelay(i int32, failed int) (time.Duration, bool) {
 	return time.Duration(delay), true
 }
 
-// Test evaluates a conditional node. It fails for a node of another type, and
-// when the expression does: it compared what cannot be compared, for example. A
-// nil env knows nothing of the lead.
+// Test evaluates a conditional node. It returns an error for a node of another type,
+// and when the evaluation fails: it compares what cannot be compared, for example,
+// or exceeds its budget (the error then wraps [ErrBudget]). A nil env means that
+// nothing is known of the lead.
 func (g *Graph) Test(i int32, env *Env) (bool, error) {
 	n := &g.nodes[i]
 	switch {
@@ -163,14 +164,14 @@ func (g *Graph) Test(i int32, env *Env) (bool, error) {
 	return result == true, nil
 }
 
-// The years of a wait's end: outside them a time has no place in a store that
-// counts nanoseconds in 64 bits, and is a mistake rather than a plan.
+// The range of years in which a wait may end. Other times cannot be stored as
+// nanoseconds in 64 bits, and are mistakes rather than plans.
 const firstYear, lastYear = 1970, 2261
 
-// Until returns when a wait that begins now ends, in UTC: after the node's
-// duration, or at the time that its expression gives, which may have passed. It
-// fails for a node of another type, and when the expression does or gives no
-// time between 1970 and 2261.
+// Until returns when a wait that begins now ends, in UTC: after the node's duration,
+// or at the time that its expression gives, which may be in the past. It returns an
+// error for a node of another type, and when the evaluation fails (see [Graph.Test])
+// or gives anything but a time between the years 1970 and 2261.
 func (g *Graph) Until(i int32, env *Env, now time.Time) (time.Time, error) {
 	n := &g.nodes[i]
 	switch {
@@ -188,7 +189,7 @@ func (g *Graph) Until(i int32, env *Env, now time.Time) (time.Time, error) {
 	case !ok:
 		err := fmt.Errorf("until gives %s, not a time", expression.Describe(result))
 		if _, ok := result.(string); ok {
-			err = fmt.Errorf("%w; date(…) makes a time of a string", err)
+			err = fmt.Errorf("%w; date(…) converts a string to a time", err)
 		}
 		return time.Time{}, g.failed(i, err)
 	case until.UTC().Year() < firstYear || until.UTC().Year() > lastYear:

@@ -8,9 +8,9 @@ import (
 )
 
 // Mermaid returns the workflow as the text of a Mermaid flowchart. Equal
-// definitions give equal text. Nodes are named by their numbers and everything
-// that a person wrote is escaped, so that no label can change the chart. An
-// invalid definition is drawn as far as it goes.
+// definitions give equal text. Nodes are named by their numbers, and everything that
+// a person wrote is escaped, so that no label can change the chart. An invalid
+// definition is drawn as far as possible.
 func (d *Definition) Mermaid() string { return d.chart(nil) }
 
 // Tally counts the leads that went through a workflow.
@@ -23,8 +23,8 @@ type Tally struct {
 	Here []int
 }
 
-// MermaidTally is Mermaid with the numbers in it: on each edge how often it was
-// taken, 0 too, and in each node how many leads have come no further.
+// MermaidTally is Mermaid with numbers: on each edge how often it was taken (also
+// 0), and in each node how many leads are or ended there.
 func (d *Definition) MermaidTally(t *Tally) string { return d.chart(t) }
 
 func (d *Definition) chart(t *Tally) string {

@@ -119,9 +119,9 @@ func TestLargeIntegersAreExact(t *testing.T) {
 	}
 }
 
-// A number that cannot be reckoned with makes a condition false and an expression
+// A number that is out of range makes a condition false and an expression
 // an error: no panic, and no match with another such number.
-func TestUnreadableNumbers(t *testing.T) {
+func TestNumbersOutOfRange(t *testing.T) {
 	long := strings.Repeat("1", 500)
 	v, err := decodeValue([]byte(`{"amount": 1e400, "other": 1e401, "tiny": 1e-400, "zero": 0, "long": ` + long + `, "list": [1e400], "text": "1e400", "object": {"a": 1e400}, "nan": null}`))
 	if err != nil {
@@ -149,7 +149,7 @@ func TestUnreadableNumbers(t *testing.T) {
 				}
 				continue // a string, which can be compared with strings
 			}
-			if got || err == nil || !strings.Contains(err.Error(), "cannot be used as a number") {
+			if got || err == nil || !strings.Contains(err.Error(), "number out of range") {
 				t.Errorf("%s: %v, %v", source, got, err)
 			}
 		}
@@ -161,7 +161,7 @@ func TestUnreadableNumbers(t *testing.T) {
 	}
 	if got := faultsOf(t, (&Definition{Name: "x", Entry: "a", Nodes: []Node{
 		{ID: "a", Type: Conditional, Config: []byte(`{"conditions":[{"field":"metadata.a","operator":"equals","value":1e400}]}`)}, End("b", Dropped),
-	}, Edges: []Edge{On("a", "true", "b")}}).Validate()); len(got) != 1 || !strings.HasPrefix(got[0], "nodes[0].config.conditions[0].value: 1e400 cannot be used as a number") {
+	}, Edges: []Edge{On("a", "true", "b")}}).Validate()); len(got) != 1 || !strings.HasPrefix(got[0], "nodes[0].config.conditions[0].value: number out of range: 1e400") {
 		t.Errorf("faults: %q", got)
 	}
 }

@@ -14,10 +14,12 @@ import (
 
 // Parse reads a definition from JSON and validates it. The error is a
 // *[lead.InvalidError] that names every fault at once: what [Definition.Validate]
-// finds, and also unknown and repeated fields, wrong types and anything behind
-// the end. A field that is null counts as left out. Text that is not JSON at all
-// is one fault, with its line and column.
+// finds, and also unknown and duplicate fields, wrong types and data after the
+// end. A field that is null counts as left out. What is not JSON at all is one
+// fault, with its line and column. A UTF-8 byte order mark at the beginning is
+// skipped, as editors on Windows write one.
 func Parse(data []byte) (*Definition, error) {
+	data = bytes.TrimPrefix(data, []byte("\uFEFF"))
 	if len(data) > MaxSize {
 		return nil, invalid([]lead.FieldError{{Message: fmt.Sprintf("is %d bytes of JSON; at most %d are allowed", len(data), MaxSize)}})
 	}
@@ -37,21 +39,21 @@ func Parse(data []byte) (*Definition, error) {
 	return d, nil
 }
 
-// maxFaults is how many faults of a definition are named. Nobody reads more, and
-// a body can be written that has a million.
+// maxFaults is how many faults of a definition are listed. Nobody reads more, and
+// a request of one megabyte could have a hundred thousand.
 const maxFaults = 100
 
 func invalid(faults []lead.FieldError) error {
 	if len(faults) > maxFaults {
 		faults = append(faults[:maxFaults:maxFaults], lead.FieldError{
-			Message: fmt.Sprintf("has more than %d faults; the others are not listed", maxFaults),
+			Message: fmt.Sprintf("has more than %d faults; only the first ones are listed", maxFaults),
 		})
 	}
 	return &lead.InvalidError{Subject: "workflow", Faults: faults}
 }
 
-// checkSyntax makes everything below it simple: a reader meets well-formed
-// JSON only, no deeper than encoding/json allows.
+// checkSyntax keeps the code below it simple: a reader gets well-formed JSON
+// only, nested no deeper than encoding/json allows.
 func checkSyntax(data []byte) (lead.FieldError, bool) {
 	var raw json.RawMessage
 	err := json.Unmarshal(data, &raw)
@@ -60,7 +62,7 @@ func checkSyntax(data []byte) (lead.FieldError, bool) {
 	}
 	var syntax *json.SyntaxError
 	if !errors.As(err, &syntax) {
-		return lead.FieldError{Message: "is not JSON: " + expression.Shorten(err.Error())}, false
+		return lead.FieldError{Message: "invalid JSON: " + expression.Shorten(err.Error())}, false
 	}
 	before := data[:min(max(int(syntax.Offset)-1, 0), len(data))]
 	line := bytes.Count(before, []byte("\n")) + 1
@@ -68,20 +70,20 @@ func checkSyntax(data []byte) (lead.FieldError, bool) {
 	message := strings.TrimPrefix(syntax.Error(), "json: ")
 	return lead.FieldError{
 		Location: fmt.Sprintf("line %d, column %d", line, column),
-		Message:  "is not JSON: " + message,
+		Message:  "invalid JSON: " + message,
 	}, false
 }
 
-// reader reads JSON strictly and goes on after a fault, so that it can name
-// them all; encoding/json stops at the first.
+// reader reads JSON strictly and continues after a fault, to report all of them;
+// encoding/json stops at the first.
 type reader struct {
 	faults []lead.FieldError
-	// broken are the places whose value is unknown. To say more of them would
-	// only repeat the fault.
+	// broken are the locations whose value is unknown. Further faults there would
+	// only repeat the first.
 	broken map[string]bool
 }
 
-// full reports whether so many faults have been found that reading on is no use.
+// full reports whether enough faults have been found to stop reading.
 func (r *reader) full() bool { return len(r.faults) > maxFaults }
 
 func (r *reader) fault(location, format string, args ...any) {
@@ -101,9 +103,9 @@ func kindOf(raw json.RawMessage) string {
 	case '{':
 		return "an object"
 	case '[':
-		return "a list"
+		return "an array"
 	case '"':
-		return "a text"
+		return "a string"
 	case 't', 'f':
 		return string(raw)
 	case 'n':
@@ -142,16 +144,16 @@ func (r *reader) object(location string, raw json.RawMessage, fields ...field) {
 		i := slices.IndexFunc(fields, func(f field) bool { return f.name == name })
 		switch {
 		case seen[name]:
-			r.fault(at, "stands here twice")
+			r.fault(at, "duplicate field")
 		case i < 0:
-			r.fault(at, "is unknown; %s", knownFields(fields))
+			r.fault(at, "unknown field; %s", knownFields(fields))
 		case !bytes.Equal(value, []byte("null")):
 			fields[i].read(at, value)
 		}
 		seen[name] = true
 	}
-	if err != nil { // unreachable behind checkSyntax; a silent half of an object would be worse
-		r.fault(location, "cannot be read: %s", expression.Shorten(err.Error()))
+	if err != nil { // cannot happen after checkSyntax; to use half of an object silently would be worse
+		r.fault(location, "cannot be decoded: %s", expression.Shorten(err.Error()))
 	}
 }
 
@@ -163,7 +165,7 @@ func knownFields(fields []field) string {
 	for i, f := range fields {
 		names[i] = f.name
 	}
-	return "the fields here are " + strings.Join(names, ", ")
+	return "must be one of " + strings.Join(names, ", ")
 }
 
 // join appends a field's name to a location.
@@ -177,19 +179,19 @@ func join(location, name string) string {
 	return location + "." + name
 }
 
-// list calls read for each element.
-func (r *reader) list(location string, raw json.RawMessage, most int, read func(location string, raw json.RawMessage)) {
+// array calls read for each element.
+func (r *reader) array(location string, raw json.RawMessage, most int, read func(location string, raw json.RawMessage)) {
 	if raw[0] != '[' {
-		r.wrongType(location, "a list", raw)
+		r.wrongType(location, "an array", raw)
 		return
 	}
 	var elements []json.RawMessage
 	if err := json.Unmarshal(raw, &elements); err != nil {
-		r.fault(location, "cannot be read: %s", expression.Shorten(err.Error()))
+		r.fault(location, "cannot be decoded: %s", expression.Shorten(err.Error()))
 		return
 	}
 	if len(elements) > most {
-		// The elements are left alone: a list that long is not worth a fault for each.
+		// One fault for the array, none for each of its elements.
 		r.wrongType(location, fmt.Sprintf("at most %d elements", most), []byte(`[`))
 		r.faults[len(r.faults)-1].Message = tooMany(len(elements), most)
 		return
@@ -208,14 +210,14 @@ func tooMany(n, most int) string {
 
 // The readers of values. Each leaves *to as it is when the value is of another type.
 
-func (r *reader) text(to *string) func(string, json.RawMessage) {
+func (r *reader) string(to *string) func(string, json.RawMessage) {
 	return func(location string, raw json.RawMessage) {
 		if raw[0] != '"' {
-			r.wrongType(location, "a text", raw)
+			r.wrongType(location, "a string", raw)
 			return
 		}
 		if err := json.Unmarshal(raw, to); err != nil {
-			r.fault(location, "cannot be read: %s", expression.Shorten(err.Error()))
+			r.fault(location, "cannot be decoded: %s", expression.Shorten(err.Error()))
 		}
 	}
 }
@@ -236,22 +238,22 @@ func (r *reader) number(to *float64) func(string, json.RawMessage) {
 	return func(location string, raw json.RawMessage) {
 		if json.Unmarshal(raw, to) != nil {
 			r.wrongType(location, "a number", raw)
-			r.outOfRange("must be a smaller number than ", raw)
+			r.outOfRange("number out of range: ", raw)
 		}
 	}
 }
 
-func (r *reader) whole(to *int) func(string, json.RawMessage) {
+func (r *reader) integer(to *int) func(string, json.RawMessage) {
 	return func(location string, raw json.RawMessage) {
 		if json.Unmarshal(raw, to) != nil {
-			r.wrongType(location, "a whole number", raw)
-			r.outOfRange("must be a whole number, not ", raw)
+			r.wrongType(location, "an integer", raw)
+			r.outOfRange("must be an integer, not ", raw)
 		}
 	}
 }
 
-// outOfRange corrects the message for a value that is a number, but not one
-// that the field can hold.
+// outOfRange corrects the message for a value that is a number, but one that the
+// field cannot hold.
 func (r *reader) outOfRange(message string, raw json.RawMessage) {
 	if kindOf(raw) == "a number" {
 		r.faults[len(r.faults)-1].Message = message + expression.Clip(string(raw))
@@ -261,16 +263,16 @@ func (r *reader) outOfRange(message string, raw json.RawMessage) {
 func (r *reader) definition(data []byte) *Definition {
 	d := &Definition{Nodes: []Node{}, Edges: []Edge{}}
 	r.object("", data,
-		field{"name", r.text(&d.Name)},
-		field{"description", r.text(&d.Description)},
-		field{"entry", r.text(&d.Entry)},
+		field{"name", r.string(&d.Name)},
+		field{"description", r.string(&d.Description)},
+		field{"entry", r.string(&d.Entry)},
 		field{"nodes", func(location string, raw json.RawMessage) {
-			r.list(location, raw, MaxNodes, func(location string, raw json.RawMessage) {
+			r.array(location, raw, MaxNodes, func(location string, raw json.RawMessage) {
 				d.Nodes = append(d.Nodes, r.node(location, raw))
 			})
 		}},
 		field{"edges", func(location string, raw json.RawMessage) {
-			r.list(location, raw, MaxEdges, func(location string, raw json.RawMessage) {
+			r.array(location, raw, MaxEdges, func(location string, raw json.RawMessage) {
 				d.Edges = append(d.Edges, r.edge(location, raw))
 			})
 		}},
@@ -282,22 +284,21 @@ func (r *reader) node(location string, raw json.RawMessage) Node {
 	var n Node
 	var nodeType string
 	r.object(location, raw,
-		field{"id", r.text(&n.ID)},
-		field{"type", r.text(&nodeType)},
-		field{"label", r.text(&n.Label)},
+		field{"id", r.string(&n.ID)},
+		field{"type", r.string(&nodeType)},
+		field{"label", r.string(&n.Label)},
 		field{"config", func(_ string, raw json.RawMessage) {
-			// Without the white space of whoever wrote it, so that a definition that is
-			// written and read again is the same one.
+			// Compact, so that a definition that is written and read again is equal.
 			var b bytes.Buffer
 			if json.Compact(&b, raw) == nil {
 				n.Config = b.Bytes()
 			}
 		}},
-		field{"handler", r.text(&n.Handler)},
+		field{"handler", r.string(&n.Handler)},
 		field{"retry", func(location string, raw json.RawMessage) {
 			n.Retry = &Retry{}
 			r.object(location, raw,
-				field{"max_attempts", r.whole(&n.Retry.MaxAttempts)},
+				field{"max_attempts", r.integer(&n.Retry.MaxAttempts)},
 				field{"delay", r.duration(&n.Retry.Delay)},
 				field{"backoff", r.number(&n.Retry.Backoff)},
 				field{"max_delay", r.duration(&n.Retry.MaxDelay)},
@@ -312,9 +313,9 @@ func (r *reader) node(location string, raw json.RawMessage) Node {
 func (r *reader) edge(location string, raw json.RawMessage) Edge {
 	var e Edge
 	r.object(location, raw,
-		field{"from", r.text(&e.From)},
-		field{"to", r.text(&e.To)},
-		field{"label", r.text(&e.Label)},
+		field{"from", r.string(&e.From)},
+		field{"to", r.string(&e.To)},
+		field{"label", r.string(&e.Label)},
 	)
 	return e
 }

@@ -14,7 +14,7 @@ import (
 // path is a field of a condition, such as metadata.orders[0].sku.
 type path struct {
 	root root
-	keys []string // behind the root; for rootLead the one field
+	keys []string // after the root; for rootLead the one field
 }
 
 type root uint8
@@ -31,7 +31,7 @@ var (
 )
 
 // parsePath reads names joined by "." or in brackets: a.b, a["b"], a[0]. Between
-// dots a name may hold any characters but . [ ] " and those that break lines, so
+// dots a name may hold any characters except . [ ] " and control characters, so
 // that steps.first-call and metadata.First Name need no brackets.
 func parsePath(text string, known func(id string) bool) (path, error) {
 	const most = 1024
@@ -52,31 +52,31 @@ func parsePath(text string, known func(id string) bool) (path, error) {
 	switch head {
 	case "lead":
 		if len(rest) != 1 || !slices.Contains(leadFields, rest[0]) {
-			return path{}, fmt.Errorf("lead has %s; what else is known of it is in metadata", strings.Join(leadFields, ", "))
+			return path{}, fmt.Errorf("unknown field of lead; must be one of %s; everything else about a lead is in metadata", strings.Join(leadFields, ", "))
 		}
 		return path{root: rootLead, keys: rest}, nil
 	case "metadata":
 		if len(rest) == 0 {
-			return path{}, errors.New(`needs a key behind metadata, such as "metadata.age"`)
+			return path{}, errors.New(`must have a key after metadata, such as "metadata.age"`)
 		}
 		return path{root: rootMetadata, keys: rest}, nil
 	case "steps":
 		switch {
 		case len(rest) < 2:
-			return path{}, errors.New(`needs a node and a field behind steps, such as "steps.first.outcome"`)
+			return path{}, errors.New(`must have a node and a field after steps, such as "steps.first.outcome"`)
 		case !known(rest[0]):
-			return path{}, fmt.Errorf("the workflow has no node %s", expression.Quote(rest[0]))
+			return path{}, fmt.Errorf("unknown node %s", expression.Quote(rest[0]))
 		case !slices.Contains(stepFields, rest[1]) || rest[1] != "data" && len(rest) > 2:
-			return path{}, fmt.Errorf("a step has %s, and what its handler returned in data", strings.Join(stepFields, ", "))
+			return path{}, fmt.Errorf("unknown field of a step; must be one of %s; what a handler returned is in data", strings.Join(stepFields, ", "))
 		}
 		return path{root: rootSteps, keys: rest}, nil
 	}
-	return path{}, fmt.Errorf("%s is no field; fields begin with metadata, steps or lead, or are %s", expression.Quote(text), strings.Join(leadFields, ", "))
+	return path{}, fmt.Errorf("invalid field %s; must begin with metadata, steps or lead, or be one of %s", expression.Quote(text), strings.Join(leadFields, ", "))
 }
 
 func splitPath(text string) ([]string, error) {
 	bad := func() ([]string, error) {
-		return nil, fmt.Errorf(`%s is not a field; write names joined by dots, or in brackets: metadata["a.b"], metadata.list[0]`, expression.Quote(text))
+		return nil, fmt.Errorf(`invalid field %s; write names joined by dots, or in brackets: metadata["a.b"], metadata.list[0]`, expression.Quote(text))
 	}
 	var names []string
 	for rest := text; rest != ""; {
@@ -120,9 +120,9 @@ func splitPath(text string) ([]string, error) {
 	return names, nil
 }
 
-// lookup returns the field's value, or false if the lead has none: null counts
-// as none, and so does an empty field of lead or steps, which have no other way
-// to say that something is unknown.
+// lookup returns the field's value, or false if it is missing. Null counts as
+// missing, and so does an empty field of lead or steps, which have no other way to
+// say that something is unknown.
 func (p path) lookup(m *expression.Meter, env *Env) (any, bool) {
 	if env == nil {
 		return nil, false

@@ -2,15 +2,15 @@ package workflow
 
 import "slices"
 
-// uses is what the expression or the conditions of a node read, and what they
-// may cost.
+// uses says what the expression or the conditions of a node read, and whether they
+// are cheap.
 type uses struct {
 	contact bool    // lead.* or metadata.*
 	reads   []int32 // the nodes whose steps are read, in order
 	cheap   bool
 }
 
-// findUses fills in what each node reads. It needs the index of all nodes.
+// findUses determines the uses of each node.
 func (g *Graph) findUses() {
 	g.read = make([]bool, len(g.nodes))
 	var all []int32
@@ -63,9 +63,9 @@ func (g *Graph) indices(ids []string) []int32 {
 	return slices.Clip(slices.Compact(out))
 }
 
-// cheap reports whether the condition takes some microseconds at most, whatever
-// the data. To look through a long string, or a list, or to compare lists and
-// objects, takes time by their size.
+// cheap reports whether the condition takes a few microseconds at most for any data.
+// Searching a string or an array, and comparing arrays and objects, takes time in
+// proportion to their size.
 func (c *condition) cheap() bool {
 	switch c.value.(type) {
 	case []any, map[string]any:
@@ -80,26 +80,26 @@ func (p path) bounded() bool {
 }
 
 // NeedsSteps reports whether [Graph.Test] or [Graph.Until] of the node reads
-// Env.Steps; [Graph.ReadsSteps] says of which nodes.
+// Env.Steps; [Graph.ReadsSteps] returns of which nodes.
 func (g *Graph) NeedsSteps(i int32) bool { return len(g.nodes[i].reads) > 0 }
 
 // NeedsContact reports whether [Graph.Test] or [Graph.Until] of the node reads
 // Env.Contact.
 func (g *Graph) NeedsContact(i int32) bool { return g.nodes[i].contact }
 
-// ReadsSteps returns the nodes whose entries in Env.Steps [Graph.Test] or
-// [Graph.Until] of node i may read, in order: of all nodes when the expression
-// computes a name, as in steps[metadata.x], or walks over steps. The slice is the
-// graph's own and must not be changed.
+// ReadsSteps returns the nodes whose results in Env.Steps [Graph.Test] or
+// [Graph.Until] of node i may read, in ascending order. These are all nodes if the
+// expression computes an id, as in steps[metadata.x], or uses steps as a whole. The
+// slice belongs to the graph and must not be modified.
 func (g *Graph) ReadsSteps(i int32) []int32 { return g.nodes[i].reads }
 
-// StepRead reports whether some expression or condition of the graph may read
-// what came of node i, so that its last result must be kept with each lead.
+// StepRead reports whether any expression or condition of the graph may read the
+// result of node i, so that its last result has to be kept for each lead.
 func (g *Graph) StepRead(i int32) bool { return g.read[i] }
 
 // Cheap reports whether [Graph.Test] and [Graph.Until] of the node take some
-// microseconds at most, whatever the lead's data: comparisons of fields with
-// values, without loops, patterns, or anything that grows with metadata or data.
-// Others take up to some milliseconds, the whole of their budget. It is true for
-// nodes that evaluate nothing.
+// microseconds at most for any data: comparisons of fields with values, without
+// loops, patterns, or anything whose cost grows with metadata or data. Evaluating
+// other nodes can take their whole budget, 2 to 3 ms. It is true for nodes that
+// evaluate nothing.
 func (g *Graph) Cheap(i int32) bool { return g.nodes[i].cheap }

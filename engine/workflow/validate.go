@@ -15,8 +15,9 @@ import (
 )
 
 // Validate returns nil, or a *[lead.InvalidError] that names every fault of the
-// definition at once, each with its place and what to do about it. Of a
-// definition with more than [MaxNodes] nodes or [MaxEdges] edges it names only that.
+// definition at once, each with its location and what to do about it, but no more
+// than a hundred. Of a definition with more than [MaxNodes] nodes or [MaxEdges]
+// edges it reports only that.
 func (d *Definition) Validate() error {
 	c := &checker{d: d}
 	c.check()
@@ -26,16 +27,15 @@ func (d *Definition) Validate() error {
 	return nil
 }
 
-// checker finds the faults of a definition, and compiles on the way: what it
-// must look at to find them is what a graph is made of.
+// checker finds the faults of a definition and compiles it in the same pass.
 type checker struct {
 	d      *Definition
 	faults []lead.FieldError
-	// broken are the places that a reader has already objected to.
+	// broken are the locations for which a reader has reported a fault.
 	broken map[string]bool
 
-	// shapeKnown: all ids and edges could be read. If not, what is missing in the
-	// graph is missing because of that, and not worth a fault.
+	// shapeKnown: all ids and edges could be read. If not, a node or an edge may be
+	// missing for that reason, which is no fault of its own.
 	shapeKnown bool
 
 	index map[string]int32 // by node id; of equal ids the first
@@ -51,8 +51,8 @@ func (c *checker) fault(location, format string, args ...any) {
 	c.faults = append(c.faults, lead.FieldError{Location: location, Message: fmt.Sprintf(format, args...)})
 }
 
-// isBroken reports whether a reader has objected to the place or to one that
-// it lies in.
+// isBroken reports whether a reader has reported a fault at the location, or at
+// one that contains it.
 func (c *checker) isBroken(location string) bool {
 	if len(c.broken) == 0 {
 		return false
@@ -92,17 +92,17 @@ func (c *checker) check() {
 	c.edges()
 	if c.shapeKnown {
 		c.unreachable()
-		c.circles()
+		c.cycles()
 	}
 }
 
-// text checks a text for people.
+// text checks a string that is shown to people.
 func (c *checker) text(location, text string, most int) {
 	if len(text) > most {
 		c.fault(location, "is %d bytes long; at most %d are allowed", len(text), most)
 	}
 	if !utf8.ValidString(text) {
-		c.fault(location, "is not UTF-8")
+		c.fault(location, "must be UTF-8")
 	}
 }
 
@@ -112,7 +112,7 @@ func (c *checker) ids() {
 	c.index = make(map[string]int32, len(c.d.Nodes))
 	c.nodes = make([]compiled, len(c.d.Nodes))
 	if len(c.d.Nodes) == 0 {
-		c.fault("nodes", "is empty; a workflow needs at least one node")
+		c.fault("nodes", "must not be empty; a workflow has at least one node")
 	}
 	for i := range c.d.Nodes {
 		c.nodes[i].after = noNode
@@ -124,9 +124,9 @@ func (c *checker) ids() {
 		case len(id) > MaxID:
 			c.fault(location, "is %d bytes long; at most %d are allowed", len(id), MaxID)
 		case !plainID(id):
-			c.fault(location, `%s is not an id; use letters, digits, "_", "-" and "."`, expression.Quote(id))
+			c.fault(location, `invalid id %s; use letters, digits, "_", "-" and "."`, expression.Quote(id))
 		case taken:
-			c.fault(location, "%s is already the id of nodes[%d]; ids must differ", expression.Quote(id), first)
+			c.fault(location, "duplicate id %s: see nodes[%d]", expression.Quote(id), first)
 			continue
 		}
 		if _, taken := c.index[id]; !taken {
@@ -146,7 +146,7 @@ func plainID(id string) bool {
 
 func (c *checker) known(id string) bool {
 	_, ok := c.index[id]
-	// Where ids could not be read, a name that is missing says nothing.
+	// If some ids could not be read, a missing one may be among them.
 	return ok || !c.shapeKnown
 }
 
@@ -166,7 +166,7 @@ func (c *checker) entry() {
 	case c.d.Entry == "":
 		c.fault("entry", "is required; name the node at which leads begin")
 	case len(c.d.Nodes) > 0 && !c.known(c.d.Entry):
-		c.fault("entry", "there is no node %s", expression.Quote(c.d.Entry))
+		c.fault("entry", "unknown node %s", expression.Quote(c.d.Entry))
 	}
 }
 
@@ -175,9 +175,9 @@ func (c *checker) node(i int32, n *Node) {
 	c.text(location+".label", n.Label, MaxLabel)
 	switch {
 	case n.Type == "":
-		c.fault(location+".type", "is required; the types are %s", listTypes())
+		c.fault(location+".type", "is required; must be one of %s", listTypes())
 	case !slices.Contains(nodeTypes, n.Type):
-		c.fault(location+".type", "%s is no node type; the types are %s", expression.Quote(string(n.Type)), listTypes())
+		c.fault(location+".type", "invalid type %s; must be one of %s", expression.Quote(string(n.Type)), listTypes())
 	default:
 		c.actionOnly(location, n)
 	}
@@ -192,17 +192,17 @@ func listTypes() string {
 	return strings.Join(names, ", ")
 }
 
-// actionOnly checks what says how a step handler is run.
+// actionOnly checks the fields that say how a step handler runs.
 func (c *checker) actionOnly(location string, n *Node) {
 	if !n.Type.Action() {
 		if n.Handler != "" {
-			c.fault(location+".handler", "a %s node has no handler; remove it", n.Type)
+			c.fault(location+".handler", "must be left out: a %s node has no handler", n.Type)
 		}
 		if n.Retry != nil {
-			c.fault(location+".retry", "a %s node has no attempts to repeat; remove it", n.Type)
+			c.fault(location+".retry", "must be left out: a %s node has no attempts", n.Type)
 		}
 		if n.Timeout != 0 {
-			c.fault(location+".timeout", "a %s node has no step in flight; remove it", n.Type)
+			c.fault(location+".timeout", "must be left out: a %s node has no step in flight", n.Type)
 		}
 		return
 	}
@@ -210,7 +210,7 @@ func (c *checker) actionOnly(location string, n *Node) {
 	case len(n.Handler) > MaxHandler:
 		c.fault(location+".handler", "is %d bytes long; at most %d are allowed", len(n.Handler), MaxHandler)
 	case !plainID(n.Handler):
-		c.fault(location+".handler", `%s is not a handler's name; use letters, digits, "_", "-" and "."`, expression.Quote(n.Handler))
+		c.fault(location+".handler", `invalid handler name %s; use letters, digits, "_", "-" and "."`, expression.Quote(n.Handler))
 	}
 	c.length(location+".timeout", n.Timeout, "must not be negative; leave it out for 1h")
 	if n.Retry == nil {
@@ -256,7 +256,7 @@ func (c *checker) config(location string, i int32, n *Node) {
 		c.fault(location, "%s", expression.Shorten(string(raw)))
 		return
 	case !json.Valid(raw):
-		c.fault(location, "is not JSON")
+		c.fault(location, "invalid JSON")
 		return
 	case raw[0] != '{':
 		c.fault(location, "must be an object, not %s", kindOf(raw))
@@ -289,16 +289,16 @@ func (c *checker) timeConfig(r *reader, location string, raw json.RawMessage, n 
 		}},
 		field{"until", func(location string, raw json.RawMessage) {
 			hasUntil = true
-			if r.text(&until)(location, raw); !r.broken[location] {
+			if r.string(&until)(location, raw); !r.broken[location] {
 				n.expression = c.expression(r, location, until, expression.Time)
 			}
 		}},
 	)
 	switch {
 	case hasDuration && hasUntil:
-		r.fault(location, "has both duration and until; remove one")
+		r.fault(location, "cannot have both duration and until; remove one")
 	case !hasDuration && !hasUntil:
-		r.fault(location, `needs duration, such as "48h", or until, an expression that gives a time`)
+		r.fault(location, `must have duration, such as "48h", or until, an expression that gives a time`)
 	}
 }
 
@@ -308,7 +308,7 @@ func (c *checker) conditionalConfig(r *reader, location string, raw json.RawMess
 	r.object(location, raw,
 		field{"expression", func(location string, raw json.RawMessage) {
 			hasExpression = true
-			if r.text(&source)(location, raw); !r.broken[location] {
+			if r.string(&source)(location, raw); !r.broken[location] {
 				n.expression = c.expression(r, location, source, expression.Bool)
 			}
 		}},
@@ -318,31 +318,30 @@ func (c *checker) conditionalConfig(r *reader, location string, raw json.RawMess
 		}},
 		field{"match", func(location string, raw json.RawMessage) {
 			hasMatch = true
-			if r.text(&match)(location, raw); !r.broken[location] && match != matchAll && match != matchAny {
-				r.fault(location, `%s must be "all" or "any"`, expression.Quote(match))
+			if r.string(&match)(location, raw); !r.broken[location] && match != matchAll && match != matchAny {
+				r.fault(location, `invalid value %s; must be one of "all", "any"`, expression.Quote(match))
 			}
 		}},
 	)
 	switch {
 	case hasExpression && hasConditions:
-		r.fault(location, "has both expression and conditions; remove one")
+		r.fault(location, "cannot have both expression and conditions; remove one")
 	case !hasExpression && !hasConditions:
-		r.fault(location, "needs expression, or conditions")
+		r.fault(location, "must have expression or conditions")
 	case hasExpression && hasMatch:
-		r.fault(location+".match", "goes with conditions, not with an expression; remove it")
+		r.fault(location+".match", "cannot be combined with expression; it belongs to conditions")
 	}
 	n.one = match == matchAny
 }
 
-// expression compiles; it returns nil after a fault. One fault says for all that
-// follow that the expressions of a workflow are too large together; they are not
-// even looked at.
+// expression compiles; it returns nil after a fault. When the expressions of the
+// workflow are too large in total, that is reported once, and the rest is skipped.
 func (c *checker) expression(r *reader, location, source string, want expression.Wanted) *expression.Program {
 	if c.expressions > MaxExpressions || c.patterns > MaxPatterns {
 		return nil
 	}
 	if c.expressions += len(source); c.expressions > MaxExpressions {
-		r.fault(location, "the expressions of the workflow are longer than %d bytes together, which is the most that is allowed", MaxExpressions)
+		r.fault(location, "the expressions of this workflow have more than %d bytes in total; at most that many are allowed", MaxExpressions)
 		return nil
 	}
 	compiled, faults := expression.Compile(source, want, c.known)
@@ -353,12 +352,12 @@ func (c *checker) expression(r *reader, location, source string, want expression
 		return nil
 	}
 	if c.patterns += compiled.Parts; c.patterns > MaxPatterns {
-		r.fault(location, "the patterns of the workflow have more than %d parts together, which is the most that is allowed", MaxPatterns)
+		r.fault(location, "the patterns of this workflow have more than %d parts in total; at most that many are allowed", MaxPatterns)
 	}
 	return compiled
 }
 
-// plainLabel reports whether an outcome can be told from its neighbours by eye.
+// plainLabel reports whether a label looks different from every other label.
 func plainLabel(label string) bool {
 	return utf8.ValidString(label) && strings.TrimSpace(label) == label && !strings.ContainsFunc(label, unicode.IsControl)
 }

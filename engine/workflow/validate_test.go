@@ -61,63 +61,63 @@ var faultCases = []struct {
 	{"none", func(d *Definition) {}, nil},
 	{"missing name", func(d *Definition) { d.Name = " " }, []string{"name: is required"}},
 	{"overlong name", func(d *Definition) { d.Name = strings.Repeat("x", MaxName+1) }, []string{"name: is 257 bytes long"}},
-	{"name not UTF-8", func(d *Definition) { d.Name = "a\xff" }, []string{"name: is not UTF-8"}},
+	{"name not UTF-8", func(d *Definition) { d.Name = "a\xff" }, []string{"name: must be UTF-8"}},
 	{"overlong description", func(d *Definition) { d.Description = strings.Repeat("x", MaxDescription+1) }, []string{"description: is 16385 bytes"}},
-	{"no nodes", func(d *Definition) { d.Nodes, d.Edges = nil, nil }, []string{"nodes: is empty"}},
+	{"no nodes", func(d *Definition) { d.Nodes, d.Edges = nil, nil }, []string{"nodes: must not be empty"}},
 	{"too many nodes", func(d *Definition) { d.Nodes = make([]Node, MaxNodes+1) }, []string{"nodes: has 10001 elements; at most 10000"}},
 	{"too many edges", func(d *Definition) { d.Edges = make([]Edge, MaxEdges+1) }, []string{"edges: has 50001 elements; at most 50000"}},
 	{"missing entry", func(d *Definition) { d.Entry = "" }, []string{"entry: is required"}},
-	{"unknown entry", func(d *Definition) { d.Entry = "x" }, []string{`entry: there is no node "x"`}},
+	{"unknown entry", func(d *Definition) { d.Entry = "x" }, []string{`entry: unknown node "x"`}},
 	{"empty id", func(d *Definition) { d.Nodes = append(d.Nodes, End("", Dropped)) }, []string{"nodes[5].id: is required"}},
-	{"duplicate id", func(d *Definition) { d.Nodes = append(d.Nodes, End("won", Dropped)) }, []string{`nodes[5].id: "won" is already the id of nodes[3]`}},
+	{"duplicate id", func(d *Definition) { d.Nodes = append(d.Nodes, End("won", Dropped)) }, []string{`nodes[5].id: duplicate id "won": see nodes[3]`}},
 	{"overlong id", func(d *Definition) {
 		d.Nodes[3].ID = strings.Repeat("x", MaxID+1)
 		d.Edges[3].To = d.Nodes[3].ID
 	}, []string{"nodes[3].id: is 65 bytes long"}},
-	{"ill-formed id", func(d *Definition) { d.Nodes[3].ID, d.Edges[3].To = "w n", "w n" }, []string{`nodes[3].id: "w n" is not an id`}},
+	{"ill-formed id", func(d *Definition) { d.Nodes[3].ID, d.Edges[3].To = "w n", "w n" }, []string{`nodes[3].id: invalid id "w n"`}},
 	{"overlong label", func(d *Definition) { d.Nodes[0].Label = strings.Repeat("x", MaxLabel+1) }, []string{"nodes[0].label: is 257"}},
-	{"missing type", func(d *Definition) { d.Nodes[3].Type = "" }, []string{"nodes[3].type: is required; the types are voice_call, message,"}},
-	{"unknown type", func(d *Definition) { d.Nodes[3].Type = "email" }, []string{`nodes[3].type: "email" is no node type; the types are voice_call,`}},
+	{"missing type", func(d *Definition) { d.Nodes[3].Type = "" }, []string{"nodes[3].type: is required; must be one of voice_call, message,"}},
+	{"unknown type", func(d *Definition) { d.Nodes[3].Type = "email" }, []string{`nodes[3].type: invalid type "email"; must be one of voice_call,`}},
 
 	{"edge without from", func(d *Definition) { d.Edges = append(d.Edges, To("", "call")) }, []string{"edges[5].from: is required"}},
 	{"edge without to", func(d *Definition) { d.Edges = append(d.Edges, On("call", "x", "")) }, []string{"edges[5].to: is required"}},
-	{"edge from an unknown node", func(d *Definition) { d.Edges = append(d.Edges, To("x", "call")) }, []string{`edges[5].from: there is no node "x"`}},
-	{"edge to an unknown node", func(d *Definition) { d.Edges = append(d.Edges, On("call", "x", "x")) }, []string{`edges[5].to: there is no node "x"`}},
-	{"duplicate edge", func(d *Definition) { d.Edges = append(d.Edges, On("call", "completed", "pause")) }, []string{`edges[5].label: node "call" already has an edge "completed": edges[0]`}},
-	{"unreachable node", func(d *Definition) { d.Nodes = append(d.Nodes, End("alone", Dropped)) }, []string{`nodes[5]: no path leads from the entry "call" to node "alone"`}},
+	{"edge from an unknown node", func(d *Definition) { d.Edges = append(d.Edges, To("x", "call")) }, []string{`edges[5].from: unknown node "x"`}},
+	{"edge to an unknown node", func(d *Definition) { d.Edges = append(d.Edges, On("call", "x", "x")) }, []string{`edges[5].to: unknown node "x"`}},
+	{"duplicate edge", func(d *Definition) { d.Edges = append(d.Edges, On("call", "completed", "pause")) }, []string{`edges[5].label: duplicate edge "completed" of node "call": see edges[0]`}},
+	{"unreachable node", func(d *Definition) { d.Nodes = append(d.Nodes, End("alone", Dropped)) }, []string{`nodes[5]: node "alone" cannot be reached from the entry "call"`}},
 	{"action edge without a label", func(d *Definition) { d.Edges[0].Label = "" }, []string{"edges[0].label: is required"}},
-	{"edge label with a space", func(d *Definition) { d.Edges[0].Label = "completed " }, []string{`edges[0].label: "completed " begins or ends with a space`}},
-	{"edge label with a control character", func(d *Definition) { d.Edges[0].Label = "a\nb" }, []string{`edges[0].label: "a\nb" begins or ends`}},
+	{"edge label with a space", func(d *Definition) { d.Edges[0].Label = "completed " }, []string{`edges[0].label: invalid label "completed "; it must be UTF-8`}},
+	{"edge label with a control character", func(d *Definition) { d.Edges[0].Label = "a\nb" }, []string{`edges[0].label: invalid label "a\nb"; it must`}},
 	{"overlong edge label", func(d *Definition) { d.Edges[0].Label = strings.Repeat("x", MaxLabel+1) }, []string{"edges[0].label: is 257"}},
-	{"time edge with a label", func(d *Definition) { d.Edges[2].Label = "x" }, []string{"edges[2].label: the edge of a time node has no label"}},
-	{"time node without an edge", func(d *Definition) { d.Edges = slices.Delete(d.Edges, 2, 3) }, []string{"nodes[1]: a time node needs an edge"}},
-	{"time node with two edges", func(d *Definition) { d.Edges = append(d.Edges, To("pause", "won")) }, []string{`edges[5]: time node "pause" already has an edge`}},
-	{"conditional with another label", func(d *Definition) { d.Edges[4].Label = "default" }, []string{`edges[4].label: "default" must be "true" or "false"`}},
+	{"time edge with a label", func(d *Definition) { d.Edges[2].Label = "x" }, []string{"edges[2].label: must be empty: the edge of a time node has no label"}},
+	{"time node without an edge", func(d *Definition) { d.Edges = slices.Delete(d.Edges, 2, 3) }, []string{"nodes[1]: a time node must have an edge"}},
+	{"time node with two edges", func(d *Definition) { d.Edges = append(d.Edges, To("pause", "won")) }, []string{`edges[5]: time node "pause" has another edge already`}},
+	{"conditional with another label", func(d *Definition) { d.Edges[4].Label = "default" }, []string{`edges[4].label: invalid label "default" of an edge of conditional node "ask"; must be one of "true", "false"`}},
 	{"conditional without edges", func(d *Definition) {
 		d.Nodes, d.Edges = d.Nodes[:3], d.Edges[:3]
-	}, []string{`nodes[2]: a conditional node needs an edge "true"`}},
-	{"edge out of a terminal", func(d *Definition) { d.Edges = append(d.Edges, On("won", "x", "call")) }, []string{`edges[5]: node "won" is converted, where the workflow ends`}},
-	{"circle of conditionals", func(d *Definition) {
+	}, []string{`nodes[2]: a conditional node must have an edge "true"`}},
+	{"edge out of a terminal", func(d *Definition) { d.Edges = append(d.Edges, On("won", "x", "call")) }, []string{`edges[5]: node "won" is terminal (converted) and cannot have an edge`}},
+	{"cycle of conditionals", func(d *Definition) {
 		d.Nodes = append(d.Nodes, If("again", "true"))
 		d.Edges[4].To = "again"
 		d.Edges = append(d.Edges, On("again", "true", "ask"), On("again", "false", "lost"))
-	}, []string{"nodes[2]: conditional nodes form a circle that never ends: ask → again → ask"}},
-	{"two circles that share a node", func(d *Definition) {
+	}, []string{"nodes[2]: conditional nodes form an endless cycle: ask → again → ask"}},
+	{"two cycles that share a node", func(d *Definition) {
 		d.Nodes[3], d.Nodes = If("again", "true"), d.Nodes[:4]
 		d.Edges[3].To, d.Edges[4].To = "again", "ask"
 		d.Edges = append(d.Edges, On("again", "true", "ask"))
-	}, []string{"nodes[2]: conditional nodes form a circle that never ends: ask → again → ask"}},
+	}, []string{"nodes[2]: conditional nodes form an endless cycle: ask → again → ask"}},
 	{"conditional into itself", func(d *Definition) { d.Edges[3].To = "ask"; d.Nodes[3] = d.Nodes[4]; d.Nodes = d.Nodes[:4] },
-		[]string{"nodes[2]: conditional nodes form a circle that never ends: ask → ask"}},
+		[]string{"nodes[2]: conditional nodes form an endless cycle: ask → ask"}},
 
 	{"handler", func(d *Definition) { d.Nodes[0].Handler = strings.Repeat("a", MaxHandler) }, nil},
-	{"ill-formed handler", func(d *Definition) { d.Nodes[0].Handler = "a b" }, []string{`nodes[0].handler: "a b" is not a handler's name; use letters, digits,`}},
+	{"ill-formed handler", func(d *Definition) { d.Nodes[0].Handler = "a b" }, []string{`nodes[0].handler: invalid handler name "a b"; use letters, digits,`}},
 	{"overlong handler", func(d *Definition) { d.Nodes[0].Handler = strings.Repeat("x", MaxHandler+1) }, []string{"nodes[0].handler: is 65 bytes long"}},
-	{"handler on a time node", func(d *Definition) { d.Nodes[1].Handler = "sms" }, []string{"nodes[1].handler: a time node has no handler"}},
-	{"handler on a terminal", func(d *Definition) { d.Nodes[3].Handler = "sms" }, []string{"nodes[3].handler: a converted node has no handler"}},
-	{"retry on a time node", func(d *Definition) { d.Nodes[1].Retry = &Retry{} }, []string{"nodes[1].retry: a time node has no attempts"}},
-	{"timeout on a conditional", func(d *Definition) { d.Nodes[2].Timeout = 1 }, []string{"nodes[2].timeout: a conditional node has no step"}},
-	{"timeout on a terminal", func(d *Definition) { d.Nodes[3].Timeout = -1 }, []string{"nodes[3].timeout: a converted node has no step"}},
+	{"handler on a time node", func(d *Definition) { d.Nodes[1].Handler = "sms" }, []string{"nodes[1].handler: must be left out: a time node has no handler"}},
+	{"handler on a terminal", func(d *Definition) { d.Nodes[3].Handler = "sms" }, []string{"nodes[3].handler: must be left out: a converted node has no handler"}},
+	{"retry on a time node", func(d *Definition) { d.Nodes[1].Retry = &Retry{} }, []string{"nodes[1].retry: must be left out: a time node has no attempts"}},
+	{"timeout on a conditional", func(d *Definition) { d.Nodes[2].Timeout = 1 }, []string{"nodes[2].timeout: must be left out: a conditional node has no step"}},
+	{"timeout on a terminal", func(d *Definition) { d.Nodes[3].Timeout = -1 }, []string{"nodes[3].timeout: must be left out: a converted node has no step"}},
 	{"negative timeout", func(d *Definition) { d.Nodes[0].Timeout = -1 }, []string{"nodes[0].timeout: is -1ns; must not be negative"}},
 	{"endless timeout", func(d *Definition) { d.Nodes[0].Timeout = Duration(MaxDuration) + 1 }, []string{"nodes[0].timeout: is 87600h0m0.000000001s; at most 87600h"}},
 	{"no attempts", func(d *Definition) { d.Nodes[0].Retry.MaxAttempts = 0 }, []string{"nodes[0].retry.max_attempts: is 0; must be from 1 to 100"}},
@@ -131,54 +131,54 @@ var faultCases = []struct {
 	{"max_delay below delay", func(d *Definition) { d.Nodes[0].Retry.MaxDelay = Duration(time.Second) }, []string{"nodes[0].retry.max_delay: is 1s; must not be less than delay, 1m"}},
 	{"negative max_delay", func(d *Definition) { d.Nodes[0].Retry.MaxDelay = -1 }, []string{"nodes[0].retry.max_delay: is -1ns; must not"}},
 
-	{"config not JSON", func(d *Definition) { config(&d.Nodes[0], "{") }, []string{"nodes[0].config: is not JSON"}},
+	{"config not JSON", func(d *Definition) { config(&d.Nodes[0], "{") }, []string{"nodes[0].config: invalid JSON"}},
 	{"config not encodable", func(d *Definition) { d.Nodes[0] = CallNode("call", Config{"f": func() {}}) },
-		[]string{"nodes[0].config: cannot be written as JSON: json: unsupported type: func()"}},
-	{"config not an object", func(d *Definition) { config(&d.Nodes[0], "[1]") }, []string{"nodes[0].config: must be an object, not a list"}},
+		[]string{"nodes[0].config: cannot be encoded as JSON: json: unsupported type: func()"}},
+	{"config not an object", func(d *Definition) { config(&d.Nodes[0], "[1]") }, []string{"nodes[0].config: must be an object, not an array"}},
 	{"overlong config", func(d *Definition) { config(&d.Nodes[0], `{"a":"`+strings.Repeat("x", MaxConfig)+`"}`) }, []string{"nodes[0].config: is 65544 bytes long"}},
-	{"config of a terminal", func(d *Definition) { config(&d.Nodes[3], `{"a":1}`) }, []string{"nodes[3].config.a: is unknown; this object has no fields"}},
+	{"config of a terminal", func(d *Definition) { config(&d.Nodes[3], `{"a":1}`) }, []string{"nodes[3].config.a: unknown field; this object has no fields"}},
 
-	{"neither duration nor until", func(d *Definition) { config(&d.Nodes[1], "{}") }, []string{`nodes[1].config: needs duration, such as "48h", or until`}},
-	{"no config for a wait", func(d *Definition) { d.Nodes[1].Config = nil }, []string{"nodes[1].config: needs duration"}},
-	{"duration and until", func(d *Definition) { config(&d.Nodes[1], `{"duration":"1h","until":"now()"}`) }, []string{"nodes[1].config: has both duration and until"}},
+	{"neither duration nor until", func(d *Definition) { config(&d.Nodes[1], "{}") }, []string{`nodes[1].config: must have duration, such as "48h", or until`}},
+	{"no config for a wait", func(d *Definition) { d.Nodes[1].Config = nil }, []string{"nodes[1].config: must have duration"}},
+	{"duration and until", func(d *Definition) { config(&d.Nodes[1], `{"duration":"1h","until":"now()"}`) }, []string{"nodes[1].config: cannot have both duration and until"}},
 	{"duration of 0", func(d *Definition) { config(&d.Nodes[1], `{"duration":"0s"}`) }, []string{"nodes[1].config.duration: is 0s; must be greater than 0"}},
 	{"negative duration", func(d *Definition) { config(&d.Nodes[1], `{"duration":"-1h"}`) }, []string{"nodes[1].config.duration: is -1h; must"}},
 	{"endless duration", func(d *Definition) { config(&d.Nodes[1], `{"duration":"87601h"}`) }, []string{"nodes[1].config.duration: is 87601h; must"}},
-	{"duration in days", func(d *Definition) { config(&d.Nodes[1], `{"duration":"2d"}`) }, []string{`nodes[1].config.duration: "2d" is in a unit that durations do not have; write 48h`}},
-	{"duration as a number", func(d *Definition) { config(&d.Nodes[1], `{"duration":2}`) }, []string{"nodes[1].config.duration: must be a duration in quotes"}},
-	{"duration of words", func(d *Definition) { config(&d.Nodes[1], `{"duration":"soon"}`) }, []string{`nodes[1].config.duration: "soon" is not a duration`}},
-	{"until is no text", func(d *Definition) { config(&d.Nodes[1], `{"until":1}`) }, []string{"nodes[1].config.until: must be a text, not a number"}},
+	{"duration in days", func(d *Definition) { config(&d.Nodes[1], `{"duration":"2d"}`) }, []string{`nodes[1].config.duration: invalid duration "2d"; the units are h, m and s: write "48h"`}},
+	{"duration as a number", func(d *Definition) { config(&d.Nodes[1], `{"duration":2}`) }, []string{"nodes[1].config.duration: invalid duration 2; it has no unit"}},
+	{"duration of words", func(d *Definition) { config(&d.Nodes[1], `{"duration":"soon"}`) }, []string{`nodes[1].config.duration: invalid duration "soon"`}},
+	{"until is no text", func(d *Definition) { config(&d.Nodes[1], `{"until":1}`) }, []string{"nodes[1].config.until: must be a string, not a number"}},
 	{"until gives a text", func(d *Definition) { config(&d.Nodes[1], `{"until":"'2026-01-01'"}`) }, []string{"nodes[1].config.until: must give a time, such as now() + duration(\"24h\"), but gives a string; date(…)"}},
 	{"until gives a duration", func(d *Definition) { config(&d.Nodes[1], `{"until":"duration('1h')"}`) }, []string{"nodes[1].config.until: must give a time, such as now() + duration(\"24h\"), but gives a duration"}},
-	{"unknown key of a wait", func(d *Definition) { config(&d.Nodes[1], `{"duration":"1h","x y":1}`) }, []string{`nodes[1].config["x y"]: is unknown; the fields here are duration, until`}},
-	{"key twice", func(d *Definition) { config(&d.Nodes[1], `{"duration":"1h","duration":"2h"}`) }, []string{"nodes[1].config.duration: stands here twice"}},
+	{"unknown key of a wait", func(d *Definition) { config(&d.Nodes[1], `{"duration":"1h","x y":1}`) }, []string{`nodes[1].config["x y"]: unknown field; must be one of duration, until`}},
+	{"key twice", func(d *Definition) { config(&d.Nodes[1], `{"duration":"1h","duration":"2h"}`) }, []string{"nodes[1].config.duration: duplicate field"}},
 
-	{"neither expression nor conditions", func(d *Definition) { d.Nodes[2].Config = nil }, []string{"nodes[2].config: needs expression, or conditions"}},
+	{"neither expression nor conditions", func(d *Definition) { d.Nodes[2].Config = nil }, []string{"nodes[2].config: must have expression or conditions"}},
 	{"expression and conditions", func(d *Definition) {
 		config(&d.Nodes[2], `{"expression":"true","conditions":[{"field":"phone_number","operator":"exists"}]}`)
-	}, []string{"nodes[2].config: has both expression and conditions"}},
-	{"match with an expression", func(d *Definition) { config(&d.Nodes[2], `{"expression":"true","match":"any"}`) }, []string{"nodes[2].config.match: goes with conditions"}},
+	}, []string{"nodes[2].config: cannot have both expression and conditions"}},
+	{"match with an expression", func(d *Definition) { config(&d.Nodes[2], `{"expression":"true","match":"any"}`) }, []string{"nodes[2].config.match: cannot be combined with expression"}},
 	{"bad match", func(d *Definition) {
 		config(&d.Nodes[2], `{"match":"some","conditions":[{"field":"phone_number","operator":"exists"}]}`)
-	}, []string{`nodes[2].config.match: "some" must be "all" or "any"`}},
+	}, []string{`nodes[2].config.match: invalid value "some"; must be one of "all", "any"`}},
 	{"match no text", func(d *Definition) {
 		config(&d.Nodes[2], `{"match":1,"conditions":[{"field":"phone_number","operator":"exists"}]}`)
-	}, []string{"nodes[2].config.match: must be a text, not a number"}},
-	{"no conditions", func(d *Definition) { config(&d.Nodes[2], `{"conditions":[]}`) }, []string{"nodes[2].config.conditions: is empty"}},
-	{"conditions no list", func(d *Definition) { config(&d.Nodes[2], `{"conditions":{}}`) }, []string{"nodes[2].config.conditions: must be a list, not an object"}},
-	{"condition no object", func(d *Definition) { config(&d.Nodes[2], `{"conditions":["a"]}`) }, []string{"nodes[2].config.conditions[0]: must be an object, not a text"}},
+	}, []string{"nodes[2].config.match: must be a string, not a number"}},
+	{"no conditions", func(d *Definition) { config(&d.Nodes[2], `{"conditions":[]}`) }, []string{"nodes[2].config.conditions: must not be empty"}},
+	{"conditions no list", func(d *Definition) { config(&d.Nodes[2], `{"conditions":{}}`) }, []string{"nodes[2].config.conditions: must be an array, not an object"}},
+	{"condition no object", func(d *Definition) { config(&d.Nodes[2], `{"conditions":["a"]}`) }, []string{"nodes[2].config.conditions[0]: must be an object, not a string"}},
 	{"too many conditions", func(d *Definition) {
 		config(&d.Nodes[2], `{"conditions":[`+strings.Repeat("0,", MaxConditions)+`0]}`)
 	}, []string{"nodes[2].config.conditions: has 101 elements; at most 100"}},
 	{"empty condition", func(d *Definition) { config(&d.Nodes[2], `{"conditions":[{}]}`) },
-		[]string{"nodes[2].config.conditions[0].field: is required", "nodes[2].config.conditions[0].operator: is required; the operators are equals,"}},
+		[]string{"nodes[2].config.conditions[0].field: is required", "nodes[2].config.conditions[0].operator: is required; must be one of equals,"}},
 	{"unknown operator", func(d *Definition) {
 		config(&d.Nodes[2], `{"conditions":[{"field":"metadata.a","operator":"is","value":1}]}`)
 	},
-		[]string{`nodes[2].config.conditions[0].operator: "is" is no operator; the operators are equals,`}},
+		[]string{`nodes[2].config.conditions[0].operator: invalid operator "is"; must be one of equals,`}},
 	{"unknown condition key", func(d *Definition) {
 		config(&d.Nodes[2], `{"conditions":[{"field":"metadata.a","operator":"equals","value":1,"values":2}]}`)
-	}, []string{"nodes[2].config.conditions[0].values: is unknown; the fields here are field, operator, value"}},
+	}, []string{"nodes[2].config.conditions[0].values: unknown field; must be one of field, operator, value"}},
 	{"no value", func(d *Definition) {
 		config(&d.Nodes[2], `{"conditions":[{"field":"metadata.a","operator":"equals"}]}`)
 	},
@@ -186,17 +186,17 @@ var faultCases = []struct {
 	{"exists with a value", func(d *Definition) {
 		config(&d.Nodes[2], `{"conditions":[{"field":"metadata.a","operator":"exists","value":1}]}`)
 	},
-		[]string{"nodes[2].config.conditions[0].value: exists takes no value"}},
+		[]string{"nodes[2].config.conditions[0].value: must be a boolean for exists"}},
 	{"order of a list", func(d *Definition) {
 		config(&d.Nodes[2], `{"conditions":[{"field":"metadata.a","operator":"less_than","value":[1]}]}`)
-	}, []string{"nodes[2].config.conditions[0].value: must be a number, a time or a text for less_than, not a list"}},
+	}, []string{"nodes[2].config.conditions[0].value: must be a number or a string for less_than, not an array"}},
 	{"unknown field root", func(d *Definition) { config(&d.Nodes[2], `{"conditions":[{"field":"age","operator":"exists"}]}`) },
-		[]string{`nodes[2].config.conditions[0].field: "age" is no field; fields begin with metadata, steps or lead`}},
+		[]string{`nodes[2].config.conditions[0].field: invalid field "age"; must begin with metadata, steps or lead`}},
 	{"unknown step of a condition", func(d *Definition) {
 		config(&d.Nodes[2], `{"conditions":[{"field":"steps.x.outcome","operator":"exists"}]}`)
-	}, []string{`nodes[2].config.conditions[0].field: the workflow has no node "x"`}},
+	}, []string{`nodes[2].config.conditions[0].field: unknown node "x"`}},
 
-	{"empty expression", func(d *Definition) { config(&d.Nodes[2], `{"expression":" "}`) }, []string{"nodes[2].config.expression: is empty"}},
+	{"empty expression", func(d *Definition) { config(&d.Nodes[2], `{"expression":" "}`) }, []string{"nodes[2].config.expression: must not be empty"}},
 	{"overlong expression", func(d *Definition) {
 		config(&d.Nodes[2], `{"expression":"`+strings.Repeat("true and ", 500)+`true"}`)
 	}, []string{"nodes[2].config.expression: is 4504 bytes long; at most 4096"}},
@@ -204,7 +204,7 @@ var faultCases = []struct {
 		config(&d.Nodes[2], `{"expression":"1`+strings.Repeat("+1", 600)+`==1"}`)
 	}, []string{"nodes[2].config.expression: is too long; at most 1000 names"}},
 	{"expression no bool", func(d *Definition) { d.Nodes[2] = If("ask", "1 + 1") }, []string{"nodes[2].config.expression: must give a boolean, but gives a number"}},
-	{"expression syntax", func(d *Definition) { d.Nodes[2] = If("ask", "metadata.age ==") }, []string{"nodes[2].config.expression: ends too early (column 15)"}},
+	{"expression syntax", func(d *Definition) { d.Nodes[2] = If("ask", "metadata.age ==") }, []string{"nodes[2].config.expression: unexpected end of the expression (column 15)"}},
 	{"expression syntax on line 2", func(d *Definition) { d.Nodes[2] = If("ask", "true and\n) true") }, []string{`nodes[2].config.expression: unexpected ")" (line 2, column 1)`}},
 	{"unknown name", func(d *Definition) { d.Nodes[2] = If("ask", "age > 1") }, []string{"nodes[2].config.expression: unknown name age; the names are lead, metadata, steps and now() (column 1)"}},
 	{"unknown field of lead", func(d *Definition) { d.Nodes[2] = If("ask", "lead.age > 1") }, []string{"nodes[2].config.expression: lead has no field age (column 6)"}},
@@ -331,9 +331,9 @@ func TestValidateBoundsTheSum(t *testing.T) {
 	}{
 		{chain(MaxExpressions/4000, "true"+strings.Repeat(" ", 3996)), nil},
 		{chain(3000, "true"+strings.Repeat(" ", 3996)), []string{
-			"nodes[66].config.expression: the expressions of the workflow are longer than 262144 bytes together"}},
+			"nodes[66].config.expression: the expressions of this workflow have more than 262144 bytes in total"}},
 		{chain(MaxNodes-1, `metadata.a matches "(?i)[A-\\x{1041}]"`), []string{
-			"nodes[115].config.expression: the patterns of the workflow have more than 10000 parts together"}},
+			"nodes[115].config.expression: the patterns of this workflow have more than 10000 parts in total"}},
 	} {
 		text, err := json.Marshal(tt.d)
 		if err != nil {
@@ -364,7 +364,7 @@ func TestValidateBoundsTheSum(t *testing.T) {
 	} {
 		_, err := Parse([]byte(text))
 		got := faultsOf(t, err)
-		if len(got) != maxFaults+1 || got[maxFaults] != "has more than 100 faults; the others are not listed" {
+		if len(got) != maxFaults+1 || got[maxFaults] != "has more than 100 faults; only the first ones are listed" {
 			t.Errorf("%.50s: %d faults, the last is %q", text, len(got), got[len(got)-1])
 		}
 	}

@@ -12,17 +12,17 @@ const (
 	MaxBytes = 4 << 20
 )
 
-// ErrBudget is what an error of an evaluation wraps that took more than its budget.
-var ErrBudget = errors.New("budget exceeded")
+// ErrBudget is wrapped by the error of an evaluation that exceeded its budget.
+var ErrBudget = errors.New("workflow: the evaluation exceeded its budget")
 
-// Meter is what is left of the budget of one evaluation. It is not for
-// concurrent use. Its methods end the evaluation by a panic, which [Metered]
-// turns into an error.
+// Meter holds what is left of the budget of one evaluation. It must not be used
+// concurrently. When the budget is used up, its methods panic; [Metered] turns
+// that into an error.
 type Meter struct {
 	steps, bytes int
 }
 
-// Metered calls f with a full budget. When f spends more, the error wraps [ErrBudget].
+// Metered calls f with a full budget. The error wraps [ErrBudget] when f needs more.
 func Metered[T any](f func(*Meter) T) (result T, err error) {
 	m := Meter{MaxSteps, MaxBytes}
 	defer func() {
@@ -33,34 +33,32 @@ func Metered[T any](f func(*Meter) T) (result T, err error) {
 	return f(&m), nil
 }
 
-// Step pays for n steps of work that is about to be done. n is not negative.
+// Step charges n steps, before the work is done. n must not be negative.
 func (m *Meter) Step(n int) {
 	if m.steps -= n; m.steps < 0 {
-		panic(&failure{message: fmt.Sprintf("took more than %d steps, the most that one evaluation may take", MaxSteps), cause: ErrBudget})
+		panic(&failure{message: fmt.Sprintf("stopped after %d steps, the most that one evaluation may take", MaxSteps), cause: ErrBudget})
 	}
 }
 
-// Alloc pays for n bytes of memory that are about to be allocated. n is not
-// negative. What is released again is not paid back.
+// Alloc charges n bytes, before they are allocated. n must not be negative.
+// Memory that is no longer used is not credited.
 func (m *Meter) Alloc(n int) {
 	if m.bytes -= n; m.bytes < 0 {
-		panic(&failure{message: fmt.Sprintf("took more than %d bytes of memory, the most that one evaluation may take", MaxBytes), cause: ErrBudget})
+		panic(&failure{message: fmt.Sprintf("stopped after allocating %d bytes, the most that one evaluation may allocate", MaxBytes), cause: ErrBudget})
 	}
 }
 
-// The prices in steps of work on n bytes.
-
-// scan is the price of looking for something in a string, or comparing it.
+// scan charges for searching or comparing a string of n bytes.
 func (m *Meter) scan(n int) { m.Step(1 + n/16) }
 
-// rewrite is the price of going through a string letter by letter.
+// rewrite charges for processing a string of n bytes character by character.
 func (m *Meter) rewrite(n int) { m.Step(1 + n/3) }
 
-// sort is the price of sorting n elements.
+// sort charges for sorting n elements.
 func (m *Meter) sort(n int) { m.Step(n*bits.Len(uint(n))/3 + 1) }
 
-// failure ends an evaluation. It is the error of a Program's Run too, with the
-// place in the message.
+// failure is what an evaluation panics with, and the error that Run returns, there
+// with the location in its message.
 type failure struct {
 	message string
 	cause   error
@@ -73,9 +71,9 @@ func fail(format string, args ...any) {
 	panic(&failure{message: fmt.Sprintf(format, args...)})
 }
 
-// toFailure makes a failure of what was recovered from. A panic that is none is
-// a defect of this package or of the library; it must not take the process, and
-// every other lead, down.
+// toFailure converts what was recovered from a panic. A panic with anything but a
+// *failure is a defect of this package or of the library; it must not take down
+// the process, and with it every other lead.
 func toFailure(recovered any) *failure {
 	switch r := recovered.(type) {
 	case *failure:

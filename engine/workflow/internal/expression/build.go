@@ -9,38 +9,38 @@ import (
 	"github.com/expr-lang/expr/file"
 )
 
-// evaluator evaluates a node of the syntax tree. It ends the evaluation by a
-// panic with a *failure.
+// evaluator evaluates one node of the syntax tree. To end the whole evaluation with
+// an error, it panics with a *failure.
 type evaluator func(f *frame) any
 
 // frame is the state of one evaluation.
 type frame struct {
 	Meter
 	scope     *Scope
-	variables []any // of let, by number
-	items     []any // of # in each loop, by depth
-	at        file.Location
-	// missing: in a chain such as a?.b.c there was nothing before a question
-	// mark, so that the whole chain gives nil.
+	variables []any         // the values of variables, by number
+	items     []any         // the value of # in each loop, by depth
+	at        file.Location // of the node that is being evaluated, for errors
+	// missing reports that in a chain such as a?.b.c the value before a question
+	// mark was nil, so that the whole chain is nil.
 	missing bool
 }
 
-// builder makes evaluators of a syntax tree, and finds what the type check does
-// not object to but the package does.
+// builder turns a syntax tree into evaluators, and reports what the type check
+// accepts and this package does not.
 type builder struct {
 	known   func(id string) bool
 	source  file.Source
 	program *Program
 
 	faults  []string
-	scopes  []string // the names of let that can be seen, the innermost last
+	scopes  []string // the names of the variables in scope, the innermost last
 	numbers []int    // their numbers
-	depth   int      // how many loops are around
+	depth   int      // how many loops enclose the current node
 
-	badZone bool // a time zone was not found; to look for others would take long
+	badZone bool // a time zone was not found; looking for more of them would take long
 }
 
-// maxFaults is how many faults of one expression are named.
+// maxFaults is how many faults of one expression are reported.
 const maxFaults = 10
 
 func (b *builder) fault(n ast.Node, format string, args ...any) evaluator {
@@ -98,7 +98,7 @@ func (b *builder) build(n ast.Node) evaluator {
 	case *ast.BytesNode:
 		return b.fault(n, `bytes such as b"x" are not available here; write a string`)
 	}
-	return b.fault(n, "this is not available here")
+	return b.fault(n, "this syntax is not available here")
 }
 
 func constant(v any) evaluator { return func(*frame) any { return v } }
@@ -263,7 +263,7 @@ func (b *builder) object(n *ast.MapNode) evaluator {
 	for i, p := range n.Pairs {
 		pair, ok := p.(*ast.PairNode)
 		if !ok {
-			return b.fault(n, "this is not available here")
+			return b.fault(n, "this syntax is not available here")
 		}
 		keys[i], values[i] = b.build(pair.Key), b.build(pair.Value)
 	}
@@ -309,14 +309,14 @@ func (b *builder) slice(n *ast.SliceNode) evaluator {
 		case []any:
 			length = len(v)
 		default:
-			fail("a part such as [1:3] can be taken of a string or an array, not of %s", Describe(v))
+			fail("a slice such as [1:3] needs a string or an array, not %s", Describe(v))
 		}
 		i, j := 0, length
 		if fromGiven {
-			i = sliceEnd(first, length)
+			i = sliceBound(first, length)
 		}
 		if toGiven {
-			j = sliceEnd(last, length)
+			j = sliceBound(last, length)
 		}
 		i = min(i, j)
 		if s, ok := v.(string); ok {
@@ -326,12 +326,12 @@ func (b *builder) slice(n *ast.SliceNode) evaluator {
 	}
 }
 
-// sliceEnd returns an end of a slice: a negative one counts from the end of the
-// whole, and what lies outside is taken for the nearest end.
-func sliceEnd(v any, length int) int {
+// sliceBound returns a bound of a slice. A negative one counts from the end, and
+// one that is out of range means the nearest that is in range.
+func sliceBound(v any, length int) int {
 	i, ok := index(v)
 	if !ok {
-		fail("the ends of a part must be whole numbers, not %s", Describe(v))
+		fail("the bounds of a slice must be integers, not %s", Describe(v))
 	}
 	if i < 0 {
 		i += length
@@ -386,7 +386,7 @@ func (b *builder) binary(n *ast.BinaryNode) evaluator {
 	}
 }
 
-// binaryOperators are the operators that evaluate both sides.
+// binaryOperators are the operators that always evaluate both sides.
 var binaryOperators = map[string]func(m *Meter, a, b any) any{
 	"==":      func(m *Meter, a, b any) any { return equal(m, a, b) },
 	"!=":      func(m *Meter, a, b any) any { return !equal(m, a, b) },
@@ -396,7 +396,7 @@ var binaryOperators = map[string]func(m *Meter, a, b any) any{
 	">=":      func(m *Meter, a, b any) any { return order(m, ">=", a, b) >= 0 },
 	"in":      func(m *Meter, a, b any) any { return in(m, a, b) },
 	"matches": func(m *Meter, a, b any) any { return matches(m, a, b) },
-	"..":      wholes,
+	"..":      makeRange,
 }
 
 func init() {
@@ -404,7 +404,7 @@ func init() {
 		binaryOperators[operator] = func(m *Meter, a, b any) any { return arithmetic(m, operator, a, b) }
 	}
 	for _, operator := range []string{"contains", "startsWith", "endsWith"} {
-		binaryOperators[operator] = func(m *Meter, a, b any) any { return part(m, operator, a, b) }
+		binaryOperators[operator] = func(m *Meter, a, b any) any { return search(m, operator, a, b) }
 	}
 }
 

@@ -7,11 +7,11 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
-// maxCheapNodes is how large the syntax tree of a cheap expression may be.
+// maxCheapNodes is the most nodes that the syntax tree of a cheap expression has.
 const maxCheapNodes = 200
 
-// cheap reports whether evaluating a node takes some microseconds at most,
-// whatever metadata and steps hold.
+// cheap reports whether evaluating a node takes some microseconds at most for any
+// metadata and any steps.
 func (b *builder) cheap(n ast.Node) bool {
 	left := maxCheapNodes
 	return b.isCheap(n, &left)
@@ -34,7 +34,7 @@ func (b *builder) isCheap(n ast.Node, left *int) bool {
 		case slices.Contains(loopFunctions, n.Name):
 			return false
 		case n.Name == "timezone", n.Name == "date":
-			// A zone that is written here has been loaded by now.
+			// A time zone literal has been loaded during compilation.
 			for i, arg := range n.Arguments {
 				_, literal := arg.(*ast.StringNode)
 				if (n.Name == "timezone" || i == 2) && !literal {
@@ -58,8 +58,7 @@ func (b *builder) isCheap(n ast.Node, left *int) bool {
 	return cheap
 }
 
-// cheapOperator reports whether an operator takes little time once both of its
-// sides are known.
+// cheapOperator reports whether applying an operator to its operands is cheap.
 func (b *builder) cheapOperator(n *ast.BinaryNode) bool {
 	switch n.Operator {
 	case "matches", "..":
@@ -79,8 +78,8 @@ func (b *builder) cheapOperator(n *ast.BinaryNode) bool {
 	return true
 }
 
-// small reports whether a node's value is a number, a time or the like, or a
-// string that is written in the expression or that the package's callers bound.
+// small reports whether a node's value has a small, fixed size: a number, a time, a
+// literal, or a string whose length is limited, such as an outcome.
 func (b *builder) small(n ast.Node) bool {
 	if _, ok := literal(n); ok || b.number(n) {
 		return true
@@ -104,8 +103,8 @@ func (b *builder) small(n ast.Node) bool {
 	return false
 }
 
-// number reports whether a node is known to give a number, a boolean, a time or
-// a duration.
+// number reports whether a node is known to give a number, a boolean, a time or a
+// duration.
 func (b *builder) number(n ast.Node) bool {
 	switch t := n.Type(); t {
 	case timeType, durationType:

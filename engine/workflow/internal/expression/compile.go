@@ -23,48 +23,48 @@ const (
 	Time
 )
 
-// Program is a compiled expression. It is immutable.
+// Program is a compiled expression. It is immutable and safe for concurrent use.
 type Program struct {
 	source    file.Source
 	evaluate  evaluator
 	wanted    Wanted
-	variables int // how many let there are
+	variables int // the number of variables
 	loops     int // how deep loops are nested
 
-	// Contact: it reads lead or metadata.
+	// Contact reports whether it reads lead or metadata.
 	Contact bool
-	// Steps are the ids of the nodes whose steps it reads, each once. AllSteps:
-	// it may read that of any node, because a name is only known when it runs.
+	// Steps are the ids of the nodes whose steps it reads, each once. AllSteps
+	// reports whether it may read the step of any node, because it computes an id.
 	Steps    []string
 	AllSteps bool
-	// Parts is the size of the patterns that are written in it.
+	// Parts is the total size of the patterns in it.
 	Parts int
-	// Cheap: an evaluation takes some microseconds at most, whatever the data:
-	// no loop, no pattern, nothing that grows with metadata or data.
+	// Cheap reports whether an evaluation takes some microseconds at most for any
+	// data: no loop, no pattern, nothing whose cost grows with metadata or data.
 	Cheap bool
 }
 
-// configs are what the parser and the type check know of the language. To make
-// one takes longer than to compile a short expression, and one cannot be shared.
+// configs tell the parser and the type check about the language. Making one takes
+// longer than compiling a short expression; one must not be used concurrently.
 var configs = sync.Pool{New: func() any {
 	c := conf.New(types{})
 	c.MaxNodes = maxNodes
-	// now() is a field of types; "::now()" would get round that.
+	// now() is a field of types; "::now()" would bypass it.
 	c.Disabled["now"] = true
 	delete(c.Builtins, "now")
 	return c
 }}
 
 // Compile returns the program of an expression, or the faults that it finds, each as
-// a message of its own. known reports whether the workflow has a node of that id.
+// a message of its own. known reports whether the workflow has a node with that id.
 func Compile(source string, want Wanted, known func(id string) bool) (*Program, []string) {
 	switch {
 	case strings.TrimSpace(source) == "":
-		return nil, []string{"is empty; write an expression"}
+		return nil, []string{"must not be empty; write an expression"}
 	case len(source) > MaxSource:
 		return nil, []string{fmt.Sprintf("is %d bytes long; at most %d are allowed", len(source), MaxSource)}
 	case !utf8.ValidString(source):
-		return nil, []string{"is not UTF-8"}
+		return nil, []string{"must be UTF-8"}
 	}
 	var p *Program
 	var faults []string
@@ -73,7 +73,7 @@ func Compile(source string, want Wanted, known func(id string) bool) (*Program, 
 		return
 	})
 	if err != nil {
-		// A defect of the parser or the type check: the expression is refused.
+		// A defect of the parser or the type check. The expression is refused.
 		return nil, []string{Shorten(err.Error())}
 	}
 	if faults != nil {
@@ -108,7 +108,7 @@ func compile(source string, want Wanted, known func(id string) bool) (*Program, 
 	case want == Time && given != timeType && given.Kind() != reflect.Interface:
 		message := `must give a time, such as now() + duration("24h"), but gives ` + describeType(given)
 		if given.Kind() == reflect.String {
-			message += "; date(…) makes a time of a string"
+			message += "; date(…) converts a string to a time"
 		}
 		faults = append(faults, message)
 	}
@@ -119,8 +119,8 @@ func compile(source string, want Wanted, known func(id string) bool) (*Program, 
 	return b.program, nil
 }
 
-// Run evaluates the program. The error wraps [ErrBudget] when that took more
-// than its budget. The result of a program that must give a [Bool] is a bool.
+// Run evaluates the program. The error wraps [ErrBudget] when the evaluation
+// exceeded its budget. The result of a program of type [Bool] is a bool.
 func (p *Program) Run(s *Scope) (any, error) {
 	f := frame{scope: s, Meter: Meter{MaxSteps, MaxBytes}}
 	if p.variables > 0 {
@@ -137,7 +137,7 @@ func (p *Program) Run(s *Scope) (any, error) {
 	case p.wanted != Bool:
 		return result, nil
 	case isNil(result):
-		return false, nil // a flag that is missing is not set
+		return false, nil // a missing flag is not set
 	}
 	if _, ok := result.(bool); !ok {
 		return nil, &failure{message: "must give a boolean, but gives " + Describe(result)}
@@ -154,7 +154,7 @@ func (p *Program) run(f *frame) (result any, err error) {
 	return p.evaluate(f), nil
 }
 
-// goNames replaces names that mean nothing to who writes an expression.
+// goNames replaces Go types in the messages of the library.
 var goNames = strings.NewReplacer(
 	"type expression.Step ", "a step ",
 	"type expression.leadType ", "lead ",
@@ -172,11 +172,11 @@ var goNames = strings.NewReplacer(
 	"*time.Location", "a time zone",
 )
 
-// tokenKind is how the parser names a token: unexpected token Bracket(")").
+// tokenKind matches how the parser names a token: unexpected token Bracket(")").
 var tokenKind = regexp.MustCompile(`^unexpected token [A-Z][a-z]+\((".*")\)$`)
 
-// explain makes one line of an error of the parser or the type check, with the
-// place in it.
+// explain returns an error of the parser or the type check as one line, with its
+// location.
 func explain(err error) string {
 	var bound *file.Error
 	if !errors.As(err, &bound) {
@@ -186,7 +186,7 @@ func explain(err error) string {
 	message = tokenKind.ReplaceAllString(message, "unexpected $1")
 	switch {
 	case message == "unexpected token EOF" || message == "unexpected end of expression":
-		message = "ends too early"
+		message = "unexpected end of the expression"
 	case strings.Contains(message, "exceeds maximum allowed nodes"), message == tooLong:
 		return fmt.Sprintf("is too long; at most %d names, values and operators are allowed", maxNodes)
 	case strings.HasPrefix(message, "unknown name "):

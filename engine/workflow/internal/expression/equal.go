@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// equal compares two values as == does: numbers by value, times by instant,
-// lists and objects element by element. Values of different types differ.
+// equal implements ==: numbers by value, times by instant, arrays and objects
+// element by element. Values of different types are not equal.
 func equal(m *Meter, a, b any) bool {
 	m.Step(1)
 	switch a := a.(type) {
@@ -52,8 +52,8 @@ func equal(m *Meter, a, b any) bool {
 		if !ok || len(a) != len(b) {
 			return isNil(a) && isNil(b)
 		}
-		// All of it is compared, also behind a difference: the order of a map is
-		// another one each time, and the price must not be.
+		// Every entry is compared, also after a difference: the iteration order of a
+		// map changes from run to run, and the cost must not.
 		same := true
 		for key, value := range a {
 			m.scan(len(key) + 48)
@@ -66,10 +66,10 @@ func equal(m *Meter, a, b any) bool {
 		return ok && equalSteps(m, a, b)
 	case allSteps:
 		_, ok := b.(allSteps)
-		return ok // there is one
+		return ok // there is only one
 	}
-	x, xok := reckonable(a)
-	y, yok := reckonable(b)
+	x, xok := toNumber(a)
+	y, yok := toNumber(b)
 	return xok && yok && x.Compare(y) == 0
 }
 
@@ -79,9 +79,9 @@ func equalSteps(m *Meter, a, b *Step) bool {
 		a.Error == b.Error && a.EnteredAt.Equal(b.EnteredAt) && a.ExitedAt.Equal(b.ExitedAt) && equal(m, a.Data, b.Data)
 }
 
-// reckonable returns the number that v is. A weekday counts from Sunday, 0, and
-// a month from January, 1.
-func reckonable(v any) (Number, bool) {
+// toNumber returns v as a number, if it is one. Weekdays count from Sunday, 0, and
+// months from January, 1.
+func toNumber(v any) (Number, bool) {
 	switch v := v.(type) {
 	case time.Weekday:
 		return Integer(int64(v)), true
@@ -94,7 +94,7 @@ func reckonable(v any) (Number, bool) {
 	return n, reading == IsNumber
 }
 
-// order compares two values as < does.
+// order implements <, <=, > and >=.
 func order(m *Meter, operator string, a, b any) int {
 	m.Step(1)
 	switch a := a.(type) {
@@ -116,22 +116,22 @@ func order(m *Meter, operator string, a, b any) int {
 			return cmp.Compare(a, b)
 		}
 	}
-	x, xok := reckonable(a)
-	y, yok := reckonable(b)
+	x, xok := toNumber(a)
+	y, yok := toNumber(b)
 	if !xok || !yok {
 		mismatch(operator, a, b)
 	}
 	return x.Compare(y)
 }
 
-// mismatch ends an evaluation in which an operator met values that it does not take.
+// mismatch ends the evaluation: an operator cannot be applied to these values.
 func mismatch(operator string, a, b any) {
 	message := "cannot evaluate %s %s %s"
 	switch {
 	case isNil(a) || isNil(b):
 		message += "; where a value may be missing, give it one, as in (metadata.score ?? 0)"
 	case isString(a) && isNumeric(b) || isNumeric(a) && isString(b):
-		message += "; int(…) and float(…) make a number of a string"
+		message += "; int(…) and float(…) convert a string to a number"
 	}
 	fail(message, Describe(a), operator, Describe(b))
 }
@@ -142,6 +142,6 @@ func isString(v any) bool {
 }
 
 func isNumeric(v any) bool {
-	_, ok := reckonable(v)
+	_, ok := toNumber(v)
 	return ok
 }

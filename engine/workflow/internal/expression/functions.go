@@ -15,17 +15,17 @@ import (
 
 var stringType = reflect.TypeFor[string]()
 
-// function is a function that an expression may call. The type check has looked
-// at the number and the types of its arguments, as far as they were known.
+// function is a function that an expression may call. The number of arguments has
+// been checked, and their types as far as they are known before the evaluation.
 type function struct {
-	// cheap: it takes a microsecond at most, whatever its arguments are.
+	// cheap reports whether it takes a microsecond at most for any arguments.
 	cheap bool
-	// call gets the function's name for messages, as "len()".
+	// call gets the function's name for messages, such as "len()".
 	call func(m *Meter, name string, args []any) any
 }
 
-// functions are the functions that there are, beside loopFunctions. Those of the
-// expression language that build large values are left out: a condition gives a
+// functions are the functions that are available besides loopFunctions. Those of
+// the expression language that build large values are left out: a condition gives a
 // boolean and a wait gives a time, and neither needs them.
 var functions = map[string]function{
 	"len":         {false, length},
@@ -49,15 +49,15 @@ var functions = map[string]function{
 	"split":       {false, split},
 	"indexOf":     {false, find(strings.Index)},
 	"lastIndexOf": {false, find(strings.LastIndex)},
-	"hasPrefix":   {false, func(m *Meter, _ string, args []any) any { return part(m, "startsWith", args[0], args[1]) }},
-	"hasSuffix":   {false, func(m *Meter, _ string, args []any) any { return part(m, "endsWith", args[0], args[1]) }},
+	"hasPrefix":   {false, func(m *Meter, _ string, args []any) any { return search(m, "startsWith", args[0], args[1]) }},
+	"hasSuffix":   {false, func(m *Meter, _ string, args []any) any { return search(m, "endsWith", args[0], args[1]) }},
 	"fromJSON":    {false, fromJSON},
 	"fromBase64":  {false, fromBase64},
 	"duration":    {true, parseDuration},
 	"date":        {false, parseDate},
 	"timezone":    {false, timeZone},
-	"first":       {true, func(m *Meter, _ string, args []any) any { return end(m, args[0], 0) }},
-	"last":        {true, func(m *Meter, _ string, args []any) any { return end(m, args[0], -1) }},
+	"first":       {true, func(m *Meter, _ string, args []any) any { return elementAt(m, args[0], 0) }},
+	"last":        {true, func(m *Meter, _ string, args []any) any { return elementAt(m, args[0], -1) }},
 	"get":         {true, get},
 	"take":        {true, take},
 	"keys":        {false, keys},
@@ -145,7 +145,7 @@ func typeOf(_ *Meter, _ string, args []any) any {
 
 // numberArgument returns an argument that must be a number.
 func numberArgument(name string, v any) Number {
-	n, ok := reckonable(v)
+	n, ok := toNumber(v)
 	if !ok {
 		fail("%s takes a number, not %s", name, Describe(v))
 	}
@@ -171,7 +171,7 @@ func asNumber(m *Meter, name string, v any) Number {
 		m.rewrite(min(len(v), maxNumber))
 		n, reading := ParseNumber(v)
 		if reading != IsNumber {
-			fail("%s cannot make a number of %s", name, Quote(v))
+			fail("%s cannot convert %s to a number", name, Quote(v))
 		}
 		return n
 	case time.Duration:
@@ -180,7 +180,7 @@ func asNumber(m *Meter, name string, v any) Number {
 	if isNil(v) {
 		fail("%s takes a number or a string, not nil; where a value may be missing, give it one, as in int(metadata.age ?? 0)", name)
 	}
-	n, ok := reckonable(v)
+	n, ok := toNumber(v)
 	if !ok {
 		fail("%s takes a number or a string, not %s", name, Describe(v))
 	}
@@ -193,7 +193,7 @@ func toInt(m *Meter, name string, args []any) any {
 		return int(i)
 	}
 	if text, ok := args[0].(string); ok && !n.whole {
-		fail("%s cannot make a whole number of %s; int(float(…)) cuts off what is behind the point", name, Quote(text))
+		fail("%s cannot convert %s to an integer; int(float(…)) drops the fraction", name, Quote(text))
 	}
 	if n.whole || math.Abs(n.float) >= math.MaxInt64 {
 		fail("%s: %s does not fit into 64 bits", name, n)
@@ -222,7 +222,7 @@ func toString(m *Meter, name string, args []any) any {
 		m.Step(10)
 		return fmt.Sprint(v)
 	}
-	n, ok := reckonable(args[0])
+	n, ok := toNumber(args[0])
 	if !ok {
 		fail("%s takes a string, a number, a boolean or a time, not %s", name, Describe(args[0]))
 	}
@@ -231,8 +231,8 @@ func toString(m *Meter, name string, args []any) any {
 	return n.String()
 }
 
-// numbers returns the numbers among arguments: they themselves, and the elements
-// of lists, and of lists in them.
+// numbers returns the arguments that are numbers, and the numbers in those that are
+// arrays, nested ones included.
 func numbers(m *Meter, name string, args, found []any) []any {
 	for _, arg := range args {
 		m.Step(3)
@@ -241,10 +241,10 @@ func numbers(m *Meter, name string, args, found []any) []any {
 			found = numbers(m, name, list, found)
 			continue
 		}
-		if _, ok := reckonable(v); !ok {
+		if _, ok := toNumber(v); !ok {
 			fail("%s takes numbers and arrays of numbers, not %s", name, Describe(v))
 		}
-		m.Alloc(64) // with what the list outgrows
+		m.Alloc(64) // includes what append copies
 		found = append(found, v)
 	}
 	return found
@@ -292,9 +292,8 @@ func median(m *Meter, name string, args []any) any {
 	return (floats[(n-1)/2] + floats[n/2]) / 2
 }
 
-// end returns the first element of a list, or the last one with at -1; nil if
-// there is none.
-func end(m *Meter, list any, at int) any {
+// elementAt returns the element of an array at 0 or -1; nil if it is empty.
+func elementAt(m *Meter, list any, at int) any {
 	elements, ok := list.([]any)
 	if !ok || len(elements) == 0 {
 		return nil
@@ -328,14 +327,14 @@ func take(_ *Meter, name string, args []any) any {
 	list := listArgument(name, args[0])
 	n, ok := index(args[1])
 	if !ok || n < 0 {
-		fail("%s takes a number of elements, not %s", name, describeCount(args[1]))
+		fail("%s takes a number of elements of at least 0, not %s", name, describeCount(args[1]))
 	}
 	n = min(n, len(list))
 	return list[:n:n]
 }
 
 func describeCount(v any) string {
-	if n, ok := reckonable(v); ok {
+	if n, ok := toNumber(v); ok {
 		return n.String()
 	}
 	return Describe(v)

@@ -2,17 +2,17 @@ package expression
 
 import "github.com/expr-lang/expr/ast"
 
-// loopFunctions are the functions that evaluate a condition for each element of a list.
+// loopFunctions are the functions that evaluate something for each element of an array.
 var loopFunctions = []string{
 	"all", "none", "any", "one", "filter", "find", "findIndex", "findLast", "findLastIndex", "count", "sum",
 }
 
-// loop walks over a list.
+// loop is a call of one of loopFunctions.
 type loop struct {
 	name  string
 	what  string // for messages
 	list  evaluator
-	each  evaluator // of an element; nil means the element itself
+	each  evaluator // for each element; nil means the element itself
 	depth int
 }
 
@@ -53,8 +53,8 @@ func (l *loop) value(f *frame, element any) any {
 	return l.each(f)
 }
 
-// first returns the index of the first element for which the condition is want,
-// or -1; with backwards that of the last one.
+// first returns the index of the first element, or with backwards of the last, for
+// which the condition is want; -1 if there is none.
 func (l *loop) first(f *frame, list []any, want, backwards bool) int {
 	for i := range list {
 		if backwards {
@@ -115,7 +115,7 @@ func (l *loop) filter(f *frame, list []any) any {
 	kept := []any{}
 	for _, element := range list {
 		if truth(l.what, l.value(f, element)) {
-			f.Alloc(64) // with what the list outgrows
+			f.Alloc(64) // includes what append copies
 			kept = append(kept, element)
 		}
 	}

@@ -19,13 +19,13 @@ func (b *builder) chain(n *ast.ChainNode) evaluator {
 	}
 }
 
-// isRoot reports whether a node is the name itself, not a variable that hides it.
+// isRoot reports whether a node is the name itself, and not a variable.
 func (b *builder) isRoot(n ast.Node, name string) bool {
 	id, ok := n.(*ast.IdentifierNode)
 	return ok && id.Value == name && !slices.Contains(b.scopes, name)
 }
 
-// step returns the node id of a node such as steps.first.
+// step returns the id in an expression such as steps.first.
 func (b *builder) step(n ast.Node) (id string, ok bool) {
 	member, ok := n.(*ast.MemberNode)
 	if !ok || !b.isRoot(member.Node, "steps") {
@@ -94,7 +94,7 @@ func (b *builder) member(n *ast.MemberNode) evaluator {
 	}
 }
 
-// metadata is the evaluator of a key of metadata, the most frequent of all.
+// metadata evaluates metadata.key, the most frequent expression of all.
 func (b *builder) metadata(n *ast.MemberNode, key string) evaluator {
 	b.program.Contact = true
 	at := n.Location()
@@ -109,7 +109,7 @@ func (b *builder) metadata(n *ast.MemberNode, key string) evaluator {
 	}
 }
 
-// fetch returns an element of a list, or a field of an object.
+// fetch returns an element of an array, or a field of an object.
 func fetch(m *Meter, from, key any) any {
 	m.Step(1)
 	switch v := from.(type) {
@@ -119,7 +119,7 @@ func fetch(m *Meter, from, key any) any {
 			if isNil(key) {
 				return nil
 			}
-			fail("a field is named by a string, not by %s", Describe(key))
+			fail("a key must be a string, not %s", Describe(key))
 		}
 		m.scan(len(name))
 		return m.value(v[name])
@@ -137,7 +137,7 @@ func fetch(m *Meter, from, key any) any {
 	case allSteps:
 		name, ok := key.(string)
 		if !ok && !isNil(key) {
-			fail("a step is named by a string, not by %s", Describe(key))
+			fail("the id of a node must be a string, not %s", Describe(key))
 		}
 		m.scan(len(name))
 		m.Alloc(192)
@@ -146,9 +146,9 @@ func fetch(m *Meter, from, key any) any {
 	case nil:
 		name, ok := key.(string)
 		if !ok {
-			fail("nothing there to take an element from; write ?.[…] where it may be missing")
+			fail("cannot read an element of nil; write ?.[…] where a value may be missing")
 		}
-		fail("nothing there to take %s from; write ?.%s where it may be missing", Clip(name), Clip(name))
+		fail("cannot read %s of nil; write ?.%s where a value may be missing", Clip(name), Clip(name))
 	}
 	if name, ok := key.(string); ok {
 		fail("%s has no field %s", Describe(from), Clip(name))
@@ -157,19 +157,19 @@ func fetch(m *Meter, from, key any) any {
 	return nil
 }
 
-// position returns an index into a list or a string; a negative one counts from
+// position returns an index into an array or a string. A negative one counts from
 // the end.
 func position(key any, length int) int {
 	i, ok := index(key)
 	if !ok {
-		fail("an element is named by a whole number, not by %s", Describe(key))
+		fail("an index must be an integer, not %s", Describe(key))
 	}
 	at := i
 	if at < 0 {
 		at += length
 	}
 	if at < 0 || at >= length {
-		fail("index %d is out of range; there are %d elements", i, length)
+		fail("index %d is out of range; the length is %d", i, length)
 	}
 	return at
 }
@@ -179,7 +179,7 @@ func (b *builder) call(n *ast.CallNode) evaluator {
 	case *ast.IdentifierNode:
 		if b.isRoot(callee, "now") {
 			if len(n.Arguments) > 0 {
-				return b.fault(n, "too many arguments to call now; write now().In(timezone(…)) for local time")
+				return b.fault(n, "now() takes no arguments; for local time write now().In(timezone(…))")
 			}
 			return func(f *frame) any {
 				f.Step(1)
@@ -192,5 +192,5 @@ func (b *builder) call(n *ast.CallNode) evaluator {
 			return b.method(n, callee, name.Value)
 		}
 	}
-	return b.fault(n, "this cannot be called")
+	return b.fault(n, "this is not a function")
 }

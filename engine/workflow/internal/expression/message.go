@@ -5,19 +5,19 @@ import (
 	"strings"
 )
 
-// Quote quotes a string from outside for a message, and cuts it if it is long.
+// Quote quotes untrusted input for a message, truncated to some 80 bytes.
 func Quote(text string) string { return fmt.Sprintf("%q", Clip(text)) }
 
-// Clip cuts a string for a message if it is long.
-func Clip(text string) string { return cut(text, 80) }
+// Clip truncates untrusted input for a message to some 80 bytes.
+func Clip(text string) string { return truncate(text, 80) }
 
-// Shorten makes one line of at most some 300 bytes of the message of a library.
+// Shorten reduces a library's message to one line of some 300 bytes at most.
 func Shorten(message string) string {
 	message, _, _ = strings.Cut(message, "\n")
-	return cut(message, 300)
+	return truncate(message, 300)
 }
 
-func cut(text string, most int) string {
+func truncate(text string, most int) string {
 	if len(text) <= most {
 		return text
 	}

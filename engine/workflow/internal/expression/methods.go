@@ -8,8 +8,7 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
-// method is a method that an expression may call. steps is its price beside
-// that of what it returns.
+// method is a method that an expression may call, at a cost of so many steps.
 type method struct {
 	arguments []reflect.Type
 	steps     int
@@ -24,22 +23,22 @@ func durationMethod(get func(d time.Duration) any) method {
 	return method{nil, 1, func(_ *Meter, on any, _ []any) any { return get(on.(time.Duration)) }}
 }
 
-// compareTimes is a method of a time that takes another one.
+// compareTimes returns a method of a time that takes another time.
 func compareTimes(get func(a, b time.Time) any) method {
 	return method{[]reflect.Type{timeType}, 2, func(_ *Meter, on any, args []any) any {
 		return get(on.(time.Time), args[0].(time.Time))
 	}}
 }
 
-// shiftTime is a method of a time that takes a duration.
+// shiftTime returns a method of a time that takes a duration.
 func shiftTime(shift func(t time.Time, d time.Duration) time.Time) method {
 	return method{[]reflect.Type{durationType}, 4, func(_ *Meter, on any, args []any) any {
 		return shift(on.(time.Time), args[0].(time.Duration))
 	}}
 }
 
-// text is a method that gives a short string.
-func text(get func(on any) string) method {
+// shortString returns a method that gives a short string.
+func shortString(get func(on any) string) method {
 	return method{nil, 8, func(m *Meter, on any, _ []any) any {
 		m.Alloc(64)
 		return get(on)
@@ -48,8 +47,9 @@ func text(get func(on any) string) method {
 
 var intType = reflect.TypeFor[int]()
 
-// methods are the methods that there are, by type and name. Others of these
-// types read the machine's clock or time zone, or give bytes.
+// methods are the methods that are available, by type and name. The others of these
+// types depend on the machine's time zone, or return something that expressions
+// cannot use.
 var methods = map[reflect.Type]map[string]method{
 	timeType: {
 		"Year":       timeMethod(func(t time.Time) any { return t.Year() }),
@@ -89,7 +89,7 @@ var methods = map[reflect.Type]map[string]method{
 			m.Alloc(64 + 8*len(layout))
 			return on.(time.Time).Format(layout)
 		}},
-		"String": text(func(on any) string { return on.(time.Time).Format("2006-01-02 15:04:05.999999999 -0700 MST") }),
+		"String": shortString(func(on any) string { return on.(time.Time).Format("2006-01-02 15:04:05.999999999 -0700 MST") }),
 	},
 	durationType: {
 		"Hours":        durationMethod(func(d time.Duration) any { return d.Hours() }),
@@ -99,11 +99,11 @@ var methods = map[reflect.Type]map[string]method{
 		"Microseconds": durationMethod(func(d time.Duration) any { return int(d.Microseconds()) }),
 		"Nanoseconds":  durationMethod(func(d time.Duration) any { return int(d.Nanoseconds()) }),
 		"Abs":          durationMethod(func(d time.Duration) any { return d.Abs() }),
-		"String":       text(func(on any) string { return on.(time.Duration).String() }),
+		"String":       shortString(func(on any) string { return on.(time.Duration).String() }),
 	},
-	locationType:                    {"String": text(func(on any) string { return on.(*time.Location).String() })},
-	reflect.TypeFor[time.Month]():   {"String": text(func(on any) string { return on.(time.Month).String() })},
-	reflect.TypeFor[time.Weekday](): {"String": text(func(on any) string { return on.(time.Weekday).String() })},
+	locationType:                    {"String": shortString(func(on any) string { return on.(*time.Location).String() })},
+	reflect.TypeFor[time.Month]():   {"String": shortString(func(on any) string { return on.(time.Month).String() })},
+	reflect.TypeFor[time.Weekday](): {"String": shortString(func(on any) string { return on.(time.Weekday).String() })},
 }
 
 func (b *builder) method(n *ast.CallNode, callee *ast.MemberNode, name string) evaluator {
@@ -150,7 +150,7 @@ func noMethod(t reflect.Type, name string) string {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	return describeType(t) + " has no method " + Clip(name) + " here; the methods are " + listed(names)
+	return describeType(t) + " has no method " + Clip(name) + " here; must be one of " + joinNames(names)
 }
 
 func checkArguments(name string, want []reflect.Type, given []any) {
@@ -161,7 +161,7 @@ func checkArguments(name string, want []reflect.Type, given []any) {
 		if want[i] == intType {
 			whole, ok := index(v)
 			if !ok {
-				fail("%s takes a whole number, not %s", name, Describe(v))
+				fail("%s takes an integer, not %s", name, Describe(v))
 			}
 			given[i] = whole
 			continue

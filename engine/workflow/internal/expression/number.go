@@ -8,27 +8,27 @@ import (
 	"strings"
 )
 
-// Number is a number of JSON, of CSV or of Go. A whole one keeps all its digits.
+// Number is a number from JSON, CSV or Go. An integer keeps all its digits.
 type Number struct {
 	whole    bool
-	integer  int64   // of a whole number without digits
-	digits   string  // of a whole number that does not fit into integer, without sign
-	negative bool    // the sign of digits
-	float    float64 // the number, rounded
+	integer  int64   // the value of an integer that fits
+	digits   string  // the decimal digits of an integer that does not fit, without sign
+	negative bool    // the sign that belongs to digits
+	float    float64 // the value, rounded
 }
 
-// Reading says what became of an attempt to read a number.
+// Reading is the result of reading a number.
 type Reading int
 
 // The readings.
 const (
 	NotANumber Reading = iota
 	IsNumber           // read
-	Unreadable         // a number, but too large, too small or too long to reckon with
+	OutOfRange         // a number, but too large, too close to 0 or too long
 )
 
-// maxNumber is how long the text of a number may be. The longest one that a
-// float64 rounds to has 309 digits before the point.
+// maxNumber is how many characters a number may have. The largest float64 has 309
+// digits before the decimal point.
 const maxNumber = 400
 
 const numberCharacters = "+-.0123456789eE"
@@ -64,7 +64,7 @@ func ReadNumber(v any) (Number, Reading) {
 	case json.Number:
 		n, reading := ParseNumber(string(v))
 		if reading == NotANumber {
-			reading = Unreadable
+			reading = OutOfRange
 		}
 		return n, reading
 	case Number:
@@ -83,25 +83,25 @@ func unsigned(v uint64) Number {
 	return Integer(int64(v))
 }
 
-// fraction returns a float64 as a number. From 2^53 on a float64 does not have
-// the digits of a whole number, so that it does not count as one.
+// fraction returns a float64 as a Number. From 2^53 on a float64 does not hold all
+// the digits of an integer, so it does not count as one.
 func fraction(v float64) (Number, Reading) {
 	switch {
 	case math.IsNaN(v) || math.IsInf(v, 0):
-		return Number{}, Unreadable
+		return Number{}, OutOfRange
 	case v == math.Trunc(v) && math.Abs(v) < 1<<53:
 		return Integer(int64(v)), IsNumber
 	}
 	return Number{float: v}, IsNumber
 }
 
-// ParseNumber reads a decimal number as JSON and CSV have it: 42, -1.50, 1e3.
-// Space around it is ignored. Whole numbers keep their digits however they are
+// ParseNumber reads a decimal number as written in JSON and CSV: 42, -1.50, 1e3.
+// Surrounding space is ignored. Integers keep their digits, however they are
 // written: 1e3 and 1000.0 are 1000.
 func ParseNumber(text string) (Number, Reading) {
 	if len(text) > maxNumber {
 		if strings.Trim(text[:maxNumber], numberCharacters) == "" {
-			return Number{}, Unreadable
+			return Number{}, OutOfRange
 		}
 		return Number{}, NotANumber
 	}
@@ -116,7 +116,7 @@ func ParseNumber(text string) (Number, Reading) {
 	float, err := strconv.ParseFloat(text, 64)
 	if err != nil {
 		if math.IsInf(float, 0) {
-			return Number{}, Unreadable
+			return Number{}, OutOfRange
 		}
 		return Number{}, NotANumber
 	}
@@ -125,7 +125,7 @@ func ParseNumber(text string) (Number, Reading) {
 	case digits == "":
 		return Integer(0), IsNumber
 	case float == 0:
-		return Number{}, Unreadable // rounded to nothing
+		return Number{}, OutOfRange // rounded to 0
 	case exponent < 0:
 		return Number{float: float}, IsNumber
 	}
@@ -143,15 +143,15 @@ func ParseNumber(text string) (Number, Reading) {
 	return Number{whole: true, digits: digits, negative: negative, float: float}, IsNumber
 }
 
-// decimal returns the digits of the text of a number, from the first to the last
-// that is not 0, and the power of ten by which they are to be multiplied. The
-// text is one that ParseFloat takes and that is not infinite.
+// decimal returns the digits of a number, without leading and trailing zeros, and
+// the power of ten to multiply them by. The text must be one that ParseFloat
+// accepts, and whose value is finite.
 func decimal(text string) (digits string, exponent int) {
 	text = strings.TrimLeft(text, "+-")
 	if i := strings.IndexAny(text, "eE"); i >= 0 {
 		var err error
 		if exponent, err = strconv.Atoi(text[i+1:]); err != nil {
-			exponent = math.MinInt32 // the number is not infinite, so that it is next to 0
+			exponent = math.MinInt32 // the value is finite, so it is close to 0
 		}
 		text = text[:i]
 	}
@@ -164,8 +164,8 @@ func decimal(text string) (digits string, exponent int) {
 	return digits, exponent + len(text) - len(digits)
 }
 
-// Compare returns -1, 0 or 1. Whole numbers are compared digit by digit, others
-// as float64.
+// Compare returns -1, 0 or 1. Two integers are compared exactly, other numbers as
+// float64.
 func (n Number) Compare(to Number) int {
 	switch {
 	case !n.whole || !to.whole:
@@ -173,7 +173,7 @@ func (n Number) Compare(to Number) int {
 	case n.digits == "" && to.digits == "":
 		return cmp.Compare(n.integer, to.integer)
 	}
-	// The one with digits is further from 0 than any that has none.
+	// A number with digits is further from 0 than any without.
 	a, b := n.size(), to.size()
 	switch {
 	case a != b || a == 0:
@@ -184,7 +184,7 @@ func (n Number) Compare(to Number) int {
 	return strings.Compare(n.digits, to.digits)
 }
 
-// size is the number of digits, with the sign of the number; 0 without digits.
+// size returns the number of digits, negative for a negative number.
 func (n Number) size() int {
 	if n.negative {
 		return -len(n.digits)
@@ -192,13 +192,13 @@ func (n Number) size() int {
 	return len(n.digits)
 }
 
-// Int returns the number as an int64 if it is whole and fits.
+// Int returns the number as an int64, if it is an integer and fits.
 func (n Number) Int() (int64, bool) { return n.integer, n.whole && n.digits == "" }
 
-// Float returns the number, rounded to the next float64.
+// Float returns the number, rounded to the nearest float64.
 func (n Number) Float() float64 { return n.float }
 
-// String returns the number in decimal, a whole one with all its digits.
+// String returns the number in decimal, an integer with all its digits.
 func (n Number) String() string {
 	switch {
 	case !n.whole:

@@ -6,9 +6,8 @@ import (
 	"time"
 )
 
-// arithmetic evaluates + - * / % and **. Two whole numbers give a whole one,
-// except with / and **; a result that does not fit into 64 bits is refused, not
-// wrapped around.
+// arithmetic implements + - * / % and **. Two integers give an integer, except
+// with / and **. A result that does not fit into 64 bits is an error.
 func arithmetic(m *Meter, operator string, a, b any) any {
 	m.Step(2)
 	if x, ok := a.(int); ok {
@@ -16,8 +15,8 @@ func arithmetic(m *Meter, operator string, a, b any) any {
 			return integers(operator, x, y)
 		}
 	}
-	x, xok := reckonable(a)
-	y, yok := reckonable(b)
+	x, xok := toNumber(a)
+	y, yok := toNumber(b)
 	if !xok || !yok {
 		return temporal(m, operator, a, b)
 	}
@@ -25,7 +24,7 @@ func arithmetic(m *Meter, operator string, a, b any) any {
 		i, iok := x.Int()
 		j, jok := y.Int()
 		if !iok || !jok {
-			fail("%s takes whole numbers of at most 64 bits, not %s and %s", operator, x, y)
+			fail("%s takes integers of at most 64 bits, not %s and %s", operator, x, y)
 		}
 		return integers(operator, int(i), int(j))
 	}
@@ -37,7 +36,7 @@ func arithmetic(m *Meter, operator string, a, b any) any {
 	return floats(operator, x.float, y.float)
 }
 
-// smallInt returns the number if it is of one of the types that count as int.
+// smallInt returns the number if its type counts as an integer in arithmetic.
 func smallInt(n Number, v any) (int, bool) {
 	switch v.(type) {
 	case int, time.Weekday, time.Month:
@@ -62,14 +61,14 @@ func integers(operator string, a, b int) any {
 		if b == 0 {
 			fail("cannot divide %d by 0", a)
 		}
-		if b != -1 { // the remainder is 0, and the smallest number divided by -1 does not fit
+		if b != -1 { // the remainder of -1 is 0, and the smallest int divided by -1 does not fit
 			result = a % b
 		}
 	default:
 		return floats(operator, float64(a), float64(b))
 	}
 	if !fits {
-		fail("%d %s %d does not fit into 64 bits; float(…) makes a number of it that may be larger", a, operator, b)
+		fail("%d %s %d does not fit into 64 bits; use float(…) for larger numbers", a, operator, b)
 	}
 	return result
 }
@@ -92,12 +91,12 @@ func floats(operator string, a, b float64) any {
 		result = math.Pow(a, b)
 	}
 	if math.IsInf(result, 0) || math.IsNaN(result) {
-		fail("%v %s %v has no result, or one that is too large", a, operator, b)
+		fail("the result of %v %s %v is out of range", a, operator, b)
 	}
 	return result
 }
 
-// temporal evaluates the operators on strings, times and durations.
+// temporal implements the arithmetic operators on strings, times and durations.
 func temporal(m *Meter, operator string, a, b any) any {
 	switch x := a.(type) {
 	case string:
@@ -131,11 +130,11 @@ func temporal(m *Meter, operator string, a, b any) any {
 				return durations(operator, x, y)
 			}
 		}
-		if y, ok := reckonable(b); ok && operator == "*" {
+		if y, ok := toNumber(b); ok && operator == "*" {
 			return times(x, y)
 		}
 	}
-	if x, ok := reckonable(a); ok && operator == "*" {
+	if x, ok := toNumber(a); ok && operator == "*" {
 		if y, ok := b.(time.Duration); ok {
 			return times(y, x)
 		}
@@ -155,7 +154,7 @@ func times(d time.Duration, by Number) time.Duration {
 	return 0
 }
 
-// durations adds or subtracts.
+// durations adds or subtracts two durations.
 func durations(operator string, a, b time.Duration) time.Duration {
 	if operator == "-" {
 		b = -b
@@ -177,14 +176,14 @@ func negate(m *Meter, v any) any {
 	case time.Duration:
 		return time.Duration(integers("-", 0, int(x)).(int))
 	}
-	n, ok := reckonable(v)
+	n, ok := toNumber(v)
 	if !ok {
 		fail("cannot evaluate - %s", Describe(v))
 	}
 	return -n.float
 }
 
-// in reports whether a list has an element, or an object a key.
+// in implements the operator of that name: an array has an element, an object a key.
 func in(m *Meter, element, container any) bool {
 	m.Step(1)
 	switch c := container.(type) {
@@ -219,8 +218,8 @@ func in(m *Meter, element, container any) bool {
 	return ok && !isNil(element)
 }
 
-// part evaluates contains, startsWith and endsWith.
-func part(m *Meter, operator string, a, b any) bool {
+// search implements contains, startsWith and endsWith.
+func search(m *Meter, operator string, a, b any) bool {
 	m.Step(1)
 	if isNil(a) || isNil(b) {
 		return false
@@ -242,7 +241,7 @@ func part(m *Meter, operator string, a, b any) bool {
 	return strings.Contains(x, y)
 }
 
-// truth returns the value of a condition.
+// truth returns v, which must be a boolean; what names it in the message.
 func truth(what string, v any) bool {
 	b, ok := v.(bool)
 	if !ok {
@@ -254,8 +253,8 @@ func truth(what string, v any) bool {
 	return b
 }
 
-// wholes evaluates a range such as 1..10.
-func wholes(m *Meter, from, to any) any {
+// makeRange implements the operator .. as in 1..10.
+func makeRange(m *Meter, from, to any) any {
 	a, aok := index(from)
 	b, bok := index(to)
 	if !aok || !bok {
@@ -277,7 +276,7 @@ func wholes(m *Meter, from, to any) any {
 	return list
 }
 
-// between reports whether a value is a number of a range, without making the range.
+// between implements x in a..b without making the array.
 func between(m *Meter, v, from, to any) bool {
 	m.Step(1)
 	a, aok := index(from)
@@ -285,17 +284,17 @@ func between(m *Meter, v, from, to any) bool {
 	if !aok || !bok {
 		mismatch("..", from, to)
 	}
-	n, ok := reckonable(v)
+	n, ok := toNumber(v)
 	i, whole := n.Int()
 	return ok && whole && int64(a) <= i && i <= int64(b)
 }
 
-// index returns a value as an int if it is a whole number that fits.
+// index returns a value as an int, if it is an integer that fits.
 func index(v any) (int, bool) {
 	if i, ok := v.(int); ok {
 		return i, true
 	}
-	n, ok := reckonable(v)
+	n, ok := toNumber(v)
 	i, whole := n.Int()
 	return int(i), ok && whole
 }

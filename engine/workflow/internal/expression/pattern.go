@@ -15,8 +15,8 @@ import (
 const (
 	maxPattern      = 1000 // bytes
 	maxInstructions = 1000
-	maxProperties   = 10   // of \pL and the like, each of which holds hundreds of ranges
-	maxFolded       = 5000 // letters in the ranges of a pattern that ignores case
+	maxProperties   = 10   // classes such as \pL, each of which has hundreds of ranges
+	maxFolded       = 5000 // characters in the ranges of a pattern that ignores case
 )
 
 // pattern is a compiled pattern.
@@ -25,8 +25,8 @@ type pattern struct {
 	size int // at least as many as the compiled pattern has instructions
 }
 
-// checkPattern returns the size that a pattern will have when it is compiled,
-// or why it is refused. It costs little whatever the pattern is.
+// checkPattern returns the size that a pattern will have when it is compiled, or
+// why it is refused. It is fast for any pattern.
 func checkPattern(text string) (size int, err error) {
 	if len(text) > maxPattern {
 		return 0, fmt.Errorf("the pattern is %d bytes long; at most %d are allowed", len(text), maxPattern)
@@ -37,25 +37,25 @@ func checkPattern(text string) (size int, err error) {
 	}
 	folded := 0
 	if ignoresCase(text) {
-		if folded = foldedLetters(text); folded > maxFolded {
-			return 0, fmt.Errorf("the pattern ignores case in ranges of more than %d letters, which is not allowed", maxFolded)
+		if folded = foldedCharacters(text); folded > maxFolded {
+			return 0, fmt.Errorf("the pattern ignores case in ranges of more than %d characters; at most that many are allowed", maxFolded)
 		}
 	}
 	tree, err := syntax.Parse(text, syntax.Perl)
 	if err != nil {
 		return 0, errors.New(Shorten(err.Error()))
 	}
-	// What takes time to compile counts too, as if it were instructions.
+	// What else takes time to compile is counted as if it were instructions.
 	if size = instructions(tree) + 2 + 40*properties + folded/50; size > maxInstructions {
-		return 0, fmt.Errorf("the pattern is too large; repetitions such as {2,50} count as often as they may repeat, and at most %d parts are allowed", maxInstructions)
+		return 0, fmt.Errorf("the pattern is too large; at most %d parts are allowed, and what is repeated, as in {2,50}, counts as often as it may repeat", maxInstructions)
 	}
 	return size, nil
 }
 
-// instructions returns an upper bound of the instructions to which a pattern
-// compiles. A class of many ranges counts as several.
+// instructions returns an upper bound of the number of instructions that a pattern
+// compiles to. A class of many ranges counts as several.
 func instructions(re *syntax.Regexp) int {
-	const enough = maxInstructions + 1 // products of repetitions would overflow
+	const enough = maxInstructions + 1 // so that nested repetitions do not overflow
 	n := 0
 	for _, sub := range re.Sub {
 		n = min(n+instructions(sub)+2, enough)
@@ -71,7 +71,7 @@ func instructions(re *syntax.Regexp) int {
 	return min(n+2, enough)
 }
 
-// ignoresCase reports whether the pattern may have the flag i somewhere.
+// ignoresCase reports whether the pattern may set the flag i somewhere.
 func ignoresCase(text string) bool {
 	for {
 		_, after, ok := strings.Cut(text, "(?")
@@ -86,9 +86,9 @@ func ignoresCase(text string) bool {
 	}
 }
 
-// foldedLetters returns how many letters the ranges of a pattern have that
-// reach beyond ASCII. Package regexp looks for the other case of each of them.
-func foldedLetters(text string) int {
+// foldedCharacters returns how many characters are in the ranges of a pattern that
+// go beyond ASCII. Package regexp looks up the other cases of each one.
+func foldedCharacters(text string) int {
 	total := 0
 	for i := 0; i < len(text); i++ {
 		switch {
@@ -101,16 +101,17 @@ func foldedLetters(text string) int {
 		case text[i] == '\\':
 			i++
 		case text[i] == '[':
-			var letters int
-			letters, i = foldedClass(text, i+1)
-			total += letters
+			var n int
+			n, i = foldedClass(text, i+1)
+			total += n
 		}
 	}
 	return total
 }
 
-// foldedClass counts in one class, which begins at from, and returns where it ends.
-func foldedClass(text string, from int) (letters, end int) {
+// foldedClass counts the characters of one class, which begins at from, and returns
+// where it ends.
+func foldedClass(text string, from int) (characters, end int) {
 	i := from
 	if strings.HasPrefix(text[i:], "^") {
 		i++
@@ -124,7 +125,7 @@ func foldedClass(text string, from int) (letters, end int) {
 		r, size := classRune(text[i:])
 		switch {
 		case dash:
-			letters += max(int(r)-int(previous), 0)
+			characters += max(int(r)-int(previous), 0)
 			previous, dash = r, false
 		case r == '-' && !first:
 			dash = true
@@ -133,14 +134,14 @@ func foldedClass(text string, from int) (letters, end int) {
 		}
 		i += size
 	}
-	if letters <= 2*utf8.RuneSelf {
-		letters = 0 // such as [a-zA-Z]
+	if characters <= 2*utf8.RuneSelf {
+		characters = 0 // such as [a-zA-Z]
 	}
-	return letters, i
+	return characters, i
 }
 
-// posixClass returns the length of a class such as [:alpha:] at the beginning of
-// the text, or 0.
+// posixClass returns the length of a class such as [:alpha:] at the start of the
+// text, or 0.
 func posixClass(text string) int {
 	if !strings.HasPrefix(text, "[:") {
 		return 0
@@ -151,8 +152,8 @@ func posixClass(text string) int {
 	return 0
 }
 
-// classRune reads one letter of a class, escaped or not. Of an escape that
-// stands for a whole class it returns some letter.
+// classRune reads one character of a class, escaped or not. For an escape that
+// stands for a class it returns any character.
 func classRune(text string) (r rune, size int) {
 	if text[0] != '\\' || len(text) < 2 {
 		return utf8.DecodeRuneInString(text)
@@ -168,7 +169,7 @@ func classRune(text string) (r rune, size int) {
 		end := min(4, len(text))
 		return hexadecimal(text[2:end]), end
 	case '0' <= c && c <= '7':
-		return 0o777, 2 // up to three digits; the others are read as letters
+		return 0o777, 2 // the largest; further digits are read as characters
 	}
 	r, size = utf8.DecodeRuneInString(text[1:])
 	return r, size + 1
@@ -191,7 +192,7 @@ func compilePattern(text string, size int) (*pattern, error) {
 	return &pattern{re, size}, nil
 }
 
-// matches evaluates the operator of that name.
+// matches implements the operator of that name.
 func matches(m *Meter, value, with any) bool {
 	m.Step(1)
 	if isNil(value) || isNil(with) {
@@ -206,13 +207,13 @@ func matches(m *Meter, value, with any) bool {
 	if dynamic {
 		p = m.pattern(source)
 	}
-	// Each instruction may be tried at each letter.
+	// At worst each instruction is tried at each byte.
 	m.Step(20 + p.size*(len(text)+1)/3)
 	m.Alloc(200 + 32*p.size)
 	return p.re.MatchString(text)
 }
 
-// pattern compiles a pattern that only the data tell.
+// pattern compiles a pattern that is not a literal of the expression.
 func (m *Meter) pattern(source string) *pattern {
 	m.Step(200 + 50*min(len(source), maxPattern) + 3000*(strings.Count(source[:min(len(source), maxPattern)], `\`)))
 	m.Alloc(100*min(len(source), maxPattern) + 4096)

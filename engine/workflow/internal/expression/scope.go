@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// Scope is what an expression sees of one lead at one moment. It is only read.
+// Scope is what an expression sees of one lead at one moment. It is not modified.
 type Scope struct {
 	PhoneNumber, ExternalID, TimeZone string
 
 	Metadata map[string]any
-	Steps    Steps     // nil: none
+	Steps    Steps     // nil means none
 	Now      time.Time // in UTC
 }
 
@@ -26,7 +26,7 @@ type Steps interface {
 	IDs() iter.Seq[string] // in any order
 }
 
-// step returns the step of a node, the zero Step if there is none.
+// step returns the step of a node, or the zero Step.
 func (s *Scope) step(id string) Step {
 	if s.Steps == nil {
 		return Step{}
@@ -35,7 +35,7 @@ func (s *Scope) step(id string) Step {
 	return step
 }
 
-// Step is what came of a node's latest step.
+// Step is the result of a node's latest step.
 type Step struct {
 	Outcome   string         `expr:"outcome"`
 	Data      map[string]any `expr:"data"`
@@ -47,7 +47,7 @@ type Step struct {
 	ExitedAt  time.Time      `expr:"exited_at"`
 }
 
-// types is Scope in the shape that the type check reads.
+// types declares the names of Scope to the type checker.
 type types struct {
 	Lead     leadType         `expr:"lead"`
 	Metadata map[string]any   `expr:"metadata"`
@@ -80,24 +80,26 @@ var stepFields = map[string]func(s *Step) any{
 	"exited_at":  func(s *Step) any { return s.ExitedAt },
 }
 
-// Values. An expression reckons with nil, bool, string, int, float64, []any,
+// allSteps is the value of the name steps by itself.
+//
+// The values of an expression are nil, bool, string, int, float64, []any,
 // map[string]any, time.Time, time.Duration, *time.Location, time.Month,
-// time.Weekday and these:
+// time.Weekday, and
 //
-//	Number      a whole number that does not fit into an int
-//	*Step       of steps.x, where it is not one of its fields that is read
-//	allSteps    of steps, where it is not one of its nodes that is read
-//	pattern     of a pattern that is written in the expression
+//	Number      an integer that does not fit into an int
+//	*Step       steps.x by itself
+//	allSteps    steps by itself
+//	*pattern    a pattern that is written in the expression
 //
-// A []any and a map[string]any come from JSON and are shared: they hold what
-// encoding/json has put there, so that an element goes through value before it
-// is reckoned with.
+// Arrays and objects are shared with the metadata and hold what encoding/json
+// puts there, so every element is passed through [Meter.value] when it is read.
 type allSteps struct{ *Scope }
 
-// value makes a value of what JSON or Go has put into metadata or data.
+// value converts what JSON or Go has put into metadata or data to a value of an
+// expression. A number that is out of range ends the evaluation.
 func (m *Meter) value(v any) any {
-	// What is returned is v itself where it can be: to put a list or a string into
-	// another interface would allocate.
+	// Where possible v itself is returned: to store an array or a string in another
+	// interface value would allocate.
 	switch x := v.(type) {
 	case nil, bool, string, int, float64, time.Time, time.Duration:
 		if f, ok := v.(float64); ok && math.IsNaN(f-f) {
@@ -125,12 +127,12 @@ func (m *Meter) value(v any) any {
 			return n
 		}
 		return n.float
-	} else if reading == Unreadable {
+	} else if reading == OutOfRange {
 		text, ok := v.(json.Number)
 		if !ok {
 			text = json.Number(fmt.Sprint(v)) // NaN, or an infinity
 		}
-		fail("%s cannot be used as a number: it is too large, too close to 0 or too long", Clip(string(text)))
+		fail("number out of range: %s", Clip(string(text)))
 	}
 	switch v.(type) {
 	case *Step, allSteps, time.Month, time.Weekday, *time.Location:
@@ -139,8 +141,8 @@ func (m *Meter) value(v any) any {
 	return m.value(m.Plain(v))
 }
 
-// Plain makes of a Go value what encoding/json makes of it, with each number as
-// a [json.Number]; nil of what cannot be written as JSON.
+// Plain returns a Go value as encoding/json would encode and decode it, with
+// numbers as [json.Number]; nil if it cannot be encoded.
 func (m *Meter) Plain(v any) any {
 	data, err := json.Marshal(v)
 	if err != nil {
@@ -153,15 +155,13 @@ func (m *Meter) Plain(v any) any {
 	return plain
 }
 
-// description of types for messages, in words that do not need Go.
-
 var (
 	timeType     = reflect.TypeFor[time.Time]()
 	durationType = reflect.TypeFor[time.Duration]()
 	locationType = reflect.TypeFor[*time.Location]()
 )
 
-// Describe names a value's type.
+// Describe names the type of a value for a message, in terms of JSON and not of Go.
 func Describe(v any) string {
 	if _, ok := v.(Number); ok {
 		return "a number"
@@ -197,7 +197,7 @@ func describeType(t reflect.Type) string {
 	return "a number"
 }
 
-// isNil reports whether v is nothing, or a map or list that is not there.
+// isNil reports whether v is nil, or a nil map or slice.
 func isNil(v any) bool {
 	switch v := v.(type) {
 	case nil:
@@ -226,8 +226,7 @@ func (s allSteps) ids() iter.Seq[string] {
 	return s.Steps.IDs()
 }
 
-// sorted returns names, of which there are n, in an order that is the same each
-// time, so that equal data give equal results.
+// sorted returns n names in sorted order, so that equal data give equal results.
 func sorted(m *Meter, n int, names iter.Seq[string]) []string {
 	m.sort(4 * n)
 	m.Alloc(16 * n)

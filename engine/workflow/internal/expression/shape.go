@@ -22,8 +22,8 @@ const (
 // parse returns the syntax tree of an expression that is small enough to be
 // checked and compiled, and the size of its patterns.
 func parse(source string, c *conf.Config) (tree *parser.Tree, parts int, err error) {
-	// The parser asks the lexer again and again for what it could not read, and
-	// each time gets an error with the whole source in it.
+	// After an error of the lexer, the parser calls it again for each open bracket,
+	// and each call makes another error with a copy of the source.
 	if _, err := lexer.Lex(file.NewSource(source)); err != nil {
 		return nil, 0, err
 	}
@@ -43,31 +43,31 @@ func parse(source string, c *conf.Config) (tree *parser.Tree, parts int, err err
 
 const tooLong = "the expression is too long"
 
-// shape measures a syntax tree.
+// shape measures a syntax tree before the type check.
 type shape struct {
-	left     int // how many nodes more may come
-	patterns int // how many instructions of patterns
+	left     int // how many more nodes are allowed
+	patterns int // how many more instructions of patterns are allowed
 	fault    string
 }
 
-// measure looks at a node and at those below. It stops at the first fault, and
-// returns the node that has it.
+// measure checks a node and its descendants. It stops at the first fault and
+// returns the node at which that is.
 //
-// A node is counted once for each way that leads to it. The parser makes one
-// node the child of two where it is written once but evaluated twice, as b in
-// a < b < c; nested forty deep, such an expression takes a type check that
-// doubles with each level.
+// A node is counted once for each path that leads to it. Where something is
+// written once and evaluated twice, as b in a < b < c, the parser gives two nodes
+// the same child, so that the work of the type check doubles with each level of
+// such an expression.
 func (s *shape) measure(n ast.Node) ast.Node {
 	if s.left--; s.left < 0 || n == nil {
 		s.fault = tooLong
 		return nil
 	}
 	if binary, ok := n.(*ast.BinaryNode); ok && binary.Operator == "matches" {
-		// Before the type check, which compiles the pattern.
+		// Now, because the type check compiles the pattern.
 		if text, ok := binary.Right.(*ast.StringNode); ok {
 			size, err := checkPattern(text.Value)
 			if s.patterns -= size; err == nil && s.patterns < 0 {
-				err = fmt.Errorf("the patterns of the expression are too large together; at most %d parts are allowed", maxInstructions)
+				err = fmt.Errorf("the patterns of the expression are too large in total; at most %d parts are allowed", maxInstructions)
 			}
 			if err != nil {
 				s.fault = err.Error()
@@ -126,7 +126,7 @@ func children(n ast.Node, visit func(ast.Node) bool) {
 	}
 }
 
-// present returns the nodes of a slice that are written: both ends may be left out.
+// present returns the nodes that are not nil: a slice may have no bounds.
 func present(nodes ...ast.Node) []ast.Node {
 	out := nodes[:0]
 	for _, n := range nodes {
@@ -137,7 +137,7 @@ func present(nodes ...ast.Node) []ast.Node {
 	return out
 }
 
-// place says where in the source a fault is.
+// place returns a location for the end of a message.
 func place(source file.Source, at file.Location) string {
 	err := file.Error{Location: at}
 	err.Bind(source)
@@ -147,5 +147,5 @@ func place(source file.Source, at file.Location) string {
 	return fmt.Sprintf(" (column %d)", err.Column+1)
 }
 
-// listed joins names for a message.
-func listed(names []string) string { return strings.Join(names, ", ") }
+// joinNames joins names for a message.
+func joinNames(names []string) string { return strings.Join(names, ", ") }

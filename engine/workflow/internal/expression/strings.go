@@ -18,7 +18,7 @@ func trim(m *Meter, name string, args []any) any {
 		return strings.TrimSpace(s)
 	}
 	cut := stringArgument(name, args[1])
-	// Each letter that is cut off is looked for among those to cut.
+	// Each character that is removed is looked up in cut.
 	m.Step(1 + len(s)*(1+len(cut)/16))
 	m.scan(len(cut))
 	return strings.Trim(s, cut)
@@ -96,7 +96,7 @@ func fromJSON(m *Meter, name string, args []any) any {
 	return m.value(v)
 }
 
-// decode reads JSON, numbers with all their digits.
+// decode decodes JSON, with numbers as [json.Number].
 func (m *Meter) decode(data []byte) (any, error) {
 	m.Step(20 + 2*len(data))
 	m.Alloc(1024 + 64*len(data))
@@ -107,7 +107,7 @@ func (m *Meter) decode(data []byte) (any, error) {
 		return nil, err
 	}
 	if _, err := dec.Token(); err != io.EOF {
-		return nil, errors.New("there is something behind the end of the JSON")
+		return nil, errors.New("unexpected data after the JSON value")
 	}
 	return v, nil
 }

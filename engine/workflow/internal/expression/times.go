@@ -16,8 +16,7 @@ import (
 
 // The functions on times.
 
-// maxTime is how long a string may be that is read as a time, a duration, a
-// layout or a time zone.
+// maxTime is the most bytes of a time, a duration, a layout or a time zone.
 const maxTime = 256
 
 func timeArgument(m *Meter, name string, v any) string {
@@ -32,7 +31,7 @@ func timeArgument(m *Meter, name string, v any) string {
 
 func checkLayout(layout string) {
 	if len(layout) > maxTime {
-		fail("a layout has at most %d bytes, not %d", maxTime, len(layout))
+		fail("a layout must have at most %d bytes, not %d", maxTime, len(layout))
 	}
 }
 
@@ -44,7 +43,7 @@ func parseDuration(m *Meter, name string, args []any) any {
 	return d
 }
 
-// layouts are those in which date(…) reads a time when it is given none.
+// layouts are those that date(…) tries when it is given none.
 var layouts = []string{
 	"2006-01-02", "15:04:05", "2006-01-02 15:04:05", time.RFC3339, time.RFC822, time.RFC850, time.RFC1123,
 }
@@ -73,7 +72,7 @@ func parseDate(m *Meter, name string, args []any) any {
 			return t
 		}
 	}
-	fail("%s cannot read %s as a time; write one such as 2026-05-01 or 2026-05-01T09:00:00Z, or give its layout", name, Quote(text))
+	fail("%s cannot convert %s to a time; write 2026-05-01 or 2026-05-01T09:00:00Z, or give a layout", name, Quote(text))
 	return nil
 }
 
@@ -81,7 +80,7 @@ func timeZone(m *Meter, name string, args []any) any { return loadZone(m, name, 
 
 func loadZone(m *Meter, name string, v any) *time.Location {
 	zone := timeArgument(m, name, v)
-	// As if it had to be read from a file, whether or not it has been.
+	// Charged as if it had to be loaded from a file each time.
 	m.Step(400)
 	m.Alloc(8 << 10)
 	location, err := zoneNamed(zone)
@@ -91,8 +90,8 @@ func loadZone(m *Meter, name string, v any) *time.Location {
 	return location
 }
 
-// zones are the time zones that have been loaded, by name. There are some 600
-// of them; the bound is for systems on which names have many spellings.
+// zones are the time zones that have been loaded, by name. There are some 600; the
+// limit is for file systems on which one name has many spellings.
 var (
 	zones     sync.Map
 	zoneCount atomic.Int32
@@ -103,7 +102,7 @@ func zoneNamed(name string) (*time.Location, error) {
 	case "", "UTC":
 		return time.UTC, nil
 	case "Local":
-		return nil, fmt.Errorf(`"Local" is the time zone of the machine; name one such as "Europe/Berlin"`)
+		return nil, fmt.Errorf(`"Local" depends on the machine; use an IANA name such as "Europe/Berlin"`)
 	}
 	if found, ok := zones.Load(name); ok {
 		return found.(*time.Location), nil
@@ -115,8 +114,7 @@ func zoneNamed(name string) (*time.Location, error) {
 	return location, err
 }
 
-// checkZone objects to a time zone that is written in the expression and that
-// does not exist.
+// checkZone reports a time zone literal that does not exist.
 func (b *builder) checkZone(n *ast.BuiltinNode) {
 	at := 0
 	if n.Name == "date" {

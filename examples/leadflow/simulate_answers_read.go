@@ -276,7 +276,7 @@ func (r *answersReader) lasts(v located, to *[2]workflow.Duration) {
 	for i, e := range elements {
 		raw, _ := json.Marshal(e.plain())
 		if err := to[i].UnmarshalJSON(raw); err != nil {
-			r.fault(e, "%s", strings.TrimPrefix(err.Error(), "workflow: duration "))
+			r.fault(e, "%s", strings.TrimPrefix(err.Error(), "workflow: "))
 		}
 	}
 	if len(r.faults) == before && (to[0] < 0 || to[1] < to[0] || to[1] > workflow.Duration(workflow.MaxDuration)) {

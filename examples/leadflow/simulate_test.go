@@ -234,7 +234,7 @@ func TestSimulateNamesEveryFault(t *testing.T) {
 		{"-workflow wf.json -picture none/calls.svg", exitFailed, []string{"none/calls.svg", "no such file"}},
 		{"-workflow none.json", exitFailed, []string{"-workflow ", "none.json: there is no such file; leadflow help simulate says what it holds"}},
 		{"-workflow bad.json", exitFailed, []string{
-			"bad.json: the workflow is not valid", "\n  name: ", "\n  nodes[0].type: ", "\n  nodes[1].config.duration: ", "write 48h",
+			"bad.json: the workflow is not valid", "\n  name: ", "\n  nodes[0].type: ", "\n  nodes[1].config.duration: ", `write "48h"`,
 		}},
 		{"-workflow no.json", exitFailed, []string{"no.json: "}},
 		{"-workflow wf.json -answers none.json", exitFailed, []string{"-answers ", "none.json: there is no such file; leadflow help simulate says"}},
@@ -255,7 +255,7 @@ func TestSimulateNamesEveryFault(t *testing.T) {
 			"\n  line 4, nodes.offer.fail: is unknown; the fields here are outcomes, fails, lost, lasts, data",
 			"\n  line 4, nodes.offer.outcomes.snet: neither an edge", "they name failure, sent, success",
 			`line 4, nodes.offer.outcomes.sent: must be a number, such as 50, not the text "often"`,
-			"\n  line 5, nodes.more.lasts[0]: ", "write 24h", "\n  line 5, nodes.more.lasts[1]: must be a duration in quotes",
+			"\n  line 5, nodes.more.lasts[0]: ", `write "24h"`, "\n  line 5, nodes.more.lasts[1]: invalid duration 2; it has no unit",
 			`line 5, nodes.more.lost: is a percentage, a number from 0 to 100, not the text "3%"`,
 			"\n  line 5, nodes.more.outcomes: needs an outcome", "\n  line 5, nodes.more.data.y: must be a list",
 			"\n  line 5, nodes.more.data: stands here twice; the first is in line 5",

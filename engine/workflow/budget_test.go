@@ -87,9 +87,9 @@ func checkCost(t *testing.T, what, source string, f func()) (c cost) {
 	return c
 }
 
-// grown returns metadata that is as large as allowed: what is in a list or in an
+// enlarged returns metadata that is as large as allowed: what is in a list or in an
 // object is repeated, and so is what is in a string, as far as there is room.
-func grown(v any, room int) any {
+func enlarged(v any, room int) any {
 	switch v := v.(type) {
 	case []any:
 		if len(v) == 0 {
@@ -120,7 +120,7 @@ func grown(v any, room int) any {
 		}
 		out := make(map[string]any, len(v))
 		for key, value := range v {
-			out[key] = grown(value, room/len(v))
+			out[key] = enlarged(value, room/len(v))
 		}
 		return out
 	}
@@ -139,7 +139,7 @@ func budgetEnv(text string, grow bool) *Env {
 			object = map[string]any{"a": v}
 		}
 		for key, value := range object {
-			object[key] = grown(value, maxMetadata/max(len(object), 1))
+			object[key] = enlarged(value, maxMetadata/max(len(object), 1))
 		}
 		v = object
 	}
@@ -181,9 +181,9 @@ func nested(open, inside, end string, depth int) string {
 	return strings.Repeat(open, depth) + inside + strings.Repeat(end, depth)
 }
 
-// dear are expressions, each with metadata, that took seconds or the memory of
+// expensive are expressions, each with metadata, that took seconds or the memory of
 // the machine, or try to.
-func dear() map[string][2]string {
+func expensive() map[string][2]string {
 	list := func(element string, n int) string { return "[" + strings.Repeat(element+",", n-1) + element + "]" }
 	letters := func(s string, n int) string { return `"` + strings.Repeat(s, n) + `"` }
 	a20000 := `{"a":` + list("1", 20000) + `,"b":` + list("2", 20000) + `}`
@@ -292,8 +292,8 @@ func zoneList() string {
 	return string(text)
 }
 
-func TestNoExpressionIsDear(t *testing.T) {
-	for name, tt := range dear() {
+func TestNoExpressionIsExpensive(t *testing.T) {
+	for name, tt := range expensive() {
 		t.Run(name, func(t *testing.T) {
 			env := budgetEnv(tt[1], false)
 			if env == nil {
@@ -308,7 +308,7 @@ func TestNoExpressionIsDear(t *testing.T) {
 // a map is in another order each time.
 func TestBudgetIsDeterministic(t *testing.T) {
 	var exceeded, done int
-	for name, tt := range dear() {
+	for name, tt := range expensive() {
 		p, _ := expression.Compile(tt[0], expression.Bool, func(string) bool { return true })
 		if p == nil {
 			continue
@@ -337,7 +337,7 @@ func TestBudgetIsDeterministic(t *testing.T) {
 // made larger: 1 makes the metadata as large as allowed, 2 evaluates the
 // expression again and again, in one expression.
 func FuzzExpressionBudget(f *testing.F) {
-	for _, tt := range dear() {
+	for _, tt := range expensive() {
 		for shape := range byte(4) {
 			if len(tt[1]) < 100_000 {
 				f.Add(tt[0], tt[1], shape)

@@ -106,7 +106,11 @@ func ParseNumber(text string) (Number, Reading) {
 		return Number{}, NotANumber
 	}
 	text = strings.TrimSpace(text)
-	if i, err := strconv.ParseInt(text, 10, 64); err == nil {
+	if shortInteger(text) {
+		i, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return Number{}, NotANumber
+		}
 		return Integer(i), IsNumber
 	}
 	// ParseFloat also takes hexadecimal numbers, "inf" and "nan".
@@ -141,6 +145,20 @@ func ParseNumber(text string) (Number, Reading) {
 		return Integer(math.MinInt64), IsNumber
 	}
 	return Number{whole: true, digits: digits, negative: negative, float: float}, IsNumber
+}
+
+// shortInteger reports whether a text can be an integer that fits into 64 bits
+// without any doubt. ParseInt makes an error, which takes memory, of all others.
+func shortInteger(text string) bool {
+	if len(text) > 18 {
+		return false
+	}
+	for _, c := range []byte(text) {
+		if (c < '0' || c > '9') && c != '-' && c != '+' {
+			return false
+		}
+	}
+	return text != ""
 }
 
 // decimal returns the digits of a number, without leading and trailing zeros, and

@@ -117,7 +117,7 @@ func (m *Meter) value(v any) any {
 		}
 		return v
 	case json.Number:
-		m.rewrite(min(len(x), maxNumber))
+		m.Step(5 + min(len(x), maxNumber)/3)
 	}
 	if n, reading := ReadNumber(v); reading == IsNumber {
 		switch i, ok := n.Int(); {

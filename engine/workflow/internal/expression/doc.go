@@ -1,24 +1,23 @@
 // Package expression compiles and evaluates the expressions of workflows. The
-// grammar and the type check are those of github.com/expr-lang/expr; the
-// evaluation is the package's own, because that of the library can be neither
-// interrupted nor billed: one operator on two long lists, or one pattern, may
-// take it minutes.
+// grammar and the type check are those of github.com/expr-lang/expr. The evaluation
+// is implemented here, because the library's cannot be interrupted or limited: a
+// single operator on two long arrays, or a single pattern, can take minutes.
 //
 // # The budget
 //
-// An expression is written by one user and evaluated for everybody's leads, so
-// that no text of at most [MaxSource] bytes and no data may take long. Every
-// operator, function and method here pays for what it is about to do before it
-// does it, from a [Meter] of [MaxSteps] steps and [MaxBytes] bytes; when the
-// meter is empty the evaluation ends with [ErrBudget]. A step is at most about
-// 25 ns of work, so that a whole budget is 2 to 3 ms. Steps and not time are
-// counted, so that an evaluation ends in the same way on every machine and in a
-// simulation: two evaluations of one expression on equal data take the same
-// number of steps.
+// One user writes an expression, and it is evaluated on the path of everybody's
+// leads. Therefore no expression of at most [MaxSource] bytes may take long, on any
+// data. Each evaluation has a [Meter] of [MaxSteps] steps and [MaxBytes] bytes, and
+// every operator, function and method charges it before it does its work; when the
+// meter is empty, the evaluation ends with [ErrBudget]. A step is at most about 25 ns
+// of work, so that the whole budget is 2 to 3 ms. Steps are counted, not time, so
+// that an evaluation ends in the same way on every machine and in a simulation. For
+// the same reason nothing here depends on the iteration order of a map.
 //
-// Compiling has no meter. Its cost is bounded by what is refused before the work
-// begins: by the number of nodes of the syntax tree, counted as often as they
-// will be visited, and by the size that a pattern will have when it is compiled.
+// Compilation has no meter. Its cost is bounded by what is refused before the work
+// is done: too many nodes of the syntax tree, each counted as often as it will be
+// visited, and patterns that would compile to too many instructions.
 //
-// A [Program] is immutable and safe for concurrent use.
+// What costs more than a small constant must charge for it: see [Meter]. Whoever adds
+// a function adds it to the random expressions of the workflow package's tests too.
 package expression

@@ -35,11 +35,15 @@ func backup(ctx context.Context, path, dest string) (err error) {
 	}
 	// No look into the file itself: to close it again would drop the locks that
 	// this process may have on it.
-	if info, err := os.Stat(file); err != nil {
+	info, err := os.Stat(file)
+	if err != nil {
 		return err
-	} else if info.Size() == 0 {
+	}
+	if info.Size() == 0 {
 		return errors.New("the file is empty")
 	}
+	done := useFile(info)
+	defer func() { err = errors.Join(err, done()) }()
 	if dest == "" {
 		return errors.New("the path of the copy is needed")
 	}

@@ -17,8 +17,9 @@ import (
 // helps no one.
 //
 // A stale version is a [*store.ConflictError]; a row that SQLite does not take
-// for what is in it, such as a text of a gigabyte, is a [*store.RowError]; and a
-// lock that another program holds is store.ErrBusy. After any error nothing of the
+// for what is in it, such as a text of a gigabyte, is a [*store.RowError]; a lock
+// that another program holds is [store.ErrBusy]; a file that was removed, renamed
+// or replaced is [ErrFileGone]. After any error nothing of the
 // batch is kept, and the next Commit starts afresh. One thing can come between: if
 // it was the sync that failed, and the process ends before another Commit
 // succeeds, then the next owner of the file may find the batch there, whole.
@@ -43,7 +44,11 @@ func (s *Store) commit(ctx context.Context, b *store.Batch) (result store.Result
 		return result, nil
 	}
 
+	if err := s.checkFile(); err != nil {
+		return result, err
+	}
 	if s.writer == nil {
+		s.files.log = nil
 		if s.writer, err = newWriter(s.path, s.opts); err != nil {
 			return result, err
 		}
@@ -55,6 +60,9 @@ func (s *Store) commit(ctx context.Context, b *store.Batch) (result store.Result
 		}
 	}()
 	if err := t.start(ctx); err != nil {
+		return result, err
+	}
+	if err := s.checkLog(); err != nil {
 		return result, err
 	}
 	if err := t.write(b); err != nil {

@@ -90,8 +90,8 @@ func TestACommitWaitsForAnotherProgramAsLongAsItsContextSays(t *testing.T) {
 		b := store.Batch{Enroll: storetest.Enrollments(t, s, 1, 10)}
 		before := count(t, s, 1)
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-		if _, err := s.Commit(ctx, &b); !errors.Is(err, context.DeadlineExceeded) {
-			t.Fatalf("got %v, want DeadlineExceeded", err)
+		if _, err := s.Commit(ctx, &b); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, store.ErrBusy) {
+			t.Fatalf("got %v, want DeadlineExceeded and ErrBusy", err)
 		}
 		cancel()
 		if _, err := other.ExecContext(t.Context(), `ROLLBACK`); err != nil {

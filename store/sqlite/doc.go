@@ -14,12 +14,17 @@
 // [Normal] for what less costs.
 //
 // One [Store] owns the file (promise 12). It holds a lock on the file's name
-// with ".lock" behind it; another Open of the same file fails at once with
-// [ErrLocked]. The lock goes with the process, however that ends. Links are
-// followed first, so two symbolic links to a file are the same file; two hard
-// links are not, and must not be used. Programs that only read, such as the
-// sqlite3 shell, may have the file open at any time; one that writes will break
-// what the engine knows.
+// with ".lock" behind it and, on Linux, on the file itself, whatever its name;
+// another Open of the same file fails immediately with [ErrLocked]. The locks go
+// with the process, however that ends. Symbolic links are followed first, so on
+// every system two of them to a file are the same file. Programs that only read,
+// such as the sqlite3 shell, may have the file open at any time; one that writes
+// will break what the engine knows. While one holds SQLite's lock, Commit waits,
+// for ten seconds at most, and fails with [store.ErrBusy].
+//
+// A file that is removed, renamed or replaced while it is open, or whose
+// write-ahead log is, takes no more commits: they fail with [ErrFileGone], and go
+// on if the same file comes back to its place. Reads go on meanwhile.
 //
 // A file that another program made, or a newer version of this package, is
 // refused untouched, with [ForeignError] or [VersionError].
@@ -47,6 +52,13 @@
 // holds the latest commits and is as much part of the data as the file itself,
 // NAME-shm is an index of it, and NAME.lock is the lock. Close folds them into
 // the one file and removes them.
+//
+// Use one name for the file: after a crash the NAME-wal beside that name has its
+// latest commits, and under another name, such as a hard link, they would not be
+// found. A file that is not there, or empty, and has a NAME-wal beside it is
+// refused, for SQLite would remove that. Nothing else in the process may open and
+// close the file, which on Unix takes away the locks of SQLite: copy it with
+// [Backup].
 //
 // The file must not be on a network file system: WAL mode needs memory shared
 // between processes, and locks there are not to be relied on.

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"github.com/gofrs/flock"
@@ -13,9 +14,81 @@ import (
 var ErrLocked = errors.New("another process has this file open; " +
 	"stop it first, or open another file: one file has one owner at a time")
 
-// acquire makes this process the owner of the file, or fails at once (promise
-// 12). The lock is one that the operating system drops with the process.
-func acquire(path string) (*flock.Flock, error) {
+// ownership is a process's right to be the one that uses a file (promise 12). It
+// is two locks, both of which the operating system drops with the process: one on
+// a file beside it, which every version of this package takes and which works
+// everywhere, and one on the file itself, whatever its name, where the system has
+// locks for that.
+type ownership struct {
+	path   string
+	beside *flock.Flock
+	file   *heldFile // nil until it exists
+	isNew  bool      // it did not exist before
+}
+
+// acquire makes this process the owner of the file, or fails immediately. A file
+// that does not exist is not created: then hold is to be called when it is.
+func acquire(path string) (_ *ownership, err error) {
+	defer func() {
+		if errors.Is(err, ErrLocked) {
+			err = withHolder(err, path)
+		}
+	}()
+	o := &ownership{path: path}
+	if o.beside, err = acquireBeside(path); err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		o.isNew = true
+		return o, nil
+	}
+	if err := o.hold(); err != nil {
+		return nil, errors.Join(err, releaseBeside(o.beside))
+	}
+	return o, nil
+}
+
+// withHolder adds to the error who has the file, where the system tells.
+func withHolder(err error, path string) error {
+	for _, name := range []string{path, path + ".lock"} {
+		switch pid := lockHolder(name); pid {
+		case 0:
+		case os.Getpid():
+			return fmt.Errorf("%w (it is this process, %d)", err, pid)
+		default:
+			return fmt.Errorf("%w (it is process %d)", err, pid)
+		}
+	}
+	return err
+}
+
+// hold locks the file itself, if that was not done yet.
+func (o *ownership) hold() (err error) {
+	if o.file == nil {
+		o.file, err = holdFile(o.path)
+	}
+	return err
+}
+
+// release gives the file up. No connection to it may be open: to close the file
+// that is locked would take SQLite's own locks away.
+func (o *ownership) release() (err error) {
+	if o.file != nil {
+		err = o.file.release()
+	}
+	return errors.Join(err, releaseBeside(o.beside))
+}
+
+// undo removes a file that was created for an opening that failed, if nothing was
+// written to it.
+func (o *ownership) undo() error {
+	if info, err := os.Stat(o.path); !o.isNew || err != nil || info.Size() > 0 {
+		return nil
+	}
+	return os.Remove(o.path)
+}
+
+func acquireBeside(path string) (*flock.Flock, error) {
 	for {
 		l := flock.New(path+".lock", flock.SetPermissions(0o644))
 		ok, err := l.TryLock()
@@ -27,11 +100,9 @@ func acquire(path string) (*flock.Flock, error) {
 		}
 		// The last owner removes the lock file while it holds the lock. Who opened
 		// it before that now has a lock on a file that nobody else can find.
-		held, err := l.Stat()
-		if err != nil {
+		if found, err := isAt(l, l.Path()); err != nil {
 			return nil, errors.Join(fmt.Errorf("lock: %w", err), l.Close())
-		}
-		if found, err := os.Stat(l.Path()); err == nil && os.SameFile(held, found) {
+		} else if found {
 			return l, nil
 		}
 		if err := l.Close(); err != nil {
@@ -40,9 +111,22 @@ func acquire(path string) (*flock.Flock, error) {
 	}
 }
 
-// release removes the lock file and then gives up the lock. Where an open file
-// cannot be removed it stays, which does no harm.
-func release(l *flock.Flock) error {
-	os.Remove(l.Path())
+// releaseBeside removes the lock file, unless it is another owner's by now, and
+// then gives up the lock. Where an open file cannot be removed it stays, which
+// does no harm.
+func releaseBeside(l *flock.Flock) error {
+	if found, err := isAt(l, l.Path()); err == nil && found {
+		os.Remove(l.Path())
+	}
 	return l.Close()
+}
+
+// isAt reports whether an open file is the one that is found at path.
+func isAt(open interface{ Stat() (os.FileInfo, error) }, path string) (bool, error) {
+	held, err := open.Stat()
+	if err != nil {
+		return false, err
+	}
+	found, err := os.Stat(path)
+	return err == nil && os.SameFile(held, found), nil
 }

@@ -3,9 +3,11 @@ package sqlite
 import (
 	"bufio"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	osexec "os/exec"
 	"path/filepath"
@@ -37,6 +39,38 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// command is the test binary as a child process that does that.
+func command(t *testing.T, name, path string) *osexec.Cmd {
+	t.Helper()
+	child := osexec.CommandContext(t.Context(), os.Args[0])
+	child.Env = append(os.Environ(), name+"="+path)
+	return child
+}
+
+// What children do with a file, beside owning it.
+const (
+	copyPath  = "SQLITE_TEST_COPY_PATH"  // copy it: two paths, one a line
+	shellPath = "SQLITE_TEST_SHELL_PATH" // read it as any other program
+)
+
+func init() {
+	children[copyPath] = func(paths string) error {
+		from, to, _ := strings.Cut(paths, "\n")
+		text, err := os.ReadFile(from)
+		return errors.Join(err, os.WriteFile(to, text, 0o600))
+	}
+	children[shellPath] = func(path string) error {
+		db, err := sql.Open("sqlite", dsn(path, url.Values{}))
+		if err != nil {
+			return err
+		}
+		var n int
+		err = db.QueryRow(`SELECT count(*) FROM workflows`).Scan(&n)
+		fmt.Println(n)
+		return errors.Join(err, db.Close())
+	}
+}
+
 // own is the child process: it opens the file, commits, says so, and keeps the
 // file until its standard input ends.
 func own(path string) error {
@@ -66,8 +100,7 @@ func own(path string) error {
 // owner starts a child process that owns the file.
 func owner(t *testing.T, path string) (child *osexec.Cmd, end io.Closer) {
 	t.Helper()
-	child = osexec.CommandContext(t.Context(), os.Args[0])
-	child.Env = append(os.Environ(), ownerPath+"="+path)
+	child = command(t, ownerPath, path)
 	stdin, err := child.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -141,9 +174,7 @@ func TestASecondOwnerInAnotherProcessIsRefused(t *testing.T) {
 	s := openTest(t, path)
 
 	// And the other way round.
-	second := osexec.CommandContext(t.Context(), os.Args[0])
-	second.Env = append(os.Environ(), ownerPath+"="+path)
-	if out, err := second.CombinedOutput(); err == nil || !strings.Contains(string(out), ErrLocked.Error()) {
+	if out, err := command(t, ownerPath, path).CombinedOutput(); err == nil || !strings.Contains(string(out), ErrLocked.Error()) {
 		t.Errorf("child: %s, %v", out, err)
 	}
 	if list, err := s.Workflows(t.Context()); err != nil || len(list) != 1 {
@@ -195,7 +226,7 @@ func TestOwnersInARaceAreOneAtATime(t *testing.T) {
 					entered.Unlock()
 					inside.Unlock()
 				}
-				if err := release(l); err != nil {
+				if err := l.release(); err != nil {
 					t.Error(err)
 				}
 			}

@@ -64,13 +64,23 @@ func (e *ForeignError) Error() string {
 // any database to WAL mode first.
 func inspect(ctx context.Context, path string, known int) error {
 	if info, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
-		return nil
+		return refuseStrayLog(path)
 	}
 	db, err := openDB(path, url.Values{"mode": {"rw"}, "_pragma": {busyPragma}}, 1)
 	if err != nil {
 		return err
 	}
 	return errors.Join(checkHeader(ctx, db, known), db.Close())
+}
+
+// refuseStrayLog refuses a log whose database is not there: SQLite would remove
+// it, and with it the latest commits of a file that was moved without it.
+func refuseStrayLog(path string) error {
+	if info, err := os.Stat(path + "-wal"); err != nil || info.Size() == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s-wal has commits of a database that is not there: put the database back beside it, "+
+		"or move the -wal file to where the database is, or remove it if it is not needed", path)
 }
 
 func checkHeader(ctx context.Context, db *sql.DB, known int) error {

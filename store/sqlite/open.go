@@ -15,7 +15,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gofrs/flock"
 	moderncsqlite "modernc.org/sqlite"
 	zombiezen "zombiezen.com/go/sqlite"
 
@@ -48,7 +47,7 @@ var ErrClosed = errors.New("sqlite: store is closed")
 type Store struct {
 	path string // absolute, without links
 	opts Options
-	lock *flock.Flock
+	own  *ownership
 
 	// life is held for reading by whoever uses the database and for writing by
 	// Close, so that nothing is closed under anybody.
@@ -61,6 +60,7 @@ type Store struct {
 	// writing is held, by sending, by the one goroutine that uses what follows.
 	writing chan struct{}
 	writer  *writer // nil after a failure; the next commit makes a new one
+	files   whereabouts
 
 	last sequences
 }
@@ -72,7 +72,8 @@ var _ store.Store = (*Store)(nil)
 //
 // The error matches [ErrLocked] if the file has an owner already, and is a
 // [*ForeignError] or a [*VersionError] if the file is not one of this version
-// of leadflow; such a file is left as it was.
+// of leadflow; such a file is left as it was. An opening that fails leaves no new
+// file behind.
 func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 	s, err := open(ctx, path, opts)
 	if err != nil {
@@ -94,7 +95,7 @@ func open(ctx context.Context, path string, opts Options) (_ *Store, err error) 
 		return nil, err
 	}
 	s := &Store{path: file, opts: opts, writing: make(chan struct{}, 1)}
-	if s.lock, err = acquire(file); err != nil {
+	if s.own, err = acquire(file); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -107,6 +108,12 @@ func open(ctx context.Context, path string, opts Options) (_ *Store, err error) 
 		return nil, err
 	}
 	if err := migrate(ctx, file, texts); err != nil {
+		return nil, err
+	}
+	if err := s.own.hold(); err != nil {
+		return nil, err
+	}
+	if s.files.db, err = os.Stat(file); err != nil {
 		return nil, err
 	}
 	if s.writer, err = newWriter(file, opts); err != nil {
@@ -166,8 +173,11 @@ func (s *Store) shut(checkpoint bool) error {
 		}
 		errs = append(errs, s.writer.close())
 	}
-	if s.lock != nil {
-		errs = append(errs, release(s.lock))
+	if s.own != nil {
+		if !checkpoint {
+			errs = append(errs, s.own.undo())
+		}
+		errs = append(errs, s.own.release())
 	}
 	return errors.Join(errs...)
 }

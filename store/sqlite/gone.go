@@ -1,0 +1,60 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// ErrFileGone: the file, or its write-ahead log, was removed, renamed or replaced
+// while the Store is open. What is committed then would not be found by whoever
+// opens the file next, so nothing is.
+var ErrFileGone = errors.New("the database file is not where it was opened")
+
+// whereabouts are which files a Store has open, to be compared with those that are
+// found under their names.
+type whereabouts struct {
+	db  os.FileInfo
+	log os.FileInfo // nil until a transaction has begun on the writer's connection
+}
+
+// checkFile returns an error if the file is gone.
+func (s *Store) checkFile() error {
+	return stillThere(s.path, s.files.db)
+}
+
+// checkLog is checkFile for the log. It is called in a transaction, because then
+// there is a log; a new writer may have begun a new one.
+func (s *Store) checkLog() error {
+	name := s.path + "-wal"
+	if s.files.log != nil {
+		return stillThere(name, s.files.log)
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return goneError(name, err)
+	}
+	s.files.log = info
+	return nil
+}
+
+func stillThere(name string, opened os.FileInfo) error {
+	found, err := os.Stat(name)
+	if err != nil {
+		return goneError(name, err)
+	}
+	if !os.SameFile(found, opened) {
+		return fmt.Errorf("%w: %s was replaced by another file; nothing more is written: stop this program, "+
+			"and start it again on the file that is to be used", ErrFileGone, name)
+	}
+	return nil
+}
+
+func goneError(name string, err error) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return fmt.Errorf("%w: %s was removed or renamed; nothing more is written: stop this program, "+
+		"put the file or a backup in its place, and start again", ErrFileGone, name)
+}

@@ -1,37 +1,36 @@
 package engine
 
 import (
-	"bufio"
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/leadflow-go/leadflow/engine/internal/csvfile"
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// The columns of a CSV file that have a meaning of their own.
-const (
-	phoneColumn    = "phone_number"
-	externalColumn = "external_id"
-	zoneColumn     = "time_zone"
-)
-
 // EnrollCSV enrolls the rows of a CSV file, as EnrollAll does, in constant
-// memory. The first record names the columns: phone_number is required, and
-// every other column becomes metadata, as text, where it is not empty; those
-// named external_id and time_zone also fill the contact's fields of that name.
-// Bad rows are rejected by number and the good ones enrolled.
+// memory. The first record names the columns: phone_number is required, external_id
+// and time_zone fill the contact's fields of that name if they are there, and every
+// other column that has a name becomes metadata, as text, where it is not empty.
+//
+// The file may be UTF-8 or UTF-16, with a byte order mark or without; its fields may
+// be separated by commas, semicolons, tabs or bars, or by what a first line such as
+// "sep=;" says; its lines may end in LF, CRLF or CR. The three columns may also be
+// written as Phone Number or phone, External ID, and Time Zone.
+//
+// Bad rows are rejected by number and line, and the good ones enrolled. A quote that
+// is not closed costs the line on which it was opened. Rows without any value are
+// passed over.
 //
 // A file without the column is a *lead.InvalidError. An error of r ends the
 // reading: the rows before it are enrolled and reported.
 func (e *Engine) EnrollCSV(ctx context.Context, workflow lead.WorkflowID, r io.Reader, options ...EnrollOption) (EnrollReport, error) {
-	s := newEnrollment(e, workflow, 1, options)
+	s := newEnrollment(e, workflow, options)
 	if _, err := e.run.Flow(workflow); err != nil {
 		return s.report, err
 	}
@@ -39,81 +38,129 @@ func (e *Engine) EnrollCSV(ctx context.Context, workflow lead.WorkflowID, r io.R
 	if err != nil {
 		return s.report, err
 	}
+	s.at = func() (row, line int) { return rows.row, rows.line }
 	report, err := s.run(ctx, rows.contacts())
 	return report, errors.Join(err, rows.broken)
 }
 
+// maxRow is the most bytes of a row.
+const maxRow = MaxData
+
 // csvRows reads contacts from a CSV file.
 type csvRows struct {
-	reader  *csv.Reader
-	limit   *rowLimit
-	columns []string
-	broken  error // what ended the reading, but for the end of the file
+	reader    *csvfile.Reader
+	columns   []string // names; "" for those that become nothing
+	phone     int      // which column that is
+	fields    map[int]func(c *lead.Contact, value string)
+	row, line int   // of the contact yielded last
+	broken    error // what ended the reading, but for the end of the file
 }
 
 func newCSVRows(r io.Reader) (*csvRows, error) {
-	limit := &rowLimit{r: r, left: maxRow}
-	text := bufio.NewReader(limit)
-	if mark, _ := text.Peek(3); string(mark) == "\ufeff" {
-		_, _ = text.Discard(3) // peeked just now
-	}
-	rows := &csvRows{reader: csv.NewReader(text), limit: limit}
-	rows.reader.ReuseRecord = true
-	header, err := rows.reader.Read()
-	var parse *csv.ParseError
+	rows := &csvRows{reader: csvfile.NewReader(r, maxRow)}
+	header, err := rows.reader.Header(func(columns []string) bool { return len(columnsNamed(trimmed(columns), phoneNames)) > 0 })
+	var parse *csvfile.ParseError
 	switch {
 	case errors.Is(err, io.EOF):
 		return nil, invalidCSV("the file is empty; its first line must name the columns")
 	case errors.As(err, &parse):
-		return nil, invalidCSV("the header cannot be read: " + parse.Err.Error())
-	case errors.Is(err, errLongRow):
-		return nil, invalidCSV("the header " + err.Error())
+		return nil, invalidCSV("the header cannot be read: " + parse.Reason.Error())
 	case err != nil:
 		return nil, fmt.Errorf("engine: read CSV: %w", err)
 	}
-	for _, name := range header {
-		rows.columns = append(rows.columns, strings.TrimSpace(name))
+	if err := rows.setColumns(trimmed(header)); err != nil {
+		return nil, err
 	}
-	if !slices.Contains(rows.columns, phoneColumn) {
-		return nil, invalidCSV(fmt.Sprintf("no column %s among %s", phoneColumn, clipColumns(rows.columns)))
-	}
-	seen := make(map[string]bool, len(rows.columns))
-	for _, name := range rows.columns {
-		if seen[name] {
-			return nil, invalidCSV(fmt.Sprintf("two columns are named %q", name))
-		}
-		seen[name] = true
-	}
+	rows.reader.IsRow = func(fields []string) bool { return looksLikePhone(fields[rows.phone]) }
 	return rows, nil
 }
 
-// maxRow is the most bytes of a row; the reader's buffer comes on top. Without
-// a limit a quote that is never closed would gather the rest of the file in
-// memory.
-const maxRow = MaxData
-
-var errLongRow = fmt.Errorf("has more than %d bytes; perhaps a quote is not closed", maxRow)
-
-// rowLimit is what a file is read through. It fails when more than left bytes
-// are asked of it for one row, and once it has failed it keeps failing: a row
-// that is cut off there must not be taken for one that ends.
-type rowLimit struct {
-	r      io.Reader
-	left   int
-	failed error
+func trimmed(columns []string) []string {
+	out := make([]string, len(columns))
+	for i, name := range columns {
+		out[i] = strings.TrimSpace(name)
+	}
+	return out
 }
 
-func (l *rowLimit) Read(p []byte) (n int, err error) {
-	if l.failed != nil {
-		return 0, l.failed
+// The columns that have a meaning of their own: the name, and how else it may be
+// written, without regard to case, spaces, underscores and hyphens. What comes first
+// counts.
+var (
+	phoneNames    = []string{"phone_number", "phonenumber", "phone"}
+	externalNames = []string{"external_id", "externalid"}
+	zoneNames     = []string{"time_zone", "timezone"}
+)
+
+var plainName = strings.NewReplacer(" ", "", "_", "", "-", "")
+
+// columnsNamed returns which of the columns are written as the first of the names
+// by which there is any.
+func columnsNamed(columns, names []string) (found []int) {
+	for i, name := range names {
+		for k, column := range columns {
+			if column == name || i > 0 && plainName.Replace(strings.ToLower(column)) == name {
+				found = append(found, k)
+			}
+		}
+		if found != nil {
+			return found
+		}
 	}
-	if l.left <= 0 {
-		l.failed = errLongRow
-		return 0, l.failed
+	return nil
+}
+
+// setColumns says what becomes of each column.
+func (rows *csvRows) setColumns(columns []string) error {
+	rows.columns = columns
+	rows.fields = map[int]func(c *lead.Contact, value string){}
+	seen := make(map[string]bool, len(columns))
+	for _, name := range columns {
+		if seen[name] && name != "" {
+			return invalidCSV(fmt.Sprintf("two columns are named %.40q", name))
+		}
+		if !utf8.ValidString(name) {
+			return invalidCSV(fmt.Sprintf("the name %.40q is not UTF-8; save the file as UTF-8", name))
+		}
+		seen[name] = true
 	}
-	n, l.failed = l.r.Read(p)
-	l.left -= n
-	return n, l.failed
+	for _, field := range []struct {
+		names []string
+		set   func(c *lead.Contact, value string)
+	}{
+		{phoneNames, func(c *lead.Contact, value string) { c.PhoneNumber = value }},
+		{externalNames, func(c *lead.Contact, value string) { c.ExternalID = value }},
+		{zoneNames, func(c *lead.Contact, value string) { c.TimeZone = value }},
+	} {
+		found := columnsNamed(columns, field.names)
+		if len(found) > 1 {
+			return invalidCSV(fmt.Sprintf("two columns, %.40q and %.40q, could be %s; name one of them so",
+				columns[found[0]], columns[found[1]], field.names[0]))
+		}
+		for _, i := range found {
+			rows.fields[i] = field.set
+		}
+	}
+	phone := columnsNamed(columns, phoneNames)
+	if len(phone) == 0 {
+		return invalidCSV(fmt.Sprintf("no column %s, also written Phone Number or phone, among %s", phoneNames[0], clipColumns(columns)))
+	}
+	rows.phone = phone[0]
+	return nil
+}
+
+// looksLikePhone reports whether a text could be meant as a phone number.
+func looksLikePhone(text string) bool {
+	digits := 0
+	for _, c := range strings.TrimSpace(text) {
+		switch {
+		case '0' <= c && c <= '9':
+			digits++
+		case !strings.ContainsRune("+-./() \u00a0", c):
+			return false
+		}
+	}
+	return digits >= 7
 }
 
 // clipColumns lists column names for a message.
@@ -132,25 +179,22 @@ func invalidCSV(message string) error {
 func (rows *csvRows) contacts() iter.Seq2[lead.Contact, error] {
 	return func(yield func(lead.Contact, error) bool) {
 		for {
-			rows.limit.left = maxRow
 			record, err := rows.reader.Read()
-			var parse *csv.ParseError
+			var parse *csvfile.ParseError
+			var c lead.Contact
 			switch {
 			case errors.Is(err, io.EOF):
 				return
-			case errors.Is(err, errLongRow):
-				rows.broken = &lead.InvalidError{Subject: "CSV file", Faults: []lead.FieldError{{Location: "row", Message: err.Error()}}}
-				return
 			case errors.As(err, &parse):
-				if !yield(lead.Contact{}, parse.Err) {
-					return
-				}
-				continue
+				rows.row, rows.line = parse.Row, parse.Line
 			case err != nil:
 				rows.broken = fmt.Errorf("engine: read CSV: %w", err)
 				return
+			default:
+				rows.row, rows.line = record.Row, record.Line
+				c, err = rows.contact(record.Fields)
 			}
-			if !yield(rows.contact(record)) {
+			if !yield(c, err) {
 				return
 			}
 		}
@@ -160,21 +204,14 @@ func (rows *csvRows) contacts() iter.Seq2[lead.Contact, error] {
 func (rows *csvRows) contact(record []string) (lead.Contact, error) {
 	var c lead.Contact
 	for i, value := range record {
-		if !utf8.ValidString(value) {
-			return c, fmt.Errorf("column %s is not UTF-8", rows.columns[i])
-		}
-		value = strings.Clone(strings.TrimSpace(value))
 		column := rows.columns[i]
-		switch column {
-		case phoneColumn:
-			c.PhoneNumber = value
-			continue
-		case externalColumn:
-			c.ExternalID = value
-		case zoneColumn:
-			c.TimeZone = value
+		if !utf8.ValidString(value) {
+			return c, fmt.Errorf("column %.40q is not UTF-8; save the file as UTF-8", column)
 		}
-		if value != "" && column != "" {
+		value = strings.Clone(strings.TrimSpace(value)) // the record is longer
+		if set := rows.fields[i]; set != nil {
+			set(&c, value)
+		} else if value != "" && column != "" {
 			if c.Metadata == nil {
 				c.Metadata = make(map[string]any, len(record)-1)
 			}

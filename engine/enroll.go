@@ -95,8 +95,10 @@ type EnrollReport struct {
 // RowError says why a row was rejected.
 type RowError struct {
 	// Row counts from 1: of a stream its elements, of a CSV file its records, the
-	// header being 1.
-	Row     int    `json:"row"`
+	// header being 1. Blank lines are no records.
+	Row int `json:"row"`
+	// Line is where the row begins in a CSV file, from 1; 0 in a stream.
+	Line    int    `json:"line,omitempty"`
 	Message string `json:"message"`
 }
 
@@ -128,7 +130,7 @@ const enrollChunkSize = 500
 // row of the report were not enrolled. Only when ctx has ended is the fate of up to
 // a thousand rows after it unknown.
 func (e *Engine) EnrollAll(ctx context.Context, workflow lead.WorkflowID, contacts iter.Seq2[lead.Contact, error], options ...EnrollOption) (EnrollReport, error) {
-	s := newEnrollment(e, workflow, 0, options)
+	s := newEnrollment(e, workflow, options)
 	return s.run(ctx, contacts)
 }
 
@@ -137,7 +139,7 @@ type enrollment struct {
 	eng    *Engine
 	report EnrollReport
 	onRow  func(row int, id lead.ID, err error)
-	row    int
+	at     func() (row, line int) // of the element that came last
 
 	ahead   *chunk // being written
 	filling *chunk
@@ -146,13 +148,14 @@ type enrollment struct {
 // fate is what becomes of a row: an error, or what becomes of its contact.
 type fate struct {
 	row     int
+	line    int
 	err     error
 	contact *run.Contact
 }
 
-func newEnrollment(e *Engine, workflow lead.WorkflowID, header int, options []EnrollOption) *enrollment {
+func newEnrollment(e *Engine, workflow lead.WorkflowID, options []EnrollOption) *enrollment {
 	s := &enrollment{
-		eng: e, report: EnrollReport{WorkflowID: workflow, Errors: []RowError{}}, row: header, filling: &chunk{},
+		eng: e, report: EnrollReport{WorkflowID: workflow, Errors: []RowError{}}, filling: &chunk{},
 	}
 	for _, option := range options {
 		option(s)
@@ -165,13 +168,18 @@ func (s *enrollment) run(ctx context.Context, contacts iter.Seq2[lead.Contact, e
 		return s.report, err
 	}
 	var failed error
+	elements := 0
 	for c, err := range contacts {
-		s.row++
+		elements++
+		row, line := elements, 0
+		if s.at != nil {
+			row, line = s.at()
+		}
 		var prepared *run.Contact
 		if err == nil {
 			prepared, err = s.eng.prepare(c)
 		}
-		s.filling.fates = append(s.filling.fates, fate{s.row, err, prepared})
+		s.filling.fates = append(s.filling.fates, fate{row, line, err, prepared})
 		if err == nil {
 			s.filling.contacts = append(s.filling.contacts, prepared)
 		}
@@ -237,7 +245,7 @@ func (s *enrollment) settle(ctx context.Context, c *chunk) error {
 		} else {
 			s.report.Rejected++
 			if len(s.report.Errors) < MaxRowErrors {
-				s.report.Errors = append(s.report.Errors, RowError{Row: f.row, Message: rowMessage(f.err)})
+				s.report.Errors = append(s.report.Errors, RowError{Row: f.row, Line: f.line, Message: rowMessage(f.err)})
 			}
 		}
 		if s.onRow != nil {

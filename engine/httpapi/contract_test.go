@@ -112,7 +112,7 @@ func TestEveryRouteRefusesAsTheContractSays(t *testing.T) {
 		{name: "enroll: another type", method: "POST", path: active + "/leads", kind: "text/plain", body: "+14155552671", status: 415},
 		{name: "upload: unknown", method: "POST", path: noWorkflow + "/leads", kind: csv, body: "phone_number\n", status: 404},
 		{name: "upload: final workflow", method: "POST", path: cancelled + "/leads", kind: csv, body: "phone_number\n", status: 409, code: "workflow_status"},
-		{name: "upload: no such column", method: "POST", path: active + "/leads", kind: csv, body: "phone,name\n1,2\n", status: 422, locations: []string{"body.header"}},
+		{name: "upload: no such column", method: "POST", path: active + "/leads", kind: csv, body: "mobile,name\n1,2\n", status: 422, locations: []string{"body.header"}},
 		{name: "upload: empty", method: "POST", path: active + "/leads", kind: csv, status: 422, locations: []string{"body.header"}},
 		{name: "upload: a form without file", method: "POST", path: active + "/leads", kind: form,
 			body: "--b\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\n1\r\n--b--\r\n", status: 422, locations: []string{"body.file"}},

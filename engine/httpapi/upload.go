@@ -28,6 +28,7 @@ type uploadBody struct {
 
 type rowErrorBody struct {
 	Row     int    `json:"row" doc:"counts the records of the file; the header is 1"`
+	Line    int    `json:"line" doc:"of the file, on which the row begins, from 1"`
 	Message string `json:"message"`
 }
 
@@ -67,7 +68,7 @@ func (h *Handler) upload(ctx context.Context, x *exchange, id lead.WorkflowID, k
 	}
 	out := &uploadBody{id.String(), report.Enrolled, report.Rejected, make([]rowErrorBody, len(report.Errors))}
 	for i, e := range report.Errors {
-		out.Errors[i] = rowErrorBody{e.Row, e.Message}
+		out.Errors[i] = rowErrorBody{e.Row, e.Line, e.Message}
 	}
 	return out, nil
 }

@@ -93,7 +93,7 @@ func Parse(text string) (*Mutant, error) {
 	head, rest, _ := strings.Cut(text, "\n---")
 	lines := strings.Split(strings.TrimRight(head, "\n"), "\n")
 	if len(lines) != 4 || lines[1] != "" {
-		return nil, fmt.Errorf("must begin with a sentence, an empty line, test: and attack:")
+		return nil, fmt.Errorf("must begin with a sentence, an empty line, and the fields test and attack")
 	}
 	m := &Mutant{Breaks: lines[0]}
 	test, isTest := strings.CutPrefix(lines[2], "test: ")

@@ -26,7 +26,6 @@ const top = "../../../.."
 var attacks = map[string]Trial{
 	"model":      {"./engine/internal/attack/model", "^TestModel$"},
 	"linear":     {"./engine/internal/attack/linear", "^TestLinearizable$"},
-	"exhaustive": {"./engine", "^TestEveryInterleavingOfARemovalKeepsThePromises$"},
 	"crash":      {"./engine/internal/attack/crash", "^TestEveryLeadOutlivesSIGKILL$"},
 	"races":      {"./engine/internal/attack/race", "^TestRemoveRaces$"},
 	"faults":     {"./engine/internal/attack/disk", "^TestAnEngineOutlivesA"},

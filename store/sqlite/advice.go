@@ -27,7 +27,7 @@ func advised(err error) error {
 
 const (
 	adviceFull     = "make room on the disk; what is written after that succeeds"
-	adviceDisk     = "the disk failed; see the system's log, and whether it is full"
+	adviceDisk     = "check the system log and free space"
 	adviceWritable = "this user must be allowed to write the file and its directory, on a file system that is not read-only"
 	adviceDamaged  = "the file is damaged, or not a database: stop, keep it and its -wal file as they are, and restore a backup"
 	adviceRow      = "everything else goes on; keep a copy of the file, and check it with PRAGMA integrity_check"

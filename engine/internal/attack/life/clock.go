@@ -28,7 +28,7 @@ func (w *World) Alone(l *Lead, by time.Time) bool {
 		return true
 	case Retrying:
 		if l.givesUp() {
-			w.dropRetry(l)
+			w.giveUp(l)
 			return true
 		}
 	case Hooking:

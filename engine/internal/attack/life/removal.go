@@ -19,7 +19,7 @@ func (w *World) Remove(l *Lead, how lead.Removal) error {
 		return lead.ErrLeadFinal
 	}
 	if l.givesUp() {
-		w.dropRetry(l)
+		w.giveUp(l)
 	}
 	return nil
 }

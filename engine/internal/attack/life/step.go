@@ -160,9 +160,14 @@ func (w *World) conclude(l *Lead, e ending) {
 	w.startHooks(l)
 }
 
-// dropRetry ends a step whose next attempt is queued: it is not made.
-func (w *World) dropRetry(l *Lead) {
-	if l.Doing == Retrying {
+// giveUp ends a step of which no further attempt is made: the queued one is
+// dropped, and one that a crash interrupted is not made again, so that nobody knows
+// what came of it.
+func (w *World) giveUp(l *Lead) {
+	switch {
+	case l.Doing == Retrying:
 		w.ends(l, l.failure(w.Now, l.Begun().Error))
+	case l.Doing == Lost && l.called == nil && l.Deadline.After(w.Now):
+		w.ends(l, l.failure(w.Now, AnyText))
 	}
 }

@@ -7,6 +7,7 @@
 //	inbox.go    how the loop is spoken to
 //	loop.go     the loop: what it takes up, and in which order
 //	batch.go    what has been decided and is not on disk yet
+//	landing.go  what becomes of a batch that is on disk, or was refused
 //	entry.go    a lead in memory, and the queues
 //	horizon.go  which leads memory holds
 //	call.go     calls of handlers; hooks.go: of completion hooks

@@ -1,0 +1,253 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/leadflow-go/leadflow/engine/internal/core"
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// This file is what becomes of a batch once the store has taken or refused it.
+
+// land lets the batch that has landed take effect, or takes it back.
+func (l *loop) land() {
+	b := l.landing
+	l.flying, l.landing = nil, nil
+	if b.err != nil {
+		l.takeBack(b, b.err)
+	} else {
+		l.publish(b)
+	}
+}
+
+// publish lets a batch that is on disk take effect.
+func (l *loop) publish(b *batch) {
+	l.failures = 0
+	if !b.writes.Empty() {
+		b.commits++
+	}
+	changes := l.changes(b)
+	for seq, f := range b.staged {
+		l.publishFlow(seq, f)
+	}
+	for _, e := range b.touched {
+		e.inFlight = false
+	}
+	for _, refused := range b.done.Refused {
+		e := b.fresh[refused.Index]
+		e.contact.Live = refused.Live
+		l.forgetFresh(b, e)
+	}
+	for _, e := range b.touched {
+		e.forgetBatch()
+		if e.view.Rec.State.Final() {
+			l.r.detached(e.seq())
+		}
+		if l.hot[e.seq()] == e {
+			l.place(e)
+		}
+	}
+	for _, e := range b.loaded {
+		// Unless the batch after this one has something to do with it.
+		if l.hot[e.seq()] == e && e.free() {
+			l.place(e)
+		}
+	}
+	if !l.closing {
+		l.launchCalls(b)
+	}
+	for _, f := range b.after {
+		f()
+	}
+	l.total.add(&b.counters)
+	if len(changes) > 0 {
+		l.r.Listen(changes)
+	}
+	for _, r := range b.deciding {
+		r.answer <- r.refusal
+	}
+	l.over(b)
+}
+
+// forgetBatch ends what a batch has to do with the entry.
+func (e *entry) forgetBatch() {
+	clear(e.steps)
+	clear(e.calls)
+	e.touched, e.inFlight, e.fresh, e.steps, e.calls, e.was = false, false, false, e.steps[:0], e.calls[:0], state{}
+}
+
+// launchCalls has the handlers and hooks called that the batch begins.
+func (l *loop) launchCalls(b *batch) {
+	var unread []caller
+	for _, e := range b.launches {
+		switch {
+		case e.call != nil && !e.call.launched:
+			e.call.launched = true
+			if e.call.Contact = e.contact; e.call.unread() {
+				unread = append(unread, e.call)
+			} else {
+				e.call.launch(l.r, e.contact, nil, false)
+			}
+		case e.hooks != nil && !e.hooks.launched:
+			e.hooks.launched = true
+			if e.contact == nil {
+				unread = append(unread, e.hooks)
+			} else {
+				e.hooks.launch(l.r, e.contact, nil, false)
+			}
+		}
+	}
+	if len(unread) > 0 {
+		l.r.launch(unread)
+	}
+}
+
+// forgetFresh takes a lead out of memory that was not enrolled after all.
+func (l *loop) forgetFresh(b *batch, e *entry) {
+	b.stats.Enrolled--
+	if e.view.Rec.State == lead.Completed {
+		b.stats.Completed--
+	}
+	if e.call != nil {
+		b.stats.StepsStarted--
+		b.running--
+		b.live--
+		e.call = nil
+	}
+	l.drop(e)
+}
+
+// takeBack undoes a batch that the store did not take. What handlers and hooks
+// came to is kept for the next batch; callers are told, unless the batch was
+// only stale.
+func (l *loop) takeBack(b *batch, err error) {
+	for _, e := range b.touched {
+		fresh, was := e.fresh, e.was
+		e.forgetBatch()
+		if fresh {
+			e.call, e.hooks = nil, nil
+			e.unqueue()
+			delete(l.hot, e.seq())
+			continue
+		}
+		e.state = was
+	}
+	if len(b.staged) > 0 {
+		// Leads were passed over and let go of as if those workflows had changed.
+		b.staged = nil
+		l.horizon.rewind()
+	}
+	rows, ofRows := asRowErrors(err)
+	again := errors.Is(err, store.ErrConflict) && l.failures < maxConflicts
+	if again {
+		l.reload(b)
+	}
+	if ofRows && rows[0].Seq != 0 && l.broken[rows[0].Seq] == nil {
+		// One row is refused for what is in it: without its lead the batch is sound.
+		again = true
+		for _, row := range rows {
+			l.park(row.Seq, row)
+			if e := l.hot[row.Seq]; e != nil {
+				l.drop(e)
+			}
+		}
+	}
+	l.failures++
+	for _, list := range [][]*entry{b.touched, b.loaded} {
+		for _, e := range list {
+			if l.hot[e.seq()] == e && e.free() {
+				l.place(e)
+			}
+		}
+	}
+	l.results = append(slices.Clone(b.settling), l.results...)
+	if again {
+		l.requests = append(slices.Clone(b.deciding), l.requests...)
+		l.retryAt = l.now
+	} else {
+		backoff := min(minBackoff<<min(l.failures-1, 10), maxBackoff)
+		l.retryAt = l.now.Add(backoff)
+		l.r.Log.Error("leadflow: the store refuses to commit; trying again",
+			slog.Any("error", err), slog.Int("failures", l.failures), slog.Duration("after", backoff))
+		for _, r := range b.deciding {
+			r.answer <- fmt.Errorf("engine: nothing was changed: %w", err)
+		}
+	}
+	l.over(b)
+}
+
+// reload reads anew what the batch was decided on, after another engine has
+// changed some of it.
+func (l *loop) reload(b *batch) {
+	var seqs []int64
+	for _, e := range b.touched {
+		if l.hot[e.seq()] == e {
+			seqs = append(seqs, e.seq())
+		}
+	}
+	found, err := l.r.Store.Load(context.Background(), seqs)
+	if err != nil {
+		return // the next commit meets the same conflict, and then backs off
+	}
+	for i := range found {
+		rec := found[i].Record
+		e := l.hot[rec.Seq]
+		view, err := core.Read(rec, l.flow(rec.Workflow))
+		if err != nil {
+			continue
+		}
+		was := &e.view.Rec
+		same := rec.Visit == was.Visit && rec.Attempt == was.Attempt
+		if e.call != nil && same && rec.Phase == store.PhaseRunning {
+			view.Running = true
+		} else if e.call != nil {
+			e.call = nil // its result will be late
+			l.total.running--
+		}
+		if e.hooks != nil && same && rec.Phase == store.PhaseHooks {
+			view.Hooking = true
+		} else {
+			e.hooks = nil
+		}
+		e.view = view
+	}
+}
+
+// over ends a batch, and lets what had to wait for it be decided.
+func (l *loop) over(b *batch) {
+	b.reset()
+	if b != l.batch {
+		l.spare = append(l.spare, b)
+		l.requests = append(l.deferred, l.requests...)
+		l.deferred = nil
+	}
+}
+
+// reset empties a batch, to be used again.
+func (b *batch) reset() {
+	w := &b.writes
+	clear(b.touched)
+	clear(b.loaded)
+	clear(b.fresh)
+	clear(b.deciding)
+	clear(b.settling)
+	clear(b.launches)
+	clear(b.after)
+	clear(w.Changes)
+	clear(w.Enroll)
+	clear(w.Steps)
+	clear(w.Calls)
+	clear(w.Payloads)
+	*b = batch{
+		touched: b.touched[:0], loaded: b.loaded[:0], fresh: b.fresh[:0], deciding: b.deciding[:0],
+		settling: b.settling[:0], launches: b.launches[:0], after: b.after[:0],
+		writes: store.Batch{
+			Changes: w.Changes[:0], Enroll: w.Enroll[:0], Steps: w.Steps[:0], Calls: w.Calls[:0], Payloads: w.Payloads[:0],
+		},
+	}
+}

@@ -32,14 +32,23 @@ type compiled struct {
 	wait       Duration            // of a time node; 0 means that expression gives the time
 	expression *expression.Program // of a time or a conditional node
 	conditions []condition         // of a conditional node without an expression
+	refused    string              // why the node's expression cannot be compiled, of a workflow that is kept
 	one        bool                // one true condition is enough
 	uses
 }
 
 // Compile validates a definition and returns its graph, which shares no memory
 // with it. The error is that of [Definition.Validate].
-func Compile(d *Definition) (*Graph, error) {
-	c := &checker{d: d.Clone()}
+func Compile(d *Definition) (*Graph, error) { return compile(d, false) }
+
+// CompileKept compiles a definition that was valid when it was taken in. An
+// expression in it that is refused by now, because the rules have become stricter,
+// is no fault: [Graph.Test] and [Graph.Until] of its node return an error that says
+// why, and everything else of the workflow goes on.
+func CompileKept(d *Definition) (*Graph, error) { return compile(d, true) }
+
+func compile(d *Definition, kept bool) (*Graph, error) {
+	c := &checker{d: d.Clone(), kept: kept}
 	c.check()
 	if len(c.faults) > 0 {
 		return nil, invalid(c.faults)
@@ -148,6 +157,8 @@ func (g *Graph) Test(i int32, env *Env) (bool, error) {
 	switch {
 	case g.def.Nodes[i].Type != Conditional:
 		return false, g.failed(i, errors.New("is not a conditional node"))
+	case n.refused != "":
+		return false, g.failed(i, fmt.Errorf("expression: %s", n.refused))
 	case n.expression == nil:
 		holds, err := expression.Metered(func(m *expression.Meter) bool {
 			return testEach(m, n.conditions, n.one, env)
@@ -177,6 +188,8 @@ func (g *Graph) Until(i int32, env *Env, now time.Time) (time.Time, error) {
 	switch {
 	case g.def.Nodes[i].Type != Time:
 		return time.Time{}, g.failed(i, errors.New("is not a time node"))
+	case n.refused != "":
+		return time.Time{}, g.failed(i, fmt.Errorf("until: %s", n.refused))
 	case n.expression == nil:
 		return now.Add(time.Duration(n.wait)).UTC(), nil
 	}

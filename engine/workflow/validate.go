@@ -41,7 +41,8 @@ type checker struct {
 	index map[string]int32 // by node id; of equal ids the first
 	nodes []compiled
 
-	expressions, patterns int // what those compiled so far have, see MaxExpressions and MaxPatterns
+	kept                  bool // an expression that cannot be compiled is no fault
+	expressions, patterns int  // what those compiled so far have, see MaxExpressions and MaxPatterns
 }
 
 func (c *checker) fault(location, format string, args ...any) {
@@ -290,7 +291,7 @@ func (c *checker) timeConfig(r *reader, location string, raw json.RawMessage, n 
 		field{"until", func(location string, raw json.RawMessage) {
 			hasUntil = true
 			if r.string(&until)(location, raw); !r.broken[location] {
-				n.expression = c.expression(r, location, until, expression.Time)
+				c.expression(r, location, until, expression.Time, n)
 			}
 		}},
 	)
@@ -309,7 +310,7 @@ func (c *checker) conditionalConfig(r *reader, location string, raw json.RawMess
 		field{"expression", func(location string, raw json.RawMessage) {
 			hasExpression = true
 			if r.string(&source)(location, raw); !r.broken[location] {
-				n.expression = c.expression(r, location, source, expression.Bool)
+				c.expression(r, location, source, expression.Bool, n)
 			}
 		}},
 		field{"conditions", func(location string, raw json.RawMessage) {
@@ -334,9 +335,24 @@ func (c *checker) conditionalConfig(r *reader, location string, raw json.RawMess
 	n.one = match == matchAny
 }
 
-// expression compiles; it returns nil after a fault. When the expressions of the
+// expression compiles the expression of a node. Of a workflow that is kept, one that
+// cannot be compiled is no fault: it is one whose evaluation fails.
+func (c *checker) expression(r *reader, location, source string, want expression.Wanted, n *compiled) {
+	before := len(r.faults)
+	n.expression = c.program(r, location, source, want)
+	switch faults := r.faults[before:]; {
+	case !c.kept:
+	case len(faults) > 0:
+		n.refused = faults[0].Message
+		n.expression, r.faults = nil, r.faults[:before]
+	case n.expression == nil:
+		n.refused = "the expressions of this workflow are too large in total"
+	}
+}
+
+// program compiles; it returns nil after a fault. When the expressions of the
 // workflow are too large in total, that is reported once, and the rest is skipped.
-func (c *checker) expression(r *reader, location, source string, want expression.Wanted) *expression.Program {
+func (c *checker) program(r *reader, location, source string, want expression.Wanted) *expression.Program {
 	if c.expressions > MaxExpressions || c.patterns > MaxPatterns {
 		return nil
 	}

@@ -27,8 +27,8 @@ func (l *loop) land() {
 
 // publish lets a batch that is on disk take effect.
 func (l *loop) publish(b *batch) {
-	l.failures = 0
 	if !b.writes.Empty() {
+		l.failures = 0 // a batch without anything to write says nothing of the store
 		b.commits++
 	}
 	changes := l.changes(b)

@@ -114,7 +114,7 @@ func (l *loop) run(stop <-chan struct{}) {
 // sleep returns how long there is nothing to do, unless something comes in.
 func (l *loop) sleep() time.Duration {
 	now := l.clock()
-	if l.failures > 0 {
+	if l.resting() {
 		// The heap may be full of what could not be committed.
 		return time.Duration(l.retryAt-now) * time.Millisecond
 	}

@@ -24,14 +24,15 @@ const top = "../../../.."
 // happen, at random or in every order, and hold what comes of it against the
 // promises, or against the specification of a lead's life.
 var attacks = map[string]Trial{
-	"model":  {"./engine/internal/attack/model", "^TestModel$"},
-	"linear": {"./engine/internal/attack/linear", "^TestLinearizable$"},
-	"crash":  {"./engine/internal/attack/crash", "^TestEveryLeadOutlivesSIGKILL$"},
-	"races":  {"./engine/internal/attack/race", "^TestRemoveRaces$"},
-	"faults": {"./engine/internal/attack/disk", "^TestAnEngineOutlivesA"},
-	"power":  {"./store/sqlite", "^TestAPowerCutKeepsWhatWasAcknowledged$"},
-	"sqlite": {"./store/sqlite", "^TestContract$"},
-	"memory": {"./store/memory", "^TestContract$"},
+	"model":      {"./engine/internal/attack/model", "^TestModel$"},
+	"linear":     {"./engine/internal/attack/linear", "^TestLinearizable$"},
+	"exhaustive": {"./engine/internal/attack/exhaustive", "^TestTwoLeadsAndOneWorkerKeepThePromisesInEveryOrder$"},
+	"crash":      {"./engine/internal/attack/crash", "^TestEveryLeadOutlivesSIGKILL$"},
+	"races":      {"./engine/internal/attack/race", "^TestRemoveRaces$"},
+	"faults":     {"./engine/internal/attack/disk", "^TestAnEngineOutlivesA"},
+	"power":      {"./store/sqlite", "^TestAPowerCutKeepsWhatWasAcknowledged$"},
+	"sqlite":     {"./store/sqlite", "^TestContract$"},
+	"memory":     {"./store/memory", "^TestContract$"},
 }
 
 // doses are the flags of a package's tests that keep a trial short, or make it long

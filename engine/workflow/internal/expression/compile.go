@@ -190,7 +190,7 @@ func explain(err error) string {
 	case strings.Contains(message, "exceeds maximum allowed nodes"), message == tooLong:
 		return fmt.Sprintf("is too long; at most %d names, values and operators are allowed", maxNodes)
 	case strings.HasPrefix(message, "unknown name "):
-		message += "; the names are lead, metadata, steps and now()"
+		message = "unknown name " + Clip(message[len("unknown name "):]) + "; the names are lead, metadata, steps and now()"
 	}
 	message = Shorten(strings.TrimSpace(goNames.Replace(message)))
 	if bound.Line > 1 {

@@ -149,9 +149,7 @@ func (g *Graph) Test(i int32, env *Env) (bool, error) {
 	case g.def.Nodes[i].Type != Conditional:
 		return false, g.failed(i, errors.New("is not a conditional node"))
 	case n.expression == nil:
-		holds, err := expression.Metered(func(m *expression.Meter) bool {
-			return testEach(m, n.conditions, n.one, env)
-		})
+		holds, err := testAll(n, env)
 		if err != nil {
 			return false, g.failed(i, fmt.Errorf("conditions: %w", err))
 		}

@@ -14,10 +14,9 @@ import (
 // the locks of fcntl(2), which SQLite uses, know nothing of each other.
 //
 // But a process that closes any descriptor of a file loses all of its fcntl locks
-// on it, SQLite's among them, and another program that then closes the file would
-// take itself for the last one and remove the write-ahead log. So nothing here
-// closes a descriptor of a file while a connection of this process is open to it;
-// see filesInUse.
+// on it, SQLite's among them, and another program could then have the file for
+// itself and do without the write-ahead log. So nothing here closes a descriptor of
+// a file while a connection of this process is open to it; see filesInUse.
 type heldFile struct {
 	file *os.File
 	id   fileID

@@ -38,11 +38,18 @@ func TestAFileHasOneOwnerWhateverItsName(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused(moved)
-	// The name is free for another file, but the log that is there belongs to this one.
-	if _, err := Open(t.Context(), path, Options{}); err == nil || !strings.Contains(err.Error(), "-wal") {
-		t.Errorf("got %v", err)
-	}
+	// No other file takes the place of this one while its log is there: not a new
+	// one, and not one that exists.
+	refused(path)
 	gone(t, s, "renamed")
+	if err := os.Rename(closed(t, openTest(t, filepath.Join(t.TempDir(), "other.db"))), path); err != nil {
+		t.Fatal(err)
+	}
+	refused(path)
+	gone(t, s, "replaced")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

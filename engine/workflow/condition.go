@@ -165,6 +165,13 @@ func (c *condition) test(m *expression.Meter, env *Env) bool {
 	return false
 }
 
+// testAll evaluates the conditions of a node with a budget of their own.
+func testAll(n *compiled, env *Env) (holds bool, err error) {
+	m := expression.NewMeter()
+	defer expression.Catch(&err)
+	return testEach(&m, n.conditions, n.one, env), nil
+}
+
 // testEach reports whether all of the conditions hold, or one of them.
 func testEach(m *expression.Meter, conditions []condition, one bool, env *Env) bool {
 	for i := range conditions {

@@ -160,9 +160,7 @@ func (g *Graph) Test(i int32, env *Env) (bool, error) {
 	case n.refused != "":
 		return false, g.failed(i, fmt.Errorf("expression: %s", n.refused))
 	case n.expression == nil:
-		holds, err := expression.Metered(func(m *expression.Meter) bool {
-			return testEach(m, n.conditions, n.one, env)
-		})
+		holds, err := testAll(n, env)
 		if err != nil {
 			return false, g.failed(i, fmt.Errorf("conditions: %w", err))
 		}

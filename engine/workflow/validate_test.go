@@ -330,9 +330,9 @@ func TestValidateBoundsTheSum(t *testing.T) {
 		want []string
 	}{
 		{chain(MaxExpressions/4000, "true"+strings.Repeat(" ", 3996)), nil},
-		{chain(3000, "true"+strings.Repeat(" ", 3996)), []string{
+		{chain(300, "true"+strings.Repeat(" ", 3996)), []string{
 			"nodes[66].config.expression: the expressions of this workflow have more than 262144 bytes in total"}},
-		{chain(MaxNodes-1, `metadata.a matches "(?i)[A-\\x{1041}]"`), []string{
+		{chain(300, `metadata.a matches "(?i)[A-\\x{1041}]"`), []string{
 			"nodes[115].config.expression: the patterns of this workflow have more than 10000 parts in total"}},
 	} {
 		text, err := json.Marshal(tt.d)
@@ -346,21 +346,21 @@ func TestValidateBoundsTheSum(t *testing.T) {
 		if len(got) != len(tt.want) || len(got) > 0 && !strings.HasPrefix(got[0], tt.want[0]) {
 			t.Errorf("faults: %.300q; want %q", got, tt.want)
 		}
-		if took > 10*time.Second {
+		if took > 5*time.Second {
 			t.Errorf("%d bytes of JSON take %v", len(text), took)
 		}
 	}
 
 	var b strings.Builder
-	for i := range 300_000 {
+	for i := range 20_000 {
 		fmt.Fprintf(&b, `"x%d":0,`, i)
 	}
 	for _, text := range []string{
-		`{` + strings.Repeat(`"name":0,`, 300_000) + `"name":0}`,
+		`{` + strings.Repeat(`"name":0,`, 20_000) + `"name":0}`,
 		`{` + b.String() + `"name":"x"}`,
-		`{"nodes":[` + strings.Repeat(`0,`, MaxNodes-1) + `0]}`,
-		`{"nodes":[` + strings.Repeat(`{"type":"conditional","config":{"expression":"x or y or z"}},`, MaxNodes-1) + `0]}`,
-		`{"name":"x","nodes":[{"id":"a","type":"time"}],"edges":[` + strings.Repeat(`{"from":"x","to":"y"},`, MaxEdges-1) + `{}]}`,
+		`{"nodes":[` + strings.Repeat(`0,`, 2000) + `0]}`,
+		`{"nodes":[` + strings.Repeat(`{"type":"conditional","config":{"expression":"x or y or z"}},`, 2000) + `0]}`,
+		`{"name":"x","nodes":[{"id":"a","type":"time"}],"edges":[` + strings.Repeat(`{"from":"x","to":"y"},`, 2000) + `{}]}`,
 	} {
 		_, err := Parse([]byte(text))
 		got := faultsOf(t, err)

@@ -281,18 +281,25 @@ func TestARowThatCannotBeReadConcernsItsLeadOnly(t *testing.T) {
 	if list, err := s.Load(t.Context(), whole); len(list) != 2 || !errors.As(err, &row) || row.Kind != "contact" || row.Seq != victim {
 		t.Errorf("a lead without a contact: %d leads, %v", len(list), err)
 	}
-	// What a lead says of its steps does not give it those of another.
-	copied = copyFile(t, path)
-	exec(t, copied, fmt.Sprintf(`UPDATE leads SET last_step = %d WHERE seq = %d`, leads[0].Record.LastStep, victim))
-	s = openTest(t, copied)
-	if _, steps, _, err := s.History(t.Context(), victim); err != nil || len(steps) != 0 {
-		t.Errorf("a lead has %d steps of another, %v", len(steps), err)
-	}
-	if _, err := s.Commit(t.Context(), &store.Batch{Forget: []int64{victim}}); err != nil {
-		t.Fatal(err)
-	}
-	if _, steps, _, err := s.History(t.Context(), whole[0]); err != nil || len(steps) != 1 {
-		t.Errorf("the steps of another went with a lead: %d are left, %v", len(steps), err)
+	// What a lead, or a step of it, says of its steps does not give it those of
+	// another.
+	other := leads[0].Record.LastStep
+	for own, text := range []string{
+		fmt.Sprintf(`UPDATE leads SET last_step = %d WHERE seq = %d`, other, victim),
+		fmt.Sprintf(`UPDATE steps SET prev = %d WHERE lead = %d`, other, victim),
+	} {
+		copied = copyFile(t, path)
+		exec(t, copied, text)
+		s = openTest(t, copied)
+		if _, steps, _, err := s.History(t.Context(), victim); err != nil || len(steps) != own {
+			t.Errorf("%s: a lead has %d steps, %v, want %d", text, len(steps), err, own)
+		}
+		if _, err := s.Commit(t.Context(), &store.Batch{Forget: []int64{victim}}); err != nil {
+			t.Fatal(err)
+		}
+		if _, steps, _, err := s.History(t.Context(), whole[0]); err != nil || len(steps) != 1 {
+			t.Errorf("%s: the steps of another went with a lead: %d are left, %v", text, len(steps), err)
+		}
 	}
 }
 

@@ -14,8 +14,9 @@
 // [Normal] for what less costs.
 //
 // One [Store] owns the file (promise 12). It holds a lock on the file's name
-// with ".lock" behind it and, on Linux, on the file itself, whatever its name;
-// another Open of the same file fails immediately with [ErrLocked]. The locks go
+// with ".lock" behind it and, on Linux, on the file itself, whatever its name, and
+// on its log, which keeps another file from taking its place; another Open of the
+// same file fails immediately with [ErrLocked]. The locks go
 // with the process, however that ends. Symbolic links are followed first, so on
 // every system two of them to a file are the same file. Programs that only read,
 // such as the sqlite3 shell, may have the file open at any time; one that writes

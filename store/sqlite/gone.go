@@ -15,8 +15,9 @@ var ErrFileGone = errors.New("the database file is not where it was opened")
 // whereabouts are which files a Store has open, to be compared with those that are
 // found under their names.
 type whereabouts struct {
-	db  os.FileInfo
-	log os.FileInfo // nil until a transaction has begun on the writer's connection
+	db   os.FileInfo
+	log  os.FileInfo // nil until a transaction has begun on the writer's connection
+	lock *logLock    // on the log
 }
 
 // checkFile returns an error if the file is gone.
@@ -25,17 +26,24 @@ func (s *Store) checkFile() error {
 }
 
 // checkLog is checkFile for the log. It is called in a transaction, because then
-// there is a log; a new writer may have begun a new one.
+// there is a log; a new writer may have begun a new one, which is locked then.
 func (s *Store) checkLog() error {
 	name := s.path + "-wal"
 	if s.files.log != nil {
 		return stillThere(name, s.files.log)
 	}
-	info, err := os.Stat(name)
+	err := s.files.lock.release()
+	s.files.lock = nil
+	if err != nil {
+		return err
+	}
+	if s.files.lock, err = lockLog(name); err != nil {
+		return goneError(name, err)
+	}
+	s.files.log, err = os.Stat(name)
 	if err != nil {
 		return goneError(name, err)
 	}
-	s.files.log = info
 	return nil
 }
 

@@ -146,6 +146,31 @@ func TestARenamedFileHasEverythingWhenItsOwnerIsClosed(t *testing.T) {
 	}
 }
 
+// The log of a process that was killed has its latest commits. SQLite would remove
+// it where the database has been moved away from it.
+func TestALogWithoutItsDatabaseIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	path, moved := filepath.Join(dir, "leads.db"), filepath.Join(dir, "moved.db")
+	child, _ := owner(t, path)
+	if err := child.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	child.Wait() // says that it was killed
+	if err := os.Rename(path, moved); err != nil {
+		t.Fatal(err)
+	}
+	if err := refused(t, path); !strings.Contains(err.Error(), path+"-wal has commits of a database that is not there") {
+		t.Errorf("got %v", err)
+	}
+	if err := os.Rename(path+"-wal", moved+"-wal"); err != nil {
+		t.Fatal(err)
+	}
+	if n := countWorkflows(t, moved); n != 1 {
+		t.Errorf("%d workflows, want 1", n)
+	}
+	openTest(t, path) // and now it is free for another
+}
+
 // Whoever had the file before, and is closed at last, takes nothing away from the
 // one who has the new file.
 func TestTheOwnerOfAFileThatIsGoneLeavesTheNewOneAlone(t *testing.T) {

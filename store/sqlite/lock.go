@@ -15,10 +15,10 @@ var ErrLocked = errors.New("another process has this file open; " +
 	"stop it first, or open another file: one file has one owner at a time")
 
 // ownership is a process's right to be the one that uses a file (promise 12). It
-// is two locks, both of which the operating system drops with the process: one on
-// a file beside it, which every version of this package takes and which works
-// everywhere, and one on the file itself, whatever its name, where the system has
-// locks for that.
+// is locks that the operating system drops with the process: one on a file beside
+// it, which every version of this package takes and which works everywhere; and,
+// where the system has locks for that, one on the file itself, whatever its name,
+// and one on its log, see logLock.
 type ownership struct {
 	path   string
 	beside *flock.Flock
@@ -38,19 +38,34 @@ func acquire(path string) (_ *ownership, err error) {
 	if o.beside, err = acquireBeside(path); err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		o.isNew = true
-		return o, nil
-	}
-	if err := o.hold(); err != nil {
+	if err := o.start(); err != nil {
 		return nil, errors.Join(err, releaseBeside(o.beside))
 	}
 	return o, nil
 }
 
+func (o *ownership) start() error {
+	// The log may be that of a file that was renamed, and is open still.
+	switch log, err := lockLog(o.path + "-wal"); {
+	case err == nil:
+		if err := log.release(); err != nil {
+			return err
+		}
+	case errors.Is(err, ErrLocked):
+		return err
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("lock: %w", err)
+	}
+	if _, err := os.Stat(o.path); errors.Is(err, fs.ErrNotExist) {
+		o.isNew = true
+		return nil
+	}
+	return o.hold()
+}
+
 // withHolder adds to the error who has the file, where the system tells.
 func withHolder(err error, path string) error {
-	for _, name := range []string{path, path + ".lock"} {
+	for _, name := range []string{path, path + ".lock", path + "-wal"} {
 		switch pid := lockHolder(name); pid {
 		case 0:
 		case os.Getpid():

@@ -3,11 +3,9 @@ package sqlite
 import (
 	"bufio"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	osexec "os/exec"
 	"path/filepath"
@@ -47,27 +45,14 @@ func command(t *testing.T, name, path string) *osexec.Cmd {
 	return child
 }
 
-// What children do with a file, beside owning it.
-const (
-	copyPath  = "SQLITE_TEST_COPY_PATH"  // copy it: two paths, one a line
-	shellPath = "SQLITE_TEST_SHELL_PATH" // read it as any other program
-)
+// copyPath has a child copy a file: two paths, one a line.
+const copyPath = "SQLITE_TEST_COPY_PATH"
 
 func init() {
 	children[copyPath] = func(paths string) error {
 		from, to, _ := strings.Cut(paths, "\n")
 		text, err := os.ReadFile(from)
 		return errors.Join(err, os.WriteFile(to, text, 0o600))
-	}
-	children[shellPath] = func(path string) error {
-		db, err := sql.Open("sqlite", dsn(path, url.Values{}))
-		if err != nil {
-			return err
-		}
-		var n int
-		err = db.QueryRow(`SELECT count(*) FROM workflows`).Scan(&n)
-		fmt.Println(n)
-		return errors.Join(err, db.Close())
 	}
 }
 

@@ -14,10 +14,9 @@ import (
 // the locks of fcntl(2), which SQLite uses, know nothing of each other.
 //
 // But a process that closes any descriptor of a file loses all of its fcntl locks
-// on it, SQLite's among them, and another program that then closes the file would
-// take itself for the last one and remove the write-ahead log. So nothing here
-// closes a descriptor of a file while a connection of this process is open to it;
-// see filesInUse.
+// on it, SQLite's among them, and another program could then have the file for
+// itself and do without the write-ahead log. So nothing here closes a descriptor of
+// a file while a connection of this process is open to it; see filesInUse.
 type heldFile struct {
 	file *os.File
 	id   fileID
@@ -134,6 +133,34 @@ func useFile(info os.FileInfo) (done func() error) {
 		defer filesInUse.Unlock()
 		return use.leave(id)
 	}
+}
+
+// logLock is a lock on a write-ahead log, which keeps another database away from
+// it: one that takes the place of a file that was renamed without its log. SQLite
+// has no locks on the log itself, so its descriptors may be closed at any time.
+type logLock struct{ file *os.File }
+
+// lockLog locks the log, which must exist. The error matches ErrLocked if another
+// Store has it.
+func lockLog(name string) (*logLock, error) {
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			err = ErrLocked
+		}
+		return nil, errors.Join(err, f.Close())
+	}
+	return &logLock{f}, nil
+}
+
+func (l *logLock) release() error {
+	if l == nil {
+		return nil
+	}
+	return l.file.Close()
 }
 
 // lockHolder returns the process that has a file locked by flock(2), or 0 if that

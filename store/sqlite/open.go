@@ -125,6 +125,9 @@ func open(ctx context.Context, path string, opts Options) (_ *Store, err error) 
 	if err := s.last.load(s.writer); err != nil {
 		return nil, err
 	}
+	if err := s.checkLog(); err != nil {
+		return nil, err
+	}
 	if err := s.syncLog(ctx); err != nil {
 		return nil, err
 	}
@@ -173,6 +176,7 @@ func (s *Store) shut(checkpoint bool) error {
 		}
 		errs = append(errs, s.writer.close())
 	}
+	errs = append(errs, s.files.lock.release())
 	if s.own != nil {
 		if !checkpoint {
 			errs = append(errs, s.own.undo())

@@ -16,20 +16,27 @@ const (
 var ErrBudget = errors.New("workflow: the evaluation exceeded its budget")
 
 // Meter holds what is left of the budget of one evaluation. It must not be used
-// concurrently. When the budget is used up, its methods panic; [Metered] turns
+// concurrently. When the budget is used up, its methods panic; [Catch] turns
 // that into an error.
 type Meter struct {
 	steps, bytes int
 }
 
-// Metered calls f with a full budget. The error wraps [ErrBudget] when f needs more.
+// NewMeter returns a meter with a full budget.
+func NewMeter() Meter { return Meter{MaxSteps, MaxBytes} }
+
+// Catch turns the panic that ends an evaluation into an error, which wraps
+// [ErrBudget] if the budget was used up. It is to be deferred.
+func Catch(err *error) {
+	if r := recover(); r != nil {
+		*err = toFailure(r)
+	}
+}
+
+// Metered calls f with a full budget, and returns what [Catch] catches.
 func Metered[T any](f func(*Meter) T) (result T, err error) {
-	m := Meter{MaxSteps, MaxBytes}
-	defer func() {
-		if r := recover(); r != nil {
-			err = toFailure(r)
-		}
-	}()
+	m := NewMeter()
+	defer Catch(&err)
 	return f(&m), nil
 }
 

@@ -136,12 +136,12 @@ func (b *builder) identifier(n *ast.IdentifierNode) evaluator {
 	if _, ok := builtin.Index[n.Value]; ok {
 		return b.fault(n, "function %s is not available as a value", n.Value)
 	}
-	return b.fault(n, "unknown name %s; the names are lead, metadata, steps and now()", n.Value)
+	return b.fault(n, "unknown name %s; the names are lead, metadata, steps and now()", Clip(n.Value))
 }
 
 func (b *builder) pointer(n *ast.PointerNode) evaluator {
 	if n.Name != "" || b.depth == 0 {
-		return b.fault(n, "unknown name #%s", n.Name)
+		return b.fault(n, "unknown name #%s", Clip(n.Name))
 	}
 	depth := b.depth - 1
 	return func(f *frame) any { return f.items[depth] }

@@ -122,7 +122,7 @@ func compile(source string, want Wanted, known func(id string) bool) (*Program, 
 // Run evaluates the program. The error wraps [ErrBudget] when the evaluation
 // exceeded its budget. The result of a program of type [Bool] is a bool.
 func (p *Program) Run(s *Scope) (any, error) {
-	f := frame{scope: s, Meter: Meter{MaxSteps, MaxBytes}}
+	f := frame{scope: s, Meter: NewMeter()}
 	if p.variables > 0 {
 		f.variables = make([]any, p.variables)
 	}
@@ -146,11 +146,7 @@ func (p *Program) Run(s *Scope) (any, error) {
 }
 
 func (p *Program) run(f *frame) (result any, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = toFailure(r)
-		}
-	}()
+	defer Catch(&err)
 	return p.evaluate(f), nil
 }
 
@@ -190,7 +186,7 @@ func explain(err error) string {
 	case strings.Contains(message, "exceeds maximum allowed nodes"), message == tooLong:
 		return fmt.Sprintf("is too long; at most %d names, values and operators are allowed", maxNodes)
 	case strings.HasPrefix(message, "unknown name "):
-		message += "; the names are lead, metadata, steps and now()"
+		message = "unknown name " + Clip(message[len("unknown name "):]) + "; the names are lead, metadata, steps and now()"
 	}
 	message = Shorten(strings.TrimSpace(goNames.Replace(message)))
 	if bound.Line > 1 {

@@ -186,7 +186,7 @@ func (b *builder) call(n *ast.CallNode) evaluator {
 				return f.scope.Now
 			}
 		}
-		return b.fault(n, "%s is not a function", callee.Value)
+		return b.fault(n, "%s is not a function", Clip(callee.Value))
 	case *ast.MemberNode:
 		if name, ok := callee.Property.(*ast.StringNode); ok {
 			return b.method(n, callee, name.Value)

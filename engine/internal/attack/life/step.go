@@ -82,7 +82,7 @@ func (w *World) Answered(l *Lead, a Answer) {
 // failed: the attempt in flight has, and the next one is queued, or the step ends.
 func (w *World) failed(l *Lead, e ending) {
 	n := len(l.At.Attempts)
-	if e.final || n >= l.At.Node.Attempts() || l.givesUp() {
+	if e.final || n >= l.At.Node.Attempts() || w.mayBegin(l) == never {
 		failure := l.failure(e.at, e.err)
 		failure.callID, failure.data = e.callID, e.data
 		w.ends(l, failure)
@@ -158,11 +158,4 @@ func (w *World) conclude(l *Lead, e ending) {
 	st.Status, st.Outcome, st.Error, st.CallID, st.Data = e.status, e.outcome, e.err, e.callID, e.data
 	l.Doing, l.called, l.endedAt = Hooking, nil, e.at
 	w.startHooks(l)
-}
-
-// dropRetry ends a step whose next attempt is queued: it is not made.
-func (w *World) dropRetry(l *Lead) {
-	if l.Doing == Retrying {
-		w.ends(l, l.failure(w.Now, l.Begun().Error))
-	}
 }

@@ -263,7 +263,9 @@ func (p *replay) ended(w *World, l *Lead, s lead.Step, n int, last bool) bool {
 	case a.Status == lead.StepCompleted && last:
 		w.conclude(l, ending{at: w.Now, status: lead.StepCompleted, outcome: s.Outcome, callID: a.CallID, data: s.Data})
 	case a.Status == lead.StepFailed && last:
-		w.conclude(l, l.failure(w.Now, a.Error))
+		failure := l.failure(w.Now, a.Error)
+		failure.data = s.Data
+		w.conclude(l, failure)
 	case a.Status == lead.StepFailed:
 		failed := ending{err: a.Error, callID: a.CallID}
 		if due := s.Attempts[n+1].DueAt; !due.IsZero() {

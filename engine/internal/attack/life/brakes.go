@@ -6,54 +6,89 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// brakes keep attempts from beginning, and change nothing else: each is a reason
-// for which a lead whose time has come is left alone.
-var brakes = []func(w *World, l *Lead) bool{
-	func(w *World, _ *Lead) bool { return w.Draining },
-	// Neither a first attempt, nor a retry, nor one that a crash interrupted.
-	func(_ *World, l *Lead) bool { return !l.Flow.active() },
-}
+// permission says whether an attempt may begin.
+type permission int
 
-// ends are why no further attempt of the step in flight is ever made: its queued
-// retry is dropped, and an attempt that a crash interrupted is not made again.
-var ends = []func(l *Lead) bool{
-	(*Lead).skips,
-	func(l *Lead) bool { return l.Flow.Status == lead.WorkflowCancelled },
-	// A removal never waits for a workflow to be resumed.
-	func(l *Lead) bool { return l.State == lead.PendingRemoval && !l.Flow.active() },
-}
+const (
+	allowed permission = iota
+	later              // not before something else has changed
+	never              // the step in flight ends instead
+)
 
-// givesUp reports whether no further attempt of the step in flight is ever made.
-func (l *Lead) givesUp() bool {
-	for _, end := range ends {
-		if end(l) {
-			return true
-		}
+// mayBegin is where every rule stands that keeps a lead from beginning an attempt
+// whose time has come: the first of a step, a further one, or the same again after
+// a crash. The strictest one holds.
+func (w *World) mayBegin(l *Lead) permission {
+	strictest := allowed
+	for _, rule := range []func(*World, *Lead) permission{
+		(*World).shutDown, (*World).deleted, (*World).stopped, (*World).paused, (*World).givenUp,
+	} {
+		strictest = max(strictest, rule(w, l))
 	}
-	return false
+	return strictest
 }
 
-func (w *World) braked(l *Lead) bool {
-	for _, brake := range brakes {
-		if brake(w, l) {
-			return true
-		}
+func (w *World) shutDown(*Lead) permission { return unless(!w.Draining, later) }
+
+func (w *World) deleted(l *Lead) permission { return unless(!l.Flow.Deleted, later) }
+
+// stopped: a cancelled workflow drops the retries of its leads.
+func (w *World) stopped(l *Lead) permission {
+	return unless(l.Flow.Status != lead.WorkflowCancelled, never)
+}
+
+// paused: what is paused does not dial, a retry included (promise 17). But a removal
+// never waits for a resume.
+func (w *World) paused(l *Lead) permission {
+	if l.State == lead.PendingRemoval {
+		return unless(l.Flow.active(), never)
 	}
-	return false
+	return unless(l.Flow.active(), later)
+}
+
+// givenUp: no further attempt is wanted of who asked for removal without retries.
+func (w *World) givenUp(l *Lead) permission {
+	return unless(l.State != lead.PendingRemoval || !l.Removal.SkipRetries, never)
+}
+
+func unless(ok bool, p permission) permission {
+	if ok {
+		return allowed
+	}
+	return p
 }
 
 // MayBegin reports whether a handler may be called for the lead by that time, as
 // soon as a worker is free. Where the time is known, by is w.Now, and a handler
 // for which a worker is free must be called.
 func (w *World) MayBegin(l *Lead, by time.Time) bool {
+	if l.State.Final() || w.mayBegin(l) != allowed {
+		return false
+	}
 	switch l.Doing {
 	case Resting:
-		due := !l.At.ScheduledAt.After(by) && l.At.Node.Type.Action() || w.messageDue(l, by) != nil
-		return !l.State.Final() && due && !w.braked(l)
+		return !l.At.ScheduledAt.After(by) && l.At.Node.Type.Action() || w.messageDue(l, by) != nil
 	case Retrying:
-		return !l.At.last().DueAt.After(by) && !w.braked(l) && !l.givesUp()
+		return !l.At.last().DueAt.After(by)
 	case Lost:
-		return !w.braked(l) && l.called == nil && !l.givesUp() && l.Deadline.After(w.Now)
+		return l.called == nil && l.Deadline.After(w.Now)
 	}
 	return false
+}
+
+// drop ends a step of which no further attempt is to be made, if none is in flight:
+// its next one is queued, or a crash has interrupted it. It reports whether it did.
+func (w *World) drop(l *Lead) bool {
+	if w.mayBegin(l) != never {
+		return false
+	}
+	switch {
+	case l.Doing == Retrying:
+		w.ends(l, l.failure(w.Now, l.Begun().Error))
+	case l.Doing == Lost && l.called == nil && l.Deadline.After(w.Now):
+		w.ends(l, l.failure(w.Now, AnyText))
+	default:
+		return false
+	}
+	return true
 }

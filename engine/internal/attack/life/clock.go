@@ -20,17 +20,14 @@ func (w *World) Alone(l *Lead, by time.Time) bool {
 		switch {
 		case l.called != nil && (l.Doing == Lost || passed(l.Deadline)):
 			w.ends(l, *l.called)
-		case passed(l.Deadline), l.Doing == Lost && l.givesUp():
+		case passed(l.Deadline):
 			w.ends(l, l.failure(w.Now, AnyText))
 		default:
-			return false
+			return w.drop(l)
 		}
 		return true
 	case Retrying:
-		if l.givesUp() {
-			w.giveUp(l)
-			return true
-		}
+		return w.drop(l)
 	case Hooking:
 		if !l.HookSince.IsZero() && passed(l.HookSince.Add(w.HookTimeout)) {
 			w.HookAnswered(l, AnyText)
@@ -75,7 +72,7 @@ func (w *World) Next() time.Time {
 		case Running, Lost, Awaiting:
 			at(l.Deadline)
 		case Retrying:
-			if l.Flow.active() {
+			if w.mayBegin(l) == allowed {
 				at(l.At.last().DueAt)
 			}
 		case Hooking:

@@ -18,11 +18,6 @@ func (w *World) Remove(l *Lead, how lead.Removal) error {
 	default:
 		return lead.ErrLeadFinal
 	}
-	if l.givesUp() {
-		w.giveUp(l)
-	}
+	w.drop(l)
 	return nil
 }
-
-// skips reports whether no further attempt of the step in flight is made.
-func (l *Lead) skips() bool { return l.State == lead.PendingRemoval && l.Removal.SkipRetries }

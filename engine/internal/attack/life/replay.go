@@ -13,13 +13,13 @@ import (
 type Record struct {
 	Lead  lead.Lead
 	Steps []lead.Step
-	// Upgraded: SkipRetries may have been asked for after removal was pending, at a
-	// time that nobody knows.
-	Upgraded bool
+	// Braked: at times that nobody knows the workflow may have been paused or cancelled,
+	// or SkipRetries asked for of who was being removed already.
+	Braked bool
 }
 
 // Replay asks whether a life can have led to the record, in a workflow that is
-// active but where the record says otherwise, and returns an error that says how far it came if not. It
+// active but for what Braked says, and returns an error that says how far it came if not. It
 // makes a life of the record, of the times at which attempts began and ended, waits
 // ended and so on, in which the rules say what comes of each, and compares what
 // that life shows with the record.
@@ -63,9 +63,8 @@ type event struct {
 	at   time.Time // zero when nobody knows
 	what string
 	do   func(w *World, l *Lead) bool
-	// paused: it comes to something else while the workflow is paused, and nobody
-	// knows whether it was.
-	paused bool
+	// or is what may happen instead where the record is Braked; or nil.
+	or func(w *World, l *Lead) bool
 }
 
 func (p *replay) search(w *World, left []event) bool {
@@ -78,33 +77,24 @@ func (p *replay) search(w *World, left []event) bool {
 		}) {
 			break // what is left is later still
 		}
-		next := w.Clone()
-		if !e.at.IsZero() {
-			next.Now = e.at
-		}
-		if p.try(w, next, left, i) {
+		if p.try(w, left, i, e.do) || e.or != nil && p.record.Braked && p.try(w, left, i, e.or) {
 			return true
-		}
-		if e.paused {
-			next = w.Clone()
-			next.Now = e.at
-			next.Flows[0].Status = lead.WorkflowPaused
-			if p.try(w, next, left, i) {
-				return true
-			}
 		}
 	}
 	return false
 }
 
-// try has event i of what is left happen next.
-func (p *replay) try(before, w *World, left []event, i int) bool {
-	if !left[i].do(w, w.Leads[0]) {
-		p.note(before, len(left), left[i].what)
+// try has event i of what is left happen next, and all the others after it.
+func (p *replay) try(w *World, left []event, i int, do func(w *World, l *Lead) bool) bool {
+	next := w.Clone()
+	if at := left[i].at; !at.IsZero() {
+		next.Now = at
+	}
+	if !do(next, next.Leads[0]) {
+		p.note(w, len(left), left[i].what)
 		return false
 	}
-	w.Flows[0].Status = lead.WorkflowActive
-	return p.search(w, slices.Delete(slices.Clone(left), i, i+1))
+	return p.search(next, slices.Delete(slices.Clone(left), i, i+1))
 }
 
 // note keeps the try that came farthest.
@@ -124,10 +114,10 @@ func (p *replay) compare(w *World) bool {
 	}
 	view := w.View(l)
 	// A lead's end may be on record as of when it was written.
-	if later(r.Lead.CompletedAt, view.CompletedAt) {
+	if isLater(r.Lead.CompletedAt, view.CompletedAt) {
 		view.CompletedAt = r.Lead.CompletedAt
 	}
-	if m, is := r.Lead.Removal, view.Removal; m != nil && is != nil && later(m.RemovedAt, is.RemovedAt) {
+	if m, is := r.Lead.Removal, view.Removal; m != nil && is != nil && isLater(m.RemovedAt, is.RemovedAt) {
 		is.RemovedAt = m.RemovedAt
 	}
 	if p.text.Lead(view) == p.text.Lead(r.Lead) && p.text.History(w.History(l)) == p.text.History(r.Steps) {
@@ -142,7 +132,7 @@ func (p *replay) compare(w *World) bool {
 	return false
 }
 
-func later(at, than time.Time) bool { return !than.IsZero() && at.After(than) }
+func isLater(at, than time.Time) bool { return !than.IsZero() && at.After(than) }
 
 // early lets a handler run whose step has its outcome by callback already. When
 // that came is not on record.
@@ -161,11 +151,11 @@ func (p *replay) events() []event {
 	if m == nil {
 		return out
 	}
-	how := lead.Removal{Reason: m.Reason, Actor: m.Actor, SkipRetries: m.SkipRetries && !p.record.Upgraded}
+	how := lead.Removal{Reason: m.Reason, Actor: m.Actor, SkipRetries: m.SkipRetries && !p.record.Braked}
 	out = append(out, event{at: m.RequestedAt, what: "removal", do: func(w *World, l *Lead) bool {
 		return l.State != lead.PendingRemoval && w.Remove(l, how) == nil
 	}})
-	if m.SkipRetries && p.record.Upgraded {
+	if m.SkipRetries && p.record.Braked {
 		out = append(out, event{what: "giving up retries", do: func(w *World, l *Lead) bool {
 			if l.State == lead.Removed {
 				l.Removal.SkipRetries = true // it was removed by then, or at once
@@ -181,8 +171,7 @@ func (p *replay) stepEvents(i int) (out []event) {
 	s := p.record.Steps[i]
 	add := func(at time.Time, what string, do func(w *World, l *Lead) bool) {
 		if !at.IsZero() {
-			what = fmt.Sprintf("%s of step %d (%s) at %s", what, i, s.NodeID, p.text.After(at))
-			out = append(out, event{at: at, what: what, do: do, paused: s.Scheduled && s.ExitedAt.Equal(at)})
+			out = append(out, event{at: at, what: fmt.Sprintf("%s of step %d (%s) at %s", what, i, s.NodeID, p.text.After(at)), do: do})
 		}
 	}
 	here := func(l *Lead) bool { return i < len(l.Steps) && l.At == l.Steps[i] }
@@ -213,8 +202,14 @@ func (p *replay) stepEvents(i int) (out []event) {
 	for n, a := range s.Attempts {
 		last := n+1 == len(s.Attempts)
 		if a.StartedAt.IsZero() {
-			if a.Status == lead.StepCancelled {
-				add(a.EndedAt, "giving up retries", func(w *World, l *Lead) bool { return p.gaveUp(w, l, i, n) })
+			if p.record.Braked && a.Status == lead.StepCancelled {
+				add(a.EndedAt, "giving up retries", func(w *World, l *Lead) bool {
+					if !here(l) || l.Doing != Retrying || l.State != lead.PendingRemoval {
+						return false
+					}
+					w.ends(l, l.failure(w.Now, l.Begun().Error))
+					return true
+				})
 			}
 			continue
 		}
@@ -235,14 +230,22 @@ func (p *replay) stepEvents(i int) (out []event) {
 		})
 	}
 	if s.Status.Final() {
-		add(s.ExitedAt, "the end", func(w *World, l *Lead) bool {
+		end := func(w *World, l *Lead) bool {
 			if !here(l) || l.Doing != Hooking {
 				return false
 			}
 			l.hookFails = s.HookErrors
 			w.complete(l)
 			return true
-		})
+		}
+		add(s.ExitedAt, "the end", end)
+		if s.Scheduled && !s.ExitedAt.IsZero() { // where the wait that it interrupted may be over
+			out[len(out)-1].or = func(w *World, l *Lead) bool {
+				l.Flow.Status = lead.WorkflowPaused
+				defer func() { l.Flow.Status = lead.WorkflowActive }()
+				return end(w, l)
+			}
+		}
 	}
 	return out
 }
@@ -260,7 +263,9 @@ func (p *replay) ended(w *World, l *Lead, s lead.Step, n int, last bool) bool {
 	case a.Status == lead.StepCompleted && last:
 		w.conclude(l, ending{at: w.Now, status: lead.StepCompleted, outcome: s.Outcome, callID: a.CallID, data: s.Data})
 	case a.Status == lead.StepFailed && last:
-		w.conclude(l, l.failure(w.Now, a.Error))
+		failure := l.failure(w.Now, a.Error)
+		failure.data = s.Data
+		w.conclude(l, failure)
 	case a.Status == lead.StepFailed:
 		failed := ending{err: a.Error, callID: a.CallID}
 		if due := s.Attempts[n+1].DueAt; !due.IsZero() {
@@ -271,23 +276,5 @@ func (p *replay) ended(w *World, l *Lead, s lead.Step, n int, last bool) bool {
 	default:
 		return false
 	}
-	return true
-}
-
-// gaveUp has the queued attempt n of the lead's step i be dropped, unless it has
-// been: because SkipRetries was asked for, or because the workflow was paused or
-// cancelled while removal was pending.
-func (p *replay) gaveUp(w *World, l *Lead, i, n int) bool {
-	switch {
-	case i >= len(l.Steps):
-		return false
-	case n < len(l.Steps[i].Attempts) && l.Steps[i].Attempts[n].Status == lead.StepCancelled:
-		return true
-	case l.At != l.Steps[i] || l.Doing != Retrying || l.State != lead.PendingRemoval:
-		return false
-	case p.record.Upgraded:
-		return w.Remove(l, lead.Removal{SkipRetries: true}) == nil
-	}
-	w.conclude(l, l.failure(w.Now, l.Begun().Error))
 	return true
 }

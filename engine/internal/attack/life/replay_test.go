@@ -80,16 +80,27 @@ var tales = map[string]func(s *story){
 		s.answer(Answer{})
 	},
 	"removed without retries": func(s *story) { s.begin(); s.fail(); s.remove(true) },
-	"removed in the moment":   func(s *story) { s.begin(); s.answer(Answer{}); s.remove(false) },
+	"removed while paused":    func(s *story) { s.begin(); s.fail(); s.pass(time.Minute); s.w.Pause(s.f); s.remove(false) },
+	"sent to while paused": func(s *story) {
+		s.begin()
+		s.answer(Answer{Schedule: []Message{{After: storyWait - time.Minute}}})
+		s.pass(storyWait - time.Minute)
+		s.begin()
+		s.w.Pause(s.f)
+		s.pass(2 * time.Minute)
+		s.answer(Answer{})
+	},
+	"removed in the moment": func(s *story) { s.begin(); s.answer(Answer{}); s.remove(false) },
 }
 
 func TestReplayKnowsALife(t *testing.T) {
 	for name, tell := range tales {
 		s := newStory(t)
 		tell(s)
-		for _, upgraded := range []bool{false, true} {
-			if _, err := Replay(s.f, Record{s.w.View(s.l), s.w.History(s.l), upgraded}); err != nil {
-				t.Errorf("%s (upgraded: %t): %v", name, upgraded, err)
+		for _, braked := range []bool{false, true} {
+			_, err := Replay(s.f, Record{s.w.View(s.l), s.w.History(s.l), braked})
+			if want := braked || !strings.HasSuffix(name, "while paused"); (err == nil) != want {
+				t.Errorf("%s (braked: %t): %v", name, braked, err)
 			}
 		}
 	}
@@ -117,6 +128,7 @@ func TestReplayRefusesWhatNoLifeIs(t *testing.T) {
 		"a message too early":         {"messages", func(r *Record) { move(&r.Steps[2].ScheduledAt, time.Hour) }},
 		"removed before it was":       {"removed without retries", func(r *Record) { move(&r.Lead.Removal.RemovedAt, -second) }},
 		"removed before it ended":     {"removed while it runs", func(r *Record) { r.Lead.Removal.RemovedAt = storyBegin }},
+		"a retry that nobody braked":  {"removed while paused", func(r *Record) {}},
 		"a removal of nothing":        {"removed without retries", func(r *Record) { r.Lead.Removal = nil }},
 	} {
 		s := newStory(t)

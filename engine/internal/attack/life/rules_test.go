@@ -237,6 +237,48 @@ func TestWorkflows(t *testing.T) {
 	}
 }
 
+// Nobody who presses a brake expects another dial.
+func TestBrakes(t *testing.T) {
+	retry := func(s *story) { s.begin(); s.fail() }
+	lost := func(s *story) { s.begin(); s.w.Crash() }
+	pause := func(s *story) { s.w.Pause(s.f) }
+	cancel := func(s *story) { s.w.Cancel(s.f); s.w.Pass() }
+	due := func(s *story) { s.pass(storyDelay) }
+	for _, tt := range []struct {
+		name string
+		play []func(s *story)
+		want string
+		may  bool // an attempt may begin
+	}{
+		{"a retry is made", []func(*story){retry, due}, "in_step: vip=true call=retrying,failed,waiting", true},
+		{"not while paused", []func(*story){retry, pause, due}, "in_step: vip=true call=retrying,failed,waiting", false},
+		{"but when it resumes", []func(*story){retry, pause, due, func(s *story) { s.w.Resume(s.f) }}, "in_step: vip=true call=retrying,failed,waiting", true},
+		{"nor what a crash interrupted", []func(*story){lost, pause}, "in_step: vip=true call=in_progress,in_progress", false},
+		{"which ends at its deadline", []func(*story){lost, pause, func(s *story) { s.pass(storyTimeout) }}, "completed: vip=true call=failed,failed", false},
+		{"what runs goes on", []func(*story){func(s *story) { s.begin() }, pause}, "in_step: vip=true call=in_progress,in_progress", false},
+		{"and what fails then waits", []func(*story){func(s *story) { s.begin() }, pause, (*story).fail}, "in_step: vip=true call=retrying,failed,waiting", false},
+		{"a removal does not wait", []func(*story){retry, pause, func(s *story) { s.remove(false) }}, "removed: vip=true call=failed,failed,cancelled", false},
+		{"nor one that was pending", []func(*story){retry, func(s *story) { s.remove(false) }, pause, func(s *story) { s.w.Pass() }},
+			"removed: vip=true call=failed,failed,cancelled", false},
+		{"nor one of what runs", []func(*story){func(s *story) { s.begin(); s.remove(false) }, pause, (*story).fail}, "removed: vip=true call=failed,failed", false},
+		{"nor of what a crash interrupted", []func(*story){lost, pause, func(s *story) { s.remove(false) }}, "removed: vip=true call=failed,failed", false},
+		{"a cancel drops a retry", []func(*story){retry, cancel}, "removed: vip=true call=failed,failed,cancelled", false},
+		{"and one to come", []func(*story){func(s *story) { s.begin() }, cancel, (*story).fail}, "removed: vip=true call=failed,failed", false},
+		{"and what a crash interrupted", []func(*story){lost, cancel}, "removed: vip=true call=failed,failed", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newStory(t)
+			for _, f := range tt.play {
+				f(s)
+			}
+			s.expect(tt.want)
+			if may := s.w.MayBegin(s.l, s.w.Now); may != tt.may {
+				t.Errorf("an attempt may begin: %t", may)
+			}
+		})
+	}
+}
+
 func TestAClonedWorldIsAnother(t *testing.T) {
 	s := newStory(t, "hook")
 	s.begin()

@@ -82,7 +82,7 @@ func (w *World) Answered(l *Lead, a Answer) {
 // failed: the attempt in flight has, and the next one is queued, or the step ends.
 func (w *World) failed(l *Lead, e ending) {
 	n := len(l.At.Attempts)
-	if e.final || n >= l.At.Node.Attempts() || l.givesUp() {
+	if e.final || n >= l.At.Node.Attempts() || w.mayBegin(l) == never {
 		failure := l.failure(e.at, e.err)
 		failure.callID, failure.data = e.callID, e.data
 		w.ends(l, failure)
@@ -158,16 +158,4 @@ func (w *World) conclude(l *Lead, e ending) {
 	st.Status, st.Outcome, st.Error, st.CallID, st.Data = e.status, e.outcome, e.err, e.callID, e.data
 	l.Doing, l.called, l.endedAt = Hooking, nil, e.at
 	w.startHooks(l)
-}
-
-// giveUp ends a step of which no further attempt is made: the queued one is
-// dropped, and one that a crash interrupted is not made again, so that nobody knows
-// what came of it.
-func (w *World) giveUp(l *Lead) {
-	switch {
-	case l.Doing == Retrying:
-		w.ends(l, l.failure(w.Now, l.Begun().Error))
-	case l.Doing == Lost && l.called == nil && l.Deadline.After(w.Now):
-		w.ends(l, l.failure(w.Now, AnyText))
-	}
 }

@@ -29,7 +29,7 @@ func (w *World) Activate(f *Flow) error {
 	return turn(f, lead.WorkflowActive, lead.WorkflowDraft)
 }
 
-// Pause has no attempt begin, retries included.
+// Pause has no attempt begin, a queued retry included: see brakes.go.
 func (w *World) Pause(f *Flow) error {
 	return turn(f, lead.WorkflowPaused, lead.WorkflowActive)
 }
@@ -39,8 +39,8 @@ func (w *World) Resume(f *Flow) error {
 	return turn(f, lead.WorkflowActive, lead.WorkflowPaused)
 }
 
-// Cancel has nothing new start, ever, and every lead go the way of remove: see
-// sweep.
+// Cancel has no attempt begin, ever, and every lead go the way of remove: see
+// sweep. Queued retries are dropped.
 func (w *World) Cancel(f *Flow) error {
 	return turn(f, lead.WorkflowCancelled, lead.WorkflowDraft, lead.WorkflowActive, lead.WorkflowPaused)
 }

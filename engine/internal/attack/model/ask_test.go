@@ -325,6 +325,7 @@ func (w *trial) askCallback(l *life.Lead, st *life.Step, out life.Callback) *req
 	r.ask = func() (err error) {
 		got, err = w.eng.CompleteStep(context.Background(), st.ID, engine.Callback{
 			Outcome: out.Outcome, Attempt: out.Attempt, CallID: out.CallID, Data: dataOf(out.Data),
+			Error: out.Err, RetryAfter: out.After, Final: out.Final,
 		})
 		return err
 	}

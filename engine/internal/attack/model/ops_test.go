@@ -274,6 +274,14 @@ func drawOutcome(t *rapid.T) life.Callback {
 	if rapid.Bool().Draw(t, "with data") {
 		out.Data, out.CallID = []byte(scored), "call-back"
 	}
+	switch rapid.SampledFrom([]string{"", "", "", "", "busy", "later", "final"}).Draw(t, "failed") {
+	case "busy":
+		out.Outcome, out.Err = "", "busy"
+	case "later":
+		out.Outcome, out.Err, out.After = "", "busy", 90*time.Minute
+	case "final":
+		out.Outcome, out.Err, out.Final = "", "busy", true
+	}
 	return out
 }
 

@@ -115,11 +115,12 @@ func (p *promises) check(w *trial) {
 				continue
 			}
 			late := l.NextActionAt.Before(now)
-			free := f.Status == lead.WorkflowActive && running < w.workers && w.hooks[name] == nil && !w.spec.Draining
-			if l.NextActionAt.IsZero() || !sleeping[l.ID.Seq()] || late && free {
+			free := running < w.workers && w.hooks[name] == nil
+			waits := (f.Status != lead.WorkflowActive || w.spec.Draining) && (name.Doing == life.Resting || name.Doing == life.Retrying)
+			if l.NextActionAt.IsZero() || !sleeping[l.ID.Seq()] || late && free && !waits {
 				w.t.Fatalf("promise 10: %s is %s, and next acted on at %s; now is %s", name, l.State, w.text.After(l.NextActionAt), w.text.After(now))
 			}
-			if l.State == lead.PendingRemoval && late && w.hooks[name] == nil && running < w.workers {
+			if l.State == lead.PendingRemoval && late && free {
 				w.t.Fatalf("promise 4: the removal of %s is pending, and nothing goes on", name)
 			}
 		}
@@ -187,7 +188,7 @@ func (p *promises) possible(w *trial) {
 			continue
 		}
 		is := w.read(l)
-		r := life.Record{Lead: is.Lead, Steps: is.Steps, Upgraded: is.Lead.Removal != nil && is.Lead.Removal.SkipRetries}
+		r := life.Record{Lead: is.Lead, Steps: is.Steps, Braked: true}
 		if _, err := life.Replay(l.Flow, r); err != nil {
 			w.t.Fatalf("%s: %v", l, err)
 		}

@@ -29,6 +29,7 @@ package mutate
 
 import (
 	"fmt"
+	"go/build"
 	"maps"
 	"os"
 	"path/filepath"
@@ -153,7 +154,11 @@ func (c *Change) apply(top string, changed map[string]string) error {
 	source := map[string]string{}
 	for _, path := range paths {
 		name := filepath.ToSlash(filepath.Join(c.Package, filepath.Base(path)))
-		if strings.HasSuffix(name, "_test.go") {
+		built, err := build.Default.MatchFile(filepath.Dir(path), filepath.Base(path))
+		if err != nil {
+			return err
+		}
+		if !built || strings.HasSuffix(name, "_test.go") {
 			continue
 		}
 		text, ok := changed[name]

@@ -41,7 +41,8 @@ func check(n, m int) bool {
 
 func add(n int) int { return n + 1 }
 `,
-	"two_test.go": "package sample\n\nfunc add() {}\n",
+	"two_test.go":  "package sample\n\nfunc add() {}\n",
+	"two_plan9.go": "package sample\n\nfunc add(n int) int { return n + 1 }\n", // built elsewhere
 }
 
 // writeSample returns the top of a module that has the package in folder p.

@@ -128,8 +128,9 @@ func (c *checker) checkLife() {
 	}
 	flow, _ := c.flows.Load(c.lead.WorkflowID)
 	r := life.Record{Lead: c.lead, Steps: c.steps}
+	_, r.Braked = c.braked.Load(c.lead.WorkflowID)
 	for _, ask := range c.track.removes {
-		r.Upgraded = r.Upgraded || ask.skip && len(c.track.removes) > 1
+		r.Braked = r.Braked || ask.skip && len(c.track.removes) > 1
 	}
 	if _, err := life.Replay(flow.(*life.Flow), r); err != nil {
 		c.fault("%v", err)

@@ -43,6 +43,7 @@ type races struct {
 	ticks   atomic.Int64
 	scripts sync.Map // lead.WorkflowID → script
 	flows   sync.Map // lead.WorkflowID → *life.Flow
+	braked  sync.Map // lead.WorkflowID → true, when it is paused or cancelled in its race
 	tracks  sync.Map // lead.ID → *track
 }
 

@@ -12,7 +12,6 @@ import (
 
 	"github.com/leadflow-go/leadflow/engine/internal/core"
 	"github.com/leadflow-go/leadflow/engine/internal/run"
-	"github.com/leadflow-go/leadflow/engine/workflow"
 )
 
 // host calls handlers and hooks, on goroutines that the runner starts.
@@ -20,11 +19,12 @@ type host struct{ e *Engine }
 
 // Attempt calls the handler and reads its answer.
 func (h host) Attempt(c *run.Call) core.Answer {
-	handler := h.e.config.Handlers[workflow.NodeType(c.Handler)]
+	handler := h.e.handler(c.Handler)
 	if handler == nil {
-		return core.Answer{Failed: fmt.Sprintf("no handler for %s nodes is configured", c.Handler), Final: true}
+		return core.Answer{Failed: fmt.Sprintf("the handler %s is not registered", c.Handler), Final: true}
 	}
 	a := Attempt{
+		engine:     h.e,
 		WorkflowID: c.Flow.Row.ID,
 		LeadID:     c.Contact.ID,
 		StepID:     c.StepID(),

@@ -61,7 +61,7 @@ func openRig(b *testing.B, path string, handler engine.Handler) *rig {
 	}
 	r := &rig{store: &watched{Store: st}, path: path}
 	r.Engine, err = engine.New(r.store, engine.Config{
-		Handlers: map[workflow.NodeType]engine.Handler{workflow.Application: handler},
+		Handlers: map[string]engine.Handler{"application": handler},
 		// Half of the workers wait for the disk while the others are at work.
 		Workers: 4 * rawBatch,
 		Logger:  slog.New(slog.NewTextHandler(io.Discard, nil)),

@@ -20,7 +20,7 @@ type Callback struct {
 	// one, as in Result.
 	Outcome string
 	// Data goes to the step's history entry, as in Result.
-	Data map[string]any
+	Data any
 	// CallID is the provider's name for the call, UTF-8 of at most MaxCallID bytes;
 	// empty keeps what the handler gave.
 	CallID string

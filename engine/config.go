@@ -8,17 +8,18 @@ import (
 	"slices"
 	"time"
 
-	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 )
 
 // Config sets an engine up. The zero value works: an engine without handlers
 // runs workflows that only wait and branch.
 type Config struct {
-	// Handlers does the real thing for action nodes, by name: a node names its
-	// handler, else the name is its type: voice_call, message or application. Start
-	// refuses to run a workflow that has a node without a handler.
-	Handlers map[workflow.NodeType]Handler
+	// Handlers do the real thing for action nodes, by name. A node names its
+	// handler; if it does not, the name is the node's type: "voice_call", "message"
+	// or "application". Start refuses to run a workflow that has a node without a
+	// handler. A handler that needs the engine to be made is registered by
+	// [Engine.Handle] instead.
+	Handlers map[string]Handler
 	// Hooks run, in this order, whenever a step that was in flight has its
 	// outcome: before the lead enters its next node, and before a lead whose
 	// removal is pending is detached.
@@ -59,7 +60,9 @@ func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	c.Handlers = maps.Clone(c.Handlers)
+	if c.Handlers = maps.Clone(c.Handlers); c.Handlers == nil {
+		c.Handlers = map[string]Handler{}
+	}
 	c.Hooks = slices.Clone(c.Hooks)
 	return c
 }
@@ -70,12 +73,9 @@ func (c Config) validate() error {
 	fault := func(format string, args ...any) {
 		faults = append(faults, fmt.Errorf("engine: config: "+format, args...))
 	}
-	for _, t := range slices.Sorted(maps.Keys(c.Handlers)) {
-		switch {
-		case t == "" || t.Terminal() || t == workflow.Time || t == workflow.Conditional:
-			fault("Handlers[%q]: only voice_call, message and application nodes have handlers", t)
-		case c.Handlers[t] == nil:
-			fault("Handlers[%q] is nil", t)
+	for _, name := range slices.Sorted(maps.Keys(c.Handlers)) {
+		if err := checkHandler(name, c.Handlers[name]); err != nil {
+			fault("Handlers[%q] %w", name, err)
 		}
 	}
 	for i, h := range c.Hooks {

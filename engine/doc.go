@@ -4,7 +4,7 @@
 //
 //	st, err := sqlite.Open(ctx, "leads.db", sqlite.Options{})
 //	eng, err := engine.New(st, engine.Config{
-//		Handlers: map[workflow.NodeType]engine.Handler{workflow.VoiceCall: dialler},
+//		Handlers: map[string]engine.Handler{"voice_call": dialler},
 //	})
 //	err = eng.Start(ctx)
 //	…

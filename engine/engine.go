@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 
 	"github.com/leadflow-go/leadflow/engine/internal/run"
 	"github.com/leadflow-go/leadflow/store"
@@ -16,6 +17,9 @@ type Engine struct {
 	store  store.Store
 	log    *slog.Logger
 	run    *run.Runner
+
+	mu       sync.RWMutex // guards handlers
+	handlers map[string]Handler
 }
 
 // New returns an engine over the store, with every workflow in it compiled. It
@@ -34,7 +38,7 @@ func newEngine(s store.Store, c Config, stepped bool, seed uint64) (*Engine, err
 		return nil, err
 	}
 	c = c.withDefaults()
-	e := &Engine{config: c, store: s, log: c.Logger}
+	e := &Engine{config: c, store: s, log: c.Logger, handlers: c.Handlers}
 	_, wall := c.Clock.(realClock)
 	e.run, err = run.New(run.Config{
 		Store: s, Host: host{e}, Clock: c.Clock, Log: c.Logger, Workers: c.Workers, Hooks: len(c.Hooks) > 0,

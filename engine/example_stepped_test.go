@@ -31,7 +31,7 @@ func ExampleNewStepped() {
 		return engine.Result{}, nil
 	})
 	eng, err := engine.NewStepped(memory.New(), engine.Config{
-		Clock: clock, Logger: slog.New(slog.DiscardHandler), Handlers: map[workflow.NodeType]engine.Handler{workflow.VoiceCall: said, workflow.Message: said},
+		Clock: clock, Logger: slog.New(slog.DiscardHandler), Handlers: map[string]engine.Handler{"voice_call": said, "message": said},
 	}, 1)
 	check(err)
 	check(eng.Start(ctx))

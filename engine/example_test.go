@@ -27,7 +27,7 @@ func start(calls engine.HandlerFunc, hooks ...engine.Hook) (*engine.Engine, lead
 	st, err := sqlite.Open(ctx, filepath.Join(dir, "leads.db"), sqlite.Options{})
 	check(err)
 	eng, err := engine.New(st, engine.Config{
-		Handlers: map[workflow.NodeType]engine.Handler{workflow.VoiceCall: calls, workflow.Message: calls},
+		Handlers: map[string]engine.Handler{"voice_call": calls, "message": calls},
 		Hooks:    hooks,
 		Logger:   slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})

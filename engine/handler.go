@@ -1,11 +1,8 @@
 package engine
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine/internal/core"
@@ -14,8 +11,10 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// Handler does the real thing for a type of node: it places the call, sends the
-// message, talks to the application.
+// Handler does the real thing at action nodes: it places the call, sends the
+// message, talks to the application. Nodes name their handler; see
+// [Config].Handlers and [Engine.Handle]. [Typed] makes one that gets the node's
+// config decoded.
 //
 // Handle is called on a goroutine of its own, with nothing held, after the
 // attempt is on record. It may be called again for the same attempt after a
@@ -40,13 +39,6 @@ import (
 // after the step has got its outcome otherwise changes nothing.
 type Handler interface {
 	Handle(ctx context.Context, a Attempt) (Result, error)
-}
-
-// NodeChecker is a Handler that can tell beforehand which nodes it could not
-// do. ActivateWorkflow asks it about every node of its types, on the caller's
-// goroutine, and refuses the workflow with what it says.
-type NodeChecker interface {
-	CheckNode(n workflow.Node) error
 }
 
 // HandlerFunc is a function as a Handler.
@@ -78,7 +70,13 @@ type Attempt struct {
 	Redelivered bool
 	// Deadline is when the attempt counts as failed, by the engine's clock.
 	Deadline time.Time
+
+	engine *Engine
 }
+
+// Engine returns the engine that makes the attempt, all of whose methods a
+// handler may call. It is nil for an Attempt that a test made.
+func (a *Attempt) Engine() *Engine { return a.engine }
 
 // Result is a handler's answer.
 type Result struct {
@@ -88,9 +86,11 @@ type Result struct {
 	// call log. One that is not UTF-8 of at most MaxCallID bytes fails the step.
 	CallID string
 	// Data goes to the step's history entry and is what later conditions see as
-	// steps.<node>.data. It must be writable as JSON, in at most MaxData bytes, with
-	// no number beyond a float64's range; else the step fails.
-	Data map[string]any
+	// steps.<node>.data. It is a map, a struct, a json.RawMessage or any other value
+	// that encoding/json writes as an object, in at most MaxData bytes, with no
+	// number beyond a float64's range; else the step fails. It is encoded as soon as
+	// the handler has returned. nil is no data.
+	Data any
 	// Schedule queues messages beside the lead's path. They are timers of the
 	// lead: removing or completing it cancels them.
 	Schedule []Message
@@ -172,76 +172,10 @@ type HookEvent struct {
 	Lead lead.Lead
 	// Step with its outcome, and without an ExitedAt.
 	Step lead.Step
+
+	engine *Engine
 }
 
-// encodeData returns data as JSON, nil for none.
-func encodeData(data map[string]any) ([]byte, error) {
-	if len(data) == 0 {
-		return nil, nil
-	}
-	text, err := json.Marshal(data)
-	if err != nil {
-		return nil, fmt.Errorf("data cannot be written as JSON: %w", err)
-	}
-	if err := checkJSON(text); err != nil {
-		return nil, fmt.Errorf("data %w", err)
-	}
-	return text, nil
-}
-
-// maxDepth is how deep lists and objects may be nested in JSON that is kept.
-// encoding/json reads 10,000 levels, and what is kept is kept inside of more.
-const maxDepth = 1000
-
-// checkJSON reports why valid JSON could not be kept: what is kept must be read
-// back, years later, by everything that reads it.
-func checkJSON(text []byte) error {
-	if len(text) > MaxData {
-		return fmt.Errorf("has %d bytes as JSON, more than %d", len(text), MaxData)
-	}
-	depth, quoted := 0, false
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
-			if depth++; depth > maxDepth {
-				return fmt.Errorf("is nested deeper than %d levels", maxDepth)
-			}
-		case c == '}' || c == ']':
-			depth--
-		case c == '-' || '0' <= c && c <= '9':
-			n := numberLen(text[i:])
-			if err := checkNumber(text[i : i+n]); err != nil {
-				return err
-			}
-			i += n - 1
-		}
-	}
-	return nil
-}
-
-// numberLen returns how many bytes the number has with which text begins.
-func numberLen(text []byte) int {
-	for i, c := range text {
-		if c != '+' && c != '-' && c != '.' && c != 'e' && c != 'E' && (c < '0' || c > '9') {
-			return i
-		}
-	}
-	return len(text)
-}
-
-// checkNumber refuses a number that does not fit into a float64, as which
-// conditions read it.
-func checkNumber(text []byte) error {
-	if len(text) < 300 && !bytes.ContainsAny(text, "eE") {
-		return nil // less than the largest float64, which is near 1.8e308
-	}
-	if _, err := strconv.ParseFloat(string(text), 64); err != nil {
-		return fmt.Errorf("has the number %s, which is out of range; the largest is about 1.8e308", clip(string(text), 40))
-	}
-	return nil
-}
+// Engine returns the engine that runs the hook, all of whose methods the hook may
+// call. It is nil for a HookEvent that a test made.
+func (e *HookEvent) Engine() *Engine { return e.engine }

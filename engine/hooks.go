@@ -15,8 +15,9 @@ import (
 func (h host) Hooks(c *run.HookCall) (failed []string) {
 	e := h.e
 	event := HookEvent{
-		Lead: core.Lead(c.Flow, &c.View, &c.Contact.Contact, *c.Contact.Person),
-		Step: core.CurrentStep(c.Flow, &c.View, c.Contact.ID),
+		engine: e,
+		Lead:   core.Lead(c.Flow, &c.View, &c.Contact.Contact, *c.Contact.Person),
+		Step:   core.CurrentStep(c.Flow, &c.View, c.Contact.ID),
 	}
 	for _, hook := range e.config.Hooks {
 		// Its own, because one that was left behind may still read it.

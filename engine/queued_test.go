@@ -67,7 +67,7 @@ func (c *crowded) start(workers int) {
 	})
 	var err error
 	c.Stepped, err = engine.NewStepped(c.mem, engine.Config{
-		Handlers: map[workflow.NodeType]engine.Handler{workflow.VoiceCall: h, workflow.Message: h},
+		Handlers: map[string]engine.Handler{"voice_call": h, "message": h},
 		Hooks:    c.hooks, Clock: c.clock, Workers: workers, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}, 1)
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/leadflow-go/leadflow/engine/internal/core"
-	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 )
 
@@ -40,7 +39,7 @@ func (e *Engine) ActivateWorkflow(ctx context.Context, id lead.WorkflowID) (Work
 func (e *Engine) checkNodes(f *core.Flow) error {
 	var faults []lead.FieldError
 	for i, n := range f.Graph.Definition().Nodes {
-		checker, ok := e.config.Handlers[workflow.NodeType(n.HandlerName())].(NodeChecker)
+		checker, ok := e.handler(n.HandlerName()).(NodeChecker)
 		if !ok {
 			continue
 		}
@@ -58,7 +57,7 @@ func (e *Engine) checkNodes(f *core.Flow) error {
 func (e *Engine) checkHandlers(f *core.Flow) error {
 	var faults []lead.FieldError
 	for i, n := range f.Graph.Definition().Nodes {
-		if !n.Type.Action() || e.config.Handlers[workflow.NodeType(n.HandlerName())] != nil {
+		if !n.Type.Action() || e.handler(n.HandlerName()) != nil {
 			continue
 		}
 		location := "type"
@@ -67,7 +66,7 @@ func (e *Engine) checkHandlers(f *core.Flow) error {
 		}
 		faults = append(faults, lead.FieldError{
 			Location: fmt.Sprintf("nodes[%d].%s", i, location),
-			Message:  fmt.Sprintf("node %q needs the handler %s, which Config.Handlers does not have", n.ID, n.HandlerName()),
+			Message:  fmt.Sprintf("node %q needs the handler %s, which is not registered; give it to Config.Handlers or Engine.Handle", n.ID, n.HandlerName()),
 		})
 	}
 	if faults != nil {

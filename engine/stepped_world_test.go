@@ -78,7 +78,7 @@ func newSeeded(t *testing.T, seed uint64, handle engine.HandlerFunc, wrap func(s
 	}
 	s := &stepped{t: t, clock: &handClock{now: time.Date(2030, 1, 7, 9, 0, 0, 0, time.UTC)}}
 	s.Stepped, err = engine.NewStepped(st, engine.Config{
-		Handlers: map[workflow.NodeType]engine.Handler{workflow.VoiceCall: handle, workflow.Message: handle},
+		Handlers: map[string]engine.Handler{"voice_call": handle, "message": handle},
 		Hooks:    hooks, Clock: s.clock, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}, seed)
 	if err != nil {

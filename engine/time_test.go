@@ -210,7 +210,7 @@ func TestHealthIsThatOfTheStore(t *testing.T) {
 func TestConfigNamesEveryFault(t *testing.T) {
 	w := newWorld(t, nil)
 	_, err := engine.New(w.store, engine.Config{
-		Handlers:    map[workflow.NodeType]engine.Handler{workflow.Time: engine.HandlerFunc(liveCall), workflow.Message: nil},
+		Handlers:    map[string]engine.Handler{"time": engine.HandlerFunc(liveCall), "message": nil},
 		Hooks:       []engine.Hook{{}},
 		HookTimeout: -1, Workers: -1, Region: "UK",
 	})

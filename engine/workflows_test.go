@@ -294,7 +294,7 @@ func (checkedHandler) CheckNode(n workflow.Node) error {
 func TestActivatingAsksTheHandlers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
-		w.config.Handlers[workflow.VoiceCall] = checkedHandler{liveCall}
+		w.config.Handlers["voice_call"] = checkedHandler{liveCall}
 		w.crash()
 		id := w.draft([]workflow.Node{
 			workflow.CallNode("good", nil), workflow.CallNode("bad", workflow.Config{"how": "impossible"}),
@@ -310,7 +310,7 @@ func TestActivatingAsksTheHandlers(t *testing.T) {
 func TestAWorkflowWithoutHandlersIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
-		delete(w.config.Handlers, workflow.Message)
+		delete(w.config.Handlers, "message")
 		w.crash()
 		nodes, edges := callWaitMessage()
 		id := w.draft(nodes, edges...)

@@ -49,8 +49,8 @@ func newWorld(t *testing.T, handle engine.HandlerFunc, hooks ...engine.Hook) *wo
 		return handle(ctx, a)
 	})
 	w.config = engine.Config{
-		Handlers: map[workflow.NodeType]engine.Handler{
-			workflow.VoiceCall: record, workflow.Message: record, workflow.Application: record,
+		Handlers: map[string]engine.Handler{
+			"voice_call": record, "message": record, "application": record,
 		},
 		Hooks:  hooks,
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),

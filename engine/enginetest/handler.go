@@ -34,9 +34,8 @@ type visit struct {
 	count int
 }
 
-// handle is the handler of all that is scripted.
-func (w *World) handle(_ context.Context, ea engine.Attempt) (engine.Result, error) {
-	n := w.node(&ea)
+// answer is the handler of all that is scripted.
+func (w *World) answer(n *node, ea engine.Attempt) (engine.Result, error) {
 	a := &Attempt{Attempt: ea, Lead: ea.LeadID.Seq(), Visit: n.visit(&ea)}
 	a.key = attemptKey(w.config.Seed, a.Lead, n.key, a.Visit, a.Number)
 	var r Reply
@@ -59,25 +58,31 @@ func (w *World) handle(_ context.Context, ea engine.Attempt) (engine.Result, err
 	return r.Result, nil
 }
 
-// watched is a handler that notes when it is called for somebody who is out.
-type watched struct {
-	engine.Handler
-	w *World
+// handler is the engine's handler of a name: the script for the nodes that it has
+// an answer for, else the real handler, else the script's default. It notes when it
+// is called for somebody who is out.
+type handler struct {
+	name string
+	w    *World
 }
 
 // Handle asks the store itself, because to ask the engine takes four times as
 // long, which a simulation would notice.
-func (h watched) Handle(ctx context.Context, a engine.Attempt) (engine.Result, error) {
+func (h handler) Handle(ctx context.Context, a engine.Attempt) (engine.Result, error) {
 	if l, err := h.w.store().Lead(ctx, a.LeadID.Seq()); err == nil && l.State.Final() {
 		h.w.spoken = append(h.w.spoken, fmt.Sprintf("%s: the handler of %s is called for lead %s, which is %s",
 			h.w.clock.Now().Format(clockLayout), a.Node.ID, a.LeadID, l.State))
 	}
-	return h.Handler.Handle(ctx, a)
+	n, real := h.w.node(&a), h.w.handlers[h.name]
+	if n.answer == nil && real != nil {
+		return real.Handle(ctx, a)
+	}
+	return h.w.answer(n, a)
 }
 
 // CheckNode implements [engine.NodeChecker] when the handler does.
-func (h watched) CheckNode(n workflow.Node) error {
-	if c, ok := h.Handler.(engine.NodeChecker); ok {
+func (h handler) CheckNode(n workflow.Node) error {
+	if c, ok := h.w.handlers[h.name].(engine.NodeChecker); ok && h.w.config.Script[n.ID] == nil {
 		return c.CheckNode(n)
 	}
 	return nil

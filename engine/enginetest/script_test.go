@@ -11,51 +11,49 @@ import (
 	"github.com/leadflow-go/leadflow/engine/workflow"
 )
 
-// An answer that would never be asked for is a mistake of the test.
-func TestAScriptForNodesThatHaveAHandlerIsRefused(t *testing.T) {
-	own := func(types ...workflow.NodeType) engine.Config {
-		c := engine.Config{Handlers: map[workflow.NodeType]engine.Handler{}}
-		for _, t := range types {
-			c.Handlers[t] = engine.HandlerFunc(func(context.Context, engine.Attempt) (engine.Result, error) { return engine.Result{}, nil })
-		}
-		return c
+// A test may script some nodes and have the program's own handlers at the others.
+func TestAScriptAndHandlersTogether(t *testing.T) {
+	var called []string
+	real := func(_ context.Context, a engine.Attempt) (engine.Result, error) {
+		called = append(called, a.Node.ID)
+		return engine.Result{}, nil
 	}
-	answer := enginetest.Outcome("")
-	for _, c := range []struct {
-		engine engine.Config
-		script enginetest.Script
-		want   string
-	}{
-		{own(workflow.VoiceCall), enginetest.Script{"call": answer}, `"call", and Config.Engine has a handler for voice_call nodes`},
-		{own(workflow.Message), enginetest.Script{"call+message": answer}, `"call+message", and Config.Engine has a handler for message nodes`},
-		{own(workflow.VoiceCall), enginetest.Script{"message": answer, "call+message": answer}, ""},
-		{own(workflow.Message, workflow.Application), enginetest.Script{"call": answer}, ""},
-	} {
-		w := enginetest.New(t, enginetest.Config{Engine: c.engine, Script: c.script})
-		w.Activate(t, followUp())
-		if err := w.Advance(day); (err != nil) != (c.want != "") || err != nil && !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%v, want %q", err, c.want)
-		}
-	}
-}
-
-// Two workflows may each have a node of that name, one of them with a handler.
-func TestAScriptMayBeForOneOfTwoNodesOfAName(t *testing.T) {
 	w := enginetest.New(t, enginetest.Config{
-		Engine: engine.Config{Handlers: map[workflow.NodeType]engine.Handler{
-			workflow.VoiceCall: engine.HandlerFunc(func(context.Context, engine.Attempt) (engine.Result, error) { return engine.Result{}, nil }),
-		}},
-		Script: enginetest.Script{"call": enginetest.Outcome("failure")},
+		Engine: engine.Config{Handlers: map[string]engine.Handler{"voice_call": engine.HandlerFunc(real)}},
+		Script: enginetest.Script{"second": enginetest.Outcome("dnp")},
 	})
-	w.Activate(t, followUp())
-	other := w.Activate(t, &workflow.Definition{
-		Name: "Another", Entry: "call",
-		Nodes: []workflow.Node{workflow.MessageNode("call", nil), workflow.End("lost", workflow.Dropped)},
-		Edges: []workflow.Edge{workflow.On("call", "failure", "lost")},
+	// The program's handler that needs the engine to be made.
+	reads := func(_ context.Context, a engine.Attempt) (engine.Result, error) {
+		l, err := w.Engine().Lead(context.Background(), a.WorkflowID, a.LeadID)
+		called = append(called, a.Node.ID+" "+l.State.String())
+		return engine.Result{}, err
+	}
+	if err := w.Handle("crm", engine.HandlerFunc(reads)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Handle("voice_call", engine.HandlerFunc(real)); err == nil {
+		t.Error("a second handler of the same name is taken")
+	}
+	wf := w.Activate(t, &workflow.Definition{
+		Name: "Mixed", Entry: "first",
+		Nodes: []workflow.Node{
+			workflow.CallNode("first", nil), workflow.CallNode("second", nil), workflow.ApplicationNode("update", nil).WithHandler("crm"),
+			workflow.MessageNode("text", nil).WithHandler("sms"), workflow.End("done", workflow.Converted),
+		},
+		Edges: []workflow.Edge{
+			workflow.On("first", "completed", "second"), workflow.On("second", "dnp", "update"),
+			workflow.On("update", "success", "text"), workflow.On("text", "success", "done"),
+		},
 	})
-	id := w.Enroll(t, other, ada)
+	id := w.Enroll(t, wf, ada)
+	if err := w.Crash(); err != nil { // which loses no handler
+		t.Fatal(err)
+	}
 	w.RunToEnd(t)
-	w.Path(t, id, "call:failure", "lost")
+	w.Path(t, id, "first:completed", "second:dnp", "update:success", "text:success", "done")
+	if got := strings.Join(called, ", "); got != "first, update in_step" {
+		t.Errorf("called: %s", got)
+	}
 }
 
 // What no script can mean ends the run: as an attempt that fails it would pass

@@ -45,6 +45,9 @@ func (w *World) Activate(t TB, def *workflow.Definition) lead.WorkflowID {
 	t.Helper()
 	wf, err := w.eng.CreateWorkflow(context.Background(), def)
 	if err == nil {
+		err = w.script(wf.ID)
+	}
+	if err == nil {
 		_, err = w.eng.ActivateWorkflow(context.Background(), wf.ID)
 	}
 	if err != nil {

@@ -29,7 +29,7 @@ func succeed(context.Context, engine.Attempt) (engine.Result, error) { return en
 func TestEveryHandlersCallForSomebodyWhoIsOutIsNoticed(t *testing.T) {
 	lying := brokenStore{look: func(e *store.Lead) { e.State, e.Phase = lead.Removed, store.PhaseEnded }}
 	w, err := enginetest.Open(enginetest.Config{Store: lying.over(t), Engine: engine.Config{
-		Handlers: map[workflow.NodeType]engine.Handler{workflow.VoiceCall: engine.HandlerFunc(succeed)},
+		Handlers: map[string]engine.Handler{"voice_call": engine.HandlerFunc(succeed)},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +45,7 @@ func TestEveryHandlersCallForSomebodyWhoIsOutIsNoticed(t *testing.T) {
 
 func TestAHandlerMayStillRefuseNodes(t *testing.T) {
 	w := enginetest.New(t, enginetest.Config{Engine: engine.Config{
-		Handlers: map[workflow.NodeType]engine.Handler{workflow.VoiceCall: picky{succeed}},
+		Handlers: map[string]engine.Handler{"voice_call": picky{succeed}},
 	}})
 	wf, err := w.Engine().CreateWorkflow(ctx, followUp())
 	if err != nil {

@@ -29,9 +29,10 @@ type Config struct {
 	// has is an error when time is to pass, because a misspelled one would change
 	// nothing: make all workflows first.
 	Script Script
-	// Engine is for the engine under test. A handler given here is called for the
-	// nodes of its type in place of the script, which must not name them then; the
-	// clock must be left to the world. Default of the logger: nothing is logged.
+	// Engine is for the engine under test. A handler given here, or to World.Handle,
+	// is called for the nodes that name it, but for those that the script has an
+	// answer for. The clock must be left to the world. Default of the logger: nothing
+	// is logged.
 	Engine engine.Config
 	// Store is the store under the engine, which stays the caller's to close.
 	// Default: one of the world's own, in memory.
@@ -54,8 +55,8 @@ type World struct {
 	eng    *engine.Stepped
 	nodes  map[nodeKey]*node
 	people int // whom EnrollMany has enrolled
-	// scripted has the types whose nodes ask the script.
-	scripted map[workflow.NodeType]bool
+	// handlers are the real ones, by name; nil for a name whose nodes are scripted.
+	handlers map[string]engine.Handler
 
 	checked bool  // the script names nodes that ask it
 	failed  error // what went wrong while time passed
@@ -80,20 +81,13 @@ func Open(c Config) (*World, error) {
 		c.Engine.Logger = slog.New(slog.DiscardHandler)
 	}
 	c.Start = c.Start.UTC().Truncate(time.Millisecond)
-	w := &World{config: c, clock: &clock{now: c.Start}, nodes: map[nodeKey]*node{}, scripted: map[workflow.NodeType]bool{}}
+	w := &World{config: c, clock: &clock{now: c.Start}, nodes: map[nodeKey]*node{}, handlers: map[string]engine.Handler{}}
 	w.config.Engine.Clock = w.clock
-	w.config.Engine.Handlers = maps.Clone(c.Engine.Handlers)
-	if w.config.Engine.Handlers == nil {
-		w.config.Engine.Handlers = map[workflow.NodeType]engine.Handler{}
-	}
+	w.config.Engine.Handlers = nil
 	for _, t := range []workflow.NodeType{workflow.VoiceCall, workflow.Message, workflow.Application} {
-		own := w.config.Engine.Handlers[t]
-		if own == nil {
-			w.scripted[t] = true
-			own = engine.HandlerFunc(w.handle)
-		}
-		w.config.Engine.Handlers[t] = watched{own, w}
+		w.handlers[string(t)] = nil
 	}
+	maps.Copy(w.handlers, c.Engine.Handlers)
 	if c.Store == nil {
 		w.own = memory.New()
 	}
@@ -115,7 +109,61 @@ func (w *World) start() (err error) {
 	if w.eng, err = engine.NewStepped(w.store(), w.config.Engine, w.config.Seed); err != nil {
 		return err
 	}
+	for _, name := range slices.Sorted(maps.Keys(w.handlers)) {
+		if err := w.eng.Handle(name, handler{name, w}); err != nil {
+			return err
+		}
+	}
+	list, err := w.eng.Workflows(context.Background(), engine.WorkflowFilter{})
+	if err != nil {
+		return err
+	}
+	for _, wf := range list {
+		if err := w.script(wf.ID); err != nil {
+			return err
+		}
+	}
 	return w.eng.Start(context.Background())
+}
+
+// Handle has a handler called for the nodes that name it, as Config.Engine.Handlers
+// does. It is for handlers that need the engine to be made, and is refused when
+// there is a handler of that name.
+func (w *World) Handle(name string, h engine.Handler) error {
+	if w.handlers[name] != nil {
+		return fmt.Errorf("enginetest: handler %q is registered already", name)
+	}
+	if h == nil {
+		return fmt.Errorf("enginetest: handler %q is nil", name)
+	}
+	return w.handle(name, h)
+}
+
+// script has the nodes of a workflow scripted for whose handlers there is none.
+func (w *World) script(id lead.WorkflowID) error {
+	def, err := w.eng.Definition(id)
+	if err != nil {
+		return err
+	}
+	for _, n := range def.Nodes {
+		if name := n.HandlerName(); name != "" && w.handlers[name] == nil {
+			if err := w.handle(name, nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// handle sets the real handler of a name, nil for none.
+func (w *World) handle(name string, h engine.Handler) error {
+	if _, known := w.handlers[name]; !known {
+		if err := w.eng.Handle(name, handler{name, w}); err != nil {
+			return err
+		}
+	}
+	w.handlers[name] = h
+	return nil
 }
 
 // Engine returns the engine, for everything that an engine can do. After Crash
@@ -232,7 +280,7 @@ func (w *World) Close() error {
 }
 
 // checkScript looks once whether each answer of the script is for a node that a
-// workflow has, and that asks the script, since another would change nothing.
+// workflow has, since another would change nothing.
 func (w *World) checkScript() error {
 	if w.checked {
 		return nil
@@ -241,7 +289,7 @@ func (w *World) checkScript() error {
 	if err != nil || len(list) == 0 {
 		return err
 	}
-	known := map[string][]workflow.NodeType{}
+	known := map[string]bool{}
 	for _, wf := range list {
 		def, err := w.eng.Definition(wf.ID)
 		if err != nil {
@@ -249,23 +297,14 @@ func (w *World) checkScript() error {
 		}
 		for _, n := range def.Nodes {
 			if n.Type.Action() {
-				known[n.ID] = append(known[n.ID], n.Type)
+				known[n.ID] = true
 			}
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(w.config.Script)) {
-		node := strings.TrimSuffix(id, scheduledSuffix)
-		types := known[node]
-		if types == nil {
+		if !known[strings.TrimSuffix(id, scheduledSuffix)] {
 			return fmt.Errorf("enginetest: the script has an answer for %q, and no workflow has such an action node; there are %s; make all workflows before time passes",
 				id, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
-		}
-		if node != id {
-			types = []workflow.NodeType{workflow.Message}
-		}
-		if !slices.ContainsFunc(types, func(t workflow.NodeType) bool { return w.scripted[t] }) {
-			return fmt.Errorf("enginetest: the script has an answer for %q, and Config.Engine has a handler for %s nodes, which is called instead; leave one of the two out",
-				id, types[0])
 		}
 	}
 	w.checked = true

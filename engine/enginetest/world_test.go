@@ -329,8 +329,8 @@ func TestACrashLosesNobody(t *testing.T) {
 
 func TestOnesOwnHandlersAreCalledForTheirType(t *testing.T) {
 	var texts []string
-	w := enginetest.New(t, enginetest.Config{Engine: engine.Config{Handlers: map[workflow.NodeType]engine.Handler{
-		workflow.Message: engine.HandlerFunc(func(_ context.Context, a engine.Attempt) (engine.Result, error) {
+	w := enginetest.New(t, enginetest.Config{Engine: engine.Config{Handlers: map[string]engine.Handler{
+		"message": engine.HandlerFunc(func(_ context.Context, a engine.Attempt) (engine.Result, error) {
 			texts = append(texts, a.Contact.PhoneNumber)
 			return engine.Result{}, nil
 		}),

@@ -16,7 +16,6 @@ import (
 
 	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/engine/httpapi"
-	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store/sqlite"
 	"github.com/pb33f/libopenapi"
@@ -57,7 +56,7 @@ func newServer(t testing.TB, c httpapi.Config, handle engine.HandlerFunc) *serve
 		return handle(ctx, a)
 	})
 	s.eng, err = engine.New(s.store, engine.Config{
-		Handlers: map[workflow.NodeType]engine.Handler{workflow.VoiceCall: each, workflow.Message: each},
+		Handlers: map[string]engine.Handler{"voice_call": each, "message": each},
 		Logger:   quiet,
 	})
 	if err != nil {

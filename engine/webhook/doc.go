@@ -7,8 +7,8 @@
 //		Secret:      secret,
 //		Allow:       []string{"https://dialer.example.com/hooks/"},
 //	})
-//	eng, err := engine.New(st, engine.Config{Handlers: map[workflow.NodeType]engine.Handler{
-//		workflow.VoiceCall: h, workflow.Message: h, workflow.Application: h,
+//	eng, err := engine.New(st, engine.Config{Handlers: map[string]engine.Handler{
+//		"voice_call": h, "message": h, "application": h,
 //	}})
 //
 // # The request

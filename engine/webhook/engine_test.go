@@ -94,8 +94,8 @@ func (w *world) open() {
 		w.t.Fatal(err)
 	}
 	w.eng, err = engine.New(w.store, engine.Config{
-		Handlers: map[workflow.NodeType]engine.Handler{
-			workflow.VoiceCall: w.handler, workflow.Message: w.handler, workflow.Application: w.handler,
+		Handlers: map[string]engine.Handler{
+			"voice_call": w.handler, "message": w.handler, "application": w.handler,
 		},
 		Hooks: []engine.Hook{{Name: "done", Run: func(_ context.Context, c engine.HookEvent) error {
 			w.done <- c

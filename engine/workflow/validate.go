@@ -3,6 +3,7 @@ package workflow
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -136,6 +137,19 @@ func (c *checker) ids() {
 	}
 }
 
+// CheckHandler reports why a step handler cannot have that name.
+func CheckHandler(name string) error {
+	switch {
+	case name == "":
+		return errors.New("a handler needs a name")
+	case len(name) > MaxHandler:
+		return fmt.Errorf("is %d bytes long; at most %d are allowed", len(name), MaxHandler)
+	case !plainID(name):
+		return fmt.Errorf(`invalid handler name %s; use letters, digits, "_", "-" and "."`, expression.Quote(name))
+	}
+	return nil
+}
+
 func plainID(id string) bool {
 	for _, r := range id {
 		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-' || r == '.') {
@@ -207,11 +221,10 @@ func (c *checker) actionOnly(location string, n *Node) {
 		}
 		return
 	}
-	switch {
-	case len(n.Handler) > MaxHandler:
-		c.fault(location+".handler", "is %d bytes long; at most %d are allowed", len(n.Handler), MaxHandler)
-	case !plainID(n.Handler):
-		c.fault(location+".handler", `invalid handler name %s; use letters, digits, "_", "-" and "."`, expression.Quote(n.Handler))
+	if n.Handler != "" {
+		if err := CheckHandler(n.Handler); err != nil {
+			c.fault(location+".handler", "%s", err)
+		}
 	}
 	c.length(location+".timeout", n.Timeout, "must not be negative; leave it out for 1h")
 	if n.Retry == nil {

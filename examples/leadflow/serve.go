@@ -17,7 +17,6 @@ import (
 	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/engine/httpapi"
 	"github.com/leadflow-go/leadflow/engine/webhook"
-	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store/sqlite"
 )
@@ -196,8 +195,8 @@ func (o *serveOptions) assemble(db *sqlite.Store, addr net.Addr, log *slog.Logge
 		return nil, nil, &codeError{exitUsage, err}
 	}
 	eng, err := engine.New(db, engine.Config{
-		Handlers: map[workflow.NodeType]engine.Handler{
-			workflow.VoiceCall: hook, workflow.Message: hook, workflow.Application: hook,
+		Handlers: map[string]engine.Handler{
+			"voice_call": hook, "message": hook, "application": hook,
 		},
 		Workers: o.workers,
 		Region:  o.region,

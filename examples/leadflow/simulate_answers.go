@@ -190,10 +190,11 @@ func (n *nodeAnswers) withData(answer enginetest.Answer) enginetest.Answer {
 	keys := slices.Sorted(maps.Keys(n.Data))
 	return func(a *enginetest.Attempt) enginetest.Reply {
 		r := answer(a)
-		r.Data = make(map[string]any, len(keys))
+		data := make(map[string]any, len(keys))
+		r.Data = data
 		for _, key := range keys {
 			values := n.Data[key]
-			r.Data[key] = values[int(a.Chance("data."+key)*float64(len(values)))]
+			data[key] = values[int(a.Chance("data."+key)*float64(len(values)))]
 		}
 		return r
 	}

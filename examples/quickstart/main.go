@@ -96,9 +96,9 @@ func run(ctx context.Context, opts options, out *console) (err error) {
 
 	q.phone = newTelephone(out)
 	q.eng, err = engine.New(db, engine.Config{
-		Handlers: map[workflow.NodeType]engine.Handler{
-			workflow.VoiceCall: engine.HandlerFunc(q.phone.Call),
-			workflow.Message:   engine.HandlerFunc(q.phone.Message),
+		Handlers: map[string]engine.Handler{
+			"voice_call": engine.HandlerFunc(q.phone.Call),
+			"message":    engine.HandlerFunc(q.phone.Message),
 		},
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})

@@ -131,7 +131,7 @@ func ExampleStore_Inject() {
 	defer file.Close()
 	s := faulty.New(file)
 	eng, err := engine.New(s, engine.Config{
-		Handlers: map[workflow.NodeType]engine.Handler{workflow.VoiceCall: engine.HandlerFunc(
+		Handlers: map[string]engine.Handler{"voice_call": engine.HandlerFunc(
 			func(context.Context, engine.Attempt) (engine.Result, error) {
 				return engine.Result{InFlight: true}, nil
 			})},

@@ -266,8 +266,8 @@ func TestEveryKindOfStepLeavesNothingBehind(t *testing.T) {
 	var w *leakWorld
 	var others sync.WaitGroup // goroutines of the test
 	var calls, apps, hooks atomic.Int64
-	do := map[workflow.NodeType]engine.HandlerFunc{
-		workflow.VoiceCall: func(_ context.Context, a engine.Attempt) (engine.Result, error) {
+	do := map[string]engine.HandlerFunc{
+		"voice_call": func(_ context.Context, a engine.Attempt) (engine.Result, error) {
 			switch n := calls.Add(1); {
 			case n%4 == 0:
 				others.Go(func() {
@@ -290,7 +290,7 @@ func TestEveryKindOfStepLeavesNothingBehind(t *testing.T) {
 			}
 			return engine.Result{Schedule: []engine.Message{{After: time.Millisecond}, {After: time.Hour}}}, nil
 		},
-		workflow.Application: func(ctx context.Context, _ engine.Attempt) (engine.Result, error) {
+		"application": func(ctx context.Context, _ engine.Attempt) (engine.Result, error) {
 			switch apps.Add(1) % 20 {
 			case 0:
 				return engine.InFlight(""), nil
@@ -299,10 +299,12 @@ func TestEveryKindOfStepLeavesNothingBehind(t *testing.T) {
 			}
 			return engine.Result{}, nil
 		},
-		workflow.Message: func(context.Context, engine.Attempt) (engine.Result, error) { return engine.Result{}, nil },
+		"message": func(context.Context, engine.Attempt) (engine.Result, error) { return engine.Result{}, nil },
 	}
 	c := engine.Config{HookTimeout: 100 * time.Millisecond}
-	world.Handle(&c, func(ctx context.Context, a engine.Attempt) (engine.Result, error) { return do[a.Node.Type](ctx, a) })
+	world.Handle(&c, func(ctx context.Context, a engine.Attempt) (engine.Result, error) {
+		return do[string(a.Node.Type)](ctx, a)
+	})
 	c.Hooks = []engine.Hook{{Name: "moody", Run: func(ctx context.Context, _ engine.HookEvent) error {
 		switch hooks.Add(1) % 20 {
 		case 0:

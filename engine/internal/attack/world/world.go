@@ -62,8 +62,8 @@ func New(t *testing.T, handle engine.HandlerFunc, hooks ...engine.Hook) *World {
 
 // Handle has an engine call the handler for every type of action.
 func Handle(c *engine.Config, h engine.HandlerFunc) {
-	c.Handlers = map[workflow.NodeType]engine.Handler{
-		workflow.VoiceCall: h, workflow.Message: h, workflow.Application: h,
+	c.Handlers = map[string]engine.Handler{
+		"voice_call": h, "message": h, "application": h,
 	}
 }
 

@@ -118,8 +118,9 @@ func waitingStep(f *Flow, id lead.ID, w Wait, scheduled bool, data json.RawMessa
 	return s
 }
 
-// finishedStep returns a step of the history.
-func finishedStep(f *Flow, id lead.ID, row *store.Step, payload json.RawMessage) (lead.Step, error) {
+// FinishedStep returns a step of the history. payload is the data of a scheduled
+// message that was not sent.
+func FinishedStep(f *Flow, id lead.ID, row *store.Step, payload json.RawMessage) (lead.Step, error) {
 	d, err := decodeDetail(row.Detail)
 	if err != nil {
 		return lead.Step{}, err
@@ -166,7 +167,7 @@ func History(f *Flow, v *View, id lead.ID, rows []store.Step, payloads []store.P
 	}
 	steps := make([]numbered, 0, len(rows)+1)
 	for i := range rows {
-		s, err := finishedStep(f, id, &rows[i], data[rows[i].Visit])
+		s, err := FinishedStep(f, id, &rows[i], data[rows[i].Visit])
 		if err != nil {
 			return nil, err
 		}

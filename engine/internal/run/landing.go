@@ -66,7 +66,9 @@ func (l *loop) publish(b *batch) {
 	}
 	l.total.add(&b.counters)
 	if len(changes) > 0 {
-		l.r.Listen(changes)
+		for _, listener := range l.r.listening() {
+			listener.tell(changes)
+		}
 	}
 	for _, r := range b.deciding {
 		r.answer <- r.refusal

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine/internal/core"
@@ -41,9 +42,6 @@ type Config struct {
 	Hooks bool
 	// WallClock: the clock may jump, and nobody says so.
 	WallClock bool
-	// Listen, if not nil, is told what a commit has changed; see Change. It runs on
-	// the loop's goroutine and must not wait.
-	Listen func([]Change)
 	// Stepped: no goroutine runs the loop; its ids follow from Seed.
 	Stepped bool
 	Seed    uint64
@@ -72,6 +70,8 @@ type Runner struct {
 	// nothing left that runs; stopped is closed when the loop has ended.
 	stop, idle, stopped chan struct{}
 	drainOnce, stopOnce sync.Once
+
+	listeners atomic.Pointer[[]*listener] // set under mu
 
 	mu          sync.RWMutex // guards what follows
 	life        life
@@ -189,6 +189,9 @@ func (r *Runner) Shutdown(ctx context.Context) error {
 	}
 	r.stopOnce.Do(func() { close(r.stop) })
 	<-r.stopped
+	if err == nil {
+		err = r.heard(ctx)
+	}
 	if err != nil {
 		r.Log.Warn("leadflow: stopped before all handlers had returned", slog.Any("error", err))
 	} else {

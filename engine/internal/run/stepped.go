@@ -201,6 +201,9 @@ func (d *stepper) shutdown(ctx context.Context) error {
 	err := context.Cause(ctx)
 	if err == nil {
 		err = d.await(d.run.idle)
+		for err == nil && d.called < len(d.queue) {
+			d.callNext() // listeners, since nothing else is left
+		}
 	}
 	d.run.stopOnce.Do(func() { close(d.run.stop) })
 	d.queue, d.called = nil, 0

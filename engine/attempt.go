@@ -58,7 +58,9 @@ func failedAttempt(err error) (answer core.Answer) {
 	defer func() { _ = recover() }() // errors.As calls methods of it
 	var wait *retryError
 	var final *finalError
+	var notMade *notMadeError
 	answer.Final = errors.As(err, &final)
+	answer.NotMade = !answer.Final && errors.As(err, &notMade)
 	if errors.As(err, &wait) {
 		answer.RetryAfter = wait.wait
 	}

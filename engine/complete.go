@@ -96,24 +96,19 @@ func (e *Engine) CompleteStep(ctx context.Context, id lead.StepID, out Callback)
 	// A step of a message can begin between the look at the disk and the loop's
 	// decision, so the answer that it has not is looked up once more.
 	for range 2 {
+		found, state, now := e.run.Complete(ctx, id, said)
+		if now == nil {
+			return CallbackAck{StepID: id, LeadID: found, LeadState: state}, nil
+		}
+		if !errors.Is(now, run.ErrNotCurrent) {
+			return CallbackAck{}, now
+		}
 		var done CallbackAck
-		done, err = e.completeStep(ctx, id, said)
-		if !errors.Is(err, lead.ErrStepNotStarted) {
+		if done, err = e.completePast(ctx, id, said); !errors.Is(err, lead.ErrStepNotStarted) {
 			return done, err
 		}
 	}
 	return CallbackAck{}, err
-}
-
-func (e *Engine) completeStep(ctx context.Context, id lead.StepID, c core.Callback) (CallbackAck, error) {
-	found, state, err := e.run.Complete(ctx, id, c)
-	if errors.Is(err, run.ErrNotCurrent) {
-		return e.completePast(ctx, id, c)
-	}
-	if err != nil {
-		return CallbackAck{}, err
-	}
-	return CallbackAck{StepID: id, LeadID: found, LeadState: state}, nil
 }
 
 // completePast answers for a step that is not, or no longer, in flight.

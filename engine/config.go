@@ -31,6 +31,11 @@ type Config struct {
 	// step is due waits for one to be free. A step that waits for its callback or
 	// its retry holds none. Default 1000.
 	Workers int
+	// MaxRedeliveries is how often an attempt is made again because the process ended
+	// during it. When that happens once more, the attempt may be the cause: its lead is
+	// parked, which means that the step in flight ends when it times out, by
+	// CompleteStep, or at once when the lead is removed. Default 3.
+	MaxRedeliveries int
 	// Region is the two-letter ISO 3166 code, in upper case, of the country in
 	// which phone numbers without a leading + are read, such as "US". Default: such
 	// numbers are refused. See [lead.CheckRegion].
@@ -45,6 +50,8 @@ type Config struct {
 const (
 	defaultHookTimeout = 10 * time.Second
 	defaultWorkers     = 1000
+
+	defaultMaxRedeliveries = 3
 )
 
 func (c Config) withDefaults() Config {
@@ -53,6 +60,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Workers == 0 {
 		c.Workers = defaultWorkers
+	}
+	if c.MaxRedeliveries == 0 {
+		c.MaxRedeliveries = defaultMaxRedeliveries
 	}
 	if c.Clock == nil {
 		c.Clock = realClock{}
@@ -92,6 +102,9 @@ func (c Config) validate() error {
 	}
 	if c.HookTimeout < 0 {
 		fault("HookTimeout is negative")
+	}
+	if c.MaxRedeliveries < 0 {
+		fault("MaxRedeliveries is negative")
 	}
 	if c.Workers < 0 {
 		fault("Workers is negative")

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 
+	"github.com/leadflow-go/leadflow/engine/internal/core"
 	"github.com/leadflow-go/leadflow/engine/internal/run"
 	"github.com/leadflow-go/leadflow/store"
 )
@@ -41,7 +42,7 @@ func newEngine(s store.Store, c Config, stepped bool, seed uint64) (*Engine, err
 	e := &Engine{config: c, store: s, log: c.Logger, handlers: c.Handlers}
 	_, wall := c.Clock.(realClock)
 	e.run, err = run.New(run.Config{
-		Store: s, Host: host{e}, Clock: c.Clock, Log: c.Logger, Workers: c.Workers, Hooks: len(c.Hooks) > 0,
+		Store: s, Host: host{e}, Clock: c.Clock, Log: c.Logger, Workers: c.Workers, MaxRedeliveries: c.MaxRedeliveries, Hooks: len(c.Hooks) > 0,
 		WallClock: wall, Stepped: stepped, Seed: seed,
 	})
 	return e, err
@@ -54,7 +55,12 @@ func newEngine(s store.Store, c Config, stepped bool, seed uint64) (*Engine, err
 //
 // It is refused when a workflow that is active or paused has an action node for
 // whose type there is no handler.
-func (e *Engine) Start(ctx context.Context) error { return e.run.Start(ctx, e.checkHandlers) }
+func (e *Engine) Start(ctx context.Context) error {
+	return e.run.Start(ctx, func(f *core.Flow) error {
+		f.RateKeys = e.rateKeys(f)
+		return e.checkHandlers(f)
+	})
+}
 
 // Shutdown stops the engine: nothing new starts, and it returns when the
 // handlers and hooks that run have returned and what they came to is on disk.

@@ -23,6 +23,9 @@ const (
 	EventRemovalRequested EventType = "lead.removal_requested"
 	EventRemoved          EventType = "lead.removed"
 	EventCompleted        EventType = "lead.completed"
+	// EventParked: the process ended too often during an attempt. See
+	// [Config].MaxRedeliveries.
+	EventParked EventType = "lead.parked"
 	// EventsMissed: the listener was too slow, or a lead could not be read.
 	EventsMissed EventType = "events.missed"
 )
@@ -122,6 +125,9 @@ func eventsOf(c *run.Change) ([]Event, error) {
 	if before.Notes.Removal == nil && after.Notes.Removal != nil {
 		add(EventRemovalRequested, l.Removal.RequestedAt, nil)
 		slices.SortStableFunc(events, func(a, b Event) int { return a.At.Compare(b.At) })
+	}
+	if after.Notes.Parked && !before.Notes.Parked {
+		add(EventParked, l.UpdatedAt, nil)
 	}
 	if state := after.Rec.State; state != before.Rec.State {
 		switch state {

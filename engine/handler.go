@@ -20,7 +20,7 @@ import (
 // attempt is on record. It may be called again for the same attempt after a
 // crash (promise 9): a.IdempotencyKey is then the same and a.Redelivered set.
 //
-// It answers in one of four ways:
+// It answers in one of five ways:
 //   - a Result with an Outcome: the step is done; the outcome names the edge that
 //     the lead follows. An empty Outcome means the type's good one: "completed" for
 //     a voice_call, "success" for the others.
@@ -31,6 +31,7 @@ import (
 //     application). See [RetryAfter] to wait longer before the next one. The history
 //     keeps MaxError bytes of its text.
 //   - an error made by [NonRetryable]: the step failed, whatever attempts are left.
+//   - an error made by [NotMade]: nothing was done, so the attempt is not counted.
 //
 // A panic is an error, and its stack is logged.
 //
@@ -132,6 +133,23 @@ type finalError struct{ err error }
 
 func (e *finalError) Error() string { return e.err.Error() }
 func (e *finalError) Unwrap() error { return e.err }
+
+// NotMade marks an error with the news that nothing was done, through no fault of
+// the lead's or of whom it calls: the network is down, the provider refuses every
+// connection, the process is out of file descriptors. The attempt is not counted:
+// it is made later under the same number and key, after a second at first and then
+// less and less often, up to once a minute, for as long as that takes. No other
+// attempt with its rate key begins meanwhile (see [RateKeyer]), and the log says so.
+// A lead whose removal is pending does not wait for that, and is removed.
+//
+// A handler must be sure: whoever may have been reached already would be called
+// again.
+func NotMade(err error) error { return &notMadeError{err} }
+
+type notMadeError struct{ err error }
+
+func (e *notMadeError) Error() string { return e.err.Error() }
+func (e *notMadeError) Unwrap() error { return e.err }
 
 // RetryAfter marks an error with the least time to wait before the next
 // attempt, such as a Retry-After header gave. Whether there is a next attempt

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/leadflow-go/leadflow/engine/internal/core"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 )
 
@@ -57,6 +58,31 @@ func checkHandler(name string, h Handler) error {
 // goroutine, and refuses the workflow with what it says.
 type NodeChecker interface {
 	CheckNode(n workflow.Node) error
+}
+
+// RateKeyer is a Handler that says what the attempts at a node share with others,
+// such as a provider's host, for [NotMade]: when it cannot be done for one, it is not
+// tried for the others for a while. It is called when a workflow is set going, on
+// the caller's goroutine. For a handler that is none, all of its nodes share one key.
+type RateKeyer interface {
+	RateKey(n workflow.Node) string
+}
+
+// rateKeys returns the rate keys of a workflow's nodes. Those of different handlers
+// differ.
+func (e *Engine) rateKeys(f *core.Flow) []core.RateKey {
+	key := func(name string, n workflow.Node) string {
+		if h, ok := e.handler(name).(RateKeyer); ok && name != "" {
+			return name + " " + h.RateKey(n)
+		}
+		return name
+	}
+	nodes := f.Graph.Definition().Nodes
+	keys := make([]core.RateKey, len(nodes))
+	for i, n := range nodes {
+		keys[i] = core.RateKey{Visit: key(n.HandlerName(), n), Message: key(string(workflow.Message), n)}
+	}
+	return keys
 }
 
 // Typed returns a handler that calls handle with the node's config decoded into

@@ -12,6 +12,8 @@ type Stats struct {
 	TimedOut        int64 // of those that failed
 	Retries         int64 // attempts after the first
 	Redelivered     int64 // attempts made again after a crash
+	NotMade         int64 // attempts that were not made after all, see NotMade
+	Parked          int64 // leads, after too many redeliveries
 	LateResults     int64 // of handlers that returned when the step was over
 	TimersCancelled int64
 	HookFailures    int64
@@ -29,7 +31,8 @@ func (e *Engine) Stats() Stats {
 	return Stats{
 		LeadsEnrolled: s.Enrolled, LeadsCompleted: s.Completed, LeadsRemoved: s.Removed,
 		StepsStarted: s.StepsStarted, StepsCompleted: s.StepsCompleted, StepsFailed: s.StepsFailed, TimedOut: s.TimedOut,
-		Retries: s.Retries, Redelivered: s.Redelivered, LateResults: s.LateResults, TimersCancelled: s.TimersCancelled,
+		Retries: s.Retries, Redelivered: s.Redelivered, NotMade: s.NotMade, Parked: s.Parked,
+		LateResults: s.LateResults, TimersCancelled: s.TimersCancelled,
 		HookFailures: s.HookFailures, Commits: s.Commits,
 		Running: s.Running, Ready: s.Ready, InMemory: s.InMemory,
 	}

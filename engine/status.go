@@ -21,16 +21,19 @@ func (e *Engine) ActivateWorkflow(ctx context.Context, id lead.WorkflowID) (Work
 	if err != nil {
 		return Workflow{}, err
 	}
+	var keys []core.RateKey
 	if now.Row.Status == lead.WorkflowDraft {
 		if err := e.checkNodes(now); err != nil {
 			return Workflow{}, err
 		}
+		keys = e.rateKeys(now)
 	}
 	return e.changeWorkflow(ctx, id, func(f *core.Flow) (*core.Flow, error) {
 		next, err := f.Turn(lead.WorkflowActive, lead.WorkflowDraft)
 		if err != nil {
 			return nil, err
 		}
+		next.RateKeys = keys
 		return next, errors.Join(f.Definition().Validate(), e.checkHandlers(f))
 	})
 }

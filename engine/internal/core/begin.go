@@ -38,6 +38,7 @@ func (Begin) apply(t *Turn, v *View) error {
 func (t *Turn) deliverAgain(v *View) {
 	if !v.Uncalled {
 		v.Notes.Redelivered = true
+		v.Notes.Redeliveries++
 		t.Stats.Redelivered++
 	}
 	v.Running, v.Uncalled, v.Rest = true, false, 0
@@ -52,28 +53,40 @@ func (t *Turn) begin(v *View) {
 	// A process that comes after a crash finds the lead by its Wake, which is in
 	// the past already unless the lead comes from a callback or a retry.
 	r.Wake = min(r.Wake, t.Now)
-	v.Notes.CallID, v.Notes.CallSeq, v.Notes.Redelivered = "", 0, false
+	n := &v.Notes
+	n.LastCall, n.CallID, n.CallSeq = n.CallSeq, "", 0
+	n.Redelivered, n.Redeliveries, n.Parked = n.NotMade != nil && n.NotMade.Again, 0, false
 	v.Running, v.Uncalled, v.Rest = true, false, 0
 	if v.NodeType(t.Flow) == workflow.VoiceCall {
-		v.Notes.CallSeq = PendingCall
+		n.CallSeq = PendingCall
+		if n.NotMade != nil {
+			n.CallSeq = n.NotMade.CallSeq
+		}
 		t.noteCall(v, Ended{Status: lead.StepInProgress})
 	}
-	if r.Attempt > 1 {
+	switch {
+	case n.NotMade != nil: // it counts once
+	case r.Attempt > 1:
 		t.Stats.Retries++
-	} else {
+	default:
 		t.Stats.StepsStarted++
 	}
 }
 
 // noteCall writes what is known of the attempt begun last to the call log.
 func (t *Turn) noteCall(v *View, end Ended) {
-	if v.Notes.CallSeq == 0 {
+	t.logCall(v, v.Notes.CallSeq, v.Rec.Attempt, v.Rec.Started, end)
+}
+
+// logCall writes what is known of an attempt at the current step to the call log.
+func (t *Turn) logCall(v *View, seq int64, attempt int32, started store.Millis, end Ended) {
+	if seq == 0 {
 		return
 	}
 	r := &v.Rec
 	t.Calls = append(t.Calls, store.Call{
-		Seq: v.Notes.CallSeq, Lead: r.Seq, Workflow: r.Workflow, Visit: r.Visit, Entered: r.Entered,
-		Attempt: r.Attempt, NodeID: t.Flow.Graph.Node(r.Node).ID, Status: end.Status, Started: r.Started,
+		Seq: seq, Lead: r.Seq, Workflow: r.Workflow, Visit: r.Visit, Entered: r.Entered,
+		Attempt: attempt, NodeID: t.Flow.Graph.Node(r.Node).ID, Status: end.Status, Started: started,
 		Ended: end.At, CallID: end.CallID, Outcome: end.Outcome, Error: end.Error, Data: end.Data,
 	})
 }
@@ -99,6 +112,7 @@ func (e NotCalled) apply(t *Turn, v *View) error {
 		return ErrNotNow
 	}
 	v.Running, v.Uncalled, v.Rest = false, !v.Notes.Redelivered, e.Again
+	v.Notes.Redeliveries = max(v.Notes.Redeliveries-1, 0)
 	v.Rec.Wake = min(v.Rec.Wake, t.Now)
 	return nil
 }

@@ -54,6 +54,8 @@ func (c Callback) apply(t *Turn, v *View) error {
 			return &Refused{lead.ErrStepFinished, has.Outcome}
 		}
 		return ErrUnchanged
+	case r.Phase == store.PhaseRetrying && len(v.Notes.Attempts) == 0: // the first attempt was not made
+		return &Refused{lead.ErrStepNotStarted, lead.StepRetrying.String()}
 	case r.Phase == store.PhaseRetrying && end.Attempt:
 		return ErrUnchanged // that attempt has failed
 	case v.Running:
@@ -63,6 +65,7 @@ func (c Callback) apply(t *Turn, v *View) error {
 		v.Notes.Ended = &end
 		return nil
 	case r.Phase == store.PhaseRetrying:
+		t.giveUpNotMade(v)
 		v.reviveAttempt()
 	}
 	return t.end(v, end, nil)
@@ -86,8 +89,9 @@ func (c Callback) ended(t *Turn, v *View) Ended {
 // reviveAttempt makes the failed attempt whose outcome has come after all the
 // one in flight, and drops the queued one.
 func (v *View) reviveAttempt() {
-	last := len(v.Notes.Attempts) - 1
-	v.Notes.CallID = v.Notes.Attempts[last].CallID
-	v.Notes.Attempts = v.Notes.Attempts[:last:last]
+	n, last := &v.Notes, len(v.Notes.Attempts)-1
+	failed := &n.Attempts[last]
+	n.CallID, n.Redelivered, v.Rec.Started = failed.CallID, failed.Again, failed.Started
+	n.Attempts = n.Attempts[:last:last]
 	v.Rec.Phase = store.PhaseAwaiting
 }

@@ -12,10 +12,12 @@ import (
 // Answer is what the handler of the attempt in flight came to.
 type Answer struct {
 	// Failed says why the attempt failed, empty when it did not. RetryAfter is the
-	// least time to the next attempt, and Final: there is none.
+	// least time to the next attempt, and Final: there is none. NotMade: nothing was
+	// done, and the attempt is not counted.
 	Failed     string
 	RetryAfter time.Duration
 	Final      bool
+	NotMade    bool
 	// InFlight: the outcome will come by a callback.
 	InFlight bool
 	Outcome  string // empty: the type's good one
@@ -40,13 +42,15 @@ func (a Answer) apply(t *Turn, v *View) error {
 			end.Error = failed // but the outcome stands (promise 8)
 		}
 		return t.end(v, end, nil)
+	case a.NotMade:
+		return t.notMade(v, a)
 	case a.Failed != "":
 		return t.failAttempt(v, Ended{Error: a.Failed, Final: a.Final, RetryAfter: store.Millis(0).Add(a.RetryAfter)})
 	case a.InFlight:
 		if failed := t.schedule(v, a.Schedule); failed != "" {
 			return t.end(v, v.failure(t.Flow, failed), nil)
 		}
-		v.Rec.Phase, v.Notes.CallID = store.PhaseAwaiting, a.CallID
+		v.Rec.Phase, v.Notes.CallID, v.Notes.NotMade = store.PhaseAwaiting, a.CallID, nil
 		v.Rec.Wake = v.Rec.Deadline
 		t.noteCall(v, Ended{Status: lead.StepInProgress, CallID: a.CallID})
 		return nil
@@ -63,7 +67,8 @@ func (t *Turn) failAttempt(v *View, failed Ended) error {
 	r := &v.Rec
 	v.Running, v.Uncalled, v.Rest = false, false, 0
 	delay, more := t.Flow.Graph.RetryDelay(r.Node, int(r.Attempt))
-	if may, _ := mayAttempt(v, t.Flow); failed.Final || !more || may == never {
+	v.Notes.NotMade, v.Notes.Parked = nil, false
+	if failed.Final || !more || mayBegin(v, t.Flow, t.Now).may == never {
 		end := v.failure(t.Flow, failed.Error)
 		end.At, end.CallID, end.Data = failed.At, failed.CallID, failed.Data
 		return t.end(v, end, nil)
@@ -90,8 +95,11 @@ func (t *Turn) timeOut(v *View) error {
 		return t.end(v, *v.Notes.Ended, nil)
 	}
 	t.Stats.TimedOut++
-	took := t.Flow.Graph.Timeout(v.Rec.Node)
-	return t.end(v, v.failure(t.Flow, fmt.Sprintf("no outcome within the timeout of %s", took)), nil)
+	text := fmt.Sprintf("no outcome within the timeout of %s", t.Flow.Graph.Timeout(v.Rec.Node))
+	if v.Notes.Parked {
+		text = v.parked()
+	}
+	return t.end(v, v.failure(t.Flow, text), nil)
 }
 
 // drop ends a step of which no further attempt is wanted: one whose next attempt
@@ -99,10 +107,20 @@ func (t *Turn) timeOut(v *View) error {
 // came of it.
 func (t *Turn) drop(v *View) error {
 	text := "the process ended during the attempt"
-	if v.Rec.Phase == store.PhaseRetrying {
-		text = v.Notes.Attempts[len(v.Notes.Attempts)-1].Error
+	switch n := &v.Notes; {
+	case v.Rec.Phase == store.PhaseRetrying && n.NotMade != nil:
+		text = n.NotMade.Error
+	case v.Rec.Phase == store.PhaseRetrying:
+		text = n.Attempts[len(n.Attempts)-1].Error
+	case n.Parked:
+		text = v.parked()
 	}
 	return t.end(v, v.failure(t.Flow, text), nil)
+}
+
+// parked says why an attempt is not delivered again.
+func (v *View) parked() string {
+	return fmt.Sprintf("the process ended %d times during the attempt, which is not made again", v.Notes.Redeliveries+1)
 }
 
 // failure is how the current step ends when its last attempt has failed.
@@ -136,8 +154,12 @@ func (t *Turn) end(v *View, end Ended, schedule []Scheduled) error {
 	}
 	if v.Rec.Phase == store.PhaseRetrying {
 		// No attempt is in flight: the queued one is dropped.
-		v.Notes.Attempts = append(slices.Clip(v.Notes.Attempts),
-			Attempt{Number: v.Rec.Attempt + 1, Due: v.Rec.Due, Ended: t.Now, Status: lead.StepCancelled})
+		dropped := Attempt{Number: v.Rec.Attempt + 1, Due: v.Rec.Due, Ended: t.Now, Status: lead.StepCancelled}
+		if n := v.Notes.NotMade; n != nil {
+			dropped.Error, dropped.Again = n.Error, n.Again
+		}
+		v.Notes.Attempts = append(slices.Clip(v.Notes.Attempts), dropped)
+		t.giveUpNotMade(v)
 	} else {
 		if len(v.Notes.Attempts) > 0 || end.Error != "" || end.At != t.Now || v.Notes.Redelivered || t.Hooks {
 			v.addAttempt(end)

@@ -10,11 +10,15 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// Flow is a workflow that can run. It never changes; a change of the workflow
-// makes a new one.
+// Flow is a workflow that can run. It never changes, but for Rules; a change of the
+// workflow makes a new one.
 type Flow struct {
 	Row   store.Workflow
 	Graph *workflow.Graph
+	// RateKeys are those of its nodes, once their handlers are known.
+	RateKeys []RateKey
+	// Rules are those of the engine, which do change; nil for none.
+	Rules *Rules
 }
 
 // NewFlow compiles a stored workflow. An expression that an earlier version took and

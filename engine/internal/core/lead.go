@@ -95,12 +95,19 @@ func CurrentStep(f *Flow, v *View, id lead.ID) lead.Step {
 			Number: int(r.Attempt), StartedAt: r.Started.Time(), Status: lead.StepInProgress, CallID: n.CallID,
 			Redelivered: n.Redelivered,
 		})
+		if n.Parked {
+			s.Attempts[len(s.Attempts)-1].Error = v.parked()
+		}
 		if n.Ended != nil && !n.Ended.Attempt {
 			s.Outcome, s.CallID, s.Data = n.Ended.Outcome, cmp.Or(n.Ended.CallID, s.CallID), n.Ended.Data
 		}
 	case store.PhaseRetrying:
 		s.Status = lead.StepRetrying
-		s.Attempts = append(s.Attempts, lead.Attempt{Number: int(r.Attempt) + 1, Status: lead.StepWaiting, DueAt: r.Due.Time()})
+		next := lead.Attempt{Number: int(r.Attempt) + 1, Status: lead.StepWaiting, DueAt: r.Due.Time()}
+		if n.NotMade != nil {
+			next.Error, next.Redelivered = n.NotMade.Error, n.NotMade.Again
+		}
+		s.Attempts = append(s.Attempts, next)
 	case store.PhaseHooks:
 		s.Status, s.Outcome, s.Error = n.Ended.Status, n.Ended.Outcome, n.Ended.Error
 		s.CallID, s.Data = n.Ended.CallID, n.Ended.Data

@@ -10,7 +10,7 @@ import (
 type Need struct {
 	Kind   Kind
 	Reason Reason
-	// At is, of Until, the moment at which to ask again; of Worker, the lead's place
+	// At is, of Until and Closed, the moment at which to ask again; of Worker, the lead's place
 	// among those that want one: the least first.
 	At store.Millis
 	// Change is what happens, when Kind is Change.
@@ -24,6 +24,7 @@ type Kind uint8
 const (
 	Nothing Kind = iota // before something else happens: to it, or to its workflow
 	Until               // nothing before Need.At
+	Closed              // the lead is due, and nothing of its kind begins before Need.At
 	Worker              // a free worker, to begin an attempt: see Begin
 	Fact                // an expression to be answered: see Answered
 	Change              // Need.Change to be made: see Advance
@@ -48,6 +49,8 @@ const (
 	ReasonRest      Reason = "rest" // something could not be read, and is tried again
 	ReasonFact      Reason = "expression"
 	ReasonRemoval   Reason = "removal"
+	ReasonCooling   Reason = "cooling" // nothing can be done for the rate key
+	ReasonParked    Reason = "parked"  // the end of a process interrupted the attempt too often
 )
 
 // Step is a change that is due.
@@ -61,6 +64,7 @@ const (
 	StepDrop                    // no further attempt is wanted: the step ends
 	StepHooks                   // its hooks are to be called
 	StepCancel                  // its workflow was cancelled: it is removed
+	StepPark                    // the attempt in flight is not delivered again
 )
 
 // byRule reports whether the change follows from what just happened, and not
@@ -119,11 +123,16 @@ func nextRunning(v *View, f *Flow, now store.Millis) Need {
 	case v.Running:
 		return Need{Kind: Until, At: r.Deadline, Reason: ReasonHandler}
 	}
-	switch may, why := mayAttempt(v, f); {
-	case may == never:
-		return Need{Kind: Change, Change: StepDrop, Reason: why}
-	case may == later:
-		return Need{Kind: Until, At: r.Deadline, Reason: why}
+	if poisonous(v, f) {
+		return Need{Kind: Change, Change: StepPark, Reason: ReasonParked}
+	}
+	switch ruling := mayBegin(v, f, now); {
+	case ruling.may == never:
+		return Need{Kind: Change, Change: StepDrop, Reason: ruling.reason}
+	case ruling.may == later && ruling.until != 0:
+		return Need{Kind: Until, At: min(ruling.until, r.Deadline), Reason: ruling.reason}
+	case ruling.may == later:
+		return Need{Kind: Until, At: r.Deadline, Reason: ruling.reason}
 	case v.Rest > now:
 		return Need{Kind: Until, At: min(v.Rest, r.Deadline), Reason: ReasonRest}
 	}
@@ -132,13 +141,15 @@ func nextRunning(v *View, f *Flow, now store.Millis) Need {
 
 func nextRetrying(v *View, f *Flow, now store.Millis) Need {
 	r := &v.Rec
-	switch may, why := mayAttempt(v, f); {
-	case may == never:
-		return Need{Kind: Change, Change: StepDrop, Reason: why}
-	case may == later:
-		return Need{Reason: why}
+	switch ruling := mayBegin(v, f, now); {
+	case ruling.may == never:
+		return Need{Kind: Change, Change: StepDrop, Reason: ruling.reason}
+	case ruling.may == later && ruling.until == 0:
+		return Need{Reason: ruling.reason}
 	case r.Due > now:
 		return Need{Kind: Until, At: r.Due, Reason: ReasonRetry}
+	case ruling.may == later:
+		return Need{Kind: Closed, At: ruling.until, Reason: ruling.reason}
 	}
 	return Need{Kind: Worker, At: placeRetry + r.Due, Reason: ReasonWorker}
 }
@@ -162,32 +173,10 @@ func nextWaiting(v *View, f *Flow, now store.Millis) Need {
 	case !v.messageDue(now) && f.Graph.Node(r.Node).Type == workflow.Time:
 		return Need{Kind: Change, Change: StepPass, Reason: ReasonWait}
 	}
-	return Need{Kind: Worker, At: r.Wake, Reason: ReasonWorker}
-}
-
-// permission says whether another attempt of the step in flight may begin.
-type permission uint8
-
-const (
-	allowed permission = iota
-	later
-	never
-)
-
-// mayAttempt is where every rule stands that stops the attempts of a step that
-// has begun: a queued retry, and an attempt that a crash interrupted.
-func mayAttempt(v *View, f *Flow) (permission, Reason) {
-	switch {
-	case v.skipRetries():
-		return never, ReasonRemoval
-	case f.cancelled():
-		return never, ReasonCancelled
-	case f.Active():
-		return allowed, ReasonRetry
-	case v.Rec.State == lead.PendingRemoval:
-		return never, ReasonPaused // a removal never waits for a resume
+	if ruling := mayBegin(v, f, now); ruling.may != allowed {
+		return Need{Kind: Closed, At: ruling.until, Reason: ruling.reason}
 	}
-	return later, ReasonPaused // promise 17
+	return Need{Kind: Worker, At: r.Wake, Reason: ReasonWorker}
 }
 
 // DueAt returns when the engine is to act on a lead by itself, whether its

@@ -41,6 +41,8 @@ type Stats struct {
 	TimedOut                     int64 // of those that failed
 	Retries                      int64 // attempts after the first
 	Redelivered                  int64 // attempts made again after a crash
+	NotMade                      int64 // attempts that were not made after all, and are not counted
+	Parked                       int64
 	TimersCancelled              int64
 	HookFailures                 int64
 }
@@ -56,6 +58,8 @@ func (s *Stats) Add(d *Stats) {
 	s.TimedOut += d.TimedOut
 	s.Retries += d.Retries
 	s.Redelivered += d.Redelivered
+	s.NotMade += d.NotMade
+	s.Parked += d.Parked
 	s.TimersCancelled += d.TimersCancelled
 	s.HookFailures += d.HookFailures
 }
@@ -121,6 +125,10 @@ func (t *Turn) make(v *View, need Need) error {
 		return t.drop(v)
 	case StepHooks:
 		v.Hooking = true
+		return nil
+	case StepPark:
+		v.Notes.Parked = true
+		t.Stats.Parked++
 		return nil
 	default: // StepCancel
 		return t.remove(v, Removal{Reason: lead.ReasonWorkflowCancelled})

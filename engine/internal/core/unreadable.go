@@ -36,7 +36,7 @@ func (v *View) check(f *Flow) error {
 		return errors.New("its removal is pending and not described")
 	case r.Phase == store.PhaseHooks && n.Ended == nil:
 		return errors.New("its hooks run for a step without an outcome")
-	case r.Phase == store.PhaseRetrying && len(n.Attempts) == 0:
+	case r.Phase == store.PhaseRetrying && len(n.Attempts) == 0 && n.NotMade == nil:
 		return errors.New("it waits for a retry, and no attempt has failed")
 	case (n.Sending == nil) != (n.Path == nil) || n.Sending != nil && !inFlight:
 		return errors.New("it sends a message without a step to return to")

@@ -50,8 +50,15 @@ type Notes struct {
 	CallID string `json:"call_id,omitempty"`
 	// CallSeq is the call log entry of the attempt begun last; 0 if it has none.
 	CallSeq int64 `json:"call_seq,omitempty"`
-	// Redelivered: the attempt in flight was delivered again after a crash.
-	Redelivered bool `json:"redelivered,omitempty"`
+	// LastCall is that of the attempt before it.
+	LastCall int64 `json:"last_call,omitempty"`
+	// Redelivered: the attempt in flight was delivered again after a crash, so many
+	// times. Parked: too often, so that it is not delivered again.
+	Redelivered  bool  `json:"redelivered,omitempty"`
+	Redeliveries int32 `json:"redeliveries,omitempty"`
+	Parked       bool  `json:"parked,omitempty"`
+	// NotMade is set while the next attempt is one that was begun and not made.
+	NotMade *NotMade `json:"not_made,omitempty"`
 	// Ended is how the current step ended, while its hooks run, or while a handler
 	// has yet to return whose step a callback has ended.
 	Ended *Ended `json:"ended,omitempty"`
@@ -84,6 +91,18 @@ type Attempt struct {
 	Error   string          `json:"error,omitempty"`
 	CallID  string          `json:"call_id,omitempty"`
 	Again   bool            `json:"again,omitempty"` // delivered again
+}
+
+// NotMade says of an attempt that nothing was done, by no fault of the lead's: it
+// is not counted, and made under the same number later.
+type NotMade struct {
+	Times   int          `json:"times"` // in a row
+	Started store.Millis `json:"started"`
+	Error   string       `json:"error"`
+	CallSeq int64        `json:"call_seq,omitempty"`
+	// Again: it was delivered more than once, and the first delivery may have done
+	// something.
+	Again bool `json:"again,omitempty"`
 }
 
 // Ended is how a step, or an attempt, ended.
@@ -130,7 +149,8 @@ type Wait struct {
 }
 
 func (n *Notes) empty() bool {
-	return n.Attempts == nil && n.CallID == "" && n.CallSeq == 0 && !n.Redelivered && n.Ended == nil &&
+	return n.Attempts == nil && n.CallID == "" && n.CallSeq == 0 && n.LastCall == 0 && !n.Redelivered && n.NotMade == nil &&
+		!n.Parked && n.Ended == nil &&
 		n.Removal == nil && n.Messages == nil && n.Sending == nil && n.Path == nil && !n.Ask && n.Passed == 0 && n.Last == nil
 }
 
@@ -158,7 +178,8 @@ func DecodeNotes(text []byte) (n Notes, err error) {
 
 // endStep drops what belongs to the current step alone.
 func (n *Notes) endStep() {
-	n.Attempts, n.CallID, n.CallSeq, n.Redelivered, n.Ended, n.Sending = nil, "", 0, false, nil, nil
+	n.Attempts, n.CallID, n.CallSeq, n.LastCall, n.NotMade, n.Ended, n.Sending = nil, "", 0, 0, nil, nil, nil
+	n.Redelivered, n.Redeliveries, n.Parked = false, 0, false
 }
 
 // skipRetries: no further attempt is wanted of whom the lead is.

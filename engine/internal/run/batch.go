@@ -62,6 +62,11 @@ func (l *loop) apply(e *entry, event core.Event) error {
 		return err
 	}
 	l.touch(e)
+	if view.Notes.Parked && !e.view.Notes.Parked {
+		l.r.Log.Error("leadflow: the process ended too often during an attempt; its lead is parked until its step times out, "+
+			"is completed by CompleteStep, or the lead is removed",
+			slog.String("lead", l.name(rec.Seq)), slog.Int("attempt", int(rec.Attempt)), slog.String("node", f.Graph.Node(rec.Node).ID))
+	}
 	e.steps, e.calls, l.writes.Payloads, l.stats = t.Steps, t.Calls, t.Payloads, t.Stats
 	e.view = view
 	if e.call != nil && !view.Running {
@@ -174,13 +179,18 @@ func (l *loop) park(seq int64, err error) {
 		return
 	}
 	l.broken[seq] = err
-	name := "unknown"
-	if rows, readErr := l.r.Store.Contacts(context.Background(), []int64{seq}); readErr == nil && len(rows) == 1 {
-		name = rows[0].ID.String()
-	}
 	l.r.Log.Error("leadflow: a lead cannot be read or written and is left out; all others go on. "+
 		"Repair its row or restore a backup, and start again",
-		slog.String("lead", name), slog.Int64("lead_seq", seq), slog.Any("error", err))
+		slog.String("lead", l.name(seq)), slog.Int64("lead_seq", seq), slog.Any("error", err))
+}
+
+// name is how messages name a lead that may not be in memory.
+func (l *loop) name(seq int64) string {
+	rows, err := l.r.Store.Contacts(context.Background(), []int64{seq})
+	if err != nil || len(rows) != 1 {
+		return "unknown"
+	}
+	return rows[0].ID.String()
 }
 
 // flow returns the workflow with that number as the batch has it, or nil.

@@ -27,6 +27,7 @@ type Call struct {
 	Sending bool
 	Data    []byte
 
+	rateKey  string
 	message  *core.Message
 	cancel   context.CancelCauseFunc
 	launched bool // the loop's
@@ -53,7 +54,7 @@ func (c *Call) name() string {
 func (l *loop) startCall(e *entry, f *core.Flow) {
 	c := &Call{
 		Rec: e.view.Rec, Flow: f, Handler: e.view.Handler(f), Contact: e.contact, Redelivered: e.view.Notes.Redelivered,
-		message: e.view.Notes.Sending,
+		message: e.view.Notes.Sending, rateKey: e.view.RateKey(f, l.now),
 	}
 	// Of nobody's context: no Remove, Pause or Cancel reaches it (promise 3).
 	c.Ctx, c.cancel = context.WithCancelCause(context.Background())
@@ -184,7 +185,23 @@ func (end *callEnd) settle(l *loop) error {
 	if e.contact == nil {
 		e.contact = end.call.Contact
 	}
+	l.heed(end)
 	return l.apply(e, &end.answer)
+}
+
+// heed lets what a call came to close or open its rate key.
+func (l *loop) heed(end *callEnd) {
+	key := end.call.rateKey
+	if !end.answer.NotMade {
+		if l.r.rules.Works(key, l.now) {
+			l.r.Log.Info("leadflow: attempts are made again", slog.String("rate_key", key))
+		}
+		return
+	}
+	if until, fresh := l.r.rules.Cool(key, l.now); fresh {
+		l.r.Log.Error("leadflow: attempts cannot be made; they are not counted, and no more are begun for a while",
+			slog.String("rate_key", key), slog.Time("until", until.Time()), slog.String("error", end.answer.Failed))
+	}
 }
 
 // asRowErrors returns the rows that an error of the store is about, if it is

@@ -220,6 +220,7 @@ func (l *loop) stage(f *core.Flow) {
 	next := *f
 	next.Row.Version++
 	next.Row.Updated = l.now
+	next.Rules = l.r.rules
 	if l.staged == nil {
 		l.staged = map[int64]*core.Flow{}
 	}

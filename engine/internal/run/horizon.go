@@ -37,9 +37,16 @@ type horizon struct {
 	// must not queue up behind them (promise 4), so the cursor passes them by.
 	crowded bool
 	crowd   store.Key
+	// opening is when the store is to be looked through anew, for leads that were
+	// passed over because what they need was closed until then.
+	opening store.Millis
 }
 
-func newHorizon() horizon { return horizon{more: true} }
+func newHorizon() horizon { return horizon{more: true, opening: store.MaxMillis} }
+
+// passOver has the horizon come back to a lead that is due and cannot begin before
+// a certain time. Any number of such leads are on disk alone meanwhile.
+func (h *horizon) passOver(until store.Millis) { h.opening = min(h.opening, until) }
 
 // beyond reports whether a lead is for the store to remember.
 func (h *horizon) beyond(r *store.Record, need core.Need) bool {
@@ -81,6 +88,9 @@ func (h *horizon) crowdWanted(l *loop) bool { return h.crowded && l.ready.Len() 
 
 // fill reads the next leads in due order.
 func (h *horizon) fill(l *loop) error {
+	if h.opening <= l.now {
+		h.rewind()
+	}
 	if h.crowdWanted(l) {
 		if err := h.fillCrowd(l); err != nil {
 			return err
@@ -147,7 +157,10 @@ func (l *loop) look(rec *store.Record) (view core.View, need core.Need, ok bool)
 		return view, need, false
 	}
 	need = core.Next(&view, f, l.now)
-	return view, need, need.Kind != core.Nothing
+	if need.Kind == core.Closed {
+		l.horizon.passOver(need.At)
+	}
+	return view, need, need.Kind != core.Nothing && need.Kind != core.Closed
 }
 
 // fillCrowd reads the next leads of the crowd, in due order.
@@ -205,7 +218,7 @@ func (h *horizon) skip(l *loop, until store.Millis) error {
 }
 
 // rewind has the store looked through from the beginning, for leads that were
-// passed over when their workflow was not active.
+// passed over when they could not begin, or their workflow was not active.
 func (h *horizon) rewind() { *h = newHorizon() }
 
 // trim lets go of the leads that come last when too many wait in memory.

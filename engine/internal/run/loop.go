@@ -124,7 +124,7 @@ func (l *loop) sleep() time.Duration {
 	if l.again.Len()+l.ready.Len() > 0 && !l.draining && l.busy() < l.r.Workers {
 		return 0 // the batch was full before the free workers were given work
 	}
-	until := min(now.Add(365*24*time.Hour), l.horizon.wantedAt())
+	until := min(now.Add(365*24*time.Hour), l.horizon.wantedAt(), l.horizon.opening)
 	for _, q := range []*queue{&l.timers, &l.again} {
 		if e := q.first(); e != nil {
 			until = min(until, e.at)
@@ -374,12 +374,15 @@ func (l *loop) busy() int {
 func (l *loop) place(e *entry) {
 	f := l.flow(e.view.Rec.Workflow)
 	need := core.Next(&e.view, f, l.now)
-	if !e.held() && (need.Kind == core.Nothing || l.horizon.beyond(&e.view.Rec, need)) {
+	if need.Kind == core.Closed {
+		l.horizon.passOver(need.At)
+	}
+	if !e.held() && (need.Kind == core.Nothing || need.Kind == core.Closed || l.horizon.beyond(&e.view.Rec, need)) {
 		l.drop(e)
 		return
 	}
 	switch need.Kind {
-	case core.Nothing:
+	case core.Nothing, core.Closed:
 		e.unqueue() // its result comes by the inbox
 	case core.Until:
 		l.timers.add(e, need.At)

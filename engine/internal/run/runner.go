@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,6 +39,8 @@ type Config struct {
 	Clock   Clock
 	Log     *slog.Logger
 	Workers int // calls of handlers at the same time, at most
+	// MaxRedeliveries is how often an attempt is delivered again after a crash.
+	MaxRedeliveries int
 	// Hooks: there are completion hooks.
 	Hooks bool
 	// WallClock: the clock may jump, and nobody says so.
@@ -76,6 +79,7 @@ type Runner struct {
 	mu          sync.RWMutex // guards what follows
 	life        life
 	flows       map[int64]*core.Flow
+	rules       *core.Rules // read and changed by the loop alone
 	flowSeqs    map[lead.WorkflowID]int64
 	detachments map[int64]chan struct{} // of leads whose removal somebody waits for
 	stats       Stats
@@ -99,6 +103,7 @@ func New(c Config) (*Runner, error) {
 		idle:        make(chan struct{}),
 		stopped:     make(chan struct{}),
 		flows:       map[int64]*core.Flow{},
+		rules:       &core.Rules{MaxRedeliveries: int32(min(c.MaxRedeliveries, math.MaxInt32))},
 		flowSeqs:    map[lead.WorkflowID]int64{},
 		detachments: map[int64]chan struct{}{},
 	}
@@ -114,6 +119,7 @@ func New(c Config) (*Runner, error) {
 		if err != nil {
 			return nil, err
 		}
+		f.Rules = r.rules
 		r.flows[row.Seq], r.flowSeqs[row.ID] = f, row.Seq
 	}
 	return r, nil

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"sync"
@@ -146,7 +147,9 @@ func (c *child) run(path string) error {
 		Hooks:       []engine.Hook{{Name: "witness", Run: c.hook}},
 		HookTimeout: hookTimeout,
 		Workers:     16,
-		Logger:      slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
+		// It is the kills that end the process, and not the attempts.
+		MaxRedeliveries: math.MaxInt,
+		Logger:          slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
 	}
 	world.Handle(&config, c.handle)
 	if c.eng, err = engine.New(&watchedStore{Store: file, point: c.point}, config); err != nil {

@@ -21,7 +21,8 @@ const (
 func (w *World) mayBegin(l *Lead) permission {
 	strictest := allowed
 	for _, rule := range []func(*World, *Lead) permission{
-		(*World).shutDown, (*World).deleted, (*World).stopped, (*World).paused, (*World).givenUp,
+		(*World).shutDown, (*World).deleted, (*World).stopped, (*World).paused, (*World).givenUp, (*World).hopeless,
+		(*World).cooling, (*World).poisonous,
 	} {
 		strictest = max(strictest, rule(w, l))
 	}
@@ -49,6 +50,20 @@ func (w *World) paused(l *Lead) permission {
 // givenUp: no further attempt is wanted of who asked for removal without retries.
 func (w *World) givenUp(l *Lead) permission {
 	return unless(l.State != lead.PendingRemoval || !l.Removal.SkipRetries, never)
+}
+
+// hopeless: a removal does not wait until an attempt can be made that could not be, or
+// for one that is parked.
+func (w *World) hopeless(l *Lead) permission {
+	return unless(l.State != lead.PendingRemoval || !l.parked && (l.Doing != Retrying || l.At.notMade == 0), never)
+}
+
+// poisonous: an attempt that ended a process too often is not made again.
+func (w *World) poisonous(l *Lead) permission { return unless(!l.parked, later) }
+
+// cooling: what could not be done for one is not tried for others for a while.
+func (w *World) cooling(l *Lead) permission {
+	return unless(!w.rests[w.key(l, w.Now)].until.After(w.Now), later)
 }
 
 func unless(ok bool, p permission) permission {
@@ -84,7 +99,11 @@ func (w *World) drop(l *Lead) bool {
 	}
 	switch {
 	case l.Doing == Retrying:
-		w.ends(l, l.failure(w.Now, l.Begun().Error))
+		text := l.At.last().Error // of an attempt that was not made
+		if l.At.notMade == 0 {
+			text = l.Begun().Error
+		}
+		w.ends(l, l.failure(w.Now, text))
 	case l.Doing == Lost && l.called == nil && l.Deadline.After(w.Now):
 		w.ends(l, l.failure(w.Now, AnyText))
 	default:

@@ -41,8 +41,10 @@ func (w *World) Complete(l *Lead, st *Step, c Callback) error {
 			return nil
 		}
 		return same(onRecord)
-	case c.Attempt != 0 && c.Attempt != l.Begun().Number:
+	case c.Attempt != 0 && c.Attempt != l.begunNumber():
 		return lead.ErrOtherAttempt
+	case l.Doing == Retrying && l.Begun() == nil: // the first attempt was not made
+		return lead.ErrStepNotStarted
 	case l.Doing == Hooking:
 		return same(onRecord)
 	case l.called != nil:
@@ -55,6 +57,7 @@ func (w *World) Complete(l *Lead, st *Step, c Callback) error {
 		l.called = &e
 		return nil
 	case Retrying: // the attempt was made after all; its retry is dropped
+		w.givenUpNotMade(st)
 		st.Attempts = st.Attempts[:len(st.Attempts)-1]
 		l.Doing, st.CallID = Awaiting, l.Begun().CallID
 	}

@@ -22,6 +22,8 @@ func (w *World) Alone(l *Lead, by time.Time) bool {
 			w.ends(l, *l.called)
 		case passed(l.Deadline):
 			w.ends(l, l.failure(w.Now, AnyText))
+		case l.Doing == Lost && !l.Flow.Deleted && !l.parked && w.MaxRedeliveries > 0 && l.redelivered >= w.MaxRedeliveries:
+			w.Park(l)
 		default:
 			return w.drop(l)
 		}
@@ -75,11 +77,13 @@ func (w *World) Next() time.Time {
 			if w.mayBegin(l) == allowed {
 				at(l.At.last().DueAt)
 			}
+			at(w.rests[w.key(l, w.Now)].until)
 		case Hooking:
 			at(l.HookSince.Add(w.HookTimeout))
 		case Resting:
 			if l.Flow.active() {
 				at(l.At.ScheduledAt)
+				at(w.rests[w.key(l, w.Now)].until)
 				for _, m := range l.Messages() {
 					at(m.ScheduledAt)
 				}
@@ -89,9 +93,12 @@ func (w *World) Next() time.Time {
 	return first
 }
 
+// Restart has an engine run that is new, and remembers only what is on record.
+func (w *World) Restart() { w.Draining, w.rests = false, nil }
+
 // Crash ends the process, and with it what its handlers and hooks were at.
 func (w *World) Crash() {
-	w.Draining = false
+	w.Restart()
 	for _, l := range w.Leads {
 		switch l.Doing {
 		case Running:

@@ -21,7 +21,7 @@
 //
 // The rules by file: flow.go how a definition is read; brakes.go what keeps
 // attempts from beginning; step.go how they begin and end; callback.go,
-// hooks.go, message.go, removal.go, workflow.go as they are named; route.go where
+// notmade.go, hooks.go, message.go, removal.go, workflow.go as they are named; route.go where
 // an outcome leads; clock.go what time alone does, and a crash; reading.go what a
 // reader sees; promises.go what must hold of it whatever the rules.
 //

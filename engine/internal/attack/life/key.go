@@ -2,6 +2,7 @@ package life
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 // Clone returns a copy that shares nothing with w that a method changes.
 func (w *World) Clone() *World {
 	c := *w
+	c.rests = maps.Clone(w.rests)
 	flows := map[*Flow]*Flow{}
 	c.Flows = make([]*Flow, len(w.Flows))
 	for i, f := range w.Flows {
@@ -37,7 +39,7 @@ func (l *Lead) clone(f *Flow) *Lead {
 	c.Steps = make([]*Step, len(l.Steps))
 	for i, st := range l.Steps {
 		copied := *st
-		copied.Attempts, copied.Calls = slices.Clone(st.Attempts), slices.Clone(st.Calls)
+		copied.Attempts, copied.Calls, copied.first = slices.Clone(st.Attempts), slices.Clone(st.Calls), slices.Clone(st.first)
 		c.Steps[i] = &copied
 		if st == l.At {
 			c.At = &copied
@@ -54,6 +56,9 @@ func (l *Lead) clone(f *Flow) *Lead {
 func (w *World) Key() string {
 	var b strings.Builder
 	fmt.Fprint(&b, w.Draining)
+	for _, key := range slices.Sorted(maps.Keys(w.rests)) {
+		fmt.Fprint(&b, "; ", key, " rests ", w.moment(w.rests[key].until), " ", w.rests[key].times)
+	}
 	for _, f := range w.Flows {
 		fmt.Fprint(&b, "; ", f.Name, " ", f.Status, " ", f.Deleted)
 	}
@@ -78,6 +83,7 @@ func (w *World) writeKey(b *strings.Builder, l *Lead) {
 	case Hooking:
 		fmt.Fprintf(b, " %d hook %d since %s", l.Doing, l.hook, w.moment(l.HookSince.Add(w.HookTimeout)))
 	}
+	fmt.Fprint(b, " ", l.redelivered, l.parked, l.At.notMade, l.At.again)
 	if l.Removal != nil {
 		fmt.Fprintf(b, " removal %q %q %t", l.Removal.Reason, l.Removal.Actor, l.Removal.SkipRetries)
 	}

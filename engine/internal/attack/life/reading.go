@@ -2,6 +2,7 @@ package life
 
 import (
 	"cmp"
+	"time"
 
 	"github.com/leadflow-go/leadflow/lead"
 )
@@ -49,6 +50,21 @@ func (w *World) History(l *Lead) []lead.Step {
 		out = append(out, step)
 	}
 	return out
+}
+
+// FirstBegun is when the attempt of an entry of the call log was begun, whether it was
+// made then or later.
+func (w *World) FirstBegun(c lead.Call) time.Time {
+	for _, l := range w.Leads {
+		for _, st := range l.Steps {
+			for i := range st.Calls {
+				if st.ID == c.StepID && st.Calls[i].Attempt == c.Attempt {
+					return st.first[i]
+				}
+			}
+		}
+	}
+	return c.StartedAt // of a lead that is forgotten
 }
 
 // Calls are the lead's entries of the call log, oldest first.

@@ -111,6 +111,10 @@ func (p *replay) compare(w *World) bool {
 	l, r := w.Leads[0], p.record
 	if i := slices.Index(l.Steps, l.At); i < len(r.Steps) && l.Doing == Running {
 		early(l, r.Steps[i])
+		if a := r.Steps[i].Attempts; len(a) > 0 && a[len(a)-1].Status == lead.StepInProgress && a[len(a)-1].Error != "" {
+			w.Park(l) // how often it was begun is not on record
+			l.Begun().Error = a[len(a)-1].Error
+		}
 	}
 	view := w.View(l)
 	// A lead's end may be on record as of when it was written.
@@ -201,19 +205,52 @@ func (p *replay) stepEvents(i int) (out []event) {
 	}
 	for n, a := range s.Attempts {
 		last := n+1 == len(s.Attempts)
+		if a.StartedAt.IsZero() && a.Error != "" {
+			// When, and how often, is not on record.
+			what := fmt.Sprintf("attempt %d of step %d (%s), which was not made", a.Number, i, s.NodeID)
+			out = append(out, event{what: "the begin of " + what, do: func(w *World, l *Lead) bool {
+				if l.Doing != Resting && l.Doing != Retrying || i >= len(l.Steps) {
+					return false
+				}
+				if s.ScheduledAt.After(w.Now) {
+					w.Now = s.ScheduledAt
+				}
+				w.Begin(l, w.Now)
+				return here(l) && l.Begun().Number == a.Number
+			}}, event{what: what, do: func(w *World, l *Lead) bool {
+				if !here(l) || l.Doing != Running || l.Begun().Number != a.Number {
+					return false
+				}
+				p.notMade(w, l, a)
+				return true
+			}})
+		}
 		if a.StartedAt.IsZero() {
 			if p.record.Braked && a.Status == lead.StepCancelled {
 				add(a.EndedAt, "giving up retries", func(w *World, l *Lead) bool {
+					if here(l) && l.Doing == Hooking && a.Error != "" {
+						return true // it was dropped when it was not made
+					}
 					if !here(l) || l.Doing != Retrying || l.State != lead.PendingRemoval {
 						return false
 					}
-					w.ends(l, l.failure(w.Now, l.Begun().Error))
+					text := a.Error
+					if text == "" {
+						text = l.Begun().Error
+					}
+					w.ends(l, l.failure(w.Now, text))
 					return true
 				})
 			}
 			continue
 		}
 		add(a.StartedAt, fmt.Sprintf("attempt %d", a.Number), func(w *World, l *Lead) bool {
+			if here(l) && l.Doing == Resting && l.At.Node.Type.Action() && w.messageDue(l, w.Now) != nil {
+				// It was begun before the message was due, and not made, which is not on
+				// record any more.
+				l.State, l.Doing = lead.InStep, Retrying
+				l.At.Attempts = append(l.At.Attempts, lead.Attempt{Number: 1, Status: lead.StepWaiting})
+			}
 			if !w.MayBegin(l, w.Now) {
 				return false
 			}
@@ -248,6 +285,16 @@ func (p *replay) stepEvents(i int) (out []event) {
 		}
 	}
 	return out
+}
+
+// notMade has the attempt in flight be one that was not made.
+func (p *replay) notMade(w *World, l *Lead, a lead.Attempt) {
+	l.Begun().Redelivered = a.Redelivered
+	if l.State == lead.PendingRemoval && !a.EndedAt.IsZero() {
+		w.Now = a.EndedAt // a removal does not wait until it can be made
+	}
+	w.notMade(l, Answer{Err: a.Error})
+	l.At.last().DueAt = a.DueAt
 }
 
 // ended gives attempt n of the lead's step the ending that it has on record.

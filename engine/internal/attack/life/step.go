@@ -15,6 +15,7 @@ func (w *World) Begin(l *Lead, by time.Time) {
 	case Lost:
 		l.Doing = Running
 		l.Begun().Redelivered = true
+		l.redelivered++
 		return
 	case Retrying:
 		l.At.Attempts = l.At.Attempts[:len(l.At.Attempts)-1]
@@ -27,10 +28,16 @@ func (w *World) Begin(l *Lead, by time.Time) {
 	st := l.At
 	st.Status, st.CallID = lead.StepInProgress, ""
 	st.Attempts = append(st.Attempts, lead.Attempt{
-		Number: len(st.Attempts) + 1, StartedAt: w.Now, Status: lead.StepInProgress,
+		Number: len(st.Attempts) + 1, StartedAt: w.Now, Status: lead.StepInProgress, Redelivered: st.notMade > 0 && st.again,
 	})
-	l.Doing, l.Deadline = Running, w.Now.Add(st.Node.Timeout)
+	l.Doing, l.Deadline, l.redelivered, l.parked = Running, w.Now.Add(st.Node.Timeout), 0, false
+	if st.notMade > 0 && len(st.Calls) > 0 {
+		c := &st.Calls[len(st.Calls)-1]
+		c.Status, c.Error, c.StartedAt = lead.StepInProgress, "", w.Now
+		return
+	}
 	if st.NodeType == string(workflow.VoiceCall) {
+		st.first = append(st.first, w.Now)
 		st.Calls = append(st.Calls, lead.Call{
 			NodeID: st.NodeID, PhoneNumber: l.Contact.PhoneNumber, Attempt: len(st.Attempts),
 			Status: lead.StepInProgress, StartedAt: w.Now,
@@ -46,14 +53,18 @@ type Answer struct {
 	Data     []byte // JSON
 	Schedule []Message
 
-	Err   string        // the attempt failed
-	Final bool          // and the step with it
-	After time.Duration // at least so long until the next attempt
+	Err     string        // the attempt failed
+	Final   bool          // and the step with it
+	NotMade bool          // or nothing was done
+	After   time.Duration // at least so long until the next attempt
 }
 
 // Answered tells that the handler of the attempt in flight has returned. When none
 // runs it was late, and changes nothing (promise 8).
 func (w *World) Answered(l *Lead, a Answer) {
+	if l.Doing == Running {
+		w.tried(l, a.NotMade)
+	}
 	switch {
 	case l.Doing != Running:
 	case l.called != nil: // the callback was faster, and counts
@@ -61,11 +72,13 @@ func (w *World) Answered(l *Lead, a Answer) {
 		e.callID = cmp.Or(e.callID, a.CallID)
 		w.schedule(l, a.Schedule)
 		w.ends(l, e)
+	case a.NotMade:
+		w.notMade(l, a)
 	case a.Err != "":
 		w.failed(l, ending{at: w.Now, err: a.Err, final: a.Final, after: a.After})
 	case a.InFlight:
 		w.schedule(l, a.Schedule)
-		l.Doing = Awaiting
+		l.Doing, l.At.notMade = Awaiting, 0
 		l.At.CallID, l.Begun().CallID = a.CallID, a.CallID
 		if c := l.At.logged(); c != nil {
 			c.CallID = a.CallID
@@ -81,6 +94,7 @@ func (w *World) Answered(l *Lead, a Answer) {
 
 // failed: the attempt in flight has, and the next one is queued, or the step ends.
 func (w *World) failed(l *Lead, e ending) {
+	l.At.notMade, l.parked = 0, false
 	n := len(l.At.Attempts)
 	if e.final || n >= l.At.Node.Attempts() || w.mayBegin(l) == never {
 		failure := l.failure(e.at, e.err)
@@ -128,10 +142,12 @@ func (st *Step) record(a *lead.Attempt, e ending) {
 
 // logged is the call log's entry of the attempt begun last, or nil.
 func (st *Step) logged() *lead.Call {
-	if len(st.Calls) == 0 {
-		return nil
+	for i := len(st.Calls) - 1; i >= 0; i-- {
+		if c := &st.Calls[i]; c.Attempt <= len(st.Attempts) && begun(st.Attempts[c.Attempt-1]) {
+			return c
+		}
 	}
-	return &st.Calls[len(st.Calls)-1]
+	return nil
 }
 
 // ends gives the step in flight its outcome; its hooks are to run.
@@ -152,10 +168,11 @@ func (w *World) conclude(l *Lead, e ending) {
 	if l.Doing == Retrying {
 		dropped := st.last()
 		dropped.Status, dropped.EndedAt = lead.StepCancelled, w.Now
+		w.givenUpNotMade(st)
 	} else {
 		st.record(l.Begun(), e)
 	}
 	st.Status, st.Outcome, st.Error, st.CallID, st.Data = e.status, e.outcome, e.err, e.callID, e.data
-	l.Doing, l.called, l.endedAt = Hooking, nil, e.at
+	l.Doing, l.called, l.endedAt, st.notMade, l.parked = Hooking, nil, e.at, 0, false
 	w.startHooks(l)
 }

@@ -40,6 +40,8 @@ type made struct {
 	key   string
 	here  bool // by the process that runs
 	times int
+	// notMade: at the last of those times nothing was done.
+	notMade bool
 }
 
 type goodbye struct {
@@ -65,9 +67,17 @@ func (w *Witness) Called(c Call) []Fault {
 	f.add(m.here, 9, "%s is made twice by one process", c.Attempt)
 	f.add(m.times > 0 && !c.Redelivered, 9, "%s is made again without a mark", c.Attempt)
 	f.add(c.Redelivered && !w.dead, 9, "%s is marked as made again, and no process has ended", c.Attempt)
-	m.here, m.times = true, m.times+1
+	m.here, m.times, m.notMade = true, m.times+1, false
 	w.silence(c, &f)
 	return f
+}
+
+// NotMade tells that the handler of an attempt said that nothing was done.
+func (w *Witness) NotMade(a Attempt) {
+	m := w.made[a]
+	if m.here, m.notMade = false, true; m.times == 1 {
+		delete(w.made, a)
+	}
 }
 
 // silence: promise 2. Only the step that was in flight may still be seen, and
@@ -179,9 +189,9 @@ func (w *Witness) Check(s Sight) []Fault {
 		f.add(l.Removal != nil && len(st.Attempts) > 0 && st.Attempts[0].StartedAt.After(l.Removal.RequestedAt), 2,
 			"the step at %s began after removal was asked for", st.NodeID)
 	}
-	for a := range w.made {
+	for a, m := range w.made {
 		st, ok := steps[a.Step]
-		f.add(!ok || len(st.Attempts) < a.Number || !begun(st.Attempts[a.Number-1]), 7, "%s was made, and is not in the history", a)
+		f.add(!m.notMade && (!ok || len(st.Attempts) < a.Number || !begun(st.Attempts[a.Number-1])), 7, "%s was made, and is not in the history", a)
 	}
 	for _, outcomes := range []map[lead.StepID]string{w.told, w.hooks} {
 		for id, outcome := range outcomes {

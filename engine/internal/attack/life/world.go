@@ -19,6 +19,11 @@ type World struct {
 	// Asks: what a condition comes to may be known later than the lead comes to it,
 	// which rests there until then.
 	Asks bool
+	// MaxRedeliveries is how often an attempt is made again after a crash; 0 for no
+	// bound.
+	MaxRedeliveries int
+
+	rests map[string]rest // by rate key
 }
 
 // Doing is what is in flight of a lead.
@@ -62,6 +67,8 @@ type Lead struct {
 	interrupted *Step     // the step of the path that a message being sent interrupts
 	called      *ending   // a callback was faster than the handler
 	endedAt     time.Time // when the outcome came, while hooks run
+	redelivered int       // how often the attempt in flight was made again after a crash
+	parked      bool      // too often
 	hook        int       // which hook is due or runs
 	hookFails   []string
 }
@@ -74,6 +81,11 @@ type Step struct {
 	Node      *Node       // visited, or whose handler scheduled the message
 	Text      []byte      // of a scheduled message
 	Calls     []lead.Call // the call log's entries
+
+	first []time.Time // when the attempts of Calls were first begun
+
+	notMade int  // how often in a row the next attempt was begun and not made
+	again   bool // and was made again after a crash before that
 }
 
 // Live returns the lead of the contact in the workflow that is not final, or nil.
@@ -120,6 +132,14 @@ func (st *Step) last() *lead.Attempt {
 		return nil
 	}
 	return &st.Attempts[len(st.Attempts)-1]
+}
+
+// begunNumber is the number of the attempt that was begun last, or 0.
+func (l *Lead) begunNumber() int {
+	if a := l.Begun(); a != nil {
+		return a.Number
+	}
+	return 0
 }
 
 // Begun is the attempt of the lead's step that was begun last, or nil.

@@ -201,7 +201,7 @@ func (w *trial) follow(f fate, first, second wave) {
 func (w *trial) apply(v wave, told bool) {
 	w.t.Helper()
 	for _, g := range v.answers {
-		w.spec.Answered(g.lead, g.answer.Answer)
+		w.answeredBy(g.lead, g.answer.Answer)
 	}
 	wants := make([]error, len(v.requests))
 	for i, r := range v.requests {

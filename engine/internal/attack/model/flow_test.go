@@ -140,9 +140,14 @@ func (a answer) result() engine.Result {
 	return r
 }
 
-// drawAnswer draws what the handler of a lead's attempt returns.
-func (w *trial) drawAnswer(l *life.Lead) answer {
+// drawAnswer draws what the handler of a lead's attempt returns. Only one that is
+// given alone may be that nothing was done, because what others then come to is a
+// matter of which was first.
+func (w *trial) drawAnswer(l *life.Lead, alone bool) answer {
 	names := []string{"ok", "dnp", "odd", "busy", "busy", "later", "final", "panic", "in flight", "in flight"}
+	if alone {
+		names = append(names, "not made")
+	}
 	if l.State == lead.PendingRemoval { // what retries then come to is the point
 		names = append(names, "busy", "busy", "later", "later")
 	}
@@ -158,6 +163,8 @@ func (w *trial) drawAnswer(l *life.Lead) answer {
 		a.Err, a.Final = "busy", a.name == "final"
 	case "later":
 		a.Err, a.After = "busy", 90*time.Minute
+	case "not made":
+		a.Err, a.NotMade = "no route", true
 	case "panic":
 		a.Err, a.panics = life.AnyText, true
 	case "in flight":
@@ -181,4 +188,4 @@ func drawHookAnswer(t *rapid.T) string {
 }
 
 // said are the texts of errors that handlers and hooks give.
-var said = []string{"busy", "no such customer"}
+var said = []string{"busy", "no route", "no such customer"}

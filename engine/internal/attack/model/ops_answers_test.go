@@ -36,9 +36,10 @@ func (w *trial) drawAnswers(t *rapid.T, least int) []given {
 		t.Skip("no handler runs")
 	}
 	var out []given
-	for range rapid.IntRange(least, min(3, len(list))).Draw(t, "handlers") {
+	n := rapid.IntRange(least, min(3, len(list))).Draw(t, "handlers")
+	for range n {
 		i := rapid.IntRange(0, len(list)-1).Draw(t, "lead")
-		out = append(out, given{list[i], w.drawAnswer(list[i])})
+		out = append(out, given{list[i], w.drawAnswer(list[i], n == 1)})
 		list = slices.Delete(list, i, i+1)
 	}
 	return out

@@ -189,7 +189,7 @@ func (w *trial) remove(t *rapid.T) {
 	}
 	w.alone(r)
 	if w.calls[l] != nil && rapid.Bool().Draw(t, "then the handler answers") {
-		w.answer(l, w.drawAnswer(l))
+		w.answer(l, w.drawAnswer(l, true))
 		w.settle()
 	}
 }

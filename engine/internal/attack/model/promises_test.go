@@ -73,6 +73,13 @@ func (p *promises) begun(w *trial, l *life.Lead, c *heldCall) {
 	}))
 }
 
+// returned notes what a handler said.
+func (p *promises) returned(l *life.Lead, a life.Answer) {
+	if a.NotMade && l.Doing == life.Running {
+		p.of(l).NotMade(life.Attempt{Step: l.At.ID, Number: l.Begun().Number})
+	}
+}
+
 // died notes that the process has ended.
 func (p *promises) died() {
 	p.dead = true
@@ -116,7 +123,7 @@ func (p *promises) check(w *trial) {
 			}
 			late := l.NextActionAt.Before(now)
 			free := running < w.workers && w.hooks[name] == nil
-			waits := (f.Status != lead.WorkflowActive || w.spec.Draining) && (name.Doing == life.Resting || name.Doing == life.Retrying)
+			waits := w.spec.Rests(name) || (f.Status != lead.WorkflowActive || w.spec.Draining) && (name.Doing == life.Resting || name.Doing == life.Retrying)
 			if l.NextActionAt.IsZero() || !sleeping[l.ID.Seq()] || late && free && !waits {
 				w.t.Fatalf("promise 10: %s is %s, and next acted on at %s; now is %s", name, l.State, w.text.After(l.NextActionAt), w.text.After(now))
 			}

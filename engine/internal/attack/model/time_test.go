@@ -116,7 +116,7 @@ func (w *trial) shutDown(t *rapid.T) {
 		default:
 		}
 		for _, l := range heldLeads(w, w.calls) {
-			w.answer(l, w.drawAnswer(l))
+			w.answer(l, w.drawAnswer(l, false))
 		}
 		for _, l := range heldLeads(w, w.hooks) {
 			w.answerHook(l, drawHookAnswer(t))
@@ -136,7 +136,7 @@ func (w *trial) shutDown(t *rapid.T) {
 	}
 	w.close()
 	w.gone()
-	w.spec.Draining = false
+	w.spec.Restart()
 	w.start()
 	w.settle()
 }

@@ -49,6 +49,8 @@ type trial struct {
 	// doubt: the process died around a commit, so an attempt that begins now may be
 	// on record already.
 	doubt bool
+	// unsure: of these leads, more redeliveries may be on record than were seen.
+	unsure map[*life.Lead]bool
 	// batched: requests are decided in one batch.
 	batched bool
 
@@ -117,8 +119,8 @@ func newTrial(t *rapid.T, backend backend, seen tally) *trial {
 	w := &trial{
 		t: t, backend: backend, open: backend.data(t), over: make(chan struct{}), tally: seen,
 		calls: map[*life.Lead]*heldCall{}, hooks: map[*life.Lead]*heldHook{},
-		spec: &life.World{Now: time.Now(), HookTimeout: 30 * time.Second}, text: life.Writer{Begun: time.Now(), Said: said},
-		recorded: map[*life.Lead]bool{},
+		spec: &life.World{Now: time.Now(), HookTimeout: 30 * time.Second, MaxRedeliveries: 2}, text: life.Writer{Begun: time.Now(), Said: said},
+		recorded: map[*life.Lead]bool{}, unsure: map[*life.Lead]bool{},
 	}
 	w.workers = rapid.SampledFrom([]int{1000, 1000, 1, 2}).Draw(t, "workers")
 	w.stubborn = rapid.Bool().Draw(t, "stubborn")
@@ -158,7 +160,7 @@ func (w *trial) start() {
 	}
 	w.gate = &gate{Store: w.store}
 	c := engine.Config{
-		HookTimeout: w.spec.HookTimeout, Workers: w.workers, Clock: bubble{},
+		HookTimeout: w.spec.HookTimeout, Workers: w.workers, MaxRedeliveries: w.spec.MaxRedeliveries, Clock: bubble{},
 		Logger: slog.New(slog.DiscardHandler),
 	}
 	world.Handle(&c, w.handle)
@@ -249,6 +251,9 @@ func (w *trial) handle(ctx context.Context, a engine.Attempt) (engine.Result, er
 		if said.Final {
 			err = engine.NonRetryable(err)
 		}
+		if said.NotMade {
+			err = engine.NotMade(err)
+		}
 		return engine.Result{}, err
 	}
 }
@@ -300,6 +305,7 @@ func (w *trial) settle() {
 		w.forgetOver()
 		calls, hooks := w.takeNew()
 		w.learnLeads()
+		w.learnParked()
 		for _, c := range calls {
 			w.called(c)
 		}
@@ -310,15 +316,29 @@ func (w *trial) settle() {
 		if len(calls)+len(hooks) == 0 {
 			return
 		}
-		for _, c := range calls {
-			if l := w.leadOf(c.ask.LeadID); answers > 0 && w.calls[l] == c && !w.hold("holds") {
-				w.answer(l, w.drawAnswer(l))
-			}
+		if answers > 0 {
+			w.answerNew(calls, hooks)
 		}
-		for _, h := range hooks {
-			if l := w.leadOf(h.ask.Lead.ID); answers > 0 && w.hooks[l] == h && !w.hold("hook holds") {
-				w.answerHook(l, drawHookAnswer(w.t))
+	}
+}
+
+// answerNew has handlers and hooks that were just called return, or holds them.
+// After an answer that nothing was done no other is given in the same instant.
+func (w *trial) answerNew(calls []*heldCall, hooks []*heldHook) {
+	alone := true
+	for _, c := range calls {
+		if l := w.leadOf(c.ask.LeadID); w.calls[l] == c && !w.hold("holds") {
+			a := w.drawAnswer(l, alone)
+			w.answer(l, a)
+			if a.NotMade {
+				return
 			}
+			alone = false
+		}
+	}
+	for _, h := range hooks {
+		if l := w.leadOf(h.ask.Lead.ID); w.hooks[l] == h && !w.hold("hook holds") {
+			w.answerHook(l, drawHookAnswer(w.t))
 		}
 	}
 }
@@ -332,7 +352,13 @@ func (w *trial) answer(l *life.Lead, a answer) {
 	w.t.Logf("%s: the handler answers %s", l, a.name)
 	w.calls[l].answer <- a
 	delete(w.calls, l)
-	w.spec.Answered(l, a.Answer)
+	w.answeredBy(l, a.Answer)
+}
+
+// answeredBy has the model follow the answer of a handler.
+func (w *trial) answeredBy(l *life.Lead, a life.Answer) {
+	w.promises.returned(l, a)
+	w.spec.Answered(l, a)
 }
 
 // answerHook has a lead's hook return.
@@ -352,6 +378,23 @@ func (w *trial) forgetOver() {
 		}
 		if w.hooks[l] != nil && l.HookSince.IsZero() {
 			delete(w.hooks, l)
+		}
+	}
+}
+
+// learnParked has the model follow where the engine parks a lead earlier than the
+// model would: it was to be made again in a commit that was on disk when the process
+// died around it.
+func (w *trial) learnParked() {
+	for _, l := range w.spec.Leads {
+		if l.Doing == life.Lost && !l.Flow.Deleted && (w.doubt || w.unsure[l]) {
+			w.unsure[l] = true
+			steps := w.read(l).Steps
+			if n := slices.IndexFunc(steps, func(s lead.Step) bool { return s.Status == lead.StepInProgress }); n >= 0 {
+				if a := steps[n].Attempts; len(a) > 0 && a[len(a)-1].Error != "" {
+					w.spec.Park(l)
+				}
+			}
 		}
 	}
 }

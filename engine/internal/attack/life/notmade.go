@@ -1,0 +1,89 @@
+package life
+
+import (
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
+)
+
+// rest is how long nothing is tried that shares a rate key.
+type rest struct {
+	until time.Time
+	times int // in a row
+}
+
+// key is the rate key of the attempt in flight, or of the next: the name of the
+// handler.
+func (w *World) key(l *Lead, by time.Time) string {
+	if l.Doing == Resting && w.messageDue(l, by) != nil {
+		return string(workflow.Message)
+	}
+	return l.At.NodeType
+}
+
+// Rests reports whether the lead's next attempt waits until its rate key may be tried
+// again.
+func (w *World) Rests(l *Lead) bool { return w.cooling(l) != allowed }
+
+// pause is how long to wait after so many attempts in a row that were not made.
+func pause(times int) time.Duration {
+	if times > 5 {
+		return time.Minute
+	}
+	return time.Second << times
+}
+
+// tried: whether anything could be done at an attempt says whether others rest.
+func (w *World) tried(l *Lead, notMade bool) {
+	key := w.key(l, w.Now)
+	switch r := w.rests[key]; {
+	case notMade && !r.until.After(w.Now):
+		if w.rests == nil {
+			w.rests = map[string]rest{}
+		}
+		w.rests[key] = rest{w.Now.Add(pause(r.times)), r.times + 1}
+	case !notMade && r.times > 0:
+		w.rests[key] = rest{until: r.until}
+	}
+}
+
+// notMade: nothing was done. The attempt is not counted, and is made under the same
+// number later.
+func (w *World) notMade(l *Lead, a Answer) {
+	st := l.At
+	st.notMade++
+	if c := st.logged(); c != nil {
+		c.Status, c.Error = lead.StepRetrying, a.Err
+	}
+	last := st.last()
+	st.again = last.Redelivered
+	*last = lead.Attempt{
+		Number: last.Number, Status: lead.StepWaiting, Error: a.Err, Redelivered: st.again, DueAt: w.Now.Add(max(pause(st.notMade-1), a.After)),
+	}
+	st.Status, st.CallID, l.Doing = lead.StepRetrying, "", Retrying
+	w.drop(l)
+}
+
+// Park has an attempt not made again, as when it was more often than this world
+// has seen.
+func (w *World) Park(l *Lead) {
+	l.parked = true
+	l.Begun().Error = AnyText
+}
+
+// BegunBefore tells that the attempt in flight is one that was begun, unseen, by a
+// process that then ended.
+func (w *World) BegunBefore(l *Lead) {
+	l.Begun().Redelivered = true
+	l.redelivered = 1
+}
+
+// givenUpNotMade: the attempt that was not made never will be.
+func (w *World) givenUpNotMade(st *Step) {
+	if st.notMade > 0 && len(st.Calls) > 0 {
+		c := &st.Calls[len(st.Calls)-1]
+		c.Status, c.EndedAt = lead.StepCancelled, w.Now
+	}
+	st.notMade = 0
+}

@@ -243,7 +243,7 @@ func (w *World) checkScript() error {
 	}
 	known := map[string][]workflow.NodeType{}
 	for _, wf := range list {
-		def, err := w.eng.Definition(wf.ID)
+		def, err := w.eng.Definition(context.Background(), wf.ID)
 		if err != nil {
 			return err
 		}

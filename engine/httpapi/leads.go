@@ -119,7 +119,7 @@ type enrolled struct {
 }
 
 func (h *Handler) enroll(ctx context.Context, in *workflowInput) (*enrolled, error) {
-	id, _, err := h.definition(in.ID)
+	id, _, err := h.definition(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +169,7 @@ func (h *Handler) readContact(x *exchange) (c lead.Contact, err error) {
 }
 
 func (h *Handler) listLeads(ctx context.Context, in *listLeadsInput) (*output[leadsBody], error) {
-	id, _, err := h.definition(in.ID)
+	id, _, err := h.definition(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -209,6 +209,7 @@ func (w *trial) removeMany(t *rapid.T) {
 	if rapid.Bool().Draw(t, "at one node") {
 		filter.Node = f.Nodes[rapid.IntRange(0, len(f.Nodes)-1).Draw(t, "node")].ID
 	}
+	filter.All = filter.States == nil && filter.Node == ""
 	var want error
 	if f.Deleted {
 		want = missing("workflow", f.ID.String(), "")

@@ -24,17 +24,25 @@ func (faults filterFaults) err() error {
 	return &lead.InvalidError{Subject: "filter", Faults: faults}
 }
 
-// text reads a text that must match exactly; "" is one that was not set.
-func (faults *filterFaults) text(location, text string) string {
-	if text != "" && strings.TrimSpace(text) == "" {
-		faults.add(location, "must not be blank")
+// blank reports whether a text was set to nothing, which is a fault. "" is one that
+// was not set.
+func (faults *filterFaults) blank(location, text string) bool {
+	if text == "" || strings.TrimSpace(text) != "" {
+		return false
 	}
+	faults.add(location, "must not be blank")
+	return true
+}
+
+// text reads a text that must match exactly.
+func (faults *filterFaults) text(location, text string) string {
+	faults.blank(location, text)
 	return text
 }
 
-// phone reads a phone number as the store has it; "" is one that was not set.
+// phone reads a phone number as the store has it.
 func (faults *filterFaults) phone(number, region string) int64 {
-	if number == "" {
+	if number == "" || faults.blank("phone_number", number) {
 		return 0
 	}
 	phone, err := lead.NormalizePhone(number, region)

@@ -103,6 +103,7 @@ func (h *Handler) listWorkflows(ctx context.Context, in *listWorkflowsInput) (*o
 	var q queryReader
 	limit := q.limit(in.Limit)
 	filter := engine.WorkflowFilter{Limit: limit + 1}
+	q.notEmpty(ctx, "status")
 	filter.Status = parse(&q, "status", in.Status, "a workflow's status", parseStatus)
 	if place := q.cursor("workflows", in.Cursor); place != "" {
 		var err error

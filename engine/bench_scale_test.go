@@ -198,7 +198,7 @@ func BenchmarkRemovalOfMany(b *testing.B) {
 		time.Sleep(time.Second)
 		remove := func(after int64) time.Duration {
 			began := time.Now()
-			n, err := r.RemoveLeads(background, file.wf, engine.LeadFilter{After: r.id(b, after), Limit: many})
+			n, err := r.RemoveLeads(background, file.wf, engine.LeadFilter{All: true, After: r.id(b, after), Limit: many})
 			if err != nil || n != many {
 				b.Fatal(n, err)
 			}

@@ -48,10 +48,7 @@ func (e *Engine) prepare(c lead.Contact) (*run.Contact, error) {
 	if len(person.Metadata) == 0 {
 		return out, nil
 	}
-	if out.Metadata, err = json.Marshal(person.Metadata); err == nil {
-		err = checkJSON(out.Metadata)
-	}
-	if err == nil {
+	if out.Metadata, err = encodeMetadata(person.Metadata); err == nil {
 		// What the caller does with its map later is its own affair, and what
 		// expressions see must not depend on a restart.
 		person.Metadata = nil
@@ -62,6 +59,21 @@ func (e *Engine) prepare(c lead.Contact) (*run.Contact, error) {
 	}
 	out.Person = &person
 	return out, nil
+}
+
+// encodeMetadata returns metadata as it is kept: nil when there is none.
+func encodeMetadata(m map[string]any) ([]byte, error) {
+	if len(m) == 0 {
+		return nil, nil
+	}
+	text, err := json.Marshal(m)
+	if err == nil {
+		err = checkJSON(text)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return text, nil
 }
 
 // chunk is a number of contacts that are enrolled together.

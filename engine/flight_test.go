@@ -291,7 +291,7 @@ func TestASweepGoesOnWhenItsPageHasLanded(t *testing.T) {
 		}
 		answers := make(chan answer, 1)
 		go func() {
-			got, err := w.eng.RemoveLeads(context.Background(), wf, engine.LeadFilter{})
+			got, err := w.eng.RemoveLeads(context.Background(), wf, engine.LeadFilter{All: true})
 			answers <- answer{got, err}
 		}()
 		synctest.Wait()

@@ -2,11 +2,9 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
-	"time"
 
 	"github.com/leadflow-go/leadflow/engine/internal/core"
 	"github.com/leadflow-go/leadflow/engine/internal/run"
@@ -46,6 +44,20 @@ func (e *Engine) Lead(ctx context.Context, workflow lead.WorkflowID, id lead.ID)
 	return viewLead(f, &found)
 }
 
+// LeadByID returns a lead of whatever workflow. The error of an unknown one, which
+// a lead of a deleted workflow is too, matches lead.ErrNotFound.
+func (e *Engine) LeadByID(ctx context.Context, id lead.ID) (lead.Lead, error) {
+	found, err := e.store.Lead(ctx, id.Seq())
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return lead.Lead{}, run.ReadFailed(err)
+	}
+	f := e.run.FlowOf(found.Workflow)
+	if err != nil || found.Contact.ID != id || f == nil {
+		return lead.Lead{}, &lead.NotFoundError{Kind: "lead", Name: id.String()}
+	}
+	return viewLead(f, &found)
+}
+
 // onlyRows reports whether an error of the store is about rows that it left out,
 // which keep nobody from reading the others.
 func onlyRows(err error) bool {
@@ -62,48 +74,57 @@ func viewLead(f *core.Flow, found *store.Lead) (lead.Lead, error) {
 	return core.Lead(f, &view, &found.Contact, *person), nil
 }
 
-// LeadFilter selects leads of a workflow. Its zero value selects all.
+// listedLead returns what can be read of a lead.
+func listedLead(f *core.Flow, found *store.Lead) lead.Lead {
+	l, err := viewLead(f, found)
+	if err != nil {
+		return core.Readable(f, found)
+	}
+	return l
+}
+
+// LeadFilter selects leads of a workflow: those that match every field that is set.
+// For a reader the zero value selects all; [Engine.RemoveLeads] refuses it, because
+// a filter that nobody filled in must not remove everybody.
 type LeadFilter struct {
-	States      []lead.State // any of them
+	// All says that every lead of the workflow is meant. It is for RemoveLeads,
+	// and cannot be combined with the fields that say which ones.
+	All bool
+
+	States      []lead.State // any of them; nil for all, an empty list is refused
 	Node        string       // at this node
 	PhoneNumber string       // as Enroll would read it
-	After       lead.ID      // only leads enrolled after this one: the last of the page before
-	Offset      int          // how many to pass over
-	Limit       int          // at most so many; 0 for all
+	ExternalID  string       // exactly this
+
+	After  lead.ID // only leads enrolled after this one: the last of the page before
+	Offset int     // how many to pass over
+	Limit  int     // at most so many; 0 for all
+}
+
+// selects reports whether the filter says which leads are meant.
+func (filter *LeadFilter) selects() bool {
+	return filter.States != nil || filter.Node != "" || filter.PhoneNumber != "" || filter.ExternalID != ""
 }
 
 func (e *Engine) leadQuery(f *core.Flow, filter LeadFilter) (store.LeadQuery, error) {
+	faults := filterFaults{}
 	q := store.LeadQuery{
-		Workflow: f.Row.Seq, States: filter.States, Offset: filter.Offset, Limit: filter.Limit, After: filter.After.Seq(),
+		Workflow: f.Row.Seq, States: faults.states(filter.States), Phone: faults.phone(filter.PhoneNumber, e.config.Region),
+		ExternalID: faults.text("external_id", filter.ExternalID), After: filter.After.Seq(), Offset: filter.Offset, Limit: filter.Limit,
 	}
-	var faults []lead.FieldError
-	fault := func(location, message string) {
-		faults = append(faults, lead.FieldError{Location: location, Message: message})
+	if filter.All && filter.selects() {
+		faults.add("all", "cannot be combined with states, a node, a phone number or an external id; leave out one or the other")
 	}
 	if filter.Node != "" {
 		node, ok := f.Graph.Index(filter.Node)
 		if !ok {
-			fault("node_id", fmt.Sprintf("the workflow has no node %q", filter.Node))
+			faults.add("node_id", fmt.Sprintf("the workflow has no node %q", filter.Node))
 		}
 		q.Node = &node
 	}
-	if filter.PhoneNumber != "" {
-		phone, err := lead.NormalizePhone(filter.PhoneNumber, e.config.Region)
-		if err != nil {
-			fault("phone_number", err.Error())
-		}
-		q.Phone = lead.PhoneDigits(phone)
-	}
-	if filter.Limit < 0 {
-		fault("limit", "must not be negative")
-	}
-	if filter.Offset < 0 {
-		fault("offset", "must not be negative")
-	}
-	if faults != nil {
-		return q, &lead.InvalidError{Subject: "filter", Faults: faults}
-	}
-	return q, nil
+	faults.notNegative("offset", filter.Offset)
+	faults.notNegative("limit", filter.Limit)
+	return q, faults.err()
 }
 
 // Leads returns the leads of a workflow that match, in the order in which they
@@ -123,13 +144,9 @@ func (e *Engine) Leads(ctx context.Context, workflow lead.WorkflowID, filter Lea
 	if err != nil && !onlyRows(err) {
 		return nil, run.ReadFailed(err)
 	}
-	out := make([]lead.Lead, 0, len(found))
+	out := make([]lead.Lead, len(found))
 	for i := range found {
-		l, err := viewLead(f, &found[i])
-		if err != nil {
-			l = core.Readable(f, &found[i])
-		}
-		out = append(out, l)
+		out[i] = listedLead(f, &found[i])
 	}
 	return out, nil
 }
@@ -152,7 +169,7 @@ func (e *Engine) CountLeads(ctx context.Context, workflow lead.WorkflowID, filte
 	return n, nil
 }
 
-// pageSize is how many leads AllLeads holds at a time.
+// pageSize is how many leads AllLeads, or calls AllCalls, holds at a time.
 const pageSize = 500
 
 // AllLeads iterates over the leads of a workflow that match, in the order in
@@ -160,10 +177,9 @@ const pageSize = 500
 // its page is read. An error ends the iteration.
 func (e *Engine) AllLeads(ctx context.Context, workflow lead.WorkflowID, filter LeadFilter) iter.Seq2[lead.Lead, error] {
 	return func(yield func(lead.Lead, error) bool) {
-		left := filter.Limit
+		filter, left := filter, filter.Limit // an iterator may be used again
 		for {
-			filter.Limit = pageSize
-			if left > 0 {
+			if filter.Limit = pageSize; left > 0 {
 				filter.Limit = min(left, pageSize)
 			}
 			page, err := e.Leads(ctx, workflow, filter)
@@ -181,6 +197,54 @@ func (e *Engine) AllLeads(ctx context.Context, workflow lead.WorkflowID, filter 
 			}
 			filter.After, filter.Offset = page[len(page)-1].ID, 0
 		}
+	}
+}
+
+// ContactFilter selects the leads of one person, by PhoneNumber, by ExternalID or,
+// when both are set, those that have both. One of them is required.
+type ContactFilter struct {
+	PhoneNumber string       // as Enroll would read it
+	ExternalID  string       // exactly this
+	States      []lead.State // any of them; nil for all, an empty list is refused
+	After       lead.ID      // only leads enrolled before this one: the last of the page before
+	Limit       int          // at most so many; 0 for all
+}
+
+// ContactLeads returns the leads of one person in every workflow, the newest
+// first. Leads of deleted workflows are passed over. A filter without a phone
+// number and an external id is a *lead.InvalidError, like one with faulty fields.
+// Of a lead that cannot be read whole it has what can be read, as Leads.
+func (e *Engine) ContactLeads(ctx context.Context, filter ContactFilter) ([]lead.Lead, error) {
+	faults := filterFaults{}
+	q := store.LeadQuery{
+		Phone: faults.phone(filter.PhoneNumber, e.config.Region), ExternalID: faults.text("external_id", filter.ExternalID),
+		States: faults.states(filter.States), Newest: true, After: filter.After.Seq(),
+	}
+	if filter.PhoneNumber == "" && filter.ExternalID == "" {
+		faults.add("phone_number", "is required, or an external id")
+	}
+	faults.notNegative("limit", filter.Limit)
+	if err := faults.err(); err != nil {
+		return nil, err
+	}
+	out := []lead.Lead{}
+	for {
+		if filter.Limit > 0 {
+			q.Limit = filter.Limit - len(out)
+		}
+		found, err := e.store.Leads(ctx, q)
+		if err != nil && !onlyRows(err) {
+			return nil, run.ReadFailed(err)
+		}
+		for i := range found {
+			if f := e.run.FlowOf(found[i].Workflow); f != nil {
+				out = append(out, listedLead(f, &found[i]))
+			}
+		}
+		if q.Limit == 0 || len(found) < q.Limit || len(out) == filter.Limit {
+			return out, nil
+		}
+		q.After = found[len(found)-1].Record.Seq
 	}
 }
 
@@ -204,72 +268,4 @@ func (e *Engine) History(ctx context.Context, workflow lead.WorkflowID, id lead.
 		return nil, err
 	}
 	return core.History(f, &view, id, rows, payloads)
-}
-
-// CallFilter selects entries of the call log. Zero fields select all.
-type CallFilter struct {
-	WorkflowID  lead.WorkflowID
-	LeadID      lead.ID
-	PhoneNumber string // as Enroll would read it
-	Status      lead.StepStatus
-	From, To    time.Time // From <= StartedAt < To
-	After       CallCursor
-	Limit       int // at most so many; 0 for all
-}
-
-// CallCursor is a place in the call log; its zero value is the beginning.
-type CallCursor int64
-
-// Calls returns the entries of the call log that match, in the order in which
-// the attempts were begun, and the place after the last of them. Entries stay
-// when their lead is final and when their workflow is deleted; a workflow or a
-// lead that never was has none.
-func (e *Engine) Calls(ctx context.Context, filter CallFilter) ([]lead.Call, CallCursor, error) {
-	q := store.CallQuery{
-		Lead: filter.LeadID.Seq(), Status: filter.Status, From: store.MillisOf(filter.From),
-		To: store.MillisOf(filter.To), After: int64(filter.After), Limit: filter.Limit,
-	}
-	if filter.PhoneNumber != "" {
-		phone, err := lead.NormalizePhone(filter.PhoneNumber, e.config.Region)
-		if err != nil {
-			return nil, filter.After, &lead.InvalidError{
-				Subject: "filter", Faults: []lead.FieldError{{Location: "phone_number", Message: err.Error()}},
-			}
-		}
-		q.Phone = lead.PhoneDigits(phone)
-	}
-	if !filter.WorkflowID.IsZero() {
-		seq, ok := e.run.SeqOf(filter.WorkflowID) // a deleted one too
-		if !ok {
-			return []lead.Call{}, filter.After, nil
-		}
-		q.Workflow = seq
-	}
-	rows, err := e.store.Calls(ctx, q)
-	if err != nil && !onlyRows(err) {
-		return nil, filter.After, run.ReadFailed(err)
-	}
-	out, cursor := make([]lead.Call, 0, len(rows)), filter.After
-	for _, row := range rows {
-		cursor = CallCursor(row.Seq)
-		if !filter.LeadID.IsZero() && row.LeadID != filter.LeadID {
-			continue
-		}
-		out = append(out, lead.Call{
-			CallID: row.CallID, StepID: core.StepID(row.Entered, row.LeadID, row.Visit), Attempt: int(row.Attempt),
-			LeadID: row.LeadID, WorkflowID: row.WorkflowID, NodeID: row.NodeID,
-			PhoneNumber: lead.PhoneFromDigits(row.Phone), Status: row.Status, Outcome: row.Outcome,
-			StartedAt: row.Started.Time(), EndedAt: row.Ended.Time(), Error: row.Error, Data: validJSON(row.Data),
-		})
-	}
-	return out, cursor, nil
-}
-
-// validJSON returns data that can be written into an answer: a damaged entry must
-// not keep anybody from reading the others.
-func validJSON(data []byte) []byte {
-	if len(data) > 0 && !json.Valid(data) {
-		return nil
-	}
-	return data
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -82,20 +83,24 @@ func (e *Engine) Remove(ctx context.Context, workflow lead.WorkflowID, id lead.I
 }
 
 // newRemoval checks what was said about a removal.
-func newRemoval(options []RemoveOption) (how core.Removal, err error) {
+func newRemoval(options []RemoveOption) (core.Removal, error) {
+	how, faults := readRemoval(options)
+	if faults != nil {
+		return how, &lead.InvalidError{Subject: "removal", Faults: faults}
+	}
+	return how, nil
+}
+
+func readRemoval(options []RemoveOption) (how core.Removal, faults []lead.FieldError) {
 	for _, option := range options {
 		option(&how)
 	}
-	var faults []lead.FieldError
 	for _, said := range []struct{ location, text string }{{"reason", how.Reason}, {"actor", how.Actor}} {
 		if len(said.text) > maxReason {
 			faults = append(faults, lead.FieldError{Location: said.location, Message: fmt.Sprintf("has more than %d bytes", maxReason)})
 		}
 	}
-	if faults != nil {
-		return how, &lead.InvalidError{Subject: "removal", Faults: faults}
-	}
-	return how, nil
+	return how, faults
 }
 
 // RemoveLeads takes every lead that matches out of a workflow, each as Remove
@@ -103,24 +108,33 @@ func newRemoval(options []RemoveOption) (how core.Removal, err error) {
 // final are passed over. It returns when that is on disk, with how many leads are
 // removed, or pending removal; it does not wait for those.
 //
+// The filter must say which leads are meant, by one of its fields or by All: one
+// that only pages, or that nobody filled in, is a *lead.InvalidError, and nobody is
+// removed.
+//
 // When ctx ends before that, or the engine is shut down, the leads removed so far
 // stay removed, and asking again removes the others. Errors are those of Leads,
 // and of Remove for its options.
 func (e *Engine) RemoveLeads(ctx context.Context, workflow lead.WorkflowID, filter LeadFilter, options ...RemoveOption) (int, error) {
-	how, err := newRemoval(options)
-	if err != nil {
-		return 0, err
-	}
 	f, err := e.run.Flow(workflow)
 	if err != nil {
 		return 0, err
 	}
 	q, err := e.leadQuery(f, filter)
-	if err != nil {
-		return 0, err
+	how, faults := readRemoval(options)
+	if !filter.All && !filter.selects() {
+		faults = append(faults, lead.FieldError{Location: "filter", Message: "does not say which leads are meant; " +
+			"set States, Node, PhoneNumber or ExternalID, or All to remove every lead of the workflow"})
+	}
+	var invalid *lead.InvalidError
+	if errors.As(err, &invalid) {
+		faults = append(faults, invalid.Faults...)
+	}
+	if faults != nil {
+		return 0, &lead.InvalidError{Subject: "removal", Faults: faults}
 	}
 	live := []lead.State{lead.Enrolled, lead.InStep, lead.PendingRemoval}
-	if len(q.States) > 0 {
+	if q.States != nil {
 		live = slices.DeleteFunc(live, func(s lead.State) bool { return !slices.Contains(q.States, s) })
 	}
 	if len(live) == 0 {

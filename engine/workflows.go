@@ -116,7 +116,7 @@ func (e *Engine) Workflows(ctx context.Context, filter WorkflowFilter) ([]Workfl
 
 // Definition returns a copy of a workflow's graph, whose Mermaid method draws
 // it.
-func (e *Engine) Definition(id lead.WorkflowID) (*workflow.Definition, error) {
+func (e *Engine) Definition(_ context.Context, id lead.WorkflowID) (*workflow.Definition, error) {
 	f, err := e.run.Flow(id)
 	if err != nil {
 		return nil, err
@@ -155,7 +155,7 @@ func (e *Engine) changeWorkflow(ctx context.Context, id lead.WorkflowID, change 
 // DuplicateWorkflow makes a draft with the same graph, named "… (Copy)", and no
 // leads.
 func (e *Engine) DuplicateWorkflow(ctx context.Context, id lead.WorkflowID) (Workflow, error) {
-	def, err := e.Definition(id)
+	def, err := e.Definition(ctx, id)
 	if err != nil {
 		return Workflow{}, err
 	}

@@ -275,7 +275,7 @@ func TestDuplicateRenameAndList(t *testing.T) {
 		if len(page) != 1 || page[0].ID != copied.ID {
 			t.Errorf("the second page is %+v", page)
 		}
-		if def, err := w.eng.Definition(wf); err != nil || def.Name != "Spring" || len(def.Nodes) != 4 {
+		if def, err := w.eng.Definition(context.Background(), wf); err != nil || def.Name != "Spring" || len(def.Nodes) != 4 {
 			t.Errorf("the definition is %+v, %v", def, err)
 		}
 	})

@@ -107,7 +107,7 @@ func (w *World) Attempts(t TB, id lead.ID, node string, want int) {
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	def, err := w.eng.Definition(l.WorkflowID)
+	def, err := w.eng.Definition(context.Background(), l.WorkflowID)
 	if err != nil {
 		t.Fatalf("%v", err)
 	}

@@ -136,7 +136,7 @@ func (w *World) node(a *engine.Attempt) *node {
 
 // comesBack reports whether a way leads from a node back to it.
 func (w *World) comesBack(wf lead.WorkflowID, id string) bool {
-	def, err := w.eng.Definition(wf)
+	def, err := w.eng.Definition(context.Background(), wf)
 	if err != nil {
 		return false // deleted meanwhile
 	}

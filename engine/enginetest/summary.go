@@ -70,7 +70,7 @@ func Percentile(sorted []time.Duration, p float64) time.Duration {
 // an error that matches lead.ErrNotFound; the other errors are the store's.
 func (w *World) Summarize(wf lead.WorkflowID) (*Summary, error) {
 	ctx := context.Background()
-	def, err := w.eng.Definition(wf)
+	def, err := w.eng.Definition(ctx, wf)
 	if err != nil {
 		return nil, err
 	}

@@ -141,7 +141,7 @@ func (w *World) Handle(name string, h engine.Handler) error {
 
 // script has the nodes of a workflow scripted for whose handlers there is none.
 func (w *World) script(id lead.WorkflowID) error {
-	def, err := w.eng.Definition(id)
+	def, err := w.eng.Definition(context.Background(), id)
 	if err != nil {
 		return err
 	}
@@ -291,7 +291,7 @@ func (w *World) checkScript() error {
 	}
 	known := map[string]bool{}
 	for _, wf := range list {
-		def, err := w.eng.Definition(wf.ID)
+		def, err := w.eng.Definition(context.Background(), wf.ID)
 		if err != nil {
 			return err
 		}

@@ -46,9 +46,12 @@ func contentType(r *http.Request, wanted ...string) (string, map[string]string, 
 }
 
 // readJSON reads a JSON body of at most limit bytes: well-formed, in UTF-8, not
-// nested too deep.
-func (h *Handler) readJSON(x *exchange, limit int64) ([]byte, error) {
-	if _, _, err := contentType(x.request, jsonType); err != nil {
+// nested too deep. It may be of any of the types; without types, of jsonType.
+func (h *Handler) readJSON(x *exchange, limit int64, types ...string) ([]byte, error) {
+	if types == nil {
+		types = []string{jsonType}
+	}
+	if _, _, err := contentType(x.request, types...); err != nil {
 		return nil, err
 	}
 	data, err := io.ReadAll(http.MaxBytesReader(x.ResponseWriter, x.request.Body, limit))

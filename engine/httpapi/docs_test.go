@@ -51,7 +51,7 @@ func TestTheDocumentIsOpenAPI31AndHasEveryRoute(t *testing.T) {
 		"post /workflows/{id}/resume", "post /workflows/{id}/cancel", "post /workflows/{id}/duplicate", "delete /workflows/{id}",
 		"post /workflows/{id}/leads", "get /workflows/{id}/leads", "get /workflows/{id}/leads/{lead}",
 		"get /workflows/{id}/leads/{lead}/history", "delete /workflows/{id}/leads/{lead}", "post /steps/{step}/complete",
-		"get /calls", "get /healthz",
+		"patch /workflows/{id}/leads/{lead}", "get /leads/{lead}", "get /calls", "get /healthz",
 	} {
 		method, path, _ := strings.Cut(route, " ")
 		if parsed.Paths[path][method] == nil {

@@ -73,14 +73,15 @@ func TestWithoutAKeyNoSignatureCounts(t *testing.T) {
 func TestTheLogNamesRequestsAndKeepsSecrets(t *testing.T) {
 	log := newRequestLog()
 	s := newServer(t, httpapi.Config{Token: token, CallbackKey: []byte("0123456789abcdef"), Logger: slog.New(log)}, nil)
-	a := s.send(request{method: "GET", path: "/v1/workflows?limit=1&sig=s3cr3t&phone_number=14155550001", header: map[string]string{"X-Request-Id": "req-1"}}).expect(200)
+	a := s.send(request{method: "GET", path: "/v1/calls?limit=1&phone_number=%2B14155550001", header: map[string]string{"X-Request-Id": "req-1"}}).expect(200)
 	if got := a.header.Get("X-Request-Id"); got != "req-1" {
 		t.Errorf("X-Request-Id %q", got)
 	}
 	line := log.until(t, "request_id", "req-1")
-	if line["method"] != "GET" || line["path"] != "/v1/workflows" || line["status"] != "200" || line["bytes"] != fmt.Sprint(len(a.body)) || line["duration"] == "" {
+	if line["method"] != "GET" || line["path"] != "/v1/calls" || line["status"] != "200" || line["bytes"] != fmt.Sprint(len(a.body)) || line["duration"] == "" {
 		t.Errorf("the line is %v", line)
 	}
+	s.post(noStep+"/complete?sig=s3cr3t", `{"outcome":"dnp"}`).expect(404)
 	s.send(request{method: "GET", path: "/v1/workflows?sig=s3cr3t", header: map[string]string{"Authorization": "Bearer not-" + token}}).expect(401)
 	for _, bad := range []string{"a b", "x\ty", strings.Repeat("x", 200), "ü", "<b>"} {
 		a := s.send(request{method: "GET", path: "/v1/workflows", header: map[string]string{"X-Request-Id": bad}})

@@ -31,6 +31,7 @@ type listLeadsInput struct {
 	Status      string        `query:"status" enum:"enrolled,in_step,pending_removal,removed,completed" doc:"only those with this status"`
 	NodeID      string        `query:"node_id" doc:"only those at this node"`
 	PhoneNumber string        `query:"phone_number" doc:"only those of this number"`
+	ExternalID  string        `query:"external_id" doc:"only those with exactly this external id"`
 	Page        pageParam     `query:"page"`
 	Limit       limitParam    `query:"limit"`
 	Cursor      cursorParam   `query:"cursor"`
@@ -105,6 +106,11 @@ func (h *Handler) leadRoutes() {
 		summary: "Get a lead", refused: noLead,
 	}, h.getLead)
 	register(h, operation{
+		method: "GET", path: "/leads/{lead}", id: "get-lead-by-id", tag: tagLeads,
+		summary: "Get a lead by its id alone, in whatever workflow it is", refused: map[int]string{http.StatusNotFound: "There is no such lead."},
+	}, h.getLeadByID)
+	h.updateRoute()
+	register(h, operation{
 		method: "GET", path: "/workflows/{id}/leads/{lead}/history", id: "get-history", tag: tagLeads,
 		summary: "Get a lead's history", description: "Every step in the order in which the lead came to it.", refused: noLead,
 	}, h.history)
@@ -119,7 +125,7 @@ type enrolled struct {
 }
 
 func (h *Handler) enroll(ctx context.Context, in *workflowInput) (*enrolled, error) {
-	id, _, err := h.definition(in.ID)
+	id, _, err := h.definition(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -169,13 +175,14 @@ func (h *Handler) readContact(x *exchange) (c lead.Contact, err error) {
 }
 
 func (h *Handler) listLeads(ctx context.Context, in *listLeadsInput) (*output[leadsBody], error) {
-	id, _, err := h.definition(in.ID)
+	id, _, err := h.definition(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
 	var q queryReader
 	meta := metaBody{Page: q.page(in.Page), Limit: q.limit(in.Limit)}
-	filter := engine.LeadFilter{Node: in.NodeID, PhoneNumber: in.PhoneNumber, Limit: meta.Limit + 1}
+	filter := engine.LeadFilter{Node: in.NodeID, PhoneNumber: phoneText(in.PhoneNumber), ExternalID: in.ExternalID, Limit: meta.Limit + 1}
+	q.notEmpty(ctx, "status", "node_id", "phone_number", "external_id")
 	if in.Status != "" {
 		filter.States = []lead.State{parse(&q, "status", in.Status, "a lead's status", lead.ParseState)}
 	}
@@ -188,7 +195,7 @@ func (h *Handler) listLeads(ctx context.Context, in *listLeadsInput) (*output[le
 		filter.Offset = (meta.Page - 1) * meta.Limit
 	}
 	if q.faults != nil { // what the engine would object to is named too
-		_, err := h.eng.Leads(ctx, id, engine.LeadFilter{Node: in.NodeID, PhoneNumber: in.PhoneNumber, Limit: 1})
+		_, err := h.eng.Leads(ctx, id, engine.LeadFilter{Node: in.NodeID, PhoneNumber: phoneText(in.PhoneNumber), ExternalID: in.ExternalID, Limit: 1})
 		return nil, q.with(err)
 	}
 	found, err := h.eng.Leads(ctx, id, filter)
@@ -234,6 +241,20 @@ func (h *Handler) getLead(ctx context.Context, in *leadInput) (*output[leadBody]
 		return nil, err
 	}
 	l, err := h.eng.Lead(ctx, workflow, id)
+	if err != nil {
+		return nil, err
+	}
+	return reply(viewLead(l)), nil
+}
+
+func (h *Handler) getLeadByID(ctx context.Context, in *struct {
+	Lead leadParam `path:"lead"`
+}) (*output[leadBody], error) {
+	id, err := lead.ParseID(string(in.Lead))
+	if err != nil {
+		return nil, err
+	}
+	l, err := h.eng.LeadByID(ctx, id)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -60,12 +61,16 @@ func (o *object) fault(name, format string, args ...any) {
 }
 
 // add adds faults of places that have none yet.
-func (o *object) add(more []fault) {
+func (o *object) add(more []fault) { o.faults = addFaults(o.faults, more) }
+
+// addFaults adds to a list those faults of whose places it has none yet.
+func addFaults(list, more []fault) []fault {
 	for _, f := range more {
-		if !slices.ContainsFunc(o.faults, func(old fault) bool { return old.Location == f.Location }) {
-			o.faults = append(o.faults, f)
+		if !slices.ContainsFunc(list, func(old fault) bool { return old.Location == f.Location }) {
+			list = append(list, f)
 		}
 	}
+	return list
 }
 
 // fieldName is how a location names a field: as it is, or quoted where it would
@@ -81,10 +86,13 @@ func fieldName(name string) string {
 // sent reports whether the field is there, null or not.
 func (o *object) sent(name string) bool { return o.fields[name] != nil }
 
+// null reports whether the field was sent as null.
+func (o *object) null(name string) bool { return string(o.fields[name]) == "null" }
+
 // value returns a field that is neither left out nor null.
 func (o *object) value(name string) (json.RawMessage, bool) {
 	value := o.fields[name]
-	return value, value != nil && string(value) != "null"
+	return value, value != nil && !o.null(name)
 }
 
 // text reads a text of at most most bytes, or nil.
@@ -105,11 +113,55 @@ func (o *object) text(name string, most int) *string {
 	return &text
 }
 
-// required says that a field is missing, unless that is clear already.
-func (o *object) required(name string) {
-	if _, ok := o.value(name); !ok && !o.broken {
-		o.fault(name, "is required")
+// patch reads a text that null takes away, which is then "", or nil when it was not
+// sent.
+func (o *object) patch(name string, most int) *string {
+	if o.null(name) {
+		return new(string)
 	}
+	return o.text(name, most)
+}
+
+// nonEmpty reads a text that must say something if it was sent.
+func (o *object) nonEmpty(name string, most int) string {
+	text := o.text(name, most)
+	if text == nil {
+		return ""
+	}
+	if strings.TrimSpace(*text) == "" {
+		o.fault(name, "must not be empty; leave the field out if it is not meant")
+	}
+	return *text
+}
+
+// duration reads a duration, which must not be negative.
+func (o *object) duration(name string) time.Duration {
+	if _, ok := o.value(name); !ok {
+		return 0
+	}
+	var text string
+	if json.Unmarshal(o.fields[name], &text) != nil {
+		o.fault(name, "must be a string such as \"30m\"")
+		return 0
+	}
+	d, err := time.ParseDuration(text)
+	switch {
+	case err != nil:
+		o.fault(name, "%q is not a duration such as 30m or 1h30m", clip(text))
+	case d < 0:
+		o.fault(name, "must not be negative")
+	default:
+		return d
+	}
+	return 0
+}
+
+// flag reads true or false; false when it was not sent.
+func (o *object) flag(name string) (on bool) {
+	if value, ok := o.value(name); ok && json.Unmarshal(value, &on) != nil {
+		o.fault(name, "must be true or false")
+	}
+	return on
 }
 
 // whole reads a whole number from 1, or 0 when there is none.

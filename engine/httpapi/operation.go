@@ -120,7 +120,13 @@ func register[I, O any](h *Handler, op operation, handle func(context.Context, *
 			description: when, contentType: problemType, body: reflect.TypeFor[problem](),
 		}.document(registry)
 	}
+	known := queryNames(reflect.TypeFor[I]())
 	huma.Register(h.api, o, func(ctx context.Context, in *I) (*O, error) {
+		if !op.open {
+			if faults := strayFaults(exchangeOf(ctx).request, known, op.method == http.MethodDelete); faults != nil {
+				return nil, faulty(faults)
+			}
+		}
 		out, err := handle(ctx, in)
 		if err != nil {
 			return nil, h.refusal(ctx, err, op.within)

@@ -54,6 +54,7 @@ func (h *Handler) removeLead(ctx context.Context, in *removeInput) (*removeOutpu
 		return nil, err
 	}
 	var q queryReader
+	q.notEmpty(ctx, "skip_retries", "wait")
 	wait := min(q.duration("wait", in.Wait), h.config.MaxWait)
 	options := []engine.RemoveOption{engine.Reason(in.Reason), engine.Actor(in.Actor)}
 	if q.flag("skip_retries", in.SkipRetries) {

@@ -17,10 +17,13 @@ type completeInput struct {
 
 // outcomeBody documents the body of a completion.
 type outcomeBody struct {
-	Outcome string         `json:"outcome" doc:"names the edge that the lead follows"`
-	Data    map[string]any `json:"data,omitempty" doc:"goes to the step's history entry"`
-	CallID  *string        `json:"call_id,omitempty" doc:"the provider's id of the call; at most 256 bytes"`
-	Attempt *int           `json:"attempt,omitempty" minimum:"1" doc:"the attempt that this is the outcome of; another one is refused"`
+	Outcome    *string        `json:"outcome,omitempty" doc:"names the edge that the lead follows; required unless error is there"`
+	Data       map[string]any `json:"data,omitempty" doc:"goes to the step's history entry"`
+	CallID     *string        `json:"call_id,omitempty" doc:"the provider's id of the call; at most 256 bytes"`
+	Attempt    *int           `json:"attempt,omitempty" minimum:"1" doc:"the attempt that this is the outcome of; another one is refused"`
+	Error      *string        `json:"error,omitempty" doc:"in place of outcome: why this attempt failed; the node's retry decides what follows; at most 4,096 bytes"`
+	RetryAfter *durationText  `json:"retry_after,omitempty" doc:"with error: the least time to the next attempt; not with final"`
+	Final      *bool          `json:"final,omitempty" doc:"with error: no further attempt is made; not with retry_after"`
 }
 
 type completedBody struct {
@@ -32,6 +35,7 @@ type completedBody struct {
 type callsInput struct {
 	WorkflowID  string      `query:"workflow_id" doc:"only those of this workflow, which may be deleted"`
 	LeadID      string      `query:"lead_id" doc:"only those of this lead"`
+	CallID      string      `query:"call_id" doc:"only those with exactly this id of the provider's"`
 	PhoneNumber string      `query:"phone_number" doc:"only those to this number"`
 	Status      string      `query:"status" enum:"in_progress,completed,failed" doc:"only those with this status"`
 	From        momentParam `query:"from" doc:"only those begun then or later"`
@@ -40,13 +44,12 @@ type callsInput struct {
 	Cursor      cursorParam `query:"cursor"`
 }
 
-// maxCallID is the most bytes of a provider's id of a call.
-const maxCallID = 256
-
 func (h *Handler) stepRoutes() {
 	register(h, operation{
 		method: "POST", path: "/steps/{step}/complete", id: "complete-step", tag: tagSteps, within: "body",
-		summary: "Give the step in flight its outcome", description: "The same outcome again is answered alike, and changes nothing.",
+		summary: "Give the step in flight its outcome",
+		description: "Or say that the attempt failed, and why, by error: the node's retry decides as if its handler had said so. " +
+			"The same outcome again is answered in the same way, and changes nothing.",
 		body: jsonBody[outcomeBody](),
 		refused: map[int]string{
 			http.StatusNotFound:            "There is no such step.",
@@ -69,19 +72,8 @@ func (h *Handler) complete(ctx context.Context, in *completeInput) (*output[comp
 	if err != nil {
 		return nil, err
 	}
-	o := readObject(data, "outcome", "data", "call_id", "attempt")
-	var out engine.Callback
-	o.required("outcome")
-	if text := o.text("outcome", len(data)); text != nil {
-		if out.Outcome = *text; out.Outcome == "" {
-			o.fault("outcome", "is empty")
-		}
-	}
-	if text := o.text("call_id", maxCallID); text != nil {
-		out.CallID = *text
-	}
-	out.Data, out.Attempt = o.object("data"), o.whole("attempt")
-	if err := o.problem(); err != nil {
+	out, err := readCallback(data)
+	if err != nil {
 		return nil, err
 	}
 	done, err := h.eng.CompleteStep(ctx, id, out)
@@ -91,10 +83,37 @@ func (h *Handler) complete(ctx context.Context, in *completeInput) (*output[comp
 	return reply(completedBody{done.StepID.String(), done.LeadID.String(), done.LeadState.String()}), nil
 }
 
+// readCallback reads what a callback says. A field that is there counts, whatever
+// is in it: an empty error is not taken for none.
+func readCallback(data []byte) (engine.Callback, error) {
+	o := readObject(data, "outcome", "data", "call_id", "attempt", "error", "retry_after", "final")
+	out := engine.Callback{
+		Outcome: o.nonEmpty("outcome", len(data)), Data: o.object("data"), Attempt: o.whole("attempt"),
+		Error: o.nonEmpty("error", engine.MaxError), RetryAfter: o.duration("retry_after"), Final: o.flag("final"),
+	}
+	if text := o.text("call_id", engine.MaxCallID); text != nil {
+		out.CallID = *text
+	}
+	has := func(name string) bool { _, ok := o.value(name); return ok }
+	refuse := func(when bool, name, message string) {
+		if when {
+			o.add([]fault{{place("body", name), message}})
+		}
+	}
+	const oneOf, failed = "; send one of them", "is for an attempt that failed; send error with it"
+	refuse(has("error") && has("outcome"), "error", "cannot be combined with outcome"+oneOf)
+	refuse(has("retry_after") && out.Final, "retry_after", "cannot be combined with final"+oneOf)
+	refuse(!has("error") && !has("outcome") && !o.broken, "outcome", "is required, or error for an attempt that failed")
+	refuse(!has("error") && has("retry_after"), "retry_after", failed)
+	refuse(!has("error") && out.Final, "final", failed)
+	return out, o.problem()
+}
+
 func (h *Handler) calls(ctx context.Context, in *callsInput) (*output[page[callBody]], error) {
 	var q queryReader
 	limit := q.limit(in.Limit)
-	filter := engine.CallFilter{PhoneNumber: in.PhoneNumber, Limit: limit}
+	filter := engine.CallFilter{PhoneNumber: phoneText(in.PhoneNumber), CallID: in.CallID, Limit: limit}
+	q.notEmpty(ctx, "workflow_id", "lead_id", "phone_number", "call_id", "status", "from", "to")
 	filter.WorkflowID = parse(&q, "workflow_id", in.WorkflowID, "a workflow's id", lead.ParseWorkflowID)
 	filter.LeadID = parse(&q, "lead_id", in.LeadID, "a lead's id", lead.ParseID)
 	filter.Status = parse(&q, "status", in.Status, "a call's status", parseCallStatus)
@@ -110,7 +129,7 @@ func (h *Handler) calls(ctx context.Context, in *callsInput) (*output[page[callB
 		filter.After = engine.CallCursor(n)
 	}
 	if q.faults != nil { // what the engine would object to is named too
-		_, _, err := h.eng.Calls(ctx, engine.CallFilter{PhoneNumber: in.PhoneNumber, Limit: 1})
+		_, _, err := h.eng.Calls(ctx, engine.CallFilter{PhoneNumber: phoneText(in.PhoneNumber), CallID: in.CallID, Limit: 1})
 		return nil, q.with(err)
 	}
 	found, after, err := h.eng.Calls(ctx, filter)

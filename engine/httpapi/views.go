@@ -49,6 +49,7 @@ type nodeBody struct {
 	Type    nodeTypeText    `json:"type"`
 	Label   *string         `json:"label"`
 	Config  json.RawMessage `json:"config" doc:"an object; what its type or its handler reads"`
+	Handler *string         `json:"handler" doc:"the name of its step handler; null: that of its type"`
 	Retry   *retryBody      `json:"retry" doc:"null: one attempt"`
 	Timeout *string         `json:"timeout" doc:"how long a step may stay in flight; null: 1h"`
 }
@@ -69,7 +70,8 @@ type edgeBody struct {
 
 func viewNode(n workflow.Node) nodeBody {
 	out := nodeBody{
-		ID: n.ID, Type: nodeTypeText(n.Type), Label: optional(n.Label), Config: value(n.Config), Timeout: length(n.Timeout),
+		ID: n.ID, Type: nodeTypeText(n.Type), Label: optional(n.Label), Config: value(n.Config),
+		Handler: optional(n.Handler), Timeout: length(n.Timeout),
 	}
 	if out.Config == nil {
 		out.Config = json.RawMessage(`{}`)

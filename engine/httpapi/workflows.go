@@ -103,6 +103,7 @@ func (h *Handler) listWorkflows(ctx context.Context, in *listWorkflowsInput) (*o
 	var q queryReader
 	limit := q.limit(in.Limit)
 	filter := engine.WorkflowFilter{Limit: limit + 1}
+	q.notEmpty(ctx, "status")
 	filter.Status = parse(&q, "status", in.Status, "a workflow's status", parseStatus)
 	if place := q.cursor("workflows", in.Cursor); place != "" {
 		var err error
@@ -150,7 +151,7 @@ func (h *Handler) getWorkflow(ctx context.Context, in *workflowInput) (*output[w
 }
 
 func (h *Handler) updateWorkflow(ctx context.Context, in *workflowInput) (*output[workflowBody], error) {
-	id, _, err := h.definition(in.ID)
+	id, _, err := h.definition(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -179,17 +180,17 @@ func (h *Handler) updateWorkflow(ctx context.Context, in *workflowInput) (*outpu
 
 // definition returns a workflow's id and graph, or the refusal when there is no
 // such workflow. It does no I/O.
-func (h *Handler) definition(p workflowParam) (lead.WorkflowID, *workflow.Definition, error) {
+func (h *Handler) definition(ctx context.Context, p workflowParam) (lead.WorkflowID, *workflow.Definition, error) {
 	id, err := lead.ParseWorkflowID(string(p))
 	if err != nil {
 		return id, nil, err
 	}
-	def, err := h.eng.Definition(id)
+	def, err := h.eng.Definition(ctx, id)
 	return id, def, err
 }
 
-func (h *Handler) listNodes(_ context.Context, in *workflowInput) (*output[list[nodeBody]], error) {
-	_, def, err := h.definition(in.ID)
+func (h *Handler) listNodes(ctx context.Context, in *workflowInput) (*output[list[nodeBody]], error) {
+	_, def, err := h.definition(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -200,8 +201,8 @@ func (h *Handler) listNodes(_ context.Context, in *workflowInput) (*output[list[
 	return reply(out), nil
 }
 
-func (h *Handler) listEdges(_ context.Context, in *workflowInput) (*output[list[edgeBody]], error) {
-	_, def, err := h.definition(in.ID)
+func (h *Handler) listEdges(ctx context.Context, in *workflowInput) (*output[list[edgeBody]], error) {
+	_, def, err := h.definition(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -218,8 +219,8 @@ type textOutput struct {
 	Body        []byte
 }
 
-func (h *Handler) diagram(_ context.Context, in *workflowInput) (*textOutput, error) {
-	_, def, err := h.definition(in.ID)
+func (h *Handler) diagram(ctx context.Context, in *workflowInput) (*textOutput, error) {
+	_, def, err := h.definition(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -129,6 +130,19 @@ func TestStopByText(t *testing.T) {
 			w.PromisesHold(t)
 		})
 	}
+}
+
+// A number that did not come with the message is not everybody's.
+func TestStopByTextFromNobody(t *testing.T) {
+	w, wf := world(t, enginetest.Script{"welcome": keen})
+	id := w.Enroll(t, wf, enginetest.Contact(0))
+	for _, phone := range []string{"", " "} {
+		if err := Texted(t.Context(), w.Engine(), wf, phone); !errors.Is(err, lead.ErrInvalid) {
+			t.Errorf("the number %q: %v", phone, err)
+		}
+	}
+	w.Run(t, 30*day)
+	w.LeadIs(t, id, lead.Completed)
 }
 
 // A thousand people who begin a trial within a working week.

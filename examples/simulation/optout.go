@@ -2,7 +2,6 @@ package simulation
 
 import (
 	"context"
-	"errors"
 
 	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/lead"
@@ -10,8 +9,8 @@ import (
 
 // Engine is what opting out needs of a *engine.Engine.
 type Engine interface {
-	Leads(ctx context.Context, workflow lead.WorkflowID, filter engine.LeadFilter) ([]lead.Lead, error)
 	Remove(ctx context.Context, workflow lead.WorkflowID, id lead.ID, options ...engine.RemoveOption) (*engine.Removal, error)
+	RemoveLeads(ctx context.Context, workflow lead.WorkflowID, filter engine.LeadFilter, options ...engine.RemoveOption) (int, error)
 }
 
 // Stop is the outcome of a call in which somebody said that they want no more.
@@ -24,26 +23,16 @@ func OnStop(eng func() Engine) engine.Hook {
 		if c.Step.Outcome != Stop {
 			return nil
 		}
-		_, err := eng().Remove(ctx, c.Lead.WorkflowID, c.Lead.ID, engine.Reason("said stop in "+c.Step.NodeID))
+		_, err := eng().Remove(ctx, c.Lead.WorkflowID, c.Lead.ID, engine.Reason("said stop in "+c.Step.NodeID), engine.SkipRetries())
 		return err
 	}}
 }
 
 // Texted takes somebody out who wrote STOP, whatever happens to them at that
 // moment. A call that goes on is not cut; one that was to be tried again is not
-// made.
+// made. The filter has nothing but the number: were that empty, RemoveLeads would
+// refuse, where one with States would take it for everybody's.
 func Texted(ctx context.Context, eng Engine, workflow lead.WorkflowID, phone string) error {
-	leads, err := eng.Leads(ctx, workflow, engine.LeadFilter{
-		PhoneNumber: phone, States: []lead.State{lead.Enrolled, lead.InStep, lead.PendingRemoval},
-	})
-	if err != nil {
-		return err
-	}
-	for _, l := range leads {
-		_, err := eng.Remove(ctx, workflow, l.ID, engine.Reason("wrote STOP"), engine.SkipRetries())
-		if err != nil && !errors.Is(err, lead.ErrLeadFinal) { // it may have ended just now
-			return err
-		}
-	}
-	return nil
+	_, err := eng.RemoveLeads(ctx, workflow, engine.LeadFilter{PhoneNumber: phone}, engine.Reason("wrote STOP"), engine.SkipRetries())
+	return err
 }

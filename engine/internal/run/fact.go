@@ -147,6 +147,13 @@ func (end *factRead) settle(l *loop) error {
 	if e.contact == nil {
 		e.contact = end.q.contact
 	}
+	if c := end.q.contact; end.q.asked.Contact && c != nil && !e.contact.says(c.Contact) {
+		// The contact was changed since, and the answer is that of the earlier one.
+		if e.free() {
+			l.place(e)
+		}
+		return nil
+	}
 	if end.failed != nil {
 		l.r.Log.Error("leadflow: what an expression reads cannot be read; trying again", slog.Any("error", end.failed))
 		e.view.Rest = l.now.Add(restFact)

@@ -16,6 +16,9 @@ type Record struct {
 	// Braked: at times that nobody knows the workflow may have been paused or cancelled,
 	// or SkipRetries asked for of who was being removed already.
 	Braked bool
+	// Updated: at times that nobody knows the lead's metadata may have been other, so
+	// that conditions may have come to either outcome.
+	Updated bool
 }
 
 // Replay asks whether a life can have led to the record, in a workflow that is
@@ -197,6 +200,10 @@ func (p *replay) stepEvents(i int) (out []event) {
 			add(s.ExitedAt, "the end", func(w *World, l *Lead) bool {
 				if i < len(l.Steps) && l.Steps[i].ExitedAt.Equal(w.Now) {
 					return true // it was over when the message that had interrupted it was
+				}
+				if here(l) && p.record.Updated && workflow.NodeType(s.NodeType) == workflow.Conditional {
+					w.decided(l, s.Outcome)
+					return true
 				}
 				return here(l) && l.Doing == Resting && w.Alone(l, w.Now)
 			})

@@ -98,11 +98,29 @@ func TestReplayKnowsALife(t *testing.T) {
 		s := newStory(t)
 		tell(s)
 		for _, braked := range []bool{false, true} {
-			_, err := Replay(s.f, Record{s.w.View(s.l), s.w.History(s.l), braked})
+			_, err := Replay(s.f, Record{Lead: s.w.View(s.l), Steps: s.w.History(s.l), Braked: braked})
 			if want := braked || !strings.HasSuffix(name, "while paused"); (err == nil) != want {
 				t.Errorf("%s (braked: %t): %v", name, braked, err)
 			}
 		}
+	}
+}
+
+// The record has the metadata as it is now, and what it was at a condition nobody
+// knows.
+func TestReplayKnowsTheLifeOfALeadThatWasUpdated(t *testing.T) {
+	s := newStory(t)
+	tales["ends"](s)
+	r := Record{Lead: s.w.View(s.l), Steps: s.w.History(s.l)}
+	r.Lead.Metadata = nil
+	for _, r.Updated = range []bool{false, true} {
+		if _, err := Replay(s.f, r); (err == nil) != r.Updated {
+			t.Errorf("updated: %t: %v", r.Updated, err)
+		}
+	}
+	r.Steps[0].Outcome = "false" // whatever it was, it did not lead on then
+	if _, err := Replay(s.f, r); err == nil {
+		t.Error("a condition that came to another outcome than its lead followed")
 	}
 }
 

@@ -23,9 +23,11 @@ func (w *World) enter(l *Lead, node string) {
 }
 
 // branch takes a lead on from a condition.
-func (w *World) branch(l *Lead) {
+func (w *World) branch(l *Lead) { w.decided(l, fmt.Sprint(l.At.Node.test(l))) }
+
+// decided takes a lead on from a condition that came to the outcome.
+func (w *World) decided(l *Lead, outcome string) {
 	n := l.At.Node
-	outcome := fmt.Sprint(n.test(l))
 	w.over(l.At, lead.StepCompleted, outcome)
 	if next, ok := n.next(outcome); ok {
 		w.enter(l, next)

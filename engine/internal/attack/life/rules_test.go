@@ -309,3 +309,25 @@ func TestAClonedWorldIsAnother(t *testing.T) {
 		}
 	}
 }
+
+func TestAConditionSeesAnUpdateFromTheNextDecisionOn(t *testing.T) {
+	s := newStory(t)
+	s.w.Asks = true
+	l, _ := s.w.Enroll(s.f, lead.Contact{PhoneNumber: "+14155552674"})
+	before := l.Contact.Metadata
+	if err := s.w.Update(l, "vip", true); err != nil || len(before) != 0 {
+		t.Errorf("%v, and what it was before is now %v", err, before)
+	}
+	if s.w.Pass(); l.At.NodeID != "call" {
+		t.Errorf("the lead is at %s", l.At.NodeID)
+	}
+	if err := s.w.Update(l, "vip", nil); err != nil || len(l.Contact.Metadata) != 0 {
+		t.Errorf("%v, the metadata is %v", err, l.Contact.Metadata)
+	}
+	if err := s.w.Remove(l, lead.Removal{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.w.Update(l, "vip", true); err != lead.ErrLeadFinal || len(l.Contact.Metadata) != 0 {
+		t.Errorf("a removed lead: %v, %v", err, l.Contact.Metadata)
+	}
+}

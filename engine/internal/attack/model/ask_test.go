@@ -3,6 +3,7 @@ package model
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"testing/synctest"
@@ -314,6 +315,33 @@ func (w *trial) askRemove(l *life.Lead, how lead.Removal) *request {
 			}
 			w.removals = append(w.removals, seenRemoval{l, got})
 			w.promises.removed(w, l, state, how.SkipRetries)
+		},
+	}
+}
+
+// askUpdate makes a lead a vip, or none.
+func (w *trial) askUpdate(l *life.Lead, vip bool) *request {
+	var got lead.Lead
+	value := map[bool]any{true: true, false: nil}[vip] // null deletes
+	what := fmt.Sprintf("update %s to vip %v", l, value)
+	return &request{
+		what: what,
+		ask: func() (err error) {
+			got, err = w.eng.UpdateLead(context.Background(), l.Flow.ID, l.ID, engine.LeadUpdate{Metadata: map[string]any{"vip": value}})
+			return err
+		},
+		apply: func() error {
+			if l.Flow.Deleted {
+				return missing("workflow", l.Flow.ID.String(), "")
+			}
+			w.updated[l] = true
+			w.tally["updated while "+l.Doing.String()]++
+			return conflict(w.spec.Update(l, "vip", value), l.Flow.ID, l.ID, lead.StepID{}, l.State.String())
+		},
+		check: func() {
+			if got.ID != l.ID || got.PhoneNumber != l.Contact.PhoneNumber || got.Metadata["vip"] != value {
+				w.t.Fatalf("%s: answered %s with %v", what, got.PhoneNumber, got.Metadata)
+			}
 		},
 	}
 }

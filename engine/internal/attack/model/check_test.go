@@ -79,6 +79,9 @@ func (w *trial) hookCalled(h *heldHook) {
 	if l == nil || w.spec.HookDue(l) != h.name {
 		w.t.Fatalf("the hook %s was called for %s, who is %s", h.name, h.ask.Lead.PhoneNumber, h.ask.Lead.State)
 	}
+	if fmt.Sprint(h.ask.Lead.Metadata) == fmt.Sprint(l.Contact.Metadata) {
+		l.Told.Contact = l.Contact // updated since the step ended, and before its hooks were called, or called again
+	}
 	w.equal("the lead that a hook is told of", w.text.Lead(h.ask.Lead), w.text.Lead(l.Told))
 	w.equal("the step that a hook is told of", w.text.Step(h.ask.Step), w.text.Step(l.At.Step))
 	l.HookSince = w.spec.Now

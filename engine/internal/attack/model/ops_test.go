@@ -35,6 +35,7 @@ func (w *trial) operations() map[string]func(*rapid.T) {
 		"remove":               w.remove,
 		"remove again":         w.remove,
 		"remove many":          w.removeMany,
+		"update":               w.update,
 		"ask for what is not":  w.askForWhatIsNot,
 		"callback":             w.callback,
 		"callback again":       w.callback,
@@ -194,6 +195,10 @@ func (w *trial) remove(t *rapid.T) {
 	}
 }
 
+func (w *trial) update(t *rapid.T) {
+	w.alone(w.askUpdate(w.anyLead(t), rapid.Bool().Draw(t, "vip")))
+}
+
 // removeMany removes all leads of a workflow that match a filter.
 func (w *trial) removeMany(t *rapid.T) {
 	f := w.anyFlow(t)
@@ -209,6 +214,7 @@ func (w *trial) removeMany(t *rapid.T) {
 	if rapid.Bool().Draw(t, "at one node") {
 		filter.Node = f.Nodes[rapid.IntRange(0, len(f.Nodes)-1).Draw(t, "node")].ID
 	}
+	filter.All = filter.States == nil && filter.Node == ""
 	var want error
 	if f.Deleted {
 		want = missing("workflow", f.ID.String(), "")
@@ -326,7 +332,7 @@ func (w *trial) several(t *rapid.T) {
 	if changes {
 		first.requests = w.drawChanges(t)
 	} else {
-		first.requests = w.drawRequests(t, f, []string{"remove", "callback", "remove", "enroll"})
+		first.requests = w.drawRequests(t, f, []string{"remove", "callback", "remove", "enroll", "update"})
 	}
 	// What the end of the first batch begins is known where workers abound and no
 	// workflow changes, and a batch that is stale is decided after what waits for it.
@@ -349,6 +355,7 @@ func (w *trial) several(t *rapid.T) {
 // drawRequests draws requests of some kinds.
 func (w *trial) drawRequests(t *rapid.T, f fate, kinds []string) []*request {
 	var out []*request
+	updated := map[*life.Lead]bool{}
 	for range rapid.IntRange(1, 3).Draw(t, "requests") {
 		switch rapid.SampledFrom(kinds).Draw(t, "request") {
 		case "remove":
@@ -367,6 +374,13 @@ func (w *trial) drawRequests(t *rapid.T, f fate, kinds []string) []*request {
 			out = append(out, r)
 		case "enroll":
 			out = append(out, w.askEnroll(w.anyFlow(t), drawContact(t)))
+		case "update":
+			l := w.anyLead(t)
+			if updated[l] {
+				t.Skip("the second would begin again after the batch, whatever came of that")
+			}
+			updated[l] = true
+			out = append(out, w.askUpdate(l, rapid.Bool().Draw(t, "vip")))
 		}
 	}
 	return out

@@ -195,7 +195,7 @@ func (p *promises) possible(w *trial) {
 			continue
 		}
 		is := w.read(l)
-		r := life.Record{Lead: is.Lead, Steps: is.Steps, Braked: true}
+		r := life.Record{Lead: is.Lead, Steps: is.Steps, Braked: true, Updated: w.updated[l]}
 		if _, err := life.Replay(l.Flow, r); err != nil {
 			w.t.Fatalf("%s: %v", l, err)
 		}

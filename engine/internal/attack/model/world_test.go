@@ -56,6 +56,7 @@ type trial struct {
 
 	// recorded: the attempt was begun before its handler was seen to be called.
 	recorded map[*life.Lead]bool
+	updated  map[*life.Lead]bool     // at some time
 	log      map[lead.ID][]lead.Call // as last read
 
 	removals []seenRemoval
@@ -120,7 +121,7 @@ func newTrial(t *rapid.T, backend backend, seen tally) *trial {
 		t: t, backend: backend, open: backend.data(t), over: make(chan struct{}), tally: seen,
 		calls: map[*life.Lead]*heldCall{}, hooks: map[*life.Lead]*heldHook{},
 		spec: &life.World{Now: time.Now(), HookTimeout: 30 * time.Second, MaxRedeliveries: 2}, text: life.Writer{Begun: time.Now(), Said: said},
-		recorded: map[*life.Lead]bool{}, unsure: map[*life.Lead]bool{},
+		recorded: map[*life.Lead]bool{}, unsure: map[*life.Lead]bool{}, updated: map[*life.Lead]bool{},
 	}
 	w.workers = rapid.SampledFrom([]int{1000, 1000, 1, 2}).Draw(t, "workers")
 	w.stubborn = rapid.Bool().Draw(t, "stubborn")

@@ -1,0 +1,107 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine/internal/core"
+	"github.com/leadflow-go/leadflow/engine/internal/run"
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// CallFilter selects entries of the call log. Zero fields select all.
+type CallFilter struct {
+	WorkflowID  lead.WorkflowID
+	LeadID      lead.ID
+	PhoneNumber string // as Enroll would read it
+	CallID      string // the provider's name for the call, exactly
+	Status      lead.StepStatus
+	From, To    time.Time // From <= StartedAt < To
+	After       CallCursor
+	Limit       int // at most so many; 0 for all
+}
+
+// CallCursor is a place in the call log; its zero value is the beginning.
+type CallCursor int64
+
+// Calls returns the entries of the call log that match, in the order in which
+// the attempts were begun, and the place after the last of them. Entries stay
+// when their lead is final and when their workflow is deleted; a workflow or a
+// lead that never was has none.
+func (e *Engine) Calls(ctx context.Context, filter CallFilter) ([]lead.Call, CallCursor, error) {
+	faults := filterFaults{}
+	q := store.CallQuery{
+		Lead: filter.LeadID.Seq(), Phone: faults.phone(filter.PhoneNumber, e.config.Region), CallID: faults.text("call_id", filter.CallID),
+		Status: filter.Status, From: store.MillisOf(filter.From), To: store.MillisOf(filter.To),
+		After: int64(filter.After), Limit: filter.Limit,
+	}
+	faults.notNegative("limit", filter.Limit)
+	if err := faults.err(); err != nil {
+		return nil, filter.After, err
+	}
+	if !filter.WorkflowID.IsZero() {
+		seq, ok := e.run.SeqOf(filter.WorkflowID) // a deleted one too
+		if !ok {
+			return []lead.Call{}, filter.After, nil
+		}
+		q.Workflow = seq
+	}
+	rows, err := e.store.Calls(ctx, q)
+	if err != nil && !onlyRows(err) {
+		return nil, filter.After, run.ReadFailed(err)
+	}
+	out, cursor := make([]lead.Call, 0, len(rows)), filter.After
+	for _, row := range rows {
+		cursor = CallCursor(row.Seq)
+		if !filter.LeadID.IsZero() && row.LeadID != filter.LeadID {
+			continue
+		}
+		out = append(out, lead.Call{
+			CallID: row.CallID, StepID: core.StepID(row.Entered, row.LeadID, row.Visit), Attempt: int(row.Attempt),
+			LeadID: row.LeadID, WorkflowID: row.WorkflowID, NodeID: row.NodeID,
+			PhoneNumber: lead.PhoneFromDigits(row.Phone), Status: row.Status, Outcome: row.Outcome,
+			StartedAt: row.Started.Time(), EndedAt: row.Ended.Time(), Error: row.Error, Data: validJSON(row.Data),
+		})
+	}
+	return out, cursor, nil
+}
+
+// AllCalls iterates over the entries of the call log that match, in the order in
+// which the attempts were begun and in constant memory. It sees each as it is when
+// its page is read. An error ends the iteration.
+func (e *Engine) AllCalls(ctx context.Context, filter CallFilter) iter.Seq2[lead.Call, error] {
+	return func(yield func(lead.Call, error) bool) {
+		filter, left := filter, filter.Limit // an iterator may be used again
+		for {
+			if filter.Limit = pageSize; left > 0 {
+				filter.Limit = min(left, pageSize)
+			}
+			page, after, err := e.Calls(ctx, filter)
+			if err != nil {
+				yield(lead.Call{}, err)
+				return
+			}
+			for _, c := range page {
+				if !yield(c, nil) {
+					return
+				}
+			}
+			if left -= len(page); len(page) < filter.Limit || left == 0 {
+				return
+			}
+			filter.After = after
+		}
+	}
+}
+
+// validJSON returns data that can be written into an answer: a damaged entry must
+// not keep anybody from reading the others.
+func validJSON(data []byte) []byte {
+	if len(data) > 0 && !json.Valid(data) {
+		return nil
+	}
+	return data
+}

@@ -1,0 +1,162 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/leadflow-go/leadflow/engine/internal/run"
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// LeadUpdate says what to change of a lead's contact. Nil fields stay.
+type LeadUpdate struct {
+	// Metadata is a JSON merge patch (RFC 7396) of the lead's metadata: a key whose
+	// value is nil is deleted, an object is merged into the one that is there, and
+	// any other value, a list too, takes the place of what is there. Numbers keep
+	// their digits. What results is bounded as Enroll bounds it.
+	Metadata   map[string]any
+	TimeZone   *string // an IANA name; "" for none
+	ExternalID *string // at most 256 bytes of UTF-8; "" for none
+}
+
+// maxUpdates bounds how often UpdateLead begins again because another update of
+// the lead came first. Each time one of them was made, so only that many at the same
+// time reach it.
+const maxUpdates = 1000
+
+// UpdateLead changes the contact of a lead that is not final. When it returns,
+// the change is on disk, and conditions, waits and handlers see it from the next
+// decision on: an attempt that has begun keeps what it was given, and the step that
+// the lead is at keeps its due time. Updates of the same lead at the same time are
+// made one after the other, and none is lost.
+//
+// Faulty fields are a *lead.InvalidError that names every fault. An unknown
+// workflow or lead, or a lead of another workflow, is an error that matches
+// lead.ErrNotFound; a lead that is removed or completed, one that matches
+// lead.ErrLeadFinal and lead.ErrConflict.
+func (e *Engine) UpdateLead(ctx context.Context, workflow lead.WorkflowID, id lead.ID, u LeadUpdate) (lead.Lead, error) {
+	_, found, err := e.find(ctx, workflow, id)
+	if err != nil {
+		return lead.Lead{}, err
+	}
+	faults := u.check()
+	patch, err := encodeMetadata(u.Metadata)
+	if err != nil {
+		faults = append(faults, lead.FieldError{Location: "metadata", Message: err.Error()})
+	}
+	from := found.Contact
+	for range maxUpdates {
+		to, err := u.apply(from, patch)
+		var invalid *lead.InvalidError
+		switch {
+		case errors.As(err, &invalid):
+			faults = append(faults, invalid.Faults...)
+		case err != nil:
+			return lead.Lead{}, err
+		}
+		if faults != nil {
+			return lead.Lead{}, &lead.InvalidError{Subject: "update", Faults: faults}
+		}
+		now, err := e.run.SetContact(ctx, workflow, id, from, to)
+		if err == nil {
+			return e.Lead(ctx, workflow, id)
+		}
+		if !errors.Is(err, run.ErrChanged) {
+			return lead.Lead{}, err
+		}
+		from = now
+	}
+	return lead.Lead{}, &lead.ConflictError{Reason: run.ErrChanged, Workflow: workflow, Lead: id}
+}
+
+// check returns what is wrong with the fields, but for the metadata.
+func (u *LeadUpdate) check() (faults []lead.FieldError) {
+	var c lead.Contact
+	if u.TimeZone != nil {
+		c.TimeZone = *u.TimeZone
+	}
+	if u.ExternalID != nil {
+		c.ExternalID = *u.ExternalID
+	}
+	_, err := c.Normalize("")
+	var invalid *lead.InvalidError
+	if errors.As(err, &invalid) {
+		for _, f := range invalid.Faults {
+			if f.Location != "phone_number" { // which stays as it is
+				faults = append(faults, f)
+			}
+		}
+	}
+	return faults
+}
+
+// apply returns the contact as it is after the update. patch is the update's
+// metadata as JSON.
+func (u *LeadUpdate) apply(c store.Contact, patch []byte) (*run.Contact, error) {
+	if u.TimeZone != nil {
+		c.TimeZone = *u.TimeZone
+	}
+	if u.ExternalID != nil {
+		c.ExternalID = *u.ExternalID
+	}
+	if patch != nil {
+		text, err := mergeMetadata(c.Metadata, patch)
+		if err != nil {
+			return nil, err
+		}
+		c.Metadata = text
+	}
+	return run.NewContact(c)
+}
+
+// mergeMetadata returns the metadata after the patch, nil when nothing is left.
+func mergeMetadata(text, patch []byte) ([]byte, error) {
+	var was, change any
+	if len(text) > 0 {
+		if err := decodeExactly(text, &was); err != nil {
+			return nil, fmt.Errorf("engine: the lead's metadata cannot be read: %w", err)
+		}
+	}
+	if err := decodeExactly(patch, &change); err != nil {
+		return nil, fmt.Errorf("engine: read what was just written: %w", err)
+	}
+	merged, _ := mergePatch(was, change).(map[string]any)
+	out, err := encodeMetadata(merged)
+	if err != nil {
+		return nil, &lead.InvalidError{Faults: []lead.FieldError{
+			{Location: "metadata", Message: "with what the lead has already, it " + err.Error()},
+		}}
+	}
+	return out, nil
+}
+
+// decodeExactly reads JSON and keeps the digits of its numbers.
+func decodeExactly(text []byte, to any) error {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	return dec.Decode(to)
+}
+
+// mergePatch is MergePatch of RFC 7396, section 2. It changes target.
+func mergePatch(target, patch any) any {
+	changes, ok := patch.(map[string]any)
+	if !ok {
+		return patch
+	}
+	out, ok := target.(map[string]any)
+	if !ok {
+		out = map[string]any{}
+	}
+	for name, value := range changes {
+		if value == nil {
+			delete(out, name)
+		} else {
+			out[name] = mergePatch(out[name], value)
+		}
+	}
+	return out
+}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 )
 
 // ErrFileGone: the file, or its write-ahead log, was removed, renamed or replaced
@@ -15,9 +14,9 @@ var ErrFileGone = errors.New("the database file is not where it was opened")
 // whereabouts are which files a Store has open, to be compared with those that are
 // found under their names.
 type whereabouts struct {
-	db   os.FileInfo
-	log  os.FileInfo // nil until a transaction has begun on the writer's connection
-	lock *logLock    // on the log
+	db   fileID
+	log  *fileID  // nil until a transaction has begun on the writer's connection
+	lock *logLock // on the log
 }
 
 // checkFile returns an error if the file is gone.
@@ -30,7 +29,7 @@ func (s *Store) checkFile() error {
 func (s *Store) checkLog() error {
 	name := s.path + "-wal"
 	if s.files.log != nil {
-		return stillThere(name, s.files.log)
+		return stillThere(name, *s.files.log)
 	}
 	err := s.files.lock.release()
 	s.files.lock = nil
@@ -40,19 +39,20 @@ func (s *Store) checkLog() error {
 	if s.files.lock, err = lockLog(name); err != nil {
 		return goneError(name, err)
 	}
-	s.files.log, err = os.Stat(name)
+	log, err := fileAt(name)
 	if err != nil {
 		return goneError(name, err)
 	}
+	s.files.log = &log
 	return nil
 }
 
-func stillThere(name string, opened os.FileInfo) error {
-	found, err := os.Stat(name)
+func stillThere(name string, opened fileID) error {
+	found, err := fileAt(name)
 	if err != nil {
 		return goneError(name, err)
 	}
-	if !os.SameFile(found, opened) {
+	if !found.is(opened) {
 		return fmt.Errorf("%w: %s was replaced by another file; nothing more is written: stop this program, "+
 			"and start it again on the file that is to be used", ErrFileGone, name)
 	}

@@ -22,14 +22,6 @@ type heldFile struct {
 	id   fileID
 }
 
-// fileID is which file it is, whatever its name.
-type fileID struct{ device, inode uint64 }
-
-func idOf(info os.FileInfo) fileID {
-	stat := info.Sys().(*syscall.Stat_t)
-	return fileID{uint64(stat.Dev), stat.Ino}
-}
-
 // filesInUse are the files to which connections of this process are, or may be,
 // open.
 var filesInUse = struct {

@@ -113,7 +113,7 @@ func open(ctx context.Context, path string, opts Options) (_ *Store, err error) 
 	if err := s.own.hold(); err != nil {
 		return nil, err
 	}
-	if s.files.db, err = os.Stat(file); err != nil {
+	if s.files.db, err = fileAt(file); err != nil {
 		return nil, err
 	}
 	if s.writer, err = newWriter(file, opts); err != nil {

@@ -177,7 +177,8 @@ func (t *Turn) end(v *View, end Ended, schedule []Scheduled) error {
 	}
 	v.Rec.Phase = store.PhaseHooks
 	v.Rec.Wake = min(v.Rec.Wake, t.Now)
-	v.Notes.Ended = &end
+	ended := end // so that a step without hooks has nothing allocated
+	v.Notes.Ended = &ended
 	return nil
 }
 

@@ -30,6 +30,8 @@ type Turn struct {
 	// Payloads are the data of scheduled messages; see store.Payload.
 	Payloads []store.Payload
 	Stats    Stats
+
+	next View // of the Apply under way, here so that none is allocated
 }
 
 // Stats counts what decisions have come to.
@@ -87,14 +89,15 @@ type Event interface {
 // handler has been left behind.
 func (t *Turn) Apply(v View, e Event) (View, error) {
 	steps, calls, payloads, stats := len(t.Steps), len(t.Calls), len(t.Payloads), t.Stats
-	next := v
-	err := e.apply(t, &next)
+	next := &t.next
+	*next = v
+	err := e.apply(t, next)
 	for err == nil {
-		need := Next(&next, t.Flow, t.Now)
+		need := Next(next, t.Flow, t.Now)
 		if need.Kind != Change || !need.Change.byRule() {
-			return next, nil
+			return *next, nil
 		}
-		err = t.make(&next, need)
+		err = t.make(next, need)
 	}
 	t.Steps, t.Calls, t.Payloads, t.Stats = t.Steps[:steps], t.Calls[:calls], t.Payloads[:payloads], stats
 	return v, err
@@ -162,11 +165,13 @@ func (v *View) Handler(f *Flow) string {
 
 // record adds a finished step to the lead's history.
 func (t *Turn) record(v *View, s store.Step, d Detail) error {
-	text, err := d.encode()
-	if err != nil {
-		return err
+	s.Lead = v.Rec.Seq
+	if !d.empty() {
+		var err error
+		if s.Detail, err = d.encode(); err != nil {
+			return err
+		}
 	}
-	s.Lead, s.Detail = v.Rec.Seq, text
 	t.Steps = append(t.Steps, s)
 	return nil
 }

@@ -167,13 +167,15 @@ func (n *Notes) Encode() ([]byte, error) {
 }
 
 // DecodeNotes reads what Encode wrote.
-func DecodeNotes(text []byte) (n Notes, err error) {
-	if len(text) > 0 {
-		if err = json.Unmarshal(text, &n); err != nil {
-			err = fmt.Errorf("core: decode lead: %w", err)
-		}
+func DecodeNotes(text []byte) (Notes, error) {
+	if len(text) == 0 {
+		return Notes{}, nil
 	}
-	return n, err
+	var n Notes
+	if err := json.Unmarshal(text, &n); err != nil {
+		return n, fmt.Errorf("core: decode lead: %w", err)
+	}
+	return n, nil
 }
 
 // endStep drops what belongs to the current step alone.
@@ -218,10 +220,11 @@ type Detail struct {
 	HookErrors []string        `json:"hook_errors,omitempty"`
 }
 
-func (d *Detail) encode() ([]byte, error) {
-	if d.Attempts == nil && d.Error == "" && d.CallID == "" && d.Data == nil && d.HookErrors == nil {
-		return nil, nil
-	}
+func (d *Detail) empty() bool {
+	return d.Attempts == nil && d.Error == "" && d.CallID == "" && d.Data == nil && d.HookErrors == nil
+}
+
+func (d Detail) encode() ([]byte, error) {
 	text, err := json.Marshal(d)
 	if err != nil {
 		return nil, fmt.Errorf("core: encode step: %w", err)

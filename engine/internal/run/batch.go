@@ -17,6 +17,7 @@ import (
 type batch struct {
 	writes   store.Batch
 	touched  []*entry
+	was      []state  // what those were before
 	loaded   []*entry // read from the store for this batch
 	fresh    []*entry // enrolled, in the order of writes.Enroll
 	staged   map[int64]*core.Flow
@@ -44,8 +45,8 @@ var errInFlight = errors.New("engine: changed by the batch in flight")
 func (l *loop) touch(e *entry) {
 	if !e.touched {
 		e.touched = true
-		e.was = e.state
 		l.touched = append(l.touched, e)
+		l.was = append(l.was, e.state)
 	}
 }
 
@@ -251,7 +252,7 @@ func (l *loop) seal() error {
 			return err
 		}
 	}
-	for _, e := range l.touched {
+	for at, e := range l.touched {
 		rec, f := &e.view.Rec, l.flow(e.view.Rec.Workflow)
 		for i := range e.steps {
 			e.view.Stored(f, &e.steps[i], nextStep)
@@ -270,7 +271,7 @@ func (l *loop) seal() error {
 			continue
 		}
 		rec.Version++
-		l.writes.Changes = append(l.writes.Changes, store.Change{Before: e.was.view.Rec, After: *rec})
+		l.writes.Changes = append(l.writes.Changes, store.Change{Before: l.was[at].view.Rec, After: *rec})
 	}
 	for _, e := range l.fresh {
 		l.writes.Enroll = append(l.writes.Enroll, store.Enrollment{Record: e.view.Rec, Contact: e.contact.Contact})

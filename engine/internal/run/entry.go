@@ -10,25 +10,25 @@ import (
 
 // entry is a lead in the loop's memory. Only the loop touches it.
 type entry struct {
+	// Where the entry waits, if it does: see queue. First, beside the lead's number,
+	// because queues compare these.
+	queue *queue
+	at    store.Millis
+	pos   int
+
 	state
 
-	// What a batch has decided and the store does not have yet. was is what to go
-	// back to if the commit fails.
+	// What a batch has decided and the store does not have yet; batch.was is what to
+	// go back to if the commit fails.
 	touched bool
 	// inFlight: by a batch that is being written. Nobody decides on it meanwhile.
 	inFlight bool
-	fresh    bool // enrolled in this batch
-	was      state
+	fresh    bool         // enrolled in this batch
 	steps    []store.Step // finished in this batch
 	calls    []store.Call // changes of the call log in this batch
 
 	// reading: what the lead's expression reads is being read.
 	reading bool
-
-	// Where the entry waits, if it does: see queue.
-	queue *queue
-	at    store.Millis
-	pos   int
 }
 
 // state is the part of an entry that decisions change.

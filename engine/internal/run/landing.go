@@ -65,6 +65,7 @@ func (l *loop) publish(b *batch) {
 		f()
 	}
 	l.total.add(&b.counters)
+	l.r.publishStats(l) // before those are answered who may look at them
 	if len(changes) > 0 {
 		for _, listener := range l.r.listening() {
 			listener.tell(changes)
@@ -80,7 +81,7 @@ func (l *loop) publish(b *batch) {
 func (e *entry) forgetBatch() {
 	clear(e.steps)
 	clear(e.calls)
-	e.touched, e.inFlight, e.fresh, e.steps, e.calls, e.was = false, false, false, e.steps[:0], e.calls[:0], state{}
+	e.touched, e.inFlight, e.fresh, e.steps, e.calls = false, false, false, e.steps[:0], e.calls[:0]
 }
 
 // launchCalls has the handlers and hooks called that the batch begins.
@@ -128,8 +129,8 @@ func (l *loop) forgetFresh(b *batch, e *entry) {
 // came to is kept for the next batch; callers are told, unless the batch was
 // only stale.
 func (l *loop) takeBack(b *batch, err error) {
-	for _, e := range b.touched {
-		fresh, was := e.fresh, e.was
+	for i, e := range b.touched {
+		fresh := e.fresh
 		e.forgetBatch()
 		if fresh {
 			e.call, e.hooks = nil, nil
@@ -137,7 +138,7 @@ func (l *loop) takeBack(b *batch, err error) {
 			delete(l.hot, e.seq())
 			continue
 		}
-		e.state = was
+		e.state = b.was[i]
 	}
 	if len(b.staged) > 0 {
 		// Leads were passed over and let go of as if those workflows had changed.
@@ -234,6 +235,7 @@ func (l *loop) over(b *batch) {
 func (b *batch) reset() {
 	w := &b.writes
 	clear(b.touched)
+	clear(b.was)
 	clear(b.loaded)
 	clear(b.fresh)
 	clear(b.deciding)
@@ -246,7 +248,7 @@ func (b *batch) reset() {
 	clear(w.Calls)
 	clear(w.Payloads)
 	*b = batch{
-		touched: b.touched[:0], loaded: b.loaded[:0], fresh: b.fresh[:0], deciding: b.deciding[:0],
+		touched: b.touched[:0], was: b.was[:0], loaded: b.loaded[:0], fresh: b.fresh[:0], deciding: b.deciding[:0],
 		settling: b.settling[:0], launches: b.launches[:0], after: b.after[:0],
 		writes: store.Batch{
 			Changes: w.Changes[:0], Enroll: w.Enroll[:0], Steps: w.Steps[:0], Calls: w.Calls[:0], Payloads: w.Payloads[:0],

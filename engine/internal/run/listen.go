@@ -136,13 +136,13 @@ func (l *loop) changes(b *batch) []Change {
 		refused[b.fresh[r.Index]] = true
 	}
 	list := make([]Change, 0, len(b.touched))
-	for _, e := range b.touched {
+	for i, e := range b.touched {
 		if refused[e] {
 			continue
 		}
 		c := Change{Flow: l.flow(e.view.Rec.Workflow), After: e.view, Steps: slices.Clone(e.steps), Contact: e.contact}
 		if !e.fresh {
-			c.Before = e.was.view
+			c.Before = b.was[i].view
 		}
 		list = append(list, c)
 	}

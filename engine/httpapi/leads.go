@@ -177,7 +177,7 @@ func (h *Handler) listLeads(ctx context.Context, in *listLeadsInput) (*output[le
 	meta := metaBody{Page: q.page(in.Page), Limit: q.limit(in.Limit)}
 	filter := engine.LeadFilter{Node: in.NodeID, PhoneNumber: in.PhoneNumber, Limit: meta.Limit + 1}
 	if in.Status != "" {
-		filter.States = []lead.State{parse(&q, "status", in.Status, "a lead's status", lead.ParseState)}
+		filter.States = []lead.State{parseStatus(&q, in.Status, lead.ParseState)}
 	}
 	if in.Cursor != "" {
 		if in.Page != "" {

@@ -103,7 +103,7 @@ func (h *Handler) listWorkflows(ctx context.Context, in *listWorkflowsInput) (*o
 	var q queryReader
 	limit := q.limit(in.Limit)
 	filter := engine.WorkflowFilter{Limit: limit + 1}
-	filter.Status = parse(&q, "status", in.Status, "a workflow's status", parseStatus)
+	filter.Status = parseStatus(&q, in.Status, parseWorkflowStatus)
 	if place := q.cursor("workflows", in.Cursor); place != "" {
 		var err error
 		if filter.After, err = lead.ParseWorkflowID(place); err != nil {
@@ -132,7 +132,7 @@ func (h *Handler) listWorkflows(ctx context.Context, in *listWorkflowsInput) (*o
 	return reply(out), nil
 }
 
-func parseStatus(text string) (status lead.WorkflowStatus, err error) {
+func parseWorkflowStatus(text string) (status lead.WorkflowStatus, err error) {
 	err = status.UnmarshalText([]byte(text))
 	return status, err
 }

@@ -167,7 +167,7 @@ func TestBodiesHaveTheirLimits(t *testing.T) {
 	s := newServer(t, httpapi.Config{MaxBody: 100}, nil)
 	w := s.active(onlyWait) // which is longer than MaxBody
 	s.post(w+"/leads", `{"phone_number":"`+strings.Repeat("1", 100)+`"}`).expect(413)
-	s.patch(w, `{"name":"`+strings.Repeat("1", 100)+`"}`).expect(413)
+	s.patch(w, `{"name":"x","nodes":[]`+strings.Repeat(" ", 16<<20)+`}`).expect(413)
 	s.post(noStep+"/complete", `{"outcome":"`+strings.Repeat("1", 100)+`"}`).expect(413)
 	s.post("/v1/workflows", strings.Repeat(" ", 16<<20)+`{}`).expect(413)
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -159,6 +160,43 @@ func printable(text string) string {
 func (c *client) workflow(ctx context.Context, id string) (w workflowView, text json.RawMessage, err error) {
 	text, err = c.do(ctx, request{method: http.MethodGet, path: workflowPath(id)}, &w)
 	return w, text, err
+}
+
+// completeWorkflows has a shell complete a command's first argument with the ids of
+// workflows in one of the statuses, or of all if there is none; and its second, of
+// commands that have leads, with the ids of that workflow's leads.
+func (p *program) completeWorkflows(c *client, leads bool, statuses ...string) cobra.CompletionFunc {
+	return func(command *cobra.Command, args []string, _ string) (list []cobra.Completion, _ cobra.ShellCompDirective) {
+		const none = cobra.ShellCompDirectiveNoFileComp
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second) // somebody waits at a prompt
+		defer cancel()
+		if p.settle(command) != nil {
+			return nil, none
+		}
+		get := request{method: http.MethodGet, path: "workflows", query: url.Values{"limit": {"100"}}}
+		switch {
+		case len(args) == 0:
+			var page struct{ Data []workflowView }
+			if _, err := c.do(ctx, get, &page); err != nil {
+				return nil, none
+			}
+			for _, w := range page.Data {
+				if len(statuses) == 0 || slices.Contains(statuses, w.Status) {
+					list = append(list, cobra.CompletionWithDesc(w.ID, printable(w.Name)+", "+w.Status))
+				}
+			}
+		case len(args) == 1 && leads:
+			get.path = workflowPath(args[0]) + "/leads"
+			var page struct{ Data []leadView }
+			if _, err := c.do(ctx, get, &page); err != nil {
+				return nil, none
+			}
+			for _, l := range page.Data {
+				list = append(list, cobra.CompletionWithDesc(l.ID, l.PhoneNumber+", "+l.Status))
+			}
+		}
+		return list, none
+	}
 }
 
 // jsonRequest is a request with a JSON body.

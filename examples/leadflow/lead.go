@@ -15,7 +15,7 @@ import (
 
 func (p *program) enrollCommand() *cobra.Command {
 	command := &cobra.Command{
-		Use: "enroll WORKFLOW PHONE_NUMBER", Short: "Enroll one person", ValidArgsFunction: cobra.NoFileCompletions,
+		Use: "enroll WORKFLOW PHONE_NUMBER", Short: "Enroll one person",
 		Args: wants(2, 2, "needs a workflow's id and a phone number such as +14155552671"),
 		Long: `Enroll one person as a lead of a workflow. In an active workflow the lead is due now; in a draft or a
 paused one it waits.
@@ -26,6 +26,7 @@ Metadata is what the workflow's conditions and your own programs may read of the
   leadflow enroll wfl_… +14155552671 --metadata '{"name": "Ada", "visits": 3}'`,
 	}
 	c := newClient(command)
+	command.ValidArgsFunction = p.completeWorkflows(c, false, "draft", "active", "paused")
 	f := command.Flags()
 	externalID := f.String("external-id", "", "your own `id` of the person, such as the one in your CRM")
 	timeZone := f.String("time-zone", "", "the person's time `zone`, an IANA name such as Europe/Berlin")
@@ -90,7 +91,7 @@ func (m metadata) Set(text string) error {
 
 func (p *program) removeCommand() *cobra.Command {
 	command := &cobra.Command{
-		Use: "remove WORKFLOW LEAD", Short: "Take a lead out", ValidArgsFunction: cobra.NoFileCompletions,
+		Use: "remove WORKFLOW LEAD", Short: "Take a lead out",
 		Args: wants(2, 2, "needs a workflow's id and a lead's"),
 		Long: `Take a lead out of its workflow.
 
@@ -104,6 +105,7 @@ attempt that runs may finish, and no further one is made.`,
   leadflow remove wfl_… wlead_… --reason "bought elsewhere" --wait 30s`,
 	}
 	c := newClient(command)
+	command.ValidArgsFunction = p.completeWorkflows(c, true, "draft", "active", "paused")
 	f := command.Flags()
 	skip := f.Bool("skip-retries", false, "make no further attempt, a queued retry included; the one that runs may finish")
 	reason := f.String("reason", "", "put on record `why`")

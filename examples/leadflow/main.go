@@ -203,8 +203,7 @@ func names(root *cobra.Command) (list []string) {
 func (p *program) helpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "help [COMMAND]", Short: "Explain a command and its flags", DisableFlagsInUseLine: true,
-		PersistentPreRunE: func(*cobra.Command, []string) error { return nil }, // a faulty setting must not stand in the way
-		ValidArgsFunction: func(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		ValidArgsFunction: func(c *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			if len(args) > 0 {
 				return nil, cobra.ShellCompDirectiveNoFileComp
 			}

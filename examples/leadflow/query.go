@@ -21,9 +21,9 @@ import (
 func (p *program) listCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use: "list [WORKFLOW]", Short: "List workflows, or the leads of one", Args: wants(0, 1, "takes one workflow's id at most"),
-		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	c := newClient(command)
+	command.ValidArgsFunction = p.completeWorkflows(c, false)
 	query := queryFlags(command, map[string]string{
 		"status":       "only those with this `status`",
 		"phone-number": "only leads of this phone `number`",
@@ -176,10 +176,11 @@ func listAll[T any](ctx context.Context, c *client, p *program, path string, que
 
 func (p *program) showCommand() *cobra.Command {
 	command := &cobra.Command{
-		Use: "show WORKFLOW [LEAD]", Short: "Show a workflow, or a lead", ValidArgsFunction: cobra.NoFileCompletions,
+		Use: "show WORKFLOW [LEAD]", Short: "Show a workflow, or a lead",
 		Args: wants(1, 2, "needs a workflow's id, and may have a lead's"),
 	}
 	c := newClient(command)
+	command.ValidArgsFunction = p.completeWorkflows(c, true)
 	command.RunE = func(command *cobra.Command, args []string) error {
 		ctx, stop := p.interruptible(command.Context())
 		defer stop()
@@ -243,10 +244,11 @@ func (c *client) showLead(ctx context.Context, p *program, workflow, id string) 
 
 func (p *program) historyCommand() *cobra.Command {
 	command := &cobra.Command{
-		Use: "history WORKFLOW LEAD", Short: "Show every step of a lead", ValidArgsFunction: cobra.NoFileCompletions,
+		Use: "history WORKFLOW LEAD", Short: "Show every step of a lead",
 		Args: wants(2, 2, "needs a workflow's id and a lead's"),
 	}
 	c := newClient(command)
+	command.ValidArgsFunction = p.completeWorkflows(c, true)
 	command.RunE = func(command *cobra.Command, args []string) error {
 		ctx, stop := p.interruptible(command.Context())
 		defer stop()

@@ -22,6 +22,8 @@ import (
 	"github.com/leadflow-go/leadflow/engine/webhook"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+	"github.com/leadflow-go/leadflow/store/memory"
 	"github.com/leadflow-go/leadflow/store/sqlite"
 )
 
@@ -170,8 +172,7 @@ func serve(ctx context.Context, p *program, o *serveOptions) (err error) {
 	if o.synchronous.value == "normal" {
 		options.Synchronous = sqlite.Normal
 	}
-	// Before a new file is made, since the commonest mistake is an address that is
-	// taken.
+	// Before a new file is made: an address that is taken is a common mistake.
 	listener, profiles, err := o.listen()
 	if err != nil {
 		return err
@@ -179,6 +180,10 @@ func serve(ctx context.Context, p *program, o *serveOptions) (err error) {
 	defer listener.Close() // by the server, once it has it
 	if profiles != nil {
 		defer profiles.Close()
+	}
+	// So are settings that only the engine or the API can tell to be wrong.
+	if _, _, err := o.assemble(memory.New(), listener.Addr(), log); err != nil {
+		return &codeError{exitUsage, err}
 	}
 	db, err := sqlite.Open(ctx, o.db, options)
 	if err != nil {
@@ -221,7 +226,7 @@ func listen(flag, addr string) (net.Listener, error) {
 
 // assemble puts the engine together, with the webhook for every action and the
 // HTTP API in front.
-func (o *serveOptions) assemble(db *sqlite.Store, addr net.Addr, log *slog.Logger) (*engine.Engine, *httpapi.Handler, error) {
+func (o *serveOptions) assemble(db store.Store, addr net.Addr, log *slog.Logger) (*engine.Engine, *httpapi.Handler, error) {
 	base := strings.TrimSuffix(o.callbackURL, "/")
 	if base == "" {
 		base = "http://" + reachable(addr)
@@ -237,7 +242,7 @@ func (o *serveOptions) assemble(db *sqlite.Store, addr net.Addr, log *slog.Logge
 		Logger:      log,
 	})
 	if err != nil {
-		return nil, nil, &codeError{exitUsage, err}
+		return nil, nil, err
 	}
 	eng, err := engine.New(db, engine.Config{
 		Handlers: map[workflow.NodeType]engine.Handler{
@@ -254,7 +259,7 @@ func (o *serveOptions) assemble(db *sqlite.Store, addr net.Addr, log *slog.Logge
 		Token: o.token, CallbackKey: key, MaxUpload: int64(o.uploadLimit), MaxWait: maxWait, Logger: log,
 	})
 	if err != nil {
-		return nil, nil, &codeError{exitUsage, err}
+		return nil, nil, err
 	}
 	return eng, api, nil
 }

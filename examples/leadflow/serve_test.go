@@ -130,9 +130,13 @@ func TestFaultySettingsAreNamed(t *testing.T) {
 		{"", "validate", "needs files"},
 		{"", "completion csh", "the shell must be one of bash, zsh, fish, powershell"},
 	} {
-		_, stderr, code := runBinary(t, []string{c.env}, strings.Fields(strings.ReplaceAll(c.args, "DIR", t.TempDir()))...)
+		dir := t.TempDir()
+		_, stderr, code := runBinary(t, []string{c.env}, strings.Fields(strings.ReplaceAll(c.args, "DIR", dir))...)
 		if code != exitUsage || !strings.Contains(stderr, c.text) {
 			t.Errorf("%s %s: %d: %s", c.env, c.args, code, stderr)
+		}
+		if list, err := os.ReadDir(dir); err != nil || len(list) > 0 {
+			t.Errorf("%s %s: left %v, %v", c.env, c.args, list, err)
 		}
 	}
 }

@@ -46,8 +46,18 @@ func describeVariables(flags *pflag.FlagSet) {
 	})
 }
 
-// settle sets the flags that the command line does not have.
+// settle sets the flags that the command line does not have. Commands without flags
+// take no notice of a faulty setting: a shell's startup runs completion.
 func (p *program) settle(c *cobra.Command) error {
+	flags := 0
+	c.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
+		if f.Name != "help" {
+			flags++
+		}
+	})
+	if flags == 0 {
+		return nil
+	}
 	named := c.Flags().Lookup(configFlag)
 	path := named.Value.String()
 	if path == "" {

@@ -137,6 +137,11 @@ func TestASettingsFaultIsAUsageError(t *testing.T) {
 	t.Parallel()
 	config := filepath.Join(t.TempDir(), "c.toml")
 	write(t, config, "sever = \"http://127.0.0.1:1\"\n")
+	for _, args := range [][]string{{"completion", "bash"}, {"version"}, {"help", "list"}, {"list", "-h"}} {
+		if _, stderr, code := runBinary(t, []string{"LEADFLOW_CONFIG=" + config}, args...); code != 0 {
+			t.Errorf("%q: %d: %s", args, code, stderr)
+		}
+	}
 	_, stderr, code := runBinary(t, nil, "list", "-config", config)
 	if want := `leadflow list: ` + config + `: unknown key "sever"; did you mean "server"?`; code != exitUsage || !strings.HasPrefix(stderr, want) {
 		t.Errorf("%d: %s, want %s", code, stderr, want)

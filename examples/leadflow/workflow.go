@@ -29,8 +29,8 @@ The exit code is 0 if all of them are valid.
 
 Beside what the server checks when a workflow is created, each call, message and application needs a
 url to send its webhook to, as the server asks for when the workflow is activated.`,
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return []string{"json"}, cobra.ShellCompDirectiveFilterFileExt
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			return workflowFiles()
 		},
 		RunE: func(_ *cobra.Command, paths []string) error {
 			faulty := 0
@@ -53,6 +53,11 @@ url to send its webhook to, as the server asks for when the workflow is activate
 			return nil
 		},
 	}
+}
+
+// workflowFiles has a shell complete the names of JSON files.
+func workflowFiles() ([]cobra.Completion, cobra.ShellCompDirective) {
+	return []cobra.Completion{"json"}, cobra.ShellCompDirectiveFilterFileExt
 }
 
 // readWorkflow reads a workflow's file; "-" is standard input.
@@ -105,6 +110,13 @@ The graph of a workflow that was activated, or has leads, cannot be changed: imp
 workflow.`,
 	}
 	c := newClient(command)
+	drafts := p.completeWorkflows(c, false, "draft")
+	command.ValidArgsFunction = func(command *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(args) == 1 {
+			return workflowFiles()
+		}
+		return drafts(command, args, begun)
+	}
 	command.RunE = func(command *cobra.Command, args []string) error {
 		def, err := p.readWorkflow(args[1])
 		if err != nil {
@@ -135,32 +147,32 @@ workflow.`,
 }
 
 func (p *program) activateCommand() *cobra.Command {
-	return p.turnCommand("activate", "Activate a draft", `Activate a draft: its leads are contacted from now on.`, "Activated", func(w workflowView) string {
+	return p.turnCommand("activate", "draft", "Activate a draft", `Activate a draft: its leads are contacted from now on.`, "Activated", func(w workflowView) string {
 		return fmt.Sprintf("%s contacted from now on.", are(w.live(), "lead"))
 	})
 }
 
 func (p *program) pauseCommand() *cobra.Command {
-	return p.turnCommand("pause", "Pause an active workflow", `Pause an active workflow: attempts that run may finish, and no further one begins, a queued retry
+	return p.turnCommand("pause", "active", "Pause an active workflow", `Pause an active workflow: attempts that run may finish, and no further one begins, a queued retry
 included. A wait keeps its due time; one that comes due meanwhile ends when the workflow is resumed.`, "Paused", func(w workflowView) string {
 		return fmt.Sprintf("%s at rest until it is resumed.", are(w.live(), "lead"))
 	})
 }
 
 func (p *program) resumeCommand() *cobra.Command {
-	return p.turnCommand("resume", "Resume a paused workflow", `Resume a paused workflow.`, "Resumed", func(w workflowView) string {
+	return p.turnCommand("resume", "paused", "Resume a paused workflow", `Resume a paused workflow.`, "Resumed", func(w workflowView) string {
 		return fmt.Sprintf("%s on the way again.", are(w.live(), "lead"))
 	})
 }
 
 // turnCommand is a command that changes a workflow's status, which can be taken
 // back.
-func (p *program) turnCommand(name, short, long, done string, after func(workflowView) string) *cobra.Command {
+func (p *program) turnCommand(name, from, short, long, done string, after func(workflowView) string) *cobra.Command {
 	command := &cobra.Command{
 		Use: name + " WORKFLOW", Short: short, Long: long, Args: wants(1, 1, "needs a workflow's id"),
-		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	c := newClient(command)
+	command.ValidArgsFunction = p.completeWorkflows(c, false, from)
 	command.RunE = func(command *cobra.Command, args []string) error {
 		ctx, stop := p.interruptible(command.Context())
 		defer stop()
@@ -183,11 +195,11 @@ func (c *client) turn(ctx context.Context, id, action string) (w workflowView, t
 func (p *program) cancelCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use: "cancel WORKFLOW", Short: "Stop a workflow for good", Args: wants(1, 1, "needs a workflow's id"),
-		ValidArgsFunction: cobra.NoFileCompletions,
 		Long: `Stop a workflow for good. Attempts that run may finish, queued retries are dropped, and every lead
 ends removed. Somebody at a terminal is asked first.`,
 	}
 	c := newClient(command)
+	command.ValidArgsFunction = p.completeWorkflows(c, false, "draft", "active", "paused")
 	yes := yesFlag(command)
 	command.RunE = func(command *cobra.Command, args []string) error {
 		ctx, stop := p.interruptible(command.Context())
@@ -217,11 +229,11 @@ ends removed. Somebody at a terminal is asked first.`,
 func (p *program) deleteCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use: "delete WORKFLOW", Short: "Delete a workflow and its leads", Args: wants(1, 1, "needs a workflow's id"),
-		ValidArgsFunction: cobra.NoFileCompletions,
 		Long: `Delete a workflow with its leads and their history; the call log stays. The workflow must be a draft,
 completed or cancelled. Somebody at a terminal is asked first.`,
 	}
 	c := newClient(command)
+	command.ValidArgsFunction = p.completeWorkflows(c, false, "draft", "completed", "cancelled")
 	yes := yesFlag(command)
 	command.RunE = func(command *cobra.Command, args []string) error {
 		ctx, stop := p.interruptible(command.Context())

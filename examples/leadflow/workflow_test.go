@@ -79,6 +79,28 @@ TIME 0s +14155550101 failed - - wlead_ID webhook: POST `+p.url+`/call: answered 
 	}
 }
 
+func TestAShellCompletesIdsFromTheServer(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, t.TempDir()+"/leads.db")
+	def := definition(newProvider(t), time.Hour)
+	draft, active := s.create(def, false), s.create(def, true)
+	id := s.enroll(draft, phone)
+	for args, want := range map[string]string{
+		"show ":                            draft + "\tFollow-up, draft\n" + active + "\tFollow-up, active\n:4\n",
+		"activate ":                        draft + "\tFollow-up, draft\n:4\n",
+		"pause ":                           active + "\tFollow-up, active\n:4\n",
+		"resume ":                          ":4\n",
+		"remove " + draft + " ":            id + "\t" + phone + ", enrolled\n:4\n",
+		"edit " + draft + " ":              "json\n:8\n",
+		"show -server http://127.0.0.1:9 ": ":4\n",
+	} {
+		out, _, code := s.cli(append([]string{"__complete"}, strings.Split(args, " ")...)...)
+		if code != 0 || out != want {
+			t.Errorf("%s: %d: %s, want %s", args, code, out, want)
+		}
+	}
+}
+
 // A cancellation tells of leads whose steps must end first.
 func TestCancelSaysWhoseStepIsInFlight(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -67,12 +68,15 @@ type importer struct {
 
 // importReport is what came of a file of leads.
 type importReport struct {
-	LeadsEnrolled int `json:"leads_enrolled"`
-	Rejected      int `json:"rejected"`
-	Errors        []struct {
-		Line    int    `json:"line"`
-		Message string `json:"message"`
-	} `json:"errors"`
+	LeadsEnrolled int        `json:"leads_enrolled"`
+	Rejected      int        `json:"rejected"`
+	Errors        []rowError `json:"errors"`
+}
+
+type rowError struct {
+	Row     int    `json:"row"`
+	Line    int    `json:"line"`
+	Message string `json:"message"`
 }
 
 func (i *importer) run(ctx context.Context, p *program) error {
@@ -136,10 +140,16 @@ func (i *importer) into(ctx context.Context, p *program, id string, leads *os.Fi
 // create makes a workflow of its file, with its leads: all of that, or nothing.
 func (i *importer) create(ctx context.Context, p *program, text []byte, leads *os.File) error {
 	var wf workflowView
-	if _, err := i.do(ctx, jsonRequest(http.MethodPost, "workflows", trimBOM(text)), &wf); err != nil {
+	answer, err := i.do(ctx, jsonRequest(http.MethodPost, "workflows", trimBOM(text)), &wf)
+	if err != nil {
 		return fmt.Errorf("%s: %w", i.workflow, err)
 	}
-	fmt.Fprintf(p.stdout, "Created workflow %s, %q, with %s.\n", wf.ID, wf.Name, count(int64(wf.NodeCount), "node"))
+	if i.json && leads == nil {
+		if err := printJSON(p.stdout, answer, nil); err != nil {
+			return err
+		}
+	}
+	i.say(p, "Created workflow %s, %q, with %s.\n", wf.ID, wf.Name, count(int64(wf.NodeCount), "node"))
 	report, err := i.enroll(ctx, p, wf.ID, leads)
 	if err == nil && i.activate {
 		err = i.activateNow(ctx, p, wf.ID)
@@ -148,7 +158,7 @@ func (i *importer) create(ctx context.Context, p *program, text []byte, leads *o
 		return i.undo(ctx, wf, err)
 	}
 	if !i.activate {
-		fmt.Fprintf(p.stdout, "It is a draft: nobody is contacted until you say leadflow activate %s\n", wf.ID)
+		i.say(p, "It is a draft: nobody is contacted until you say leadflow activate %s\n", wf.ID)
 	}
 	return i.rejection(report)
 }
@@ -167,7 +177,7 @@ func (i *importer) activateNow(ctx context.Context, p *program, id string) error
 	if _, _, err := i.turn(ctx, id, "activate"); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "Activated workflow %s.\n", id)
+	i.say(p, "Activated workflow %s.\n", id)
 	return nil
 }
 
@@ -204,7 +214,7 @@ func (i *importer) enroll(ctx context.Context, p *program, workflow string, lead
 		query.Set("dry_run", "true")
 	}
 	bar := newProgress(p.stderr, filepath.Base(i.leads), info.Size())
-	_, err = i.do(ctx, request{
+	answer, err := i.do(ctx, request{
 		method: http.MethodPost, path: workflowPath(workflow) + "/leads", query: query, kind: "text/csv",
 		body: io.TeeReader(leads, bar), size: info.Size(),
 	}, &report)
@@ -212,24 +222,36 @@ func (i *importer) enroll(ctx context.Context, p *program, workflow string, lead
 	if err != nil {
 		return report, fmt.Errorf("%s: %w", i.leads, err)
 	}
+	if i.json {
+		if err := printJSON(p.stdout, answer, nil); err != nil {
+			return report, err
+		}
+	}
 	return report, i.print(p, report)
+}
+
+// say prints a line for people, where the answers are not asked for as JSON.
+func (i *importer) say(p *program, format string, args ...any) {
+	if !i.json {
+		fmt.Fprintf(p.stdout, format, args...)
+	}
 }
 
 // print prints what came of the file.
 func (i *importer) print(p *program, report importReport) error {
 	enrolled, rejected := count(int64(report.LeadsEnrolled), "lead"), count(int64(report.Rejected), "row")
 	if i.dryRun {
-		fmt.Fprintf(p.stdout, "Would enroll %s; %s would be rejected. Nothing was written.\n", enrolled, rejected)
+		i.say(p, "Would enroll %s; %s would be rejected. Nothing was written.\n", enrolled, rejected)
 	} else {
-		fmt.Fprintf(p.stdout, "Enrolled %s; %s rejected.\n", enrolled, rejected)
+		i.say(p, "Enrolled %s; %s rejected.\n", enrolled, rejected)
 	}
 	const most = 20
 	for n, e := range report.Errors {
 		if n == most {
-			fmt.Fprintf(p.stdout, "  … and %d more\n", report.Rejected-n)
+			i.say(p, "  … and %d more\n", report.Rejected-n)
 			break
 		}
-		fmt.Fprintf(p.stdout, "  line %d: %s\n", e.Line, printable(e.Message))
+		i.say(p, "  line %d: %s\n", e.Line, printable(e.Message))
 	}
 	switch {
 	case report.LeadsEnrolled > 0:
@@ -252,13 +274,19 @@ func (i *importer) rehearse(ctx context.Context, p *program, text []byte, leads 
 			return faults(i.workflow, err)
 		}
 	}
-	fmt.Fprintf(p.stdout, "Would create a workflow, %q, with %s.\n", def.Name, count(int64(len(def.Nodes)), "node"))
+	i.say(p, "Would create a workflow, %q, with %s.\n", def.Name, count(int64(len(def.Nodes)), "node"))
 	if leads == nil {
 		return nil
 	}
 	report, err := i.rehearseLeads(ctx, def, leads)
 	if err != nil {
 		return faults(i.leads, err)
+	}
+	if i.json {
+		answer, err := json.Marshal(report)
+		if err := printJSON(p.stdout, answer, err); err != nil {
+			return err
+		}
 	}
 	if err := i.print(p, report); err != nil {
 		return err
@@ -283,12 +311,9 @@ func (i *importer) rehearseLeads(ctx context.Context, def *workflow.Definition, 
 	if err != nil {
 		return out, err
 	}
-	out.LeadsEnrolled, out.Rejected = report.Enrolled, report.Rejected
+	out.LeadsEnrolled, out.Rejected, out.Errors = report.Enrolled, report.Rejected, []rowError{}
 	for _, e := range report.Errors {
-		out.Errors = append(out.Errors, struct {
-			Line    int    `json:"line"`
-			Message string `json:"message"`
-		}{e.Line, e.Message})
+		out.Errors = append(out.Errors, rowError{e.Row, e.Line, e.Message})
 	}
 	return out, nil
 }

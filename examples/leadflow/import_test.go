@@ -7,6 +7,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -71,6 +72,8 @@ Enrolled 0 leads; 1 row rejected.
 line 2: contact is already live in the workflow, as wlead_ID (enrolled)
 leadflow import: no row of `+good+` can be enrolled`, "import", "-workflow", id, "-leads", good, "-activate")
 	workflows("into one that is there", 1)
+	s.run(0, `{"workflow_id":"wfl_ID","leads_enrolled":1,"rejected":0,"errors":[]}`,
+		"import", "-json", "-workflow", id, "-leads", file("json.csv", "phone_number\n+14155550109\n"))
 	national := file("national.csv", "phone_number\n(415) 555-0102\n12\n")
 	s.run(4, `
 Enrolled 1 lead; 1 row rejected.
@@ -116,6 +119,54 @@ func TestAnImportThatIsCutOffSaysWhatIsLeft(t *testing.T) {
 	}
 }
 
+func TestAnInterruptedImportLeavesNothing(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, t.TempDir()+"/leads.db")
+	target, err := url.Parse(s.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reach := httputil.NewSingleHostReverseProxy(target)
+	uploading := make(chan struct{})
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/leads") {
+			_, _ = io.Copy(io.Discard, r.Body)
+			close(uploading)
+			<-r.Context().Done() // until the client has gone
+			return
+		}
+		reach.ServeHTTP(w, r)
+	}))
+	defer front.Close()
+	dir := t.TempDir()
+	wf, leads := filepath.Join(dir, "wf.json"), filepath.Join(dir, "leads.csv")
+	write(t, wf, definition(newProvider(t), time.Hour))
+	write(t, leads, "phone_number\n+14155550101\n")
+	cmd := exec.CommandContext(limited(t), binary, "import", "-workflow", wf, "-leads", leads)
+	cmd.Env = environ("LEADFLOW_TOKEN="+token, "LEADFLOW_SERVER="+front.URL)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-uploading:
+	case <-limited(t).Done():
+		t.Fatal("nothing is uploaded")
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // the exit code says it
+	if code := cmd.ProcessState.ExitCode(); code != 130 || !strings.Contains(stderr.String(), "stopped by interrupt\nNothing was imported") {
+		t.Errorf("%d: %s", code, &stderr)
+	}
+	var body struct{ Data []workflowView }
+	if s.call("GET", "workflows", "", &body); len(body.Data) != 0 {
+		t.Errorf("%+v", body.Data)
+	}
+}
+
 func TestADryRunOfAnImportWritesNothing(t *testing.T) {
 	t.Parallel()
 	p := newProvider(t)
@@ -142,6 +193,11 @@ leadflow import: 2 rows of ` + leads + ` would be rejected`
 	s.run(1, `
 leadflow import: `+bad+`: the workflow is not valid
 name: is required`, "import", "-dry-run", "-workflow", bad)
+
+	s.run(4, `
+{"leads_enrolled":2,"rejected":2,"errors":[{"row":4,"line":5,"message":"contact is already live in the workflow: an earlier row has the same phone number"},`+
+		`{"row":5,"line":6,"message":"phone_number: \"reception\" is not a phone number"}]}
+leadflow import: 2 rows of `+leads+` would be rejected`, "import", "-json", "-dry-run", "-workflow", wf, "-leads", leads, "-region", "US")
 
 	id := s.create(definition(p, time.Hour), false)
 	s.enroll(id, "+14155550101")

@@ -7,6 +7,6 @@ import "github.com/leadflow-go/leadflow/lead"
 // that knows of other faults in the same input and wants to name them all at
 // once.
 func (e *Engine) CheckContact(c lead.Contact) error {
-	_, err := e.prepare(c)
+	_, err := e.prepare(c, e.config.Region)
 	return err
 }

@@ -123,3 +123,45 @@ func TestEnrollCSVRefusesAHeaderThatCanBeReadTwoWays(t *testing.T) {
 		}
 	}
 }
+
+func TestADryRunSaysWhatEnrollingWouldAndEnrollsNobody(t *testing.T) {
+	w := newWorld(t, nil)
+	wf := w.callWaitMessage()
+	over := w.enroll(wf, "+14155550104")
+	w.remove(over)
+	w.enroll(wf, "+14155550101")
+	file := "phone_number\n+14155550101\n(415) 555-0102\n+14155550102\n+14155550103\n+14155550103\n12\n+14155550104\n"
+	want := fmt.Sprint(engine.EnrollReport{Enrolled: 3, Rejected: 4})
+	var first engine.EnrollReport
+	for _, options := range [][]engine.EnrollOption{
+		{engine.InRegion("US"), engine.DryRun()}, {engine.DryRun(), engine.InRegion("US")}, {engine.InRegion("US")},
+	} {
+		report, err := w.eng.EnrollCSV(background, wf, strings.NewReader(file), options...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(engine.EnrollReport{Enrolled: report.Enrolled, Rejected: report.Rejected}); got != want {
+			t.Errorf("%s, want %s: %+v", got, want, report.Errors)
+		}
+		if first.Errors == nil {
+			first = report
+		}
+		for i, e := range report.Errors {
+			if e.Line != first.Errors[i].Line {
+				t.Errorf("line %d, and %d before", e.Line, first.Errors[i].Line)
+			}
+		}
+		if n, err := w.eng.CountLeads(background, wf, engine.LeadFilter{}); err != nil || n != 2 && len(options) == 2 || n != 5 && len(options) == 1 {
+			t.Errorf("%d leads, %v", n, err)
+		}
+	}
+	if _, err := w.eng.EnrollCSV(background, wf, strings.NewReader(file), engine.InRegion("UK")); !errors.Is(err, lead.ErrInvalid) {
+		t.Errorf("an unknown region: %v", err)
+	}
+	if _, err := w.eng.CancelWorkflow(background, wf); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.eng.EnrollCSV(background, wf, strings.NewReader(file), engine.DryRun()); !errors.Is(err, lead.ErrWorkflowStatus) {
+		t.Errorf("a workflow that is over: %v", err)
+	}
+}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"iter"
 
 	"github.com/leadflow-go/leadflow/engine/internal/run"
@@ -19,7 +20,7 @@ import (
 // welcome again, as a new lead. A final workflow is an error that matches
 // lead.ErrWorkflowStatus, an unknown one lead.ErrNotFound.
 func (e *Engine) Enroll(ctx context.Context, workflow lead.WorkflowID, c lead.Contact) (lead.Lead, error) {
-	prepared, err := e.prepare(c)
+	prepared, err := e.prepare(c, e.config.Region)
 	if err != nil {
 		return lead.Lead{}, err
 	}
@@ -37,8 +38,8 @@ func (e *Engine) Enroll(ctx context.Context, workflow lead.WorkflowID, c lead.Co
 }
 
 // prepare checks a contact and brings it into the form in which it is kept.
-func (e *Engine) prepare(c lead.Contact) (*run.Contact, error) {
-	person, err := c.Normalize(e.config.Region)
+func (e *Engine) prepare(c lead.Contact, region string) (*run.Contact, error) {
+	person, err := c.Normalize(region)
 	if err != nil {
 		return nil, err
 	}
@@ -128,6 +129,21 @@ func OnRow(f func(row int, id lead.ID, err error)) EnrollOption {
 	return func(s *enrollment) { s.onRow = f }
 }
 
+// DryRun enrolls nobody: the report says which rows would be enrolled, and why the
+// others would be rejected. Whoever is live in the workflow, or twice in the input,
+// is rejected as without it. Lead ids are zero. It remembers the phone number of each
+// row, and so needs a few bytes a row.
+func DryRun() EnrollOption {
+	return func(s *enrollment) { s.rehearsal = map[int64]bool{} }
+}
+
+// InRegion reads phone numbers without a leading + as those of this region, an ISO
+// 3166 code such as "US", instead of [Config].Region. An unknown one makes the call
+// fail with a *lead.InvalidError.
+func InRegion(region string) EnrollOption {
+	return func(s *enrollment) { s.region = region }
+}
+
 // enrollChunkSize is how many contacts go into one request.
 const enrollChunkSize = 500
 
@@ -152,6 +168,10 @@ type enrollment struct {
 	report EnrollReport
 	onRow  func(row int, id lead.ID, err error)
 	at     func() (row, line int) // of the element that came last
+	region string
+	// rehearsal, unless it is nil, makes this a dry run: it has the phone numbers that
+	// would be enrolled so far.
+	rehearsal map[int64]bool
 
 	ahead   *chunk // being written
 	filling *chunk
@@ -167,7 +187,7 @@ type fate struct {
 
 func newEnrollment(e *Engine, workflow lead.WorkflowID, options []EnrollOption) *enrollment {
 	s := &enrollment{
-		eng: e, report: EnrollReport{WorkflowID: workflow, Errors: []RowError{}}, filling: &chunk{},
+		eng: e, report: EnrollReport{WorkflowID: workflow, Errors: []RowError{}}, filling: &chunk{}, region: e.config.Region,
 	}
 	for _, option := range options {
 		option(s)
@@ -176,7 +196,14 @@ func newEnrollment(e *Engine, workflow lead.WorkflowID, options []EnrollOption) 
 }
 
 func (s *enrollment) run(ctx context.Context, contacts iter.Seq2[lead.Contact, error]) (EnrollReport, error) {
-	if _, err := s.eng.run.Flow(s.report.WorkflowID); err != nil {
+	f, err := s.eng.run.Flow(s.report.WorkflowID)
+	if err == nil && s.region != s.eng.config.Region {
+		err = lead.CheckRegion(s.region)
+	}
+	if err == nil && s.rehearsal != nil {
+		err = f.Enrollable()
+	}
+	if err != nil {
 		return s.report, err
 	}
 	var failed error
@@ -189,7 +216,7 @@ func (s *enrollment) run(ctx context.Context, contacts iter.Seq2[lead.Contact, e
 		}
 		var prepared *run.Contact
 		if err == nil {
-			prepared, err = s.eng.prepare(c)
+			prepared, err = s.eng.prepare(c, s.region)
 		}
 		s.filling.fates = append(s.filling.fates, fate{row, line, err, prepared})
 		if err == nil {
@@ -218,7 +245,7 @@ func (s *enrollment) turn(ctx context.Context) error {
 	next := s.filling
 	s.filling = &chunk{}
 	var failed error
-	if len(next.contacts) > 0 {
+	if len(next.contacts) > 0 && s.rehearsal == nil {
 		next.enrolling, failed = s.eng.run.Enroll(ctx, s.report.WorkflowID, next.contacts)
 	}
 	before := s.ahead
@@ -247,7 +274,11 @@ func (s *enrollment) settle(ctx context.Context, c *chunk) error {
 		if f.err == nil {
 			f.err = failed
 		}
-		if f.err == nil {
+		switch {
+		case f.err != nil:
+		case s.rehearsal != nil:
+			f.err = s.rehearse(ctx, f.contact)
+		default:
 			f.err = s.eng.refusal(ctx, s.report.WorkflowID, f.contact)
 		}
 		var id lead.ID
@@ -265,4 +296,21 @@ func (s *enrollment) settle(ctx context.Context, c *chunk) error {
 		}
 	}
 	return failed
+}
+
+// rehearse returns the error with which a contact would not be enrolled, or nil.
+func (s *enrollment) rehearse(ctx context.Context, c *run.Contact) error {
+	if s.rehearsal[c.Contact.Phone] {
+		return fmt.Errorf("%w: an earlier row has the same phone number", lead.ErrContactLive)
+	}
+	s.rehearsal[c.Contact.Phone] = true
+	live, err := s.eng.Leads(ctx, s.report.WorkflowID, LeadFilter{
+		PhoneNumber: c.Person.PhoneNumber, States: []lead.State{lead.Enrolled, lead.InStep, lead.PendingRemoval}, Limit: 1,
+	})
+	if err != nil || len(live) == 0 {
+		return err
+	}
+	return &lead.ConflictError{
+		Reason: lead.ErrContactLive, Workflow: s.report.WorkflowID, Lead: live[0].ID, State: live[0].State.String(),
+	}
 }

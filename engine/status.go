@@ -17,6 +17,19 @@ import (
 // error that matches lead.ErrWorkflowStatus. Handlers that are a [NodeChecker]
 // are asked too.
 func (e *Engine) ActivateWorkflow(ctx context.Context, id lead.WorkflowID) (Workflow, error) {
+	for {
+		w, err := e.activate(ctx, id)
+		if !errors.Is(err, errRedrawn) {
+			return w, err
+		}
+	}
+}
+
+// errRedrawn: the graph of the draft was replaced while its handlers were asked.
+var errRedrawn = errors.New("engine: the workflow has another graph now")
+
+// activate asks the handlers about a workflow, and activates it.
+func (e *Engine) activate(ctx context.Context, id lead.WorkflowID) (Workflow, error) {
 	now, err := e.run.Flow(id)
 	if err != nil {
 		return Workflow{}, err
@@ -30,8 +43,11 @@ func (e *Engine) ActivateWorkflow(ctx context.Context, id lead.WorkflowID) (Work
 	}
 	return e.changeWorkflow(ctx, id, func(f *core.Flow) (*core.Flow, error) {
 		next, err := f.Turn(lead.WorkflowActive, lead.WorkflowDraft)
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, err
+		case f.Graph != now.Graph:
+			return nil, errRedrawn
 		}
 		next.RateKeys = keys
 		return next, errors.Join(f.Definition().Validate(), e.checkHandlers(f))

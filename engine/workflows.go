@@ -128,11 +128,17 @@ func (e *Engine) Definition(_ context.Context, id lead.WorkflowID) (*workflow.De
 type WorkflowUpdate struct {
 	Name        *string
 	Description *string
+	// Graph replaces the entry, the nodes and the edges, all together. Its Name and
+	// Description are not read.
+	Graph *workflow.Definition
 }
 
-// UpdateWorkflow renames or describes a workflow anew.
+// UpdateWorkflow renames or describes a workflow anew, or gives it another graph. The
+// error of a faulty one is a *lead.InvalidError that names every fault. The graph of
+// a workflow that is no draft, or that has leads, be they removed, is refused with an
+// error that matches lead.ErrWorkflowStatus.
 func (e *Engine) UpdateWorkflow(ctx context.Context, id lead.WorkflowID, u WorkflowUpdate) (Workflow, error) {
-	return e.changeWorkflow(ctx, id, func(f *core.Flow) (*core.Flow, error) {
+	change := func(f *core.Flow) (*core.Flow, error) {
 		next := *f
 		if u.Name != nil {
 			next.Row.Name = *u.Name
@@ -141,7 +147,33 @@ func (e *Engine) UpdateWorkflow(ctx context.Context, id lead.WorkflowID, u Workf
 			next.Row.Description = *u.Description
 		}
 		return &next, next.Definition().Validate()
-	})
+	}
+	if u.Graph == nil {
+		return e.changeWorkflow(ctx, id, change)
+	}
+	def, err := e.Definition(ctx, id)
+	if err != nil {
+		return Workflow{}, err
+	}
+	def.Entry, def.Nodes, def.Edges = u.Graph.Entry, u.Graph.Nodes, u.Graph.Edges
+	if u.Name != nil {
+		def.Name = *u.Name
+	}
+	if u.Description != nil {
+		def.Description = *u.Description
+	}
+	graph, err := workflow.Compile(def)
+	if err != nil {
+		return Workflow{}, err
+	}
+	text, err := json.Marshal(def)
+	if err != nil {
+		return Workflow{}, fmt.Errorf("engine: encode workflow: %w", err)
+	}
+	if err := e.run.RedrawFlow(ctx, id, graph, text, change); err != nil {
+		return Workflow{}, err
+	}
+	return e.Workflow(ctx, id)
 }
 
 // changeWorkflow has change make another of the workflow.

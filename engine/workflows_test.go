@@ -334,3 +334,42 @@ func TestAWorkflowWithoutHandlersIsRefused(t *testing.T) {
 		}
 	})
 }
+
+func TestTheGraphOfADraftWithoutLeadsCanBeReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		nodes, edges := callWaitMessage()
+		wf := w.draft(nodes, edges...)
+		graph := &workflow.Definition{Name: "not read", Entry: "ring",
+			Nodes: []workflow.Node{{ID: "ring", Type: workflow.VoiceCall}, {ID: "end", Type: workflow.Dropped}},
+			Edges: []workflow.Edge{{From: "ring", To: "end", Label: "default"}}}
+		got, err := w.eng.UpdateWorkflow(background, wf, engine.WorkflowUpdate{Graph: graph})
+		if err != nil || got.NodeCount != 2 || got.EdgeCount != 1 || got.Name == "not read" {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		w.crash()
+		if def, err := w.eng.Definition(background, wf); err != nil || def.Entry != "ring" || def.Name != got.Name || len(def.Nodes) != 2 {
+			t.Errorf("%+v, %v", def, err)
+		}
+		var invalid *lead.InvalidError
+		empty := ""
+		_, err = w.eng.UpdateWorkflow(background, wf, engine.WorkflowUpdate{Name: &empty, Graph: &workflow.Definition{Entry: "x"}})
+		if !errors.As(err, &invalid) || len(invalid.Faults) < 2 {
+			t.Errorf("a faulty graph: %v", err)
+		}
+		l := w.enroll(wf, phone)
+		for _, when := range []string{"with a lead", "with a removed lead", "once it is active"} {
+			switch when {
+			case "with a removed lead":
+				w.remove(l)
+			case "once it is active":
+				if _, err := w.eng.ActivateWorkflow(background, wf); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := w.eng.UpdateWorkflow(background, wf, engine.WorkflowUpdate{Graph: graph}); !errors.Is(err, lead.ErrWorkflowStatus) {
+				t.Errorf("%s: %v", when, err)
+			}
+		}
+	})
+}

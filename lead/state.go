@@ -1,6 +1,9 @@
 package lead
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // State is where a lead is in its life. The zero State is invalid.
 type State uint8
@@ -81,5 +84,11 @@ func unmarshalName[T ~uint8](names []string, v *T, text []byte, kind string) err
 			return nil
 		}
 	}
-	return fmt.Errorf("lead: %q is no %s", text, kind)
+	var known []string
+	for _, name := range names {
+		if name != "" {
+			known = append(known, name)
+		}
+	}
+	return fmt.Errorf("lead: invalid %s %.40q; must be one of %s", kind, text, strings.Join(known, ", "))
 }

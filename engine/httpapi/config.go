@@ -19,8 +19,8 @@ type Config struct {
 	CallbackKey []byte
 	// MaxUpload is the most bytes of a CSV upload. Default 64 MiB.
 	MaxUpload int64
-	// MaxBody is the most bytes of a JSON body. Default 1 MiB. A new workflow may
-	// have workflow.MaxSize bytes whatever this says.
+	// MaxBody is the most bytes of a JSON body. Default 1 MiB. A new workflow and a
+	// change of one may have workflow.MaxSize bytes whatever this says.
 	MaxBody int64
 	// MaxWait bounds the wait parameter of a removal; a longer one is cut to it.
 	// Default 60 s.

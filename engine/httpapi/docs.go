@@ -21,8 +21,11 @@ var docsHTML string
 //go:embed docs.css
 var docsCSS string
 
+const docsPattern = "GET " + basePath + "/docs"
+
 // docsRoute serves the OpenAPI document as a page for people. The page is one
-// piece of HTML with its style in it: no script, and nothing from elsewhere.
+// piece of HTML with its style in it: no script, and nothing from elsewhere. A browser
+// cannot be told to send a token, so the page opens without one.
 func (h *Handler) docsRoute() error {
 	page, err := template.New("docs").Parse(docsHTML)
 	if err != nil {
@@ -35,7 +38,7 @@ func (h *Handler) docsRoute() error {
 	hash := sha256.Sum256([]byte(docsCSS))
 	policy := fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 		base64.StdEncoding.EncodeToString(hash[:]))
-	h.mux.HandleFunc("GET "+basePath+"/docs", func(w http.ResponseWriter, _ *http.Request) {
+	h.mux.HandleFunc(docsPattern, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Content-Security-Policy", policy)
 		_, _ = w.Write(text.Bytes()) // a client that is gone

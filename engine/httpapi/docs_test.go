@@ -88,3 +88,15 @@ func TestTheDocsPageIsWholeAndOurs(t *testing.T) {
 		}
 	}
 }
+
+func TestTheDocsPageSaysHowToGiveTheToken(t *testing.T) {
+	s := newServer(t, httpapi.Config{Token: token}, nil)
+	s.token = "" // as a browser
+	page := string(s.get("/v1/docs").expect(200).body)
+	if want := "Authorization: Bearer $LEADFLOW_TOKEN"; !strings.Contains(page, want) {
+		t.Errorf("the page lacks %q", want)
+	}
+	if strings.Contains(page, token) || strings.Contains(page, `href="openapi.json"`) {
+		t.Error("the page has the token, or a link that a browser cannot follow")
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -62,7 +63,7 @@ func (h *Handler) route(x *exchange, r *http.Request) {
 	if clean(r.URL.Path) {
 		found, pattern = h.mux.Handler(r)
 	}
-	if pattern != healthPattern && pattern != healthPatternV1 && !h.allowed(r, pattern) {
+	if !slices.Contains(openPatterns, pattern) && !h.allowed(r, pattern) {
 		h.refuseStranger(x, r)
 		return
 	}
@@ -76,6 +77,9 @@ func (h *Handler) route(x *exchange, r *http.Request) {
 	}
 	h.mux.ServeHTTP(x, r)
 }
+
+// openPatterns are the routes that need no token: they say nothing of anybody.
+var openPatterns = []string{healthPattern, healthPatternV1, docsPattern}
 
 // clean reports whether the mux would take the path as it is. It would redirect
 // others to a place that lacks the prefix under which we are mounted.

@@ -16,20 +16,20 @@ import (
 
 const token = "correct-horse"
 
-func TestEveryRouteButHealthNeedsTheToken(t *testing.T) {
+func TestEveryRouteButHealthAndTheDocsPageNeedsTheToken(t *testing.T) {
 	s := newServer(t, httpapi.Config{Token: token}, nil)
 	w := s.active(onlyWait)
 	for name, header := range map[string]string{
 		"none": "", "wrong": "Bearer wrong", "prefix": "Bearer correct", "longer": "Bearer " + token + "x",
 		"another scheme": "Basic " + token, "empty": "Bearer ", "two": "Bearer " + token + " x",
 	} {
-		for _, path := range []string{w, "/v1/workflows", "/v1/docs", "/v1/openapi.json", "/v1/nothing", "/v1/calls?token=" + token} {
+		for _, path := range []string{w, "/v1/workflows", "/v1/openapi.json", "/v1/nothing", "/v1/docs/x", "/v1/calls?token=" + token} {
 			a := s.send(request{method: "GET", path: path, header: map[string]string{"Authorization": header}}).expect(401)
 			if got := a.header.Get("WWW-Authenticate"); !strings.HasPrefix(got, `Bearer realm="leadflow"`) {
 				t.Errorf("%s: WWW-Authenticate %q", name, got)
 			}
 		}
-		for _, path := range []string{"/healthz", "/v1/healthz"} {
+		for _, path := range []string{"/healthz", "/v1/healthz", "/v1/docs"} {
 			s.send(request{method: "GET", path: path, header: map[string]string{"Authorization": header}}).expect(200)
 		}
 	}
@@ -168,7 +168,7 @@ func TestBodiesHaveTheirLimits(t *testing.T) {
 	s := newServer(t, httpapi.Config{MaxBody: 100}, nil)
 	w := s.active(onlyWait) // which is longer than MaxBody
 	s.post(w+"/leads", `{"phone_number":"`+strings.Repeat("1", 100)+`"}`).expect(413)
-	s.patch(w, `{"name":"`+strings.Repeat("1", 100)+`"}`).expect(413)
+	s.patch(w, `{"name":"x","nodes":[]`+strings.Repeat(" ", 16<<20)+`}`).expect(413)
 	s.post(noStep+"/complete", `{"outcome":"`+strings.Repeat("1", 100)+`"}`).expect(413)
 	s.post("/v1/workflows", strings.Repeat(" ", 16<<20)+`{}`).expect(413)
 }

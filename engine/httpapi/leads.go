@@ -26,6 +26,13 @@ func (in *leadInput) ids() (workflow lead.WorkflowID, id lead.ID, err error) {
 	return workflow, id, err
 }
 
+// enrollInput are the parameters of enrolling; those in the query are for files.
+type enrollInput struct {
+	ID     workflowParam `path:"id"`
+	DryRun flagParam     `query:"dry_run" doc:"of a file: say what would be enrolled and what rejected, and write nothing"`
+	Region string        `query:"region" doc:"of a file: read phone numbers without a leading + as those of this country, such as US"`
+}
+
 type listLeadsInput struct {
 	ID          workflowParam `path:"id"`
 	Status      string        `query:"status" enum:"enrolled,in_step,pending_removal,removed,completed" doc:"only those with this status"`
@@ -124,7 +131,7 @@ type enrolled struct {
 	Body     any
 }
 
-func (h *Handler) enroll(ctx context.Context, in *workflowInput) (*enrolled, error) {
+func (h *Handler) enroll(ctx context.Context, in *enrollInput) (*enrolled, error) {
 	id, _, err := h.definition(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -135,8 +142,15 @@ func (h *Handler) enroll(ctx context.Context, in *workflowInput) (*enrolled, err
 		return nil, err
 	}
 	if kind != jsonType {
-		report, err := h.upload(ctx, x, id, kind, params)
+		options, err := in.options()
+		if err != nil {
+			return nil, err
+		}
+		report, err := h.upload(ctx, x, id, kind, params, options)
 		return &enrolled{Status: http.StatusOK, Body: report}, err
+	}
+	if in.DryRun != "" || in.Region != "" {
+		return nil, faulty([]fault{{"query", "dry_run and region are for files of leads"}})
 	}
 	c, err := h.readContact(x)
 	if err != nil {
@@ -147,6 +161,24 @@ func (h *Handler) enroll(ctx context.Context, in *workflowInput) (*enrolled, err
 		return nil, err
 	}
 	return &enrolled{http.StatusCreated, "leads/" + l.ID.String(), viewLead(l)}, nil
+}
+
+// options reads the parameters that say how a file is enrolled.
+func (in *enrollInput) options() (options []engine.EnrollOption, err error) {
+	var q queryReader
+	if q.flag("dry_run", in.DryRun) {
+		options = append(options, engine.DryRun())
+	}
+	if in.Region != "" {
+		var invalid *lead.InvalidError
+		if errors.As(lead.CheckRegion(in.Region), &invalid) {
+			for _, f := range invalid.Faults {
+				q.fault("region", "%s", f.Message)
+			}
+		}
+		options = append(options, engine.InRegion(in.Region))
+	}
+	return options, q.problem()
 }
 
 // readContact reads a contact, and names what is wrong with the body and with
@@ -184,7 +216,7 @@ func (h *Handler) listLeads(ctx context.Context, in *listLeadsInput) (*output[le
 	filter := engine.LeadFilter{Node: in.NodeID, PhoneNumber: phoneText(in.PhoneNumber), ExternalID: in.ExternalID, Limit: meta.Limit + 1}
 	q.notEmpty(ctx, "status", "node_id", "phone_number", "external_id")
 	if in.Status != "" {
-		filter.States = []lead.State{parse(&q, "status", in.Status, "a lead's status", lead.ParseState)}
+		filter.States = []lead.State{parseStatus(&q, in.Status, lead.ParseState)}
 	}
 	if in.Cursor != "" {
 		if in.Page != "" {

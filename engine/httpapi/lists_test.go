@@ -142,3 +142,22 @@ func TestCallsAreListedByFilterAndCursor(t *testing.T) {
 		}
 	}
 }
+
+func TestFaultyParametersListWhatCanBeMeant(t *testing.T) {
+	s := newServer(t, httpapi.Config{}, nil)
+	w := s.active(onlyWait)
+	for path, want := range map[string]string{
+		"/v1/workflows?status=flying":  `query.status: invalid workflow status "flying"; must be one of draft, active, paused, completed, cancelled`,
+		w + "/leads?status=flying":     `query.status: invalid state "flying"; must be one of enrolled, in_step, pending_removal, removed, completed`,
+		"/v1/calls?status=retrying":    `query.status: invalid status "retrying"; a call's must be one of in_progress, completed, failed`,
+		"/v1/calls?status=a&from=soon": "the request has 2 faults; see errors",
+	} {
+		if got := s.get(path).expect(422).object()["detail"]; got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+	got := s.delete(w + "/leads/" + noLead + "?wait=30").expect(422).object()["detail"]
+	if want := `query.wait: invalid duration "30"; it has no unit: write "30s", "30m" or "30h"`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}

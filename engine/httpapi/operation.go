@@ -173,7 +173,7 @@ func (h *Handler) refusals(op operation) map[int]string {
 	all := map[int]string{
 		http.StatusUnprocessableEntity: "A parameter is faulty.",
 		http.StatusInternalServerError: "Something went wrong inside.",
-		http.StatusServiceUnavailable:  "The engine is not running.",
+		http.StatusServiceUnavailable:  "The engine is not running, or another program has the database locked; then Retry-After says when to try again.",
 	}
 	if h.config.Token != "" && !op.open {
 		all[http.StatusUnauthorized] = "The token is missing or wrong."

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 )
 
@@ -198,12 +199,15 @@ func (q *queryReader) duration(name string, p durationText) time.Duration {
 	if p == "" {
 		return 0
 	}
-	d, err := time.ParseDuration(string(p))
-	if err != nil || d < 0 {
-		q.fault(name, "%q is not a duration such as 30s or 1m30s", clip(string(p)))
+	d, err := workflow.ParseDuration(string(p))
+	if err == nil && d < 0 {
+		err = errors.New("must not be negative")
+	}
+	if err != nil {
+		q.fault(name, "%s", err)
 		return 0
 	}
-	return d
+	return time.Duration(d)
 }
 
 // moment reads a time. Those up to 1970 are refused, because the engine takes
@@ -241,6 +245,18 @@ func parse[T any](q *queryReader, name, text, what string, read func(string) (T,
 	value, err := read(text)
 	if err != nil {
 		q.fault(name, "%q is not %s", clip(text), what)
+	}
+	return value
+}
+
+// parseStatus reads the parameter status. The error of read lists what there is.
+func parseStatus[T any](q *queryReader, text string, read func(string) (T, error)) (value T) {
+	if text == "" {
+		return value
+	}
+	value, err := read(text)
+	if err != nil {
+		q.fault("status", "%s", strings.TrimPrefix(err.Error(), "lead: "))
 	}
 	return value
 }

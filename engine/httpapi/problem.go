@@ -9,7 +9,12 @@ import (
 
 	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
 )
+
+// busyRetryAfter is how many seconds a client should leave a store alone that another
+// program holds.
+const busyRetryAfter = "5"
 
 const problemType = "application/problem+json"
 
@@ -47,8 +52,13 @@ func internalProblem(requestID string) *problem {
 	return newProblem(http.StatusInternalServerError, "something went wrong inside; the log has it under request id "+requestID)
 }
 
+// faulty is the refusal of a request for its faults. A single one is the detail too.
 func faulty(faults []fault) *problem {
-	p := newProblem(http.StatusUnprocessableEntity, "the request has "+count(len(faults), "fault")+"; see errors")
+	detail := "the request has " + count(len(faults), "fault") + "; see errors"
+	if len(faults) == 1 {
+		detail = strings.TrimPrefix(faults[0].Location+": "+faults[0].Message, ": ")
+	}
+	p := newProblem(http.StatusUnprocessableEntity, detail)
 	p.Errors = faults
 	return p
 }
@@ -92,6 +102,9 @@ func (h *Handler) refusal(ctx context.Context, err error, within string) *proble
 		return conflicting(conflict)
 	case errors.As(err, &invalid):
 		return faulty(located(invalid.Faults, within))
+	case errors.Is(err, store.ErrBusy):
+		exchangeOf(ctx).Header().Set("Retry-After", busyRetryAfter)
+		return newProblem(http.StatusServiceUnavailable, "another program has the database locked; try again later")
 	case errors.Is(err, engine.ErrNotRunning):
 		return newProblem(http.StatusServiceUnavailable, "the engine is not running")
 	case ctx.Err() != nil:

@@ -116,7 +116,7 @@ func (h *Handler) calls(ctx context.Context, in *callsInput) (*output[page[callB
 	q.notEmpty(ctx, "workflow_id", "lead_id", "phone_number", "call_id", "status", "from", "to")
 	filter.WorkflowID = parse(&q, "workflow_id", in.WorkflowID, "a workflow's id", lead.ParseWorkflowID)
 	filter.LeadID = parse(&q, "lead_id", in.LeadID, "a lead's id", lead.ParseID)
-	filter.Status = parse(&q, "status", in.Status, "a call's status", parseCallStatus)
+	filter.Status = parseStatus(&q, in.Status, parseCallStatus)
 	filter.From, filter.To = q.moment("from", in.From), q.moment("to", in.To)
 	if !filter.From.IsZero() && !filter.To.IsZero() && filter.To.Before(filter.From) {
 		q.fault("to", "is before from")
@@ -156,8 +156,8 @@ func (h *Handler) calls(ctx context.Context, in *callsInput) (*output[page[callB
 
 func parseCallStatus(text string) (lead.StepStatus, error) {
 	status, err := lead.ParseStepStatus(text)
-	if err == nil && status != lead.StepInProgress && status != lead.StepCompleted && status != lead.StepFailed {
-		err = fmt.Errorf("httpapi: no call is ever %s", status)
+	if err != nil || status != lead.StepInProgress && status != lead.StepCompleted && status != lead.StepFailed {
+		return status, fmt.Errorf("invalid status %q; a call's must be one of %s, %s, %s", clip(text), lead.StepInProgress, lead.StepCompleted, lead.StepFailed)
 	}
-	return status, err
+	return status, nil
 }

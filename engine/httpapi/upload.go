@@ -34,7 +34,7 @@ type rowErrorBody struct {
 
 // upload enrolls a CSV file as it comes in. It holds one row of it in memory,
 // and the few hundred contacts that are being written.
-func (h *Handler) upload(ctx context.Context, x *exchange, id lead.WorkflowID, kind string, params map[string]string) (*uploadBody, error) {
+func (h *Handler) upload(ctx context.Context, x *exchange, id lead.WorkflowID, kind string, params map[string]string, options []engine.EnrollOption) (*uploadBody, error) {
 	w, err := h.eng.Workflow(ctx, id)
 	if err != nil {
 		return nil, err
@@ -59,7 +59,7 @@ func (h *Handler) upload(ctx context.Context, x *exchange, id lead.WorkflowID, k
 	}
 	// A connection that breaks ends the request's context too, and then it would
 	// depend on chance how many of the rows that did come in are enrolled.
-	report, err := h.eng.EnrollCSV(context.WithoutCancel(ctx), id, file)
+	report, err := h.eng.EnrollCSV(context.WithoutCancel(ctx), id, file, options...)
 	if err == nil && body.failed != nil {
 		err = body.failed // behind a part that seemed to be whole
 	}

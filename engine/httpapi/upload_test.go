@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -248,4 +249,32 @@ func (s *server) heapOfUpload(n int) uint64 {
 	}
 	s.t.Logf("%d leads in %v, at most %d KiB of heap", n, took.Round(time.Millisecond), peak>>10)
 	return peak
+}
+
+func TestADryRunEnrollsNobody(t *testing.T) {
+	s := newServer(t, httpapi.Config{}, nil)
+	w := s.active(onlyWait)
+	s.enroll(w, "+14155550101")
+	file := "phone_number\n+14155550101\n(415) 555-0102\n+14155550102\nreception\n"
+	upload := func(query string) answer {
+		return s.send(request{method: "POST", path: w + "/leads" + query, kind: "text/csv", body: strings.NewReader(file)})
+	}
+	for range 2 {
+		a := upload("?dry_run=true&region=US").expect(200).object()
+		if a["leads_enrolled"] != 1.0 || a["rejected"] != 3.0 || len(a["errors"].([]any)) != 3 {
+			t.Errorf("a dry run says %v", a)
+		}
+	}
+	if a := upload("?dry_run=false").expect(200).object(); a["leads_enrolled"] != 1.0 || a["rejected"] != 3.0 {
+		t.Errorf("without a region: %v", a)
+	}
+	if got := s.get(w + "/leads").expect(200).object()["meta"].(map[string]any)["total"]; got != 2.0 {
+		t.Errorf("%v leads", got)
+	}
+	if got := upload("?dry_run=perhaps&region=UK").expect(422).locations(); !slices.Equal(got, []string{"query.dry_run", "query.region"}) {
+		t.Errorf("faults at %q", got)
+	}
+	s.post(w+"/leads?dry_run=true", `{"phone_number":"+14155550103"}`).expect(422)
+	s.post(w+"/cancel", "").expect(200)
+	upload("?dry_run=true").expect(409)
 }

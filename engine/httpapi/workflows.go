@@ -2,9 +2,11 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"reflect"
+	"slices"
 
 	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/engine/workflow"
@@ -38,8 +40,11 @@ type messageBody struct {
 
 // workflowPatchBody documents the body of a PATCH.
 type workflowPatchBody struct {
-	Name        *string `json:"name,omitempty" doc:"at most 256 bytes"`
-	Description *string `json:"description,omitempty" doc:"at most 16 KiB"`
+	Name        *string         `json:"name,omitempty" doc:"at most 256 bytes"`
+	Description *string         `json:"description,omitempty" doc:"at most 16 KiB"`
+	Entry       *string         `json:"entry,omitempty" doc:"of a draft without leads"`
+	Nodes       []workflow.Node `json:"nodes,omitempty" nullable:"false" doc:"of a draft without leads: all its nodes"`
+	Edges       []workflow.Edge `json:"edges,omitempty" nullable:"false" doc:"of a draft without leads: all its edges"`
 }
 
 var noWorkflow = map[int]string{http.StatusNotFound: "There is no such workflow."}
@@ -61,11 +66,14 @@ func (h *Handler) workflowRoutes() {
 	}, h.getWorkflow)
 	register(h, operation{
 		method: "PATCH", path: "/workflows/{id}", id: "update-workflow", tag: tagWorkflows,
-		summary: "Rename or describe a workflow anew", body: jsonBody[workflowPatchBody](), within: "body",
+		summary:     "Change a workflow",
+		description: "Its name and description at any time; its graph while it is a draft without leads. What is not sent stays.",
+		body:        jsonBody[workflowPatchBody](), within: "body",
 		refused: map[int]string{
-			http.StatusNotFound:            "There is no such workflow.",
-			http.StatusConflict:            "status was sent, which is changed by activate, pause, resume and cancel.",
-			http.StatusUnprocessableEntity: "The body is faulty.",
+			http.StatusNotFound: "There is no such workflow.",
+			http.StatusConflict: "status was sent, which is changed by activate, pause, resume and cancel; " +
+				"or a graph, and the workflow is not a draft, or has leads.",
+			http.StatusUnprocessableEntity: "The body is faulty, or the graph with what was sent; every fault is named.",
 		},
 	}, h.updateWorkflow)
 	register(h, operation{
@@ -104,7 +112,7 @@ func (h *Handler) listWorkflows(ctx context.Context, in *listWorkflowsInput) (*o
 	limit := q.limit(in.Limit)
 	filter := engine.WorkflowFilter{Limit: limit + 1}
 	q.notEmpty(ctx, "status")
-	filter.Status = parse(&q, "status", in.Status, "a workflow's status", parseStatus)
+	filter.Status = parseStatus(&q, in.Status, parseWorkflowStatus)
 	if place := q.cursor("workflows", in.Cursor); place != "" {
 		var err error
 		if filter.After, err = lead.ParseWorkflowID(place); err != nil {
@@ -133,7 +141,7 @@ func (h *Handler) listWorkflows(ctx context.Context, in *listWorkflowsInput) (*o
 	return reply(out), nil
 }
 
-func parseStatus(text string) (status lead.WorkflowStatus, err error) {
+func parseWorkflowStatus(text string) (status lead.WorkflowStatus, err error) {
 	err = status.UnmarshalText([]byte(text))
 	return status, err
 }
@@ -151,15 +159,15 @@ func (h *Handler) getWorkflow(ctx context.Context, in *workflowInput) (*output[w
 }
 
 func (h *Handler) updateWorkflow(ctx context.Context, in *workflowInput) (*output[workflowBody], error) {
-	id, _, err := h.definition(ctx, in.ID)
+	id, def, err := h.definition(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	data, err := h.readJSON(exchangeOf(ctx), h.config.MaxBody)
+	data, err := h.readJSON(exchangeOf(ctx), workflow.MaxSize)
 	if err != nil {
 		return nil, err
 	}
-	o := readObject(data, "name", "description", "status")
+	o := readObject(data, append([]string{"name", "description", "status"}, graphFields...)...)
 	if o.sent("status") {
 		p := newProblem(http.StatusConflict, "a workflow's status is changed by POST to its activate, pause, resume or cancel")
 		p.Code, p.WorkflowID = "status_sent", id.String()
@@ -167,6 +175,9 @@ func (h *Handler) updateWorkflow(ctx context.Context, in *workflowInput) (*outpu
 	}
 	update := engine.WorkflowUpdate{
 		Name: o.text("name", workflow.MaxName), Description: o.text("description", workflow.MaxDescription),
+	}
+	if slices.ContainsFunc(graphFields, o.sent) {
+		update.Graph = o.graph(def)
 	}
 	if err := o.problem(); err != nil {
 		return nil, err
@@ -176,6 +187,36 @@ func (h *Handler) updateWorkflow(ctx context.Context, in *workflowInput) (*outpu
 		return nil, err
 	}
 	return reply(viewWorkflow(w)), nil
+}
+
+// graphFields are the fields of a workflow that make up its graph.
+var graphFields = []string{"entry", "nodes", "edges"}
+
+// graph reads the fields of a graph, and takes from def what was not sent.
+func (o *object) graph(def *workflow.Definition) *workflow.Definition {
+	text, err := json.Marshal(def)
+	fields := map[string]json.RawMessage{}
+	if err == nil {
+		err = json.Unmarshal(text, &fields)
+	}
+	for _, name := range append([]string{"name", "description"}, graphFields...) {
+		if value, ok := o.value(name); ok {
+			fields[name] = value
+		}
+	}
+	if err == nil {
+		text, err = json.Marshal(fields)
+	}
+	if err != nil {
+		o.fault("", "cannot be read")
+		return nil
+	}
+	next, err := workflow.Parse(text)
+	var invalid *lead.InvalidError
+	if errors.As(err, &invalid) {
+		o.add(located(invalid.Faults, "body"))
+	}
+	return next
 }
 
 // definition returns a workflow's id and graph, or the refusal when there is no

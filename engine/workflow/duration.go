@@ -44,7 +44,7 @@ func (d *Duration) UnmarshalJSON(data []byte) error {
 func durationFromJSON(data []byte) (Duration, error) {
 	var text string
 	if len(data) > 0 && data[0] == '"' && json.Unmarshal(data, &text) == nil {
-		return parseDuration(text)
+		return ParseDuration(text)
 	}
 	if _, err := strconv.ParseFloat(string(data), 64); err == nil {
 		return 0, fmt.Errorf("invalid duration %s; it has no unit: write %s", expression.Clip(string(data)), withUnits(string(data)))
@@ -52,7 +52,9 @@ func durationFromJSON(data []byte) (Duration, error) {
 	return 0, fmt.Errorf(`invalid duration %s; write a string such as "48h" or "30m"`, expression.Clip(string(data)))
 }
 
-func parseDuration(text string) (Duration, error) {
+// ParseDuration reads a Go duration string, such as "48h" or "1h30m". The error says
+// what to write instead, such as "30s" for "30".
+func ParseDuration(text string) (Duration, error) {
 	d, err := time.ParseDuration(text)
 	if err == nil {
 		return Duration(d), nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,8 +10,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/spf13/cobra"
 )
 
 // client talks to a server. Its flags are those of every command that does.
@@ -20,8 +24,9 @@ type client struct {
 	http          *http.Client
 }
 
-func newClient(f *flags) *client {
+func newClient(command *cobra.Command) *client {
 	c := &client{}
+	f := command.Flags()
 	f.StringVar(&c.server, "server", "http://127.0.0.1:8080", "the `URL` of the server")
 	f.StringVar(&c.token, "token", "", "the server's `token`"+secret)
 	f.BoolVar(&c.json, "json", false, "print what the server answered, as JSON")
@@ -47,16 +52,23 @@ type problem struct {
 		Location string `json:"location"`
 		Message  string `json:"message"`
 	} `json:"errors"`
+
+	advice string // what to do about it; of the command's own
 }
 
 func (p *problem) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "the server answered %d %s", p.Status, printable(p.Title))
-	if p.Detail != "" {
-		b.WriteString(": " + printable(p.Detail))
+	if detail := strings.ReplaceAll(p.Detail, "; see errors", ""); detail != "" {
+		b.WriteString(": " + printable(detail))
 	}
-	for _, e := range p.Errors {
-		fmt.Fprintf(&b, "\n  %s: %s", printable(e.Location), printable(e.Message))
+	if len(p.Errors) > 1 { // a single one is the detail
+		for _, e := range p.Errors {
+			fmt.Fprintf(&b, "\n  %s: %s", printable(e.Location), printable(e.Message))
+		}
+	}
+	if p.advice != "" {
+		b.WriteString("\n" + p.advice)
 	}
 	return b.String()
 }
@@ -75,7 +87,7 @@ type request struct {
 func (c *client) do(ctx context.Context, r request, out ...any) (json.RawMessage, error) {
 	base, err := url.Parse(c.server)
 	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" {
-		return nil, usage("-server %q is no URL such as http://127.0.0.1:8080", c.server)
+		return nil, usage("--server %q is not a URL such as http://127.0.0.1:8080", c.server)
 	}
 	u := base.JoinPath("v1", r.path)
 	u.RawQuery = r.query.Encode()
@@ -107,11 +119,17 @@ func (c *client) do(ctx context.Context, r request, out ...any) (json.RawMessage
 		if json.Unmarshal(text, p) != nil || p.Status == 0 {
 			p = &problem{Status: res.StatusCode, Title: http.StatusText(res.StatusCode), Detail: printable(string(text[:min(len(text), 200)]))}
 		}
+		if p.Status == http.StatusUnauthorized {
+			p.advice = "The commands take the server's token from LEADFLOW_TOKEN, and none is set."
+			if c.token != "" {
+				p.advice = "The token that the command sent, from LEADFLOW_TOKEN, --token or the configuration file, is not the server's."
+			}
+		}
 		return nil, p
 	}
 	for _, o := range out {
 		if err := json.Unmarshal(text, o); err != nil {
-			return nil, fmt.Errorf("%s answered what a leadflow server would not: %w", c.server, err)
+			return nil, fmt.Errorf("%s does not answer as a leadflow server does: %w", c.server, err)
 		}
 	}
 	return text, nil
@@ -138,6 +156,60 @@ func printable(text string) string {
 	}, text)
 }
 
+// workflow asks for a workflow.
+func (c *client) workflow(ctx context.Context, id string) (w workflowView, text json.RawMessage, err error) {
+	text, err = c.do(ctx, request{method: http.MethodGet, path: workflowPath(id)}, &w)
+	return w, text, err
+}
+
+// completeWorkflows has a shell complete a command's first argument with the ids of
+// workflows in one of the statuses, or of all if there is none; and its second, of
+// commands that have leads, with the ids of that workflow's leads.
+func (p *program) completeWorkflows(c *client, leads bool, statuses ...string) cobra.CompletionFunc {
+	return func(command *cobra.Command, args []string, _ string) (list []cobra.Completion, _ cobra.ShellCompDirective) {
+		const none = cobra.ShellCompDirectiveNoFileComp
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second) // somebody waits at a prompt
+		defer cancel()
+		if p.settle(command) != nil {
+			return nil, none
+		}
+		get := request{method: http.MethodGet, path: "workflows", query: url.Values{"limit": {"100"}}}
+		switch {
+		case len(args) == 0:
+			var page struct{ Data []workflowView }
+			if _, err := c.do(ctx, get, &page); err != nil {
+				return nil, none
+			}
+			for _, w := range page.Data {
+				if len(statuses) == 0 || slices.Contains(statuses, w.Status) {
+					list = append(list, cobra.CompletionWithDesc(w.ID, printable(w.Name)+", "+w.Status))
+				}
+			}
+		case len(args) == 1 && leads:
+			get.path = workflowPath(args[0]) + "/leads"
+			var page struct{ Data []leadView }
+			if _, err := c.do(ctx, get, &page); err != nil {
+				return nil, none
+			}
+			for _, l := range page.Data {
+				list = append(list, cobra.CompletionWithDesc(l.ID, l.PhoneNumber+", "+l.Status))
+			}
+		}
+		return list, none
+	}
+}
+
+// jsonRequest is a request with a JSON body.
+func jsonRequest(method, path string, body []byte) request {
+	return request{method: method, path: path, kind: "application/json", body: bytes.NewReader(body), size: int64(len(body))}
+}
+
+func workflowPath(id string) string { return "workflows/" + url.PathEscape(id) }
+
+func leadPath(workflow, id string) string {
+	return workflowPath(workflow) + "/leads/" + url.PathEscape(id)
+}
+
 // The objects of the wire, as far as they are printed.
 
 type workflowView struct {
@@ -152,16 +224,21 @@ type workflowView struct {
 	CreatedAt     time.Time        `json:"created_at"`
 }
 
+// live is how many of the workflow's leads are not over.
+func (w workflowView) live() int64 {
+	return w.Counts["enrolled"] + w.Counts["in_step"] + w.Counts["pending_removal"]
+}
+
 type leadView struct {
-	ID           string         `json:"id"`
-	PhoneNumber  string         `json:"phone_number"`
-	ExternalID   string         `json:"external_id"`
-	TimeZone     string         `json:"time_zone"`
-	Metadata     map[string]any `json:"metadata"`
-	Status       string         `json:"status"`
-	Node         string         `json:"current_node_id"`
-	NextActionAt time.Time      `json:"next_action_at"`
-	Outcome      string         `json:"outcome"`
+	ID           string                     `json:"id"`
+	PhoneNumber  string                     `json:"phone_number"`
+	ExternalID   string                     `json:"external_id"`
+	TimeZone     string                     `json:"time_zone"`
+	Metadata     map[string]json.RawMessage `json:"metadata"`
+	Status       string                     `json:"status"`
+	Node         string                     `json:"current_node_id"`
+	NextActionAt time.Time                  `json:"next_action_at"`
+	Outcome      string                     `json:"outcome"`
 	Removal      *struct {
 		Reason      string    `json:"reason"`
 		Actor       string    `json:"actor"`
@@ -196,4 +273,16 @@ type attemptView struct {
 	Error       string    `json:"error"`
 	CallID      string    `json:"call_id"`
 	Redelivered bool      `json:"redelivered"`
+}
+
+type callView struct {
+	CallID      string    `json:"call_id"`
+	Attempt     int       `json:"attempt"`
+	LeadID      string    `json:"lead_id"`
+	PhoneNumber string    `json:"phone_number"`
+	Status      string    `json:"status"`
+	Outcome     string    `json:"outcome"`
+	StartedAt   time.Time `json:"started_at"`
+	EndedAt     time.Time `json:"ended_at"`
+	Error       string    `json:"error"`
 }

@@ -1,99 +1,80 @@
 package main
 
 import (
-	"flag"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/leadflow-go/leadflow/engine/workflow"
 )
 
-// flags is a command's flag set. Each flag that the command line does not have
-// is taken from the environment: -some-name from LEADFLOW_SOME_NAME; those in
-// only are not.
-type flags struct {
-	*flag.FlagSet
-	command command
-	env     func(name string) string
-	only    []string
-}
-
-func newFlags(c command, env func(name string) string) *flags {
-	f := &flags{FlagSet: flag.NewFlagSet(c.name, flag.ContinueOnError), command: c, env: env}
-	f.SetOutput(io.Discard) // the caller says what is wrong
-	return f
-}
-
-// envName is the environment variable that stands for a flag.
-func envName(flag string) string {
-	return "LEADFLOW_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
-}
-
-// parse sets the flags and returns the arguments that are none. Flags may stand
-// before, between and after them; -- ends the flags.
-func (f *flags) parse(args []string) (rest []string, err error) {
-	f.VisitAll(func(fl *flag.Flag) {
-		if value := f.env(envName(fl.Name)); value != "" && err == nil && !slices.Contains(f.only, fl.Name) {
-			if fail := f.Set(fl.Name, value); fail != nil {
-				err = usage("%s: %v", envName(fl.Name), fail)
-			}
-		}
-	})
-	// Parsed even so, because a wrong variable must not stand in the way of -h.
-	for {
-		if fail := f.FlagSet.Parse(args); fail != nil {
-			if fail == flag.ErrHelp {
-				return nil, fail
-			}
-			return nil, usage("%v", fail)
-		}
-		parsed := args[:len(args)-f.NArg()]
-		if f.NArg() == 0 || len(parsed) > 0 && parsed[len(parsed)-1] == "--" {
-			return append(rest, f.Args()...), err
-		}
-		rest, args = append(rest, f.Arg(0)), f.Args()[1:]
+// doubleDashes writes flags with a single dash, as in -db leads.db, with two, as
+// the library below wants them. It changes known flags of more than one letter only,
+// and neither their values nor what comes after "--".
+func doubleDashes(root *cobra.Command, args []string) []string {
+	known := map[string]*pflag.Flag{"version": {NoOptDefVal: "true"}, "help": {NoOptDefVal: "true"}}
+	add := func(f *pflag.Flag) { known[f.Name] = f }
+	root.PersistentFlags().VisitAll(add)
+	for _, c := range root.Commands() {
+		c.Flags().VisitAll(add)
 	}
+	out := slices.Clone(args)
+	if out == nil {
+		out = []string{} // with nil the library would take the process's own
+	}
+	for i := 0; i < len(out) && out[i] != "--"; i++ {
+		name, dashed := strings.CutPrefix(out[i], "-")
+		name = strings.TrimPrefix(name, "-")
+		name, _, hasValue := strings.Cut(name, "=")
+		flag := known[name]
+		if !dashed || flag == nil || len(name) < 2 {
+			continue
+		}
+		if !strings.HasPrefix(out[i], "--") {
+			out[i] = "-" + out[i]
+		}
+		if !hasValue && flag.NoOptDefVal == "" {
+			i++ // its value
+		}
+	}
+	return out
 }
 
 // secret marks the usage of a flag whose value should not be on a command line,
 // where other users of the machine can read it.
 const secret = "; better given as the environment variable"
 
-func (f *flags) printHelp(w io.Writer) {
-	fmt.Fprintf(w, "Usage: leadflow %s\n\n%s%s.\n", join(f.command.name, "[flags]", f.command.args),
-		strings.ToUpper(f.command.summary[:1]), f.command.summary[1:])
-	if f.command.details != "" {
-		fmt.Fprintf(w, "\n%s\n", f.command.details)
-	}
-	first := true
-	f.VisitAll(func(fl *flag.Flag) {
-		if first {
-			fmt.Fprint(w, "\nFlags, and the environment variables that stand for them:\n")
-			first = false
-		}
-		value, text := flag.UnquoteUsage(fl)
-		fmt.Fprintf(w, "\n  %s\n      %s", join("-"+fl.Name, value), text)
-		if fl.DefValue != "" && fl.DefValue != "false" {
-			fmt.Fprintf(w, " (default %s)", fl.DefValue)
-		}
-		name := envName(fl.Name)
-		if slices.Contains(f.only, fl.Name) {
-			name = "on the command line only"
-		}
-		fmt.Fprintf(w, "\n      %s\n", name)
-	})
-}
+// duration is a flag such as 30s. Unlike the library's own it says what to write
+// when the unit is missing.
+type duration time.Duration
 
-func join(parts ...string) string {
-	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " ")
+func (d *duration) String() string { return workflow.Duration(*d).String() }
+
+// Type names the kind of value.
+func (d *duration) Type() string { return "duration" }
+
+// Set reads a duration.
+func (d *duration) Set(text string) error {
+	value, err := workflow.ParseDuration(text)
+	if err == nil {
+		*d = duration(value)
+	}
+	return err
 }
 
 // list is a flag that may be given several times, or once with commas.
 type list []string
 
 func (l *list) String() string { return strings.Join(*l, ",") }
+
+// Type names the kind of value.
+func (l *list) Type() string { return "list" }
 
 // Set adds to the list.
 func (l *list) Set(text string) error {
@@ -122,6 +103,9 @@ func (s *size) String() string {
 	return strconv.FormatInt(int64(*s), 10)
 }
 
+// Type names the kind of value.
+func (s *size) Type() string { return "size" }
+
 // Set reads a size.
 func (s *size) Set(text string) error {
 	number, factor := strings.ToUpper(strings.TrimSpace(text)), int64(1)
@@ -134,7 +118,7 @@ func (s *size) Set(text string) error {
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || n <= 0 || n > math.MaxInt64/factor {
-		return fmt.Errorf("%q is no size; write one such as 1000000 or 64MiB", text)
+		return fmt.Errorf("invalid size %q; write one such as 1000000 or 64MiB", text)
 	}
 	*s = size(n * factor)
 	return nil
@@ -148,11 +132,43 @@ type choice struct {
 
 func (c *choice) String() string { return c.value }
 
+// Type names the values, for the help.
+func (c *choice) Type() string { return strings.Join(c.values, "|") }
+
 // Set takes one of the values.
 func (c *choice) Set(text string) error {
 	if !slices.Contains(c.values, text) {
-		return fmt.Errorf("%q is none of %s", text, strings.Join(c.values, ", "))
+		return fmt.Errorf("must be one of %s", strings.Join(c.values, ", "))
 	}
 	c.value = text
 	return nil
 }
+
+// choiceVar adds a flag with a fixed set of values, which the shell completes too.
+func choiceVar(command *cobra.Command, c *choice, name, usage string) {
+	command.Flags().Var(c, name, usage)
+	completeFlag(command, name, c.values)
+}
+
+func completeFlag(command *cobra.Command, name string, values []string) {
+	err := command.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	if err != nil {
+		panic(err) // the flag was defined just now
+	}
+}
+
+// wants is a command's check of its arguments: from least to most of them, as
+// needs says.
+func wants(least, most int, needs string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		switch {
+		case len(args) >= least && len(args) <= most:
+			return nil
+		case len(args) == 0:
+			return usage("%s", needs)
+		}
+		return usage("%s, and got %q", needs, args)
+	}
+}
+
+var noArguments = wants(0, 0, "takes no arguments")

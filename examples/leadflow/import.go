@@ -1,138 +1,319 @@
 package main
 
 import (
-	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
+	"github.com/spf13/cobra"
+
+	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store/memory"
 )
 
-var importCommand = command{
-	name:    "import",
-	args:    "-workflow FILE.json -leads FILE.csv",
-	summary: "create a workflow and enroll a file",
-	details: `The file of leads has a line of column names first. phone_number must be among them; external_id and
-time_zone have a meaning too, and every column but phone_number becomes metadata. Good rows are
-enrolled, bad ones are named; then the exit code is 4.
+func (p *program) importCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use: "import --workflow FILE.json --leads FILE.csv", Short: "Create a workflow and enroll a file",
+		Args: noArguments, ValidArgsFunction: cobra.NoFileCompletions,
+		Long: `Create a workflow and enroll a file of leads.
 
-A workflow that exists already is given by its id, wfl_…, in place of the file. Either of the two
-files may be left out.`,
-	define: func(f *flags) func(context.Context, *program, []string) error {
-		i := importer{client: newClient(f)}
-		f.StringVar(&i.workflow, "workflow", "", "create the workflow in this JSON `file`, or enroll into the one with this id")
-		f.StringVar(&i.leads, "leads", "", "enroll the leads in this CSV `file`")
-		f.BoolVar(&i.activate, "activate", false, "activate the workflow, so that its leads are contacted from now on")
-		return func(ctx context.Context, p *program, args []string) error {
-			switch {
-			case len(args) > 0:
-				return usage("takes no arguments, and got %q", args)
-			case i.workflow == "":
-				return usage("needs -workflow")
-			}
-			ctx, stop := p.interruptible(ctx)
-			defer stop()
-			return i.run(ctx, p)
+The file of leads has a line of column names first. phone_number must be among them; external_id and
+time_zone have a meaning too, and the other columns become metadata. Good rows are enrolled, bad ones
+are named by line; then the exit code is 4.
+
+The workflow is created as a draft: look at it, and then "leadflow activate" it, or say --activate. If
+something goes wrong, or no row of the file can be enrolled, the workflow is deleted again, and the
+exit code is 1.
+
+A workflow that exists already is given by its id, wfl_…, in place of the file. --leads may be left
+out, to create a workflow only.`,
+		Example: `  leadflow import --workflow workflow.json --leads leads.csv --dry-run
+  leadflow import --workflow workflow.json --leads leads.csv --activate
+  leadflow import --workflow wfl_… --leads more.csv`,
+	}
+	i := importer{client: newClient(command)}
+	f := command.Flags()
+	f.StringVar(&i.workflow, "workflow", "", "create the workflow in this JSON `file`, or enroll into the one with this id")
+	f.StringVar(&i.leads, "leads", "", "enroll the leads in this CSV `file`")
+	f.StringVar(&i.region, "region", "", "read phone numbers without a leading + as those of this `country`, such as US (default: the server's)")
+	f.BoolVar(&i.activate, "activate", false, "activate the workflow, so that its leads are contacted from now on")
+	f.BoolVar(&i.dryRun, "dry-run", false, "say what would be enrolled and what rejected, and write nothing; a workflow's file is checked without the server")
+	command.RunE = func(command *cobra.Command, _ []string) error {
+		if i.workflow == "" {
+			return usage("needs --workflow")
 		}
-	},
+		ctx, stop := p.interruptible(command.Context())
+		defer stop()
+		return i.run(ctx, p)
+	}
+	return command
 }
 
 type importer struct {
 	*client
-	workflow, leads string
-	activate        bool
+	workflow, leads, region string
+	activate, dryRun        bool
+}
+
+// importReport is what came of a file of leads.
+type importReport struct {
+	LeadsEnrolled int        `json:"leads_enrolled"`
+	Rejected      int        `json:"rejected"`
+	Errors        []rowError `json:"errors"`
+}
+
+type rowError struct {
+	Row     int    `json:"row"`
+	Line    int    `json:"line"`
+	Message string `json:"message"`
 }
 
 func (i *importer) run(ctx context.Context, p *program) error {
 	// Opened before anything is created, since the commonest mistake is a name.
-	var leads *os.File
-	if i.leads != "" {
-		var err error
-		if leads, err = os.Open(i.leads); err != nil {
-			return err
-		}
-		defer leads.Close()
-	}
-	wf, err := i.target(ctx, p)
+	leads, err := i.openLeads()
 	if err != nil {
 		return err
 	}
-	rejected := 0
 	if leads != nil {
-		if rejected, err = i.enroll(ctx, p, wf, leads); err != nil {
-			return fmt.Errorf("%w\nThe workflow is there, as %s. To enroll into it: leadflow import -workflow %s -leads FILE", err, wf.ID, wf.ID)
-		}
+		defer leads.Close()
 	}
-	if i.activate {
-		if _, err := i.do(ctx, request{method: http.MethodPost, path: "workflows/" + wf.ID + "/activate"}); err != nil {
-			return err
-		}
-		fmt.Fprintf(p.stdout, "Activated workflow %s.\n", wf.ID)
-	}
-	if rejected > 0 {
-		return &codeError{exitRejected, fmt.Errorf("%d rows of %s were rejected; the others are enrolled", rejected, i.leads)}
-	}
-	return nil
-}
-
-// target creates the workflow, or finds the one that is there.
-func (i *importer) target(ctx context.Context, p *program) (wf workflowView, err error) {
-	if id, err := lead.ParseWorkflowID(i.workflow); err == nil {
-		_, err := i.do(ctx, request{method: http.MethodGet, path: "workflows/" + id.String()}, &wf)
-		return wf, err
+	id, err := lead.ParseWorkflowID(i.workflow)
+	if err == nil {
+		return i.into(ctx, p, id.String(), leads)
 	}
 	text, err := os.ReadFile(i.workflow)
 	if err != nil {
-		return wf, err
+		if errors.Is(err, os.ErrNotExist) && strings.HasPrefix(i.workflow, "wfl_") {
+			return fmt.Errorf("%w; nor is it the id of a workflow", err)
+		}
+		return err
 	}
-	_, err = i.do(ctx, request{
-		method: http.MethodPost, path: "workflows", kind: "application/json", body: bytes.NewReader(text), size: int64(len(text)),
-	}, &wf)
-	if err != nil {
-		return wf, fmt.Errorf("%s: %w", i.workflow, err)
+	if i.dryRun {
+		return i.rehearse(ctx, p, text, leads)
 	}
-	fmt.Fprintf(p.stdout, "Created workflow %s, %q, with %d nodes.\n", wf.ID, wf.Name, wf.NodeCount)
-	return wf, nil
+	return i.create(ctx, p, text, leads)
 }
 
-// enroll uploads the file and returns how many rows were rejected.
-func (i *importer) enroll(ctx context.Context, p *program, wf workflowView, leads *os.File) (rejected int, err error) {
+// openLeads opens the file of leads; nil when there is none.
+func (i *importer) openLeads() (*os.File, error) {
+	if i.leads == "" {
+		return nil, nil
+	}
+	leads, err := os.Open(i.leads)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := leads.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(err, leads.Close(), fmt.Errorf("%s is not a regular file", i.leads))
+	}
+	return leads, nil
+}
+
+// into imports into a workflow that is there.
+func (i *importer) into(ctx context.Context, p *program, id string, leads *os.File) error {
+	if _, _, err := i.client.workflow(ctx, id); err != nil {
+		return err
+	}
+	report, err := i.enroll(ctx, p, id, leads)
+	if err != nil {
+		return err
+	}
+	if i.activate && !i.dryRun {
+		if err := i.activateNow(ctx, p, id); err != nil {
+			return err
+		}
+	}
+	return i.rejection(report)
+}
+
+// create makes a workflow of its file, with its leads: all of that, or nothing.
+func (i *importer) create(ctx context.Context, p *program, text []byte, leads *os.File) error {
+	var wf workflowView
+	answer, err := i.do(ctx, jsonRequest(http.MethodPost, "workflows", trimBOM(text)), &wf)
+	if err != nil {
+		return fmt.Errorf("%s: %w", i.workflow, err)
+	}
+	if i.json && leads == nil {
+		if err := printJSON(p.stdout, answer, nil); err != nil {
+			return err
+		}
+	}
+	i.say(p, "Created workflow %s, %q, with %s.\n", wf.ID, wf.Name, count(int64(wf.NodeCount), "node"))
+	report, err := i.enroll(ctx, p, wf.ID, leads)
+	if err == nil && i.activate {
+		err = i.activateNow(ctx, p, wf.ID)
+	}
+	if err != nil {
+		return i.undo(ctx, wf, err)
+	}
+	if !i.activate {
+		i.say(p, "It is a draft: nobody is contacted until you say leadflow activate %s\n", wf.ID)
+	}
+	return i.rejection(report)
+}
+
+// undo deletes a workflow that was created for an import that failed.
+func (i *importer) undo(ctx context.Context, wf workflowView, failed error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if _, err := i.do(ctx, request{method: http.MethodDelete, path: workflowPath(wf.ID)}); err != nil {
+		return fmt.Errorf("%w\nThe workflow is still there, as %s: it could not be deleted: %w", failed, wf.ID, err)
+	}
+	return fmt.Errorf("%w\nNothing was imported; the workflow is deleted again", failed)
+}
+
+func (i *importer) activateNow(ctx context.Context, p *program, id string) error {
+	if _, _, err := i.turn(ctx, id, "activate"); err != nil {
+		return err
+	}
+	i.say(p, "Activated workflow %s.\n", id)
+	return nil
+}
+
+// rejection is the error of an import of which some rows were rejected.
+func (i *importer) rejection(report importReport) error {
+	if report.Rejected == 0 {
+		return nil
+	}
+	were := "were"
+	switch {
+	case i.dryRun:
+		were = "would be"
+	case report.Rejected == 1:
+		were = "was"
+	}
+	return &codeError{exitRejected, fmt.Errorf("%s of %s %s rejected", count(int64(report.Rejected), "row"), i.leads, were)}
+}
+
+// enroll uploads the file and prints what came of it. A file of which nobody was
+// enrolled is an error.
+func (i *importer) enroll(ctx context.Context, p *program, workflow string, leads *os.File) (report importReport, err error) {
+	if leads == nil {
+		return report, nil
+	}
 	info, err := leads.Stat()
 	if err != nil {
-		return 0, err
+		return report, err
 	}
-	if !info.Mode().IsRegular() {
-		return 0, fmt.Errorf("%s is not a regular file", i.leads)
+	query := url.Values{}
+	if i.region != "" {
+		query.Set("region", i.region)
 	}
-	var report struct {
-		LeadsEnrolled int `json:"leads_enrolled"`
-		Rejected      int `json:"rejected"`
-		Errors        []struct {
-			Row     int    `json:"row"`
-			Message string `json:"message"`
-		} `json:"errors"`
+	if i.dryRun {
+		query.Set("dry_run", "true")
 	}
 	bar := newProgress(p.stderr, filepath.Base(i.leads), info.Size())
-	_, err = i.do(ctx, request{
-		method: http.MethodPost, path: "workflows/" + wf.ID + "/leads", kind: "text/csv",
+	answer, err := i.do(ctx, request{
+		method: http.MethodPost, path: workflowPath(workflow) + "/leads", query: query, kind: "text/csv",
 		body: io.TeeReader(leads, bar), size: info.Size(),
 	}, &report)
 	bar.end()
 	if err != nil {
-		return 0, fmt.Errorf("%s: %w", i.leads, err)
+		return report, fmt.Errorf("%s: %w", i.leads, err)
 	}
-	fmt.Fprintf(p.stdout, "Enrolled %d leads; %d rows rejected.\n", report.LeadsEnrolled, report.Rejected)
+	if i.json {
+		if err := printJSON(p.stdout, answer, nil); err != nil {
+			return report, err
+		}
+	}
+	return report, i.print(p, report)
+}
+
+// say prints a line for people, where the answers are not asked for as JSON.
+func (i *importer) say(p *program, format string, args ...any) {
+	if !i.json {
+		fmt.Fprintf(p.stdout, format, args...)
+	}
+}
+
+// print prints what came of the file.
+func (i *importer) print(p *program, report importReport) error {
+	enrolled, rejected := count(int64(report.LeadsEnrolled), "lead"), count(int64(report.Rejected), "row")
+	if i.dryRun {
+		i.say(p, "Would enroll %s; %s would be rejected. Nothing was written.\n", enrolled, rejected)
+	} else {
+		i.say(p, "Enrolled %s; %s rejected.\n", enrolled, rejected)
+	}
 	const most = 20
 	for n, e := range report.Errors {
 		if n == most {
-			fmt.Fprintf(p.stdout, "  … and %d more\n", report.Rejected-n)
+			i.say(p, "  … and %d more\n", report.Rejected-n)
 			break
 		}
-		fmt.Fprintf(p.stdout, "  row %d: %s\n", e.Row, printable(e.Message))
+		i.say(p, "  line %d: %s\n", e.Line, printable(e.Message))
 	}
-	return report.Rejected, nil
+	switch {
+	case report.LeadsEnrolled > 0:
+		return nil
+	case report.Rejected == 0:
+		return fmt.Errorf("%s has no rows below its line of column names", i.leads)
+	}
+	return fmt.Errorf("no row of %s can be enrolled", i.leads)
+}
+
+// rehearse says what create would do, on an engine of its own that writes nothing
+// to disk.
+func (i *importer) rehearse(ctx context.Context, p *program, text []byte, leads *os.File) error {
+	def, err := workflow.Parse(text)
+	if err != nil {
+		return faults(i.workflow, err)
+	}
+	if i.activate {
+		if err := checkWebhooks(def); err != nil {
+			return faults(i.workflow, err)
+		}
+	}
+	i.say(p, "Would create a workflow, %q, with %s.\n", def.Name, count(int64(len(def.Nodes)), "node"))
+	if leads == nil {
+		return nil
+	}
+	report, err := i.rehearseLeads(ctx, def, leads)
+	if err != nil {
+		return faults(i.leads, err)
+	}
+	if i.json {
+		answer, err := json.Marshal(report)
+		if err := printJSON(p.stdout, answer, err); err != nil {
+			return err
+		}
+	}
+	if err := i.print(p, report); err != nil {
+		return err
+	}
+	return i.rejection(report)
+}
+
+func (i *importer) rehearseLeads(ctx context.Context, def *workflow.Definition, leads io.Reader) (out importReport, err error) {
+	eng, err := engine.New(memory.New(), engine.Config{Region: i.region, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return out, &codeError{exitUsage, err}
+	}
+	if err := eng.Start(ctx); err != nil {
+		return out, err
+	}
+	defer func() { err = errors.Join(err, eng.Shutdown(context.WithoutCancel(ctx))) }()
+	wf, err := eng.CreateWorkflow(ctx, def)
+	if err != nil {
+		return out, err
+	}
+	report, err := eng.EnrollCSV(ctx, wf.ID, leads, engine.DryRun())
+	if err != nil {
+		return out, err
+	}
+	out.LeadsEnrolled, out.Rejected, out.Errors = report.Enrolled, report.Rejected, []rowError{}
+	for _, e := range report.Errors {
+		out.Errors = append(out.Errors, rowError{e.Row, e.Line, e.Message})
+	}
+	return out, nil
 }

@@ -2,46 +2,27 @@
 // moves leads through workflows and asks your own programs, by webhook, to place
 // the calls and send the messages; and the commands to work with it.
 //
-//	leadflow serve                                           run the server
-//	leadflow import -workflow FILE.json -leads FILE.csv      create a workflow and enroll a file
-//	leadflow list [WORKFLOW]                                 list workflows, or the leads of one
-//	leadflow show WORKFLOW [LEAD]                            show one of them
-//	leadflow history WORKFLOW LEAD                           show every step of a lead
-//	leadflow remove WORKFLOW LEAD                            take a lead out
-//	leadflow backup FILE                                     copy the database while it is in use
-//	leadflow simulate -workflow FILE.json                    play a workflow in virtual time, before it goes live
-//	leadflow version                                         print the version
-//
-// Every flag can be given as an environment variable instead: -shutdown-timeout
-// is LEADFLOW_SHUTDOWN_TIMEOUT; but LEADFLOW_LEADS is the file of import, not
-// the number of simulate. The command line wins. "leadflow help COMMAND" lists a
-// command's flags; README.md, beside this file, goes through the HTTP
-// API with curl.
-//
-// # Exit codes
-//
-//	0    done; or stopped by SIGTERM or SIGINT, with every handler's answer on disk
-//	1    failed; the reason is on standard error
-//	2    the command line or the environment is wrong; nothing was done
-//	3    serve: stopped, but time ran out for handlers that still ran. Their attempts are
-//	     made again, under the same idempotency key, when the server starts next
-//	4    import: done, but some rows of the file were rejected
-//	130  stopped by SIGINT: a client command, or a server that got a second signal
-//	143  the same with SIGTERM
+// "leadflow help" lists the commands, where their settings come from, and the exit
+// codes; "leadflow help COMMAND" a command's flags. README.md, beside this file, goes
+// through the HTTP API with curl.
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
-// Exit codes; see the package's doc.
+// Exit codes; see the help of the root command.
 const (
 	exitFailed   = 1
 	exitUsage    = 2
@@ -50,25 +31,50 @@ const (
 	exitSignal   = 128 // and the signal's number
 )
 
+const rootHelp = `leadflow moves leads through outreach workflows.
+
+"leadflow serve" runs the server. The other commands ask it, at the URL in LEADFLOW_SERVER and with
+the token in LEADFLOW_TOKEN; validate, backup, restore and simulate read files and need no server.
+
+A flag's value comes from the first of these that has one:
+
+    1. the command line: --db leads.db, --db=leads.db, or with a single dash: -db leads.db
+    2. the environment: LEADFLOW_DB for --db, LEADFLOW_SHUTDOWN_TIMEOUT for --shutdown-timeout
+    3. the configuration file: the one that --config names, else leadflow.toml in the working
+       directory, else leadflow/config.toml in $XDG_CONFIG_HOME (~/.config where that is not set)
+    4. the default
+
+The configuration file is TOML. Its keys are the names of flags; those in a table named after a
+command are for that command only:
+
+    server = "https://leads.example.com"
+    [serve]
+    addr = "0.0.0.0:8080"
+    shutdown-timeout = "1m"
+
+Exit codes:
+
+    0    done; or stopped by SIGTERM or SIGINT, with the answer of every webhook on disk
+    1    failed; the reason is on standard error
+    2    a flag, an argument, the environment or the configuration file is wrong; nothing was done
+    3    serve: stopped, but --shutdown-timeout was over before every webhook was answered. Those
+         attempts are made again, under the same idempotency keys, at the next start
+    4    import: done, but some rows of the file were rejected
+    130  stopped by SIGINT: a command, or a server at the second signal
+    143  the same with SIGTERM
+
+Colors are for terminals only. NO_COLOR=1 or TERM=dumb turns them off.`
+
 // program is one run of the binary, and all of the outside world that it has.
 type program struct {
+	stdin          io.Reader
 	stdout, stderr io.Writer
+	asks           bool // somebody is there who can answer a question
+	paint, warn    palette
 	env            func(name string) string
 	signals        <-chan os.Signal
-	exit           func(code int) // at once
-}
-
-// command is what the binary can be asked to do.
-type command struct {
-	name, args, summary string
-	details             string // for its help; optional
-	// define adds the command's flags and returns what runs once they are set.
-	define func(f *flags) func(ctx context.Context, p *program, args []string) error
-}
-
-var commands = []command{
-	serveCommand, importCommand, listCommand, showCommand, historyCommand, removeCommand, backupCommand, simulateCommand,
-	versionCommand,
+	exit           func(code int) // immediately
+	config         string         // the configuration file, once it is read
 }
 
 // codeError is an error with an exit code of its own.
@@ -80,7 +86,7 @@ type codeError struct {
 func (e *codeError) Error() string { return e.err.Error() }
 func (e *codeError) Unwrap() error { return e.err }
 
-// usage is an error of the command line.
+// usage is an error of the command line, the environment or the configuration file.
 func usage(format string, args ...any) error {
 	return &codeError{exitUsage, fmt.Errorf(format, args...)}
 }
@@ -88,63 +94,133 @@ func usage(format string, args ...any) error {
 func main() {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	p := &program{stdout: os.Stdout, stderr: os.Stderr, env: os.Getenv, signals: signals, exit: os.Exit}
+	p := &program{
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, asks: isTerminal(os.Stdin),
+		paint: paletteFor(os.Stdout, os.Getenv), warn: paletteFor(os.Stderr, os.Getenv),
+		env: os.Getenv, signals: signals, exit: os.Exit,
+	}
 	os.Exit(p.run(context.Background(), os.Args[1:]))
 }
 
 // run does what the arguments say and returns the exit code.
 func (p *program) run(ctx context.Context, args []string) int {
-	name := "help"
-	if len(args) > 0 {
-		name, args = args[0], args[1:]
-	}
-	switch name {
-	case "help", "-h", "-help", "--help":
-		if len(args) == 0 {
-			p.printUsage()
-			return 0
-		}
-		name, args = args[0], []string{"-h"}
-	case "-version", "--version":
-		name = "version"
-	}
-	for _, c := range commands {
-		if c.name == name {
-			return p.exitCode(c, p.runCommand(ctx, c, args))
-		}
-	}
-	fmt.Fprintf(p.stderr, "leadflow: there is no command %q; leadflow help lists them\n", name)
-	return exitUsage
-}
-
-func (p *program) runCommand(ctx context.Context, c command, args []string) error {
-	f := newFlags(c, p.env)
-	run := c.define(f)
-	rest, err := f.parse(args)
-	if err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			f.printHelp(p.stdout)
-		}
-		return err
-	}
-	return run(ctx, p, rest)
-}
-
-// exitCode says what went wrong, if anything did.
-func (p *program) exitCode(c command, err error) int {
-	if err == nil || errors.Is(err, flag.ErrHelp) {
+	root := p.root()
+	root.SetArgs(doubleDashes(root, args))
+	command, err := root.ExecuteContextC(ctx)
+	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(p.stderr, "leadflow %s: %v\n", c.name, err)
+	path := command.CommandPath()
+	fmt.Fprintf(p.stderr, "%s %v\n", p.warn.bad(path+":"), err)
 	code := exitFailed
 	var own *codeError
 	if errors.As(err, &own) {
 		code = own.code
 	}
-	if code == exitUsage {
-		fmt.Fprintf(p.stderr, "leadflow help %s says more.\n", c.name)
+	if code == exitUsage && command != root && command.Name() != "help" {
+		fmt.Fprintf(p.stderr, "leadflow help %s says more.\n", command.Name())
 	}
 	return code
+}
+
+// root is the command line.
+func (p *program) root() *cobra.Command {
+	root := &cobra.Command{
+		Use: "leadflow", Short: "Moves leads through outreach workflows", Long: rootHelp, Version: versionText(),
+		SilenceErrors: true, SilenceUsage: true,
+		Args: func(root *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return usage("there is no command %q; leadflow help lists them%s", args[0], didYouMean(args[0], names(root)))
+		},
+		RunE:              func(root *cobra.Command, _ []string) error { return root.Help() },
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error { return p.settle(c) },
+	}
+	for _, g := range []struct {
+		id, title string
+		commands  []*cobra.Command
+	}{
+		{"server", "The server and its file:", []*cobra.Command{p.serveCommand(), p.backupCommand(), p.restoreCommand()}},
+		{"workflows", "Workflows:", []*cobra.Command{
+			p.validateCommand(), p.simulateCommand(), p.importCommand(), p.editCommand(), p.activateCommand(), p.pauseCommand(),
+			p.resumeCommand(), p.cancelCommand(), p.deleteCommand(),
+		}},
+		{"leads", "Leads:", []*cobra.Command{
+			p.enrollCommand(), p.listCommand(), p.showCommand(), p.historyCommand(), p.callsCommand(), p.removeCommand(),
+		}},
+		{"other", "Other commands:", []*cobra.Command{p.versionCommand(), p.manCommand(), p.completionCommand()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
+		for _, c := range g.commands {
+			c.GroupID = g.id
+			describeVariables(c.Flags())
+			root.AddCommand(c)
+		}
+	}
+	help := p.helpCommand()
+	help.GroupID = "other"
+	root.SetHelpCommand(help)
+	root.PersistentFlags().String(configFlag, "", "read settings from this TOML `file`")
+	describeVariables(root.PersistentFlags())
+	root.SetIn(p.stdin)
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 100 "))
+	root.SetFlagErrorFunc(flagError)
+	cobra.EnableCommandSorting = false
+	return root
+}
+
+// flagError says what is wrong with a flag, and which was perhaps meant.
+func flagError(c *cobra.Command, err error) error {
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) {
+		return usage("--%s: %w", invalid.GetFlag().Name, reworded(invalid.GetValue(), invalid.Unwrap()))
+	}
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) {
+		return usage("%w", err)
+	}
+	name := cmp.Or(unknown.GetSpecifiedShortnames(), unknown.GetSpecifiedName())
+	name, _, _ = strings.Cut(name, "=")
+	var known []string
+	c.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, "--"+f.Name) })
+	return usage("unknown flag --%s%s", name, didYouMean("--"+name, known))
+}
+
+// names are those of the commands.
+func names(root *cobra.Command) (list []string) {
+	for _, c := range root.Commands() {
+		if !c.Hidden {
+			list = append(list, c.Name())
+		}
+	}
+	return list
+}
+
+func (p *program) helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND]", Short: "Explain a command and its flags", DisableFlagsInUseLine: true,
+		ValidArgsFunction: func(c *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return names(c.Root()), cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			found, rest, err := c.Root().Find(args)
+			if err == nil && len(rest) > 0 {
+				err = c.Root().Args(c.Root(), rest)
+			}
+			if err != nil {
+				return err
+			}
+			found.InitDefaultHelpFlag()
+			return found.Help()
+		},
+	}
 }
 
 // interruptible returns a context that the first signal ends. Commands that run
@@ -167,13 +243,4 @@ func signalCode(s os.Signal) int {
 		return exitSignal + int(n)
 	}
 	return exitFailed
-}
-
-func (p *program) printUsage() {
-	fmt.Fprint(p.stdout, "leadflow moves leads through outreach workflows.\n\nUsage:\n\n")
-	for _, c := range commands {
-		fmt.Fprintf(p.stdout, "  leadflow %-56s %s\n", join(c.name, c.args), c.summary)
-	}
-	fmt.Fprint(p.stdout, "\nleadflow help COMMAND lists the flags of a command. Each may be given as an environment\n"+
-		"variable instead: -shutdown-timeout as LEADFLOW_SHUTDOWN_TIMEOUT.\n")
 }

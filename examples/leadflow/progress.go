@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 )
@@ -25,12 +24,9 @@ type progress struct {
 }
 
 func newProgress(w io.Writer, name string, total int64) *progress {
-	b := &progress{w: w, name: printable(name), total: total, text: bytesDone, now: time.Now, begun: time.Now()}
-	if f, ok := w.(*os.File); ok {
-		info, err := f.Stat()
-		b.live = err == nil && info.Mode()&os.ModeCharDevice != 0
+	return &progress{
+		w: w, name: printable(name), total: total, live: isTerminal(w), text: bytesDone, now: time.Now, begun: time.Now(),
 	}
-	return b
 }
 
 // redraw is how often the bar is drawn.

@@ -6,58 +6,131 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/spf13/cobra"
 )
 
-var listCommand = command{
-	name: "list", args: "[WORKFLOW]",
-	summary: "list workflows, or the leads of one",
-	define: func(f *flags) func(context.Context, *program, []string) error {
-		c := newClient(f)
-		query := url.Values{}
-		for name, text := range map[string]string{
-			"status":       "only those with this `status`",
-			"phone-number": "only leads of this `number`",
-			"node-id":      "only leads at this `node`",
-		} {
-			f.Func(name, text, func(value string) error {
-				query.Set(strings.ReplaceAll(name, "-", "_"), value)
-				return nil
-			})
+func (p *program) listCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use: "list [WORKFLOW]", Short: "List workflows, or the leads of one", Args: wants(0, 1, "takes one workflow's id at most"),
+	}
+	c := newClient(command)
+	command.ValidArgsFunction = p.completeWorkflows(c, false)
+	query := queryFlags(command, map[string]string{
+		"status":       "only those with this `status`",
+		"phone-number": "only leads of this phone `number`",
+		"node-id":      "only leads at this `node`",
+	})
+	completeFlag(command, "status", append(slices.Clone(workflowStatuses), leadStatuses...))
+	limit := limitFlag(command)
+	command.RunE = func(command *cobra.Command, args []string) error {
+		ctx, stop := p.interruptible(command.Context())
+		defer stop()
+		if len(args) == 1 {
+			return listAll(ctx, c, p, workflowPath(args[0])+"/leads", query, *limit, p.leadHeader(), p.leadRow)
 		}
-		limit := f.Int("limit", 100, "list so `many` at most; 0 for all")
-		return func(ctx context.Context, p *program, args []string) error {
-			if len(args) > 1 || *limit < 0 {
-				return usage("takes one workflow's id at most and a limit of 0 or more, and got %q, %d", args, *limit)
+		for _, name := range []string{"phone-number", "node-id"} {
+			if command.Flags().Changed(name) {
+				return usage("--%s is for the leads of a workflow: leadflow list WORKFLOW --%s …", name, name)
 			}
-			ctx, stop := p.interruptible(ctx)
-			defer stop()
-			if len(args) == 0 {
-				return listAll(ctx, c, p, "workflows", query, *limit, "ID\tSTATUS\tLEADS\tLIVE\tNAME", workflowRow)
-			}
-			return listAll(ctx, c, p, "workflows/"+url.PathEscape(args[0])+"/leads", query, *limit,
-				"ID\tPHONE NUMBER\tSTATUS\tNODE\tOUTCOME\tNEXT ACTION", leadRow)
 		}
-	},
+		return listAll(ctx, c, p, "workflows", query, *limit, p.workflowHeader(), p.workflowRow)
+	}
+	return command
 }
 
-func workflowRow(w workflowView) string {
-	live := w.Counts["enrolled"] + w.Counts["in_step"] + w.Counts["pending_removal"]
-	return fmt.Sprintf("%s\t%s\t%d\t%d\t%s", w.ID, w.Status, w.EnrolledLeads, live, printable(w.Name))
+// The statuses, for the shell to complete; what is right is for the server to say.
+var (
+	workflowStatuses = []string{"draft", "active", "paused", "completed", "cancelled"}
+	leadStatuses     = []string{"enrolled", "in_step", "pending_removal", "removed", "completed"}
+	callStatuses     = []string{"in_progress", "completed", "failed"}
+)
+
+// queryFlags adds flags that are parameters of the request, under the same names
+// with underscores.
+func queryFlags(command *cobra.Command, flags map[string]string) url.Values {
+	query := url.Values{}
+	for name, text := range flags {
+		command.Flags().Func(name, text, func(value string) error {
+			query.Set(strings.ReplaceAll(name, "-", "_"), value)
+			return nil
+		})
+	}
+	return query
 }
 
-func leadRow(l leadView) string {
-	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s", l.ID, l.PhoneNumber, l.Status, l.Node, cell(l.Outcome), moment(l.NextActionAt))
+func limitFlag(command *cobra.Command) *uint {
+	return command.Flags().Uint("limit", 100, "list at most this `number`; 0 for all")
+}
+
+func (p *program) workflowHeader() string {
+	return "ID\t" + p.paint.plain("STATUS") + "\tLEADS\tLIVE\tNAME"
+}
+
+func (p *program) workflowRow(w workflowView) string {
+	return fmt.Sprintf("%s\t%s\t%d\t%d\t%s", w.ID, p.paint.status(w.Status), w.EnrolledLeads, w.live(), printable(w.Name))
+}
+
+func (p *program) leadHeader() string {
+	return "ID\tPHONE NUMBER\t" + p.paint.plain("STATUS") + "\tNODE\tOUTCOME\tNEXT ACTION"
+}
+
+func (p *program) leadRow(l leadView) string {
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s",
+		l.ID, l.PhoneNumber, p.paint.status(l.Status), l.Node, cell(l.Outcome), moment(l.NextActionAt))
+}
+
+func (p *program) callsCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use: "calls", Short: "List the call log", Args: noArguments, ValidArgsFunction: cobra.NoFileCompletions,
+		Long: "List the call log: an entry for each attempt at a call, in the order in which they were begun.\n" +
+			"It stays when leads and workflows are gone.",
+	}
+	c := newClient(command)
+	query := queryFlags(command, map[string]string{
+		"workflow-id":  "only calls of the workflow with this `id`",
+		"lead-id":      "only calls of the lead with this `id`",
+		"phone-number": "only calls to this phone `number`",
+		"status":       "only calls with this `status`",
+		"from":         "only calls begun at this `time` or later, such as 2026-05-01T09:00:00Z",
+		"to":           "only calls begun before this `time`",
+	})
+	completeFlag(command, "status", callStatuses)
+	limit := limitFlag(command)
+	command.RunE = func(command *cobra.Command, _ []string) error {
+		ctx, stop := p.interruptible(command.Context())
+		defer stop()
+		return listAll(ctx, c, p, "calls", query, *limit,
+			"STARTED\tTOOK\tPHONE NUMBER\t"+p.paint.plain("STATUS")+"\tOUTCOME\tCALL ID\tLEAD\tNOTE", p.callRow)
+	}
+	return command
+}
+
+func (p *program) callRow(c callView) string {
+	took := "-"
+	if !c.EndedAt.IsZero() {
+		took = c.EndedAt.Sub(c.StartedAt).Round(time.Second).String()
+	}
+	note := c.Error
+	if c.Attempt > 1 {
+		note = strings.TrimSuffix(fmt.Sprintf("attempt %d; %s", c.Attempt, note), "; ")
+	}
+	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", moment(c.StartedAt), took, c.PhoneNumber, p.paint.status(c.Status),
+		cell(c.Outcome), cell(c.CallID), c.LeadID, cell(note))
 }
 
 // listAll prints a list, page by page.
-func listAll[T any](ctx context.Context, c *client, p *program, path string, query url.Values, limit int, header string, row func(T) string) error {
+func listAll[T any](ctx context.Context, c *client, p *program, path string, query url.Values, most uint, header string, row func(T) string) error {
 	const perPage = 100
+	limit := int(min(most, math.MaxInt32))
 	table := newTable(p.stdout)
 	if !c.json {
 		fmt.Fprintln(table, header)
@@ -94,35 +167,33 @@ func listAll[T any](ctx context.Context, c *client, p *program, path string, que
 			return nil
 		}
 		if n == limit {
-			fmt.Fprintf(p.stderr, "The first %d; -limit %d lists more.\n", n, 10*n)
+			fmt.Fprintf(p.stderr, "The first %d; --limit %d lists more.\n", n, 10*n)
 			return nil
 		}
 		query.Set("cursor", body.NextCursor)
 	}
 }
 
-var showCommand = command{
-	name: "show", args: "WORKFLOW [LEAD]",
-	summary: "show one of them",
-	define: func(f *flags) func(context.Context, *program, []string) error {
-		c := newClient(f)
-		return func(ctx context.Context, p *program, args []string) error {
-			if len(args) < 1 || len(args) > 2 {
-				return usage("needs a workflow's id, and may have a lead's; it got %q", args)
-			}
-			ctx, stop := p.interruptible(ctx)
-			defer stop()
-			if len(args) == 1 {
-				return c.showWorkflow(ctx, p, args[0])
-			}
-			return c.showLead(ctx, p, args[0], args[1])
+func (p *program) showCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use: "show WORKFLOW [LEAD]", Short: "Show a workflow, or a lead",
+		Args: wants(1, 2, "needs a workflow's id, and may have a lead's"),
+	}
+	c := newClient(command)
+	command.ValidArgsFunction = p.completeWorkflows(c, true)
+	command.RunE = func(command *cobra.Command, args []string) error {
+		ctx, stop := p.interruptible(command.Context())
+		defer stop()
+		if len(args) == 1 {
+			return c.showWorkflow(ctx, p, args[0])
 		}
-	},
+		return c.showLead(ctx, p, args[0], args[1])
+	}
+	return command
 }
 
 func (c *client) showWorkflow(ctx context.Context, p *program, id string) error {
-	var w workflowView
-	text, err := c.do(ctx, request{method: http.MethodGet, path: "workflows/" + url.PathEscape(id)}, &w)
+	w, text, err := c.workflow(ctx, id)
 	if err != nil || c.json {
 		return printJSON(p.stdout, text, err)
 	}
@@ -132,8 +203,8 @@ func (c *client) showWorkflow(ctx context.Context, p *program, id string) error 
 		fmt.Fprintf(table, "Description\t%s\n", printable(w.Description))
 	}
 	fmt.Fprintf(table, "Status\t%s\nGraph\t%d nodes, %d edges\nCreated\t%s\nLeads\t%d\n",
-		w.Status, w.NodeCount, w.EdgeCount, moment(w.CreatedAt), w.EnrolledLeads)
-	for _, state := range []string{"enrolled", "in_step", "pending_removal", "removed", "completed"} {
+		p.paint.status(w.Status), w.NodeCount, w.EdgeCount, moment(w.CreatedAt), w.EnrolledLeads)
+	for _, state := range leadStatuses {
 		fmt.Fprintf(table, "  %s\t%d\n", state, w.Counts[state])
 	}
 	return table.Flush()
@@ -152,7 +223,8 @@ func (c *client) showLead(ctx context.Context, p *program, workflow, id string) 
 			fmt.Fprintf(table, "%s\t%s\n", field.name, printable(field.value))
 		}
 	}
-	fmt.Fprintf(table, "Status\t%s\nNode\t%s\nNext action\t%s\nEnrolled\t%s\n", l.Status, l.Node, moment(l.NextActionAt), moment(l.EnrolledAt))
+	fmt.Fprintf(table, "Status\t%s\nNode\t%s\nNext action\t%s\nEnrolled\t%s\n", p.paint.status(l.Status), l.Node,
+		moment(l.NextActionAt), moment(l.EnrolledAt))
 	if !l.CompletedAt.IsZero() {
 		fmt.Fprintf(table, "Completed\t%s\n", moment(l.CompletedAt))
 	}
@@ -170,37 +242,36 @@ func (c *client) showLead(ctx context.Context, p *program, workflow, id string) 
 	return table.Flush()
 }
 
-var historyCommand = command{
-	name: "history", args: "WORKFLOW LEAD",
-	summary: "show every step of a lead",
-	define: func(f *flags) func(context.Context, *program, []string) error {
-		c := newClient(f)
-		return func(ctx context.Context, p *program, args []string) error {
-			if len(args) != 2 {
-				return usage("needs a workflow's id and a lead's, and got %q", args)
-			}
-			ctx, stop := p.interruptible(ctx)
-			defer stop()
-			var body struct {
-				History []stepView `json:"history"`
-			}
-			text, err := c.do(ctx, request{method: http.MethodGet, path: leadPath(args[0], args[1]) + "/history"}, &body)
-			if err != nil || c.json {
-				return printJSON(p.stdout, text, err)
-			}
-			table := newTable(p.stdout)
-			fmt.Fprintln(table, "ENTERED\tNODE\tTYPE\tSTATUS\tOUTCOME\tNOTE")
-			for _, s := range body.History {
-				printStep(table, s)
-			}
-			return table.Flush()
+func (p *program) historyCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use: "history WORKFLOW LEAD", Short: "Show every step of a lead",
+		Args: wants(2, 2, "needs a workflow's id and a lead's"),
+	}
+	c := newClient(command)
+	command.ValidArgsFunction = p.completeWorkflows(c, true)
+	command.RunE = func(command *cobra.Command, args []string) error {
+		ctx, stop := p.interruptible(command.Context())
+		defer stop()
+		var body struct {
+			History []stepView `json:"history"`
 		}
-	},
+		text, err := c.do(ctx, request{method: http.MethodGet, path: leadPath(args[0], args[1]) + "/history"}, &body)
+		if err != nil || c.json {
+			return printJSON(p.stdout, text, err)
+		}
+		table := newTable(p.stdout)
+		fmt.Fprintf(table, "ENTERED\tNODE\tTYPE\t%s\tOUTCOME\tNOTE\n", p.paint.plain("STATUS"))
+		for _, s := range body.History {
+			p.printStep(table, s)
+		}
+		return table.Flush()
+	}
+	return command
 }
 
 // printStep prints a step, and each of its attempts when one is not enough to
 // tell what happened.
-func printStep(w io.Writer, s stepView) {
+func (p *program) printStep(w io.Writer, s stepView) {
 	var notes []string
 	if s.Scheduled {
 		notes = append(notes, "a scheduled message")
@@ -214,7 +285,7 @@ func printStep(w io.Writer, s stepView) {
 	if s.Error != "" {
 		notes = append(notes, s.Error)
 	}
-	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", moment(s.EnteredAt), s.NodeID, s.NodeType, s.Status, cell(s.Outcome), cell(strings.Join(notes, "; ")))
+	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", moment(s.EnteredAt), s.NodeID, s.NodeType, p.paint.status(s.Status), cell(s.Outcome), cell(strings.Join(notes, "; ")))
 	if len(s.Attempts) < 2 {
 		return
 	}
@@ -226,52 +297,8 @@ func printStep(w io.Writer, s stepView) {
 		case a.Redelivered:
 			note = strings.TrimSuffix("made again after a crash; "+note, "; ")
 		}
-		fmt.Fprintf(w, "%s\t  attempt %d\t\t%s\t\t%s\n", moment(a.StartedAt), a.Attempt, a.Status, cell(note))
+		fmt.Fprintf(w, "%s\t  attempt %d\t\t%s\t\t%s\n", moment(a.StartedAt), a.Attempt, p.paint.status(a.Status), cell(note))
 	}
-}
-
-var removeCommand = command{
-	name: "remove", args: "WORKFLOW LEAD",
-	summary: "take a lead out",
-	details: `Once the server has answered, no new step of the lead starts. A step in flight is not cut short:
-then the lead is pending_removal until it is over.`,
-	define: func(f *flags) func(context.Context, *program, []string) error {
-		c := newClient(f)
-		reason := f.String("reason", "", "put on record `why`")
-		actor := f.String("actor", "", "put on record `who` asks")
-		wait := f.Duration("wait", 0, "wait this `long`, a minute at most, for a step in flight to end")
-		skip := f.Bool("skip-retries", false, "let the attempt in flight end, but make no further one")
-		return func(ctx context.Context, p *program, args []string) error {
-			if len(args) != 2 {
-				return usage("needs a workflow's id and a lead's, and got %q", args)
-			}
-			query := url.Values{}
-			for name, value := range map[string]string{"reason": *reason, "actor": *actor} {
-				if value != "" {
-					query.Set(name, value)
-				}
-			}
-			if *wait > 0 {
-				query.Set("wait", wait.String())
-			}
-			if *skip {
-				query.Set("skip_retries", "true")
-			}
-			ctx, stop := p.interruptible(ctx)
-			defer stop()
-			var answer struct{ Message, Status string }
-			text, err := c.do(ctx, request{method: http.MethodDelete, path: leadPath(args[0], args[1]), query: query}, &answer)
-			if err != nil || c.json {
-				return printJSON(p.stdout, text, err)
-			}
-			_, err = fmt.Fprintf(p.stdout, "%s: %s\n", answer.Status, printable(answer.Message))
-			return err
-		}
-	},
-}
-
-func leadPath(workflow, id string) string {
-	return "workflows/" + url.PathEscape(workflow) + "/leads/" + url.PathEscape(id)
 }
 
 func newTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 8, 2, ' ', 0) }

@@ -12,34 +12,36 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/engine/httpapi"
 	"github.com/leadflow-go/leadflow/engine/webhook"
 	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+	"github.com/leadflow-go/leadflow/store/memory"
 	"github.com/leadflow-go/leadflow/store/sqlite"
 )
 
-var serveCommand = command{
-	name:    "serve",
-	summary: "run the server",
-	details: `What a node stands for (a call, a message, anything else) is asked for by a webhook to the url
-in the node's config. SIGTERM or SIGINT stops the server: it takes no more requests, lets the
-webhooks that run come to an end, and exits with 0; with 3 when -shutdown-timeout is over before
-that. A second signal stops it at once, which is as safe as a crash is.
+func (p *program) serveCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use: "serve", Short: "Run the server", Args: noArguments, ValidArgsFunction: cobra.NoFileCompletions,
+		Long: `Run the server, with everything in one SQLite file.
+
+A call, a message or whatever else a node stands for is asked for by a webhook to the url in the
+node's config. SIGTERM or SIGINT stops the server: it takes no more requests, lets the webhooks that
+run come to an end, and exits with 0; with 3 when --shutdown-timeout is over before that. A second
+signal stops it immediately, which is as safe as a crash is.
 
 Without a token the server listens on a loopback address only, and whoever can reach that may do
 anything.`,
-	define: func(f *flags) func(context.Context, *program, []string) error {
-		o := newServeOptions(f)
-		return func(ctx context.Context, p *program, args []string) error {
-			if len(args) > 0 {
-				return usage("takes no arguments, and got %q", args)
-			}
-			return serve(ctx, p, o)
-		}
-	},
+	}
+	o := newServeOptions(command)
+	command.RunE = func(command *cobra.Command, _ []string) error { return serve(command.Context(), p, o) }
+	return command
 }
 
 type serveOptions struct {
@@ -47,23 +49,27 @@ type serveOptions struct {
 	workers                 int
 	synchronous             choice
 	uploadLimit             size
-	readTimeout             time.Duration
-	shutdownTimeout         time.Duration
+	readTimeout             duration
+	shutdownTimeout         duration
 
 	callbackURL, callbackKey string
 	webhookSecret            string
 	webhookAllow             list
-	webhookTimeout           time.Duration
+	webhookTimeout           duration
 	webhookMaxAnswer         size
 
 	pprof               string
 	logFormat, logLevel choice
 }
 
-func newServeOptions(f *flags) *serveOptions {
+func newServeOptions(command *cobra.Command) *serveOptions {
+	f := command.Flags()
 	o := &serveOptions{
 		synchronous:      choice{"full", []string{"full", "normal"}},
 		uploadLimit:      64 << 20,
+		readTimeout:      duration(15 * time.Minute),
+		shutdownTimeout:  duration(30 * time.Second),
+		webhookTimeout:   duration(webhook.DefaultTimeout),
 		webhookMaxAnswer: webhook.DefaultMaxAnswer,
 		logFormat:        choice{"text", []string{"text", "json"}},
 		logLevel:         choice{"info", []string{"debug", "info", "warn", "error"}},
@@ -72,49 +78,64 @@ func newServeOptions(f *flags) *serveOptions {
 	f.StringVar(&o.db, "db", "leads.db", "keep the leads in this SQLite `file`")
 	f.StringVar(&o.token, "token", "", "ask clients for this `token`"+secret)
 	f.StringVar(&o.region, "region", "", "read phone numbers without a leading + as those of this `country`, such as US (default: refuse them)")
-	f.IntVar(&o.workers, "workers", 1000, "run at most so `many` webhooks at a time")
-	f.Var(&o.synchronous, "synchronous", "sync every commit to disk (`full`), or only now and then (normal), which is faster and may lose the last commits in a power cut")
-	f.Var(&o.uploadLimit, "upload-limit", "take uploads of leads up to this `size`")
-	f.DurationVar(&o.readTimeout, "read-timeout", 15*time.Minute, "give a request this `long` to arrive, the upload of a large file too")
-	f.DurationVar(&o.shutdownTimeout, "shutdown-timeout", 30*time.Second, "give what runs this `long` to end when the server is stopped")
+	f.IntVar(&o.workers, "workers", 1000, "run at most this `number` of webhooks at a time")
+	choiceVar(command, &o.synchronous, "synchronous", "sync every commit to disk (full), or only now and then (normal), which is faster and may lose the last commits in a power cut")
+	f.Var(&o.uploadLimit, "upload-limit", "take uploads of leads up to this size")
+	f.Var(&o.readTimeout, "read-timeout", "give a request this long to arrive, the upload of a large file too")
+	f.Var(&o.shutdownTimeout, "shutdown-timeout", "give what runs this long to end when the server is stopped")
 	f.StringVar(&o.callbackURL, "callback-url", "", "the `URL` at which receivers of webhooks reach this server (default: the address that it listens on)")
 	f.StringVar(&o.callbackKey, "callback-key", "", "sign callback URLs with this `key` of 16 bytes or more, so that they work without the token (default: one made of the token)"+secret)
 	f.StringVar(&o.webhookSecret, "webhook-secret", "", "sign webhooks with this `secret`"+secret)
 	f.Var(&o.webhookAllow, "webhook-allow", "send webhooks only to these `targets`: hosts, host:port, networks such as 10.0.0.0/8, or URLs that theirs begin with; with commas between them, or the flag several times (default: anywhere)")
-	f.DurationVar(&o.webhookTimeout, "webhook-timeout", webhook.DefaultTimeout, "wait this `long` for the answer to a webhook")
-	f.Var(&o.webhookMaxAnswer, "webhook-max-answer", "take answers to webhooks up to this `size`")
+	f.Var(&o.webhookTimeout, "webhook-timeout", "wait this long for the answer to a webhook")
+	f.Var(&o.webhookMaxAnswer, "webhook-max-answer", "take answers to webhooks up to this size")
 	f.StringVar(&o.pprof, "pprof", "", "serve Go's profiles on this loopback `address` (default: nowhere)")
-	f.Var(&o.logFormat, "log-format", "write the log as `text` or json")
-	f.Var(&o.logLevel, "log-level", "log from this `level` on: debug, info, warn or error")
+	choiceVar(command, &o.logFormat, "log-format", "write the log as text or as JSON")
+	choiceVar(command, &o.logLevel, "log-level", "log from this level on")
 	return o
 }
 
 // validate finds what can be found before anything is opened.
 func (o *serveOptions) validate() error {
-	for name, d := range map[string]time.Duration{
-		"-read-timeout": o.readTimeout, "-shutdown-timeout": o.shutdownTimeout, "-webhook-timeout": o.webhookTimeout,
+	for name, d := range map[string]duration{
+		"--read-timeout": o.readTimeout, "--shutdown-timeout": o.shutdownTimeout, "--webhook-timeout": o.webhookTimeout,
 	} {
 		if d <= 0 {
 			return usage("%s must be more than 0", name)
 		}
 	}
 	if o.workers <= 0 {
-		return usage("-workers must be more than 0")
+		return usage("--workers must be more than 0")
+	}
+	if o.region != "" {
+		if err := lead.CheckRegion(o.region); err != nil {
+			return usage("--region %w", bare(err))
+		}
 	}
 	if o.callbackURL != "" {
 		u, err := url.Parse(o.callbackURL)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-			return usage("-callback-url %q is no URL such as https://leads.example.com", o.callbackURL)
+			return usage("--callback-url %q is not a URL such as https://leads.example.com", o.callbackURL)
 		}
 	}
 	if o.token == "" && !loopback(o.addr) {
-		return usage("without a token the server listens on a loopback address only, and %q is none: "+
+		return usage("without a token the server listens on a loopback address only, and %q is not: "+
 			"set LEADFLOW_TOKEN, or listen on 127.0.0.1", o.addr)
 	}
 	if o.pprof != "" && !loopback(o.pprof) {
-		return usage("-pprof must be a loopback address, since profiles are open to whoever can reach them; %q is none", o.pprof)
+		return usage("--pprof must be a loopback address, since profiles are open to whoever can reach them; %q is not", o.pprof)
 	}
 	return nil
+}
+
+// bare is the only fault of an error without where it lies, for a message that says
+// so itself.
+func bare(err error) error {
+	var invalid *lead.InvalidError
+	if errors.As(err, &invalid) && len(invalid.Faults) == 1 {
+		return errors.New(invalid.Faults[0].Message)
+	}
+	return err
 }
 
 // loopback reports whether an address can be reached from this machine only.
@@ -143,20 +164,31 @@ func serve(ctx context.Context, p *program, o *serveOptions) (err error) {
 		return err
 	}
 	log := o.logger(p.stderr)
+	if p.config != "" {
+		log.Info("settings are read from a file", slog.String("file", p.config))
+	}
 	options := sqlite.Options{}
 	if o.synchronous.value == "normal" {
 		options.Synchronous = sqlite.Normal
+	}
+	// Before a new file is made: an address that is taken is a common mistake.
+	listener, profiles, err := o.listen()
+	if err != nil {
+		return err
+	}
+	defer listener.Close() // by the server, once it has it
+	if profiles != nil {
+		defer profiles.Close()
+	}
+	// So are settings that only the engine or the API can tell to be wrong.
+	if _, _, err := o.assemble(memory.New(), listener.Addr(), log); err != nil {
+		return &codeError{exitUsage, err}
 	}
 	db, err := sqlite.Open(ctx, o.db, options)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	listener, err := net.Listen("tcp", o.addr)
-	if err != nil {
-		return err
-	}
-	defer listener.Close() // by the server, once it has it
 	eng, api, err := o.assemble(db, listener.Addr(), log)
 	if err != nil {
 		return err
@@ -164,19 +196,36 @@ func serve(ctx context.Context, p *program, o *serveOptions) (err error) {
 	if err := eng.Start(ctx); err != nil {
 		return err
 	}
-	s, err := newServer(o, listener, api, eng, log)
-	if err != nil {
-		return errors.Join(err, eng.Shutdown(ctx))
-	}
+	s := newServer(o, listener, profiles, api, eng, log)
 	if o.token == "" {
 		log.Warn("no token is set: whoever can reach this loopback address may do anything")
 	}
 	return s.run(p)
 }
 
+// listen takes the server's addresses. The one for profiles is nil unless it was
+// asked for.
+func (o *serveOptions) listen() (listener, profiles net.Listener, err error) {
+	if listener, err = listen("--addr", o.addr); err != nil || o.pprof == "" {
+		return listener, nil, err
+	}
+	if profiles, err = listen("--pprof", o.pprof); err != nil {
+		return nil, nil, errors.Join(err, listener.Close())
+	}
+	return listener, profiles, nil
+}
+
+func listen(flag, addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		err = fmt.Errorf("%w: another program listens there; stop it, or choose another %s", err, flag)
+	}
+	return l, err
+}
+
 // assemble puts the engine together, with the webhook for every action and the
 // HTTP API in front.
-func (o *serveOptions) assemble(db *sqlite.Store, addr net.Addr, log *slog.Logger) (*engine.Engine, *httpapi.Handler, error) {
+func (o *serveOptions) assemble(db store.Store, addr net.Addr, log *slog.Logger) (*engine.Engine, *httpapi.Handler, error) {
 	base := strings.TrimSuffix(o.callbackURL, "/")
 	if base == "" {
 		base = "http://" + reachable(addr)
@@ -185,14 +234,14 @@ func (o *serveOptions) assemble(db *sqlite.Store, addr net.Addr, log *slog.Logge
 	hook, err := webhook.New(webhook.Config{
 		CallbackURL: func(step lead.StepID) string { return callbackURL(base, key, step) },
 		Secret:      []byte(o.webhookSecret),
-		Timeout:     o.webhookTimeout,
+		Timeout:     time.Duration(o.webhookTimeout),
 		MaxAnswer:   int64(o.webhookMaxAnswer),
 		Allow:       o.webhookAllow,
 		UserAgent:   "leadflow/" + buildVersion(),
 		Logger:      log,
 	})
 	if err != nil {
-		return nil, nil, &codeError{exitUsage, err}
+		return nil, nil, err
 	}
 	eng, err := engine.New(db, engine.Config{
 		Handlers: map[string]engine.Handler{
@@ -209,7 +258,7 @@ func (o *serveOptions) assemble(db *sqlite.Store, addr net.Addr, log *slog.Logge
 		Token: o.token, CallbackKey: key, MaxUpload: int64(o.uploadLimit), MaxWait: maxWait, Logger: log,
 	})
 	if err != nil {
-		return nil, nil, &codeError{exitUsage, err}
+		return nil, nil, err
 	}
 	return eng, api, nil
 }

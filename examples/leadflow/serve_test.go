@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/spf13/pflag"
 )
 
 func TestWithoutATokenOnlyLoopbackIsServed(t *testing.T) {
@@ -84,32 +86,57 @@ func TestFaultySettingsAreNamed(t *testing.T) {
 		{"", "serve -shutdown-timeout 0s", "-shutdown-timeout must be more than 0"},
 		{"", "serve -read-timeout -1s", "-read-timeout must be more than 0"},
 		{"", "serve -workers 0", "-workers must be more than 0"},
-		{"", "serve -synchronous off", `"off" is none of full, normal`},
-		{"", "serve -upload-limit big", `"big" is no size`},
+		{"", "serve -synchronous off", `--synchronous: "off" must be one of full, normal`},
+		{"", "serve -upload-limit big", `--upload-limit: invalid size "big"`},
 		{"", "serve -callback-url leads.test", "-callback-url"},
 		{"", "serve -callback-url http://leads.test/?a", "-callback-url"},
 		{"", "serve -callback-key short -db DIR/l.db -addr 127.0.0.1:0", "CallbackKey has 5 bytes"},
 		{"", "serve -webhook-allow a.test,b_c!.test -db DIR/l.db -addr 127.0.0.1:0", `Allow[1] "b_c!.test"`},
 		{"", "serve -pprof 0.0.0.0:0", "-pprof must be a loopback address"},
-		{"", "serve -nonsense", "flag provided but not defined: -nonsense"},
+		{"", "serve -nonsense", "unknown flag --nonsense"},
+		{"", "serve -wrkers=3", `unknown flag --wrkers; did you mean "--workers"?`},
+		{"", "serve -db", "flag needs an argument: --db"},
+		{"", "serve --workers many", `--workers: "many" must be a whole number`},
+		{"", "serve -shutdown-timeout 30", `--shutdown-timeout: invalid duration "30"; it has no unit: write "30s", "30m" or "30h"`},
+		{"", "remove a b -wait 1d", `--wait: invalid duration "1d"; the units are h, m and s: write "24h"`},
+		{"", "serve -region UK -db DIR/l.db", `--region "UK" is not`},
 		{"", "serve extra", "takes no arguments"},
 		{"LEADFLOW_SHUTDOWN_TIMEOUT=soon", "serve", "LEADFLOW_SHUTDOWN_TIMEOUT: "},
 		{"LEADFLOW_LOG_LEVEL=loud", "serve", "LEADFLOW_LOG_LEVEL: "},
+		{"LEADFLOW_JSON=perhaps", "list", `LEADFLOW_JSON: "perhaps" must be true or false`},
 		{"", "list a b", "one workflow's id"},
-		{"", "list -limit -1", "limit"},
+		{"", "list -limit -1", `--limit: "-1" must be a whole number, 0 or more`},
+		{"", "list -node-id call", "--node-id is for the leads of a workflow"},
 		{"", "list -server nowhere", "-server"},
 		{"", "show", "needs a workflow's id"},
 		{"", "history a", "needs a workflow's id and a lead's"},
 		{"", "remove a b c", "needs a workflow's id and a lead's"},
-		{"", "import", "needs -workflow"},
+		{"", "import", "needs --workflow"},
 		{"", "import -workflow a b", "takes no arguments"},
 		{"", "backup", "needs the name of one file"},
 		{"", "version 1", "takes no arguments"},
 		{"", "fly", `there is no command "fly"`},
+		{"", "lst", `there is no command "lst"; leadflow help lists them; did you mean "list"?`},
+		{"", "help fly", `there is no command "fly"`},
+		{"", "-nonsense", "unknown flag --nonsense"},
+		{"", "activate", "needs a workflow's id"},
+		{"", "delete a b", "needs a workflow's id"},
+		{"", "enroll a", "needs a workflow's id and a phone number"},
+		{"", "enroll a +14155552671 -metadata plan", `--metadata: invalid field "plan"; write one such as plan=pro`},
+		{"", "enroll a +14155552671 -metadata {plan", `--metadata: invalid JSON object "{plan": `},
+		{"", "calls a", "takes no arguments"},
+		{"", "edit a", "needs a workflow's id and a file"},
+		{"", "restore", "needs the name of one backup"},
+		{"", "validate", "needs files"},
+		{"", "completion csh", "the shell must be one of bash, zsh, fish, powershell"},
 	} {
-		_, stderr, code := runBinary(t, []string{c.env}, strings.Fields(strings.ReplaceAll(c.args, "DIR", t.TempDir()))...)
+		dir := t.TempDir()
+		_, stderr, code := runBinary(t, []string{c.env}, strings.Fields(strings.ReplaceAll(c.args, "DIR", dir))...)
 		if code != exitUsage || !strings.Contains(stderr, c.text) {
 			t.Errorf("%s %s: %d: %s", c.env, c.args, code, stderr)
+		}
+		if list, err := os.ReadDir(dir); err != nil || len(list) > 0 {
+			t.Errorf("%s %s: left %v, %v", c.env, c.args, list, err)
 		}
 	}
 }
@@ -120,19 +147,26 @@ func TestHelpNamesEveryFlagAndItsVariable(t *testing.T) {
 	if code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	for _, c := range commands {
-		if !strings.Contains(out, "leadflow "+c.name) || !strings.Contains(out, c.summary) {
-			t.Errorf("the usage lacks %s:\n%s", c.name, out)
+	for _, exit := range []string{"0", "1", "2", "3", "4", "130", "143"} {
+		if !strings.Contains(out, "\n    "+exit+" ") {
+			t.Errorf("the usage lacks the exit code %s:\n%s", exit, out)
 		}
-		for _, args := range [][]string{{c.name, "-h"}, {"help", c.name}, {c.name, "--help"}} {
+	}
+	for _, c := range (&program{}).root().Commands() {
+		if !strings.Contains(out, "\n  "+c.Name()+" ") || !strings.Contains(out, c.Short) {
+			t.Errorf("the usage lacks %s:\n%s", c.Name(), out)
+		}
+		for _, args := range [][]string{{c.Name(), "-h"}, {"help", c.Name()}, {c.Name(), "--help"}, {c.Name(), "-help"}} {
 			// A setting that is wrong does not stand in the way, and a secret is not shown.
-			text, stderr, code := runBinary(t, []string{"LEADFLOW_WORKERS=x", "LEADFLOW_TOKEN=s3cret"}, args...)
-			if code != 0 || stderr != "" || !strings.HasPrefix(text, "Usage: leadflow "+c.name) || strings.Contains(text, "s3cret") {
+			text, stderr, code := runBinary(t, []string{"LEADFLOW_WORKERS=x", "LEADFLOW_TOKEN=s3cret", "LEADFLOW_CONFIG=none.toml"}, args...)
+			if code != 0 || stderr != "" || !strings.Contains(text, "Usage:\n  leadflow "+c.Name()) || strings.Contains(text, "s3cret") {
 				t.Errorf("%q: %d\n%s%s", args, code, text, stderr)
 			}
-			if c.name == "serve" && (!strings.Contains(text, "\n  -shutdown-timeout ") || !strings.Contains(text, "\n      LEADFLOW_SHUTDOWN_TIMEOUT\n")) {
-				t.Errorf("%s", text)
-			}
+			c.Flags().VisitAll(func(f *pflag.Flag) {
+				if !strings.Contains(text, "--"+f.Name+" ") || f.Name != "help" && f.Annotations[ownValue] == nil && !strings.Contains(text, "["+envName(f.Name)+"]") {
+					t.Errorf("%q lacks --%s or its variable:\n%s", args, f.Name, text)
+				}
+			})
 		}
 	}
 }

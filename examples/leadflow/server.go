@@ -33,17 +33,14 @@ type server struct {
 	failed   chan error // of Serve
 }
 
-func newServer(o *serveOptions, listener net.Listener, api http.Handler, eng *engine.Engine, log *slog.Logger) (*server, error) {
+// newServer begins to serve. profiles is nil unless they are asked for.
+func newServer(o *serveOptions, listener, profiles net.Listener, api http.Handler, eng *engine.Engine, log *slog.Logger) *server {
 	if o.token == "" {
 		api = neighboursOnly(api)
 	}
 	requests, cut := context.WithCancel(context.Background())
-	s := &server{eng: eng, log: log, cut: cut, timeout: o.shutdownTimeout, failed: make(chan error, 2)}
-	if o.pprof != "" {
-		profiles, err := net.Listen("tcp", o.pprof)
-		if err != nil {
-			return nil, err
-		}
+	s := &server{eng: eng, log: log, cut: cut, timeout: time.Duration(o.shutdownTimeout), failed: make(chan error, 2)}
+	if profiles != nil {
 		log.Info("serving profiles", slog.String("url", "http://"+profiles.Addr().String()+"/debug/pprof/"))
 		s.profiles = &http.Server{Handler: neighboursOnly(profileRoutes()), ReadHeaderTimeout: 10 * time.Second}
 		go func() { s.failed <- s.profiles.Serve(profiles) }()
@@ -51,10 +48,10 @@ func newServer(o *serveOptions, listener net.Listener, api http.Handler, eng *en
 	s.http = &http.Server{
 		Handler:           api,
 		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       o.readTimeout,
+		ReadTimeout:       time.Duration(o.readTimeout),
 		// Counted from the end of the request's header, so it includes the body's
 		// arrival and the longest wait.
-		WriteTimeout:   o.readTimeout + maxWait + 30*time.Second,
+		WriteTimeout:   time.Duration(o.readTimeout) + maxWait + 30*time.Second,
 		IdleTimeout:    2 * time.Minute,
 		MaxHeaderBytes: 64 << 10,
 		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelWarn),
@@ -63,7 +60,7 @@ func newServer(o *serveOptions, listener net.Listener, api http.Handler, eng *en
 	log.Info("listening", slog.String("addr", listener.Addr().String()), slog.String("url", "http://"+reachable(listener.Addr())),
 		slog.String("db", o.db), slog.String("version", buildVersion()))
 	go func() { s.failed <- s.http.Serve(listener) }()
-	return s, nil
+	return s
 }
 
 func profileRoutes() http.Handler {

@@ -10,53 +10,57 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/engine/enginetest"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-var simulateCommand = command{
-	name:    "simulate",
-	args:    "-workflow FILE.json",
-	summary: "play a workflow in virtual time, before it goes live",
-	details: `Nobody is called, and no server is asked: made-up people go through the workflow, on the engine that
+func (p *program) simulateCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use: "simulate --workflow FILE.json", Short: "Play a workflow in virtual time, before it goes live",
+		Long: `Play a workflow in virtual time, before it goes live.
+
+Nobody is called, and no server is asked: made-up people go through the workflow, on the engine that
 serve runs, while its clock jumps from one due time to the next. The report says how many end how, how
 many calls a day that takes and how many at once, how long conversion takes, and, as a diagram, which
 way they went. The same command prints the same report.
 
 A workflow is a JSON object with a name, an entry, nodes and edges; examples/quickstart/workflow.json
 is one. How people answer is made up from the outcomes that the workflow's edges name, and what is
-known of them from the values that its conditions ask for. -print-answers prints that as a file; with
-figures of your own in it, -answers takes it. For example:
-
-  leadflow simulate -workflow workflow.json -print-answers > answers.json
-  leadflow simulate -workflow workflow.json -answers answers.json -leads 5000 -days 14 -enroll-over 120h`,
-	define: func(f *flags) func(context.Context, *program, []string) error {
-		s := simulation{
-			leads: 1000, days: 30, seed: 1, start: enginetest.DefaultStart,
-			progress: choice{value: "auto", values: []string{"auto", "always", "never"}},
+known of them from the values that its conditions ask for. --print-answers prints that as a file; with
+figures of your own in it, --answers takes it.`,
+		Example: `  leadflow simulate --workflow workflow.json --print-answers > answers.json
+  leadflow simulate --workflow workflow.json --answers answers.json --leads 5000 --days 14 --enroll-over 120h`,
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	s := simulation{
+		leads: 1000, days: 30, seed: 1, start: enginetest.DefaultStart,
+		progress: choice{value: "auto", values: []string{"auto", "always", "never"}},
+	}
+	f := command.Flags()
+	f.StringVar(&s.workflow, "workflow", "", "the workflow, a JSON `file` as for import")
+	var given figures
+	given.define(f, &s)
+	_ = f.SetAnnotation("leads", ownValue, []string{}) // LEADFLOW_LEADS is the file of import
+	f.StringVar(&s.answers, "answers", "", "how people answer, a JSON `file`")
+	f.BoolVar(&s.printAnswers, "print-answers", false, "print how people answer, for --answers, and do nothing else")
+	f.StringVar(&s.picture, "picture", "", "draw the calls of each hour into this SVG `file`")
+	choiceVar(command, &s.progress, "progress", "when to show a progress bar; auto: on a terminal only")
+	command.RunE = func(command *cobra.Command, args []string) error {
+		if err := given.check(); err != nil {
+			return err
 		}
-		f.StringVar(&s.workflow, "workflow", "", "the workflow, a JSON `file` as for import")
-		var given figures
-		given.define(f, &s)
-		f.only = []string{"leads"} // LEADFLOW_LEADS is the file of import
-		f.StringVar(&s.answers, "answers", "", "how people answer, a JSON `file`")
-		f.BoolVar(&s.printAnswers, "print-answers", false, "print how people answer, for -answers, and do nothing else")
-		f.StringVar(&s.picture, "picture", "", "draw the calls of each hour into this SVG `file`")
-		f.Var(&s.progress, "progress", "`when` to show a progress bar: always, never, or auto, on a terminal only")
-		return func(ctx context.Context, p *program, args []string) error {
-			if err := given.check(); err != nil {
-				return err
-			}
-			if err := s.check(args); err != nil {
-				return err
-			}
-			ctx, stop := p.interruptible(ctx)
-			defer stop()
-			return s.run(ctx, p)
+		if err := s.check(args); err != nil {
+			return err
 		}
-	},
+		ctx, stop := p.interruptible(command.Context())
+		defer stop()
+		return s.run(ctx, p)
+	}
+	return command
 }
 
 // simulation is one run of the command.
@@ -83,21 +87,21 @@ func (s *simulation) check(args []string) error {
 	const mostDays = float64(workflow.MaxDuration / day)
 	switch {
 	case len(args) > 0 && strings.HasSuffix(args[0], ".json"):
-		return usage("takes no arguments, and got %q; did you mean -workflow %s?", args, args[0])
+		return usage("takes no arguments, and got %q; did you mean --workflow %s?", args, args[0])
 	case len(args) > 0:
 		return usage("takes no arguments, and got %q", args)
 	case s.workflow == "":
-		return usage("needs -workflow")
+		return usage("needs --workflow")
 	case s.leads < 1:
-		return usage("-leads must be 1 or more")
+		return usage("--leads must be 1 or more")
 	case !(s.days > 0 && s.days <= mostDays):
-		return usage("-days must be more than 0, and at most %g", mostDays)
+		return usage("--days must be more than 0, and at most %g", mostDays)
 	case s.enrollOver < 0 || s.enrollOver > s.length():
-		return usage("-enroll-over must be a time from 0 to the %g days of -days", s.days)
+		return usage("--enroll-over must be a time from 0 to the %g days of --days", s.days)
 	case s.start.Year() < 1970 || s.start.Year() > 2200:
-		return usage("-start must be between the years 1970 and 2200")
+		return usage("--start must be between the years 1970 and 2200")
 	case s.picture != "" && !strings.EqualFold(filepath.Ext(s.picture), ".svg"):
-		return usage("-picture draws SVG; name a file that ends in .svg")
+		return usage("--picture draws SVG; name a file that ends in .svg")
 	}
 	return nil
 }
@@ -105,7 +109,7 @@ func (s *simulation) check(args []string) error {
 func (s *simulation) length() time.Duration { return time.Duration(s.days * float64(day)) }
 
 func (s *simulation) run(ctx context.Context, p *program) error {
-	text, err := readNamed("-workflow", s.workflow)
+	text, err := readNamed("--workflow", s.workflow)
 	if err != nil {
 		return err
 	}

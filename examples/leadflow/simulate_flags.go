@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/spf13/pflag"
 )
 
 // parsed is a flag whose fault waits until all flags are read, so that it can
-// be told in words that say what to write; the flag package has its own.
+// be told in words that say what to write; the flag library has its own.
 type parsed[T any] struct {
 	to     *T
 	parse  func(text string) (T, error)
@@ -17,7 +19,7 @@ type parsed[T any] struct {
 	fault  error
 }
 
-// String implements flag.Value, of a zero value too.
+// String implements pflag.Value, of a zero value too.
 func (p *parsed[T]) String() string {
 	if p.to == nil {
 		return ""
@@ -25,7 +27,10 @@ func (p *parsed[T]) String() string {
 	return p.print(*p.to)
 }
 
-// Set implements flag.Value. A later value replaces one that was wrong.
+// Type implements pflag.Value.
+func (p *parsed[T]) Type() string { return "value" }
+
+// Set implements pflag.Value. A later value replaces one that was wrong.
 func (p *parsed[T]) Set(text string) error {
 	value, err := p.parse(text)
 	if p.fault = nil; err != nil {
@@ -40,19 +45,19 @@ func (p *parsed[T]) Set(text string) error {
 // what is wrong with it.
 type figures []func() error
 
-func figure[T any](all *figures, f *flags, to *T, name, usage, wanted string, parse func(string) (T, error), print func(T) string) {
+func figure[T any](all *figures, f *pflag.FlagSet, to *T, name, usage, wanted string, parse func(string) (T, error), print func(T) string) {
 	value := &parsed[T]{to: to, parse: parse, print: print, wanted: wanted}
 	f.Var(value, name, usage)
 	*all = append(*all, func() error {
 		if value.fault == nil {
 			return nil
 		}
-		return fmt.Errorf("-%s: %w", name, value.fault)
+		return fmt.Errorf("--%s: %w", name, value.fault)
 	})
 }
 
 // define adds the flags.
-func (all *figures) define(f *flags, s *simulation) {
+func (all *figures) define(f *pflag.FlagSet, s *simulation) {
 	figure(all, f, &s.leads, "leads", "the `number` of leads that go through it", "is no whole number; write one such as 1000",
 		strconv.Atoi, strconv.Itoa)
 	figure(all, f, &s.days, "days", "end after this `number` of days", "is no number; write one such as 30 or 0.5",

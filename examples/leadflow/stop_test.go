@@ -123,9 +123,16 @@ func TestASecondServerOnTheFileIsRefused(t *testing.T) {
 		t.Errorf("%d: %s", code, stderr)
 	}
 	// Nor is its address to be had twice.
-	_, stderr, code = runBinary(t, nil, "serve", "-db", t.TempDir()+"/other.db", "-addr", strings.TrimPrefix(s.url, "http://"))
-	if code != exitFailed || !strings.Contains(stderr, "address already in use") {
-		t.Errorf("%d: %s", code, stderr)
+	for _, flag := range []string{"-addr", "-pprof"} {
+		dir := t.TempDir()
+		args := []string{"serve", "-db", dir + "/other.db", "-addr", "127.0.0.1:0", flag, strings.TrimPrefix(s.url, "http://")}
+		_, stderr, code = runBinary(t, nil, args...)
+		if code != exitFailed || !strings.Contains(stderr, "address already in use: another program listens there; stop it, or choose another -"+flag) {
+			t.Errorf("%d: %s", code, stderr)
+		}
+		if list, err := os.ReadDir(dir); err != nil || len(list) > 0 {
+			t.Errorf("a server that could not listen left %v, %v", list, err)
+		}
 	}
 	if code := s.call("GET", "healthz", "", nil); code != 200 {
 		t.Errorf("the first one is unwell: %d", code)

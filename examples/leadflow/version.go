@@ -1,24 +1,25 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/spf13/cobra"
 )
 
-var versionCommand = command{
-	name:    "version",
-	summary: "print the version",
-	define: func(*flags) func(context.Context, *program, []string) error {
-		return func(_ context.Context, p *program, args []string) error {
-			if len(args) > 0 {
-				return usage("takes no arguments, and got %q", args)
-			}
-			_, err := fmt.Fprintf(p.stdout, "leadflow %s%s, %s, %s/%s\n", buildVersion(), revision(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+func (p *program) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: noArguments, ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintln(p.stdout, versionText())
 			return err
-		}
-	},
+		},
+	}
+}
+
+func versionText() string {
+	return fmt.Sprintf("leadflow %s%s, %s, %s/%s", buildVersion(), revision(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // buildVersion is the version of the module that the binary was built from.
@@ -31,14 +32,7 @@ func buildVersion() string {
 
 // revision is the commit that the binary was built from, where the build knew.
 func revision() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return ""
-	}
-	settings := map[string]string{}
-	for _, s := range info.Settings {
-		settings[s.Key] = s.Value
-	}
+	settings := buildSettings()
 	commit := settings["vcs.revision"]
 	if commit == "" {
 		return ""
@@ -48,4 +42,15 @@ func revision() string {
 		text += ", with changes"
 	}
 	return text + ")"
+}
+
+// buildSettings is what the build knew of itself.
+func buildSettings() map[string]string {
+	settings := map[string]string{}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			settings[s.Key] = s.Value
+		}
+	}
+	return settings
 }

@@ -42,6 +42,35 @@ func (f *Flow) Exists() bool { return f != nil && !f.Row.Deleted }
 // Active reports whether leads of the workflow may begin steps.
 func (f *Flow) Active() bool { return f.Exists() && f.Row.Status == lead.WorkflowActive }
 
+// Enrollable returns the *lead.ConflictError with which the workflow takes no more
+// leads, or nil.
+func (f *Flow) Enrollable() error {
+	if f.Row.Status.Final() {
+		return f.conflict(f.Row.Status.String())
+	}
+	return nil
+}
+
+// Redraw returns the workflow with another graph, whose JSON is text. Only a draft
+// can have one, and only while it has no leads, not even removed ones: what is on
+// record of a lead names its nodes by their numbers.
+func (f *Flow) Redraw(graph *workflow.Graph, text []byte, leads int64) (*Flow, error) {
+	next, err := f.Turn(lead.WorkflowDraft, lead.WorkflowDraft)
+	switch {
+	case err != nil:
+		return nil, err
+	case leads > 0:
+		return nil, f.conflict(fmt.Sprintf("draft, %d leads enrolled", leads))
+	}
+	next.Graph, next.Row.Definition, next.RateKeys = graph, text, nil
+	return next, nil
+}
+
+// conflict is the refusal of what the workflow does not allow in its present state.
+func (f *Flow) conflict(state string) error {
+	return &lead.ConflictError{Reason: lead.ErrWorkflowStatus, Workflow: f.Row.ID, State: state}
+}
+
 func (f *Flow) cancelled() bool { return f.Row.Status == lead.WorkflowCancelled }
 
 // Definition returns a copy of the workflow's graph under its present name.
@@ -55,7 +84,7 @@ func (f *Flow) Definition() *workflow.Definition {
 // in none of those from which it may come there.
 func (f *Flow) Turn(to lead.WorkflowStatus, from ...lead.WorkflowStatus) (*Flow, error) {
 	if !slices.Contains(from, f.Row.Status) {
-		return nil, &lead.ConflictError{Reason: lead.ErrWorkflowStatus, Workflow: f.Row.ID, State: f.Row.Status.String()}
+		return nil, f.conflict(f.Row.Status.String())
 	}
 	next := *f
 	next.Row.Status = to

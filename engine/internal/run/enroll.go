@@ -23,11 +23,11 @@ func (r *Runner) Enroll(ctx context.Context, workflow lead.WorkflowID, contacts 
 	}
 	q := &request{answer: make(chan error, 1), decide: func(l *loop) error {
 		f, err := l.flowByID(workflow)
-		switch {
-		case err != nil:
+		if err == nil {
+			err = f.Enrollable()
+		}
+		if err != nil {
 			return err
-		case f.Row.Status.Final():
-			return &lead.ConflictError{Reason: lead.ErrWorkflowStatus, Workflow: workflow, State: f.Row.Status.String()}
 		}
 		return l.enroll(f, contacts)
 	}}

@@ -95,6 +95,22 @@ func (r *Runner) ChangeFlow(ctx context.Context, id lead.WorkflowID, change func
 	return r.changeFlow(ctx, id, func(_ *loop, f *core.Flow) (*core.Flow, error) { return change(f) })
 }
 
+// RedrawFlow has change make another of a workflow, with another graph, which only a
+// draft without leads can have. text is its definition as JSON.
+func (r *Runner) RedrawFlow(ctx context.Context, id lead.WorkflowID, graph *workflow.Graph, text []byte, change func(*core.Flow) (*core.Flow, error)) error {
+	return r.changeFlow(ctx, id, func(l *loop, f *core.Flow) (*core.Flow, error) {
+		leads, err := l.count(f, lead.States()...)
+		if err != nil {
+			return nil, err
+		}
+		next, err := f.Redraw(graph, text, leads)
+		if err != nil {
+			return nil, err
+		}
+		return change(next)
+	})
+}
+
 func (r *Runner) changeFlow(ctx context.Context, id lead.WorkflowID, change func(*loop, *core.Flow) (*core.Flow, error)) error {
 	var swept chan struct{}
 	var beginning []<-chan struct{}

@@ -151,7 +151,11 @@ func parseAnswer(text []byte) (engine.Result, error) {
 	if err != nil {
 		return engine.Result{}, fmt.Errorf("with a body that is not the JSON object it should be (%w)", err)
 	}
-	return engine.Result{Outcome: r.Outcome, Data: r.Data, CallID: string(r.CallID)}, nil
+	result := engine.Result{Outcome: r.Outcome, CallID: string(r.CallID)}
+	if r.Data != nil {
+		result.Data = r.Data
+	}
+	return result, nil
 }
 
 // acceptedCallID returns the call_id of a 202, if it has one that can be read.

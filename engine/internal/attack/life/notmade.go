@@ -70,6 +70,7 @@ func (w *World) notMade(l *Lead, a Answer) {
 func (w *World) Park(l *Lead) {
 	l.parked = true
 	l.Begun().Error = AnyText
+	w.drop(l)
 }
 
 // BegunBefore tells that the attempt in flight is one that was begun, unseen, by a

@@ -385,16 +385,18 @@ func (w *trial) forgetOver() {
 
 // learnParked has the model follow where the engine parks a lead earlier than the
 // model would: it was to be made again in a commit that was on disk when the process
-// died around it.
+// died around it. One that is to be removed is not even parked: its step is over.
 func (w *trial) learnParked() {
 	for _, l := range w.spec.Leads {
-		if l.Doing == life.Lost && !l.Flow.Deleted && (w.doubt || w.unsure[l]) {
-			w.unsure[l] = true
-			steps := w.read(l).Steps
-			if n := slices.IndexFunc(steps, func(s lead.Step) bool { return s.Status == lead.StepInProgress }); n >= 0 {
-				if a := steps[n].Attempts; len(a) > 0 && a[len(a)-1].Error != "" {
-					w.spec.Park(l)
-				}
+		if l.Doing != life.Lost || l.Flow.Deleted || !w.doubt && !w.unsure[l] {
+			continue
+		}
+		w.unsure[l] = true
+		for _, s := range w.read(l).Steps {
+			if s.EnteredAt.Equal(l.At.EnteredAt) && len(s.Attempts) > 0 && strings.Contains(s.Attempts[len(s.Attempts)-1].Error, "not made again") {
+				w.spec.Park(l)
+				w.spec.Pass()
+				break
 			}
 		}
 	}

@@ -43,6 +43,7 @@ func TestMain(m *testing.M) {
 const (
 	atWait = iota
 	atStep
+	atDay
 )
 
 // waitingLeads returns a file in which n leads of an active workflow are at a
@@ -63,11 +64,13 @@ func waitingLeads(b *testing.B, n int, key string, node int32, due func(i int) t
 		files.made[key] = f
 	}
 	files.Unlock()
-	f.once.Do(func() { f.fill(b, n, node, due) })
+	f.once.Do(func() { f.fill(b, n, node, due, nil) })
 	return f
 }
 
-func (f *filled) fill(b *testing.B, n int, node int32, due func(i int) time.Duration) {
+// fill makes the file. more, if not nil, is given each lead before it is written,
+// to change it and to add to its batch.
+func (f *filled) fill(b *testing.B, n int, node int32, due func(i int) time.Duration, more func(*store.Batch, *store.Enrollment)) {
 	f.now = time.Now()
 	r := openRig(b, f.path, noop)
 	r.start(b)
@@ -100,13 +103,17 @@ func (f *filled) fill(b *testing.B, n int, node int32, due func(i int) time.Dura
 				b.Fatal(err)
 			}
 			at := now.Add(due(from + i))
-			batch.Enroll = append(batch.Enroll, store.Enrollment{
+			e := store.Enrollment{
 				Record: store.Record{
 					Seq: first + int64(i), Workflow: rows[0].Seq, Version: 1, State: lead.Enrolled, Phase: store.PhaseWaiting, Node: node,
 					Visit: 1, Visits: 1, Entered: now, Due: at, Wake: at, Updated: now,
 				},
 				Contact: store.Contact{Seq: first + int64(i), ID: id, Phone: 1415_2000000 + int64(from+i), Enrolled: now},
-			})
+			}
+			if more != nil {
+				more(&batch, &e)
+			}
+			batch.Enroll = append(batch.Enroll, e)
 		}
 		if _, err := r.store.Commit(background, &batch); err != nil {
 			b.Fatal(err)

@@ -255,7 +255,7 @@ func BenchmarkRemovalOfMany(b *testing.B) {
 func lateness(b *testing.B, n int, due func(i int) time.Duration) latencies {
 	b.Helper()
 	file := &filled{path: filepath.Join(b.TempDir(), "leads.db")}
-	file.fill(b, n, atWait, due)
+	file.fill(b, n, atWait, due, nil)
 	var mu sync.Mutex
 	var late latencies
 	all := make(chan struct{})

@@ -70,6 +70,7 @@ func (w *World) Next() time.Time {
 		if l.State.Final() || l.Flow.Deleted {
 			continue
 		}
+		at(w.rule(l).until)
 		switch l.Doing {
 		case Running, Lost, Awaiting:
 			at(l.Deadline)
@@ -77,13 +78,11 @@ func (w *World) Next() time.Time {
 			if w.mayBegin(l) == allowed {
 				at(l.At.last().DueAt)
 			}
-			at(w.rests[w.key(l, w.Now)].until)
 		case Hooking:
 			at(l.HookSince.Add(w.HookTimeout))
 		case Resting:
 			if l.Flow.active() {
 				at(l.At.ScheduledAt)
-				at(w.rests[w.key(l, w.Now)].until)
 				for _, m := range l.Messages() {
 					at(m.ScheduledAt)
 				}

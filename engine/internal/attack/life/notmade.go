@@ -22,10 +22,6 @@ func (w *World) key(l *Lead, by time.Time) string {
 	return l.At.NodeType
 }
 
-// Rests reports whether the lead's next attempt waits until its rate key may be tried
-// again.
-func (w *World) Rests(l *Lead) bool { return w.cooling(l) != allowed }
-
 // pause is how long to wait after so many attempts in a row that were not made.
 func pause(times int) time.Duration {
 	if times > 5 {

@@ -8,7 +8,7 @@
 //	})
 //	err = eng.Start(ctx)
 //	…
-//	removal, err := eng.Remove(ctx, workflowID, leadID, engine.Reason("asked to stop"))
+//	removal, err := eng.Remove(ctx, workflowID, leadID, engine.SkipRetries(), engine.Reason("asked to stop"))
 //	gone, err := removal.Wait(ctx)
 //	…
 //	err = eng.Shutdown(ctx)
@@ -100,6 +100,14 @@
 //     retry holds for an attempt that a crash interrupted.
 //   - An expression whose inputs are not in memory, or whose evaluation may be dear,
 //     is answered away from the loop: the lead rests at its node meanwhile.
+//   - An attempt of which its handler says that nothing was done ([NotMade]) is not
+//     counted, because the network's fault is not the person's outcome. What shares its
+//     rate key rests meanwhile. That is in memory alone: after a restart the first
+//     attempt finds out anew. A pending removal does not wait for it.
+//   - A process that ended during an attempt may have ended because of it. After
+//     Config.MaxRedeliveries such ends the lead is parked: nobody is called again, and
+//     the step's timeout, a callback or a removal ends it. Parked is a reason why a lead
+//     waits, not a state of its own, so nothing else has to know of it.
 //   - A callback counts for an attempt that failed, as long as its retry has not
 //     begun: the provider may have taken the call although its answer was lost.
 //     The retry is dropped.

@@ -59,12 +59,15 @@ func (r *Removal) Wait(ctx context.Context) (lead.Lead, error) {
 	return r.eng.Lead(ctx, r.workflow, r.id)
 }
 
-// Remove takes one lead out of a workflow. It returns as soon as that is on
-// disk: from then on no new step of the lead starts (promise 2). A lead that
-// waits is removed at once, and what was scheduled for it is cancelled. A lead
-// with a step in flight is pending_removal: the step, its queued retries and
-// its completion hooks go on, and then the lead is detached; wait for that on
-// the Removal. No other lead is touched, and the workflow goes on.
+// Remove takes one lead out of a workflow. A retry that is queued is still made,
+// unless [SkipRetries] is given: give it for a person who said stop, so that at most
+// the attempt that runs right now goes on.
+//
+// Remove returns as soon as it is on disk: from then on no new step of the lead
+// starts (promise 2). A lead that waits is removed at once, and what was scheduled for
+// it is cancelled. A lead with a step in flight is pending_removal: the step, its
+// queued retries and its completion hooks go on, and then the lead is detached; wait
+// for that on the Removal. No other lead is touched, and the workflow goes on.
 //
 // Asking again while removal is pending changes nothing, and is no error. An
 // unknown workflow or lead, or a lead of another workflow, is an error that

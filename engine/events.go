@@ -26,6 +26,10 @@ const (
 	// EventParked: the process ended too often during an attempt. See
 	// [Config].MaxRedeliveries.
 	EventParked EventType = "lead.parked"
+	// EventUnreadable: what is on record of the lead cannot be read, and Error says why.
+	// It is left alone until the engine is started again; all others go on. Of Lead
+	// only the ID is set, and not even that if it cannot be read.
+	EventUnreadable EventType = "lead.unreadable"
 	// EventsMissed: the listener was too slow, or a lead could not be read.
 	EventsMissed EventType = "events.missed"
 )
@@ -44,6 +48,8 @@ type Event struct {
 	// Step is the step that is over, of an EventStepCompleted: a call or a message,
 	// and a wait, a condition or an end too. nil otherwise.
 	Step *lead.Step `json:"step,omitempty"`
+	// Error is why, of an EventUnreadable.
+	Error string `json:"error,omitempty"`
 	// Missed is how many changes of leads the listener has not heard of between the
 	// event before and the one after, of EventsMissed.
 	Missed int `json:"missed,omitempty"`
@@ -71,6 +77,14 @@ func (e *Engine) Listen(hear func(Event)) (stop func()) {
 			changes = nil
 		}
 		for i := range changes {
+			if err := changes[i].Unreadable; err != nil {
+				event := Event{Type: EventUnreadable, At: e.config.Clock.Now().UTC(), Error: err.Error()}
+				if c := changes[i].Contact; c != nil {
+					event.Lead.ID = c.ID
+				}
+				e.tell(hear, event)
+				continue
+			}
 			events, err := eventsOf(&changes[i])
 			if err != nil {
 				e.log.Error("leadflow: a listener misses an event of a lead that cannot be read", slog.Any("error", err))

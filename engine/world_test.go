@@ -21,6 +21,7 @@ import (
 // world is an engine on a real SQLite file, with a telephone that does as each
 // test says. Run inside synctest.Test its time is virtual.
 type world struct {
+	hear   func(engine.Event) // nil, or what hears of the events of every engine
 	t      *testing.T
 	path   string
 	store  *sqlite.Store
@@ -68,6 +69,9 @@ func (w *world) open() {
 	}
 	if w.eng, err = engine.New(w.store, w.config); err != nil {
 		w.t.Fatal(err)
+	}
+	if w.hear != nil {
+		w.eng.Listen(w.hear)
 	}
 	if err := w.eng.Start(context.Background()); err != nil {
 		w.t.Fatal(err)

@@ -19,14 +19,16 @@ const (
 		INSERT INTO sequences (kind, last) VALUES (0, 1)
 		ON CONFLICT DO UPDATE SET last = last + 1`
 	// The highest number that was ever on disk, in the order of store.Sequence:
-	// that of a row, or what was written before rows were deleted.
+	// that of a row, or what was written before rows were deleted. Nobody gets to
+	// 1<<62 by counting: a row with a higher number is a damaged one, after which no
+	// number would be left.
 	maxSequenceText = `
 		WITH found (kind, last) AS (
-			SELECT kind, last FROM sequences
-			UNION ALL SELECT 1, max(seq) FROM leads
-			UNION ALL SELECT 2, max(seq) FROM steps
-			UNION ALL SELECT 3, max(seq) FROM calls
-			UNION ALL SELECT 4, max(seq) FROM workflows)
+			SELECT kind, last FROM sequences WHERE last < 1 << 62
+			UNION ALL SELECT 1, max(seq) FROM leads WHERE seq < 1 << 62
+			UNION ALL SELECT 2, max(seq) FROM steps WHERE seq < 1 << 62
+			UNION ALL SELECT 3, max(seq) FROM calls WHERE seq < 1 << 62
+			UNION ALL SELECT 4, max(seq) FROM workflows WHERE seq < 1 << 62)
 		SELECT coalesce(max(last) FILTER (WHERE kind = 1), 0), coalesce(max(last) FILTER (WHERE kind = 2), 0),
 			coalesce(max(last) FILTER (WHERE kind = 3), 0), coalesce(max(last) FILTER (WHERE kind = 4), 0)
 		FROM found`

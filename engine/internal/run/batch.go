@@ -183,6 +183,9 @@ func (l *loop) park(seq int64, err error) {
 	l.r.Log.Error("leadflow: a lead cannot be read or written and is left out; all others go on. "+
 		"Repair its row or restore a backup, and start again",
 		slog.String("lead", l.name(seq)), slog.Int64("lead_seq", seq), slog.Any("error", err))
+	for _, listener := range l.r.listening() {
+		listener.tell([]Change{{After: core.View{Rec: store.Record{Seq: seq}}, Unreadable: err}})
+	}
 }
 
 // name is how messages name a lead that may not be in memory.

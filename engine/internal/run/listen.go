@@ -9,12 +9,15 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// Change is what a commit has made of a lead.
+// Change is what a commit has made of a lead, or that the lead cannot be read.
 type Change struct {
 	Flow          *core.Flow
 	Before, After core.View    // Before is the zero View of a lead that is new
 	Steps         []store.Step // that are over
 	Contact       *Contact     // nil when it is not in memory
+	// Unreadable is why the lead cannot be read, and is left alone from now on. Of
+	// such a change only After.Rec.Seq and Contact are set, the latter where it can be.
+	Unreadable error
 }
 
 // MaxBehind is how many changes a listener may be behind; it misses what comes

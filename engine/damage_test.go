@@ -241,7 +241,6 @@ var columnDamages = []string{
 // columnDamages says. With -damage.all it does all of it, and else as much of it, at
 // random, as fits a short run.
 func TestAnyDamageConcernsItsLeadAlone(t *testing.T) {
-	type damage struct{ name, statement string }
 	var all []damage
 	for _, c := range leadColumns(t) {
 		for _, to := range columnDamages {
@@ -255,14 +254,86 @@ func TestAnyDamageConcernsItsLeadAlone(t *testing.T) {
 	if len(all) < 800 {
 		t.Fatalf("%d ways to damage a lead", len(all))
 	}
-	if !*everyDamage {
-		rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-		all = all[:60]
-	}
-	for _, d := range all {
+	for _, d := range someOf(all, 40) {
 		t.Run(d.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { damageLeads(t, d.statement, true) })
 		})
+	}
+}
+
+// TestADamagedWorkflowConcernsItsLeadsAlone does the like to every column of a
+// workflow's row.
+func TestADamagedWorkflowConcernsItsLeadsAlone(t *testing.T) {
+	var all []damage
+	for _, column := range []string{"seq", "id", "version", "status", "name", "description", "definition", "created", "updated", "deleted"} {
+		for _, to := range append(columnDamages, `CAST('{}' AS BLOB)`, `CAST(replace(CAST(? AS TEXT), 'wait', 'w') AS BLOB)`) {
+			value := strings.ReplaceAll(to, "?", column)
+			all = append(all, damage{
+				column + "=" + value,
+				fmt.Sprintf("UPDATE OR IGNORE workflows SET %s = %s WHERE seq = (SELECT workflow FROM leads WHERE seq = ?)", column, value),
+			})
+		}
+	}
+	for _, d := range someOf(all, 20) {
+		t.Run(d.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { damageWorkflow(t, d.statement) })
+		})
+	}
+}
+
+// damage is a statement in which ? is the number of a lead.
+type damage struct{ name, statement string }
+
+// someOf returns n of them at random, or all where that is asked for.
+func someOf(all []damage, n int) []damage {
+	if *everyDamage {
+		return all
+	}
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all[:n]
+}
+
+func damageWorkflow(t *testing.T, statement string) {
+	w := newWorld(t, nil)
+	w.config.Logger = slog.New(slog.DiscardHandler)
+	enroll := func(number string) lead.Lead {
+		wf := w.activate([]workflow.Node{workflow.Wait("wait", time.Hour), workflow.CallNode("call", nil)}, workflow.To("wait", "call"))
+		l, err := w.eng.Enroll(background, wf, lead.Contact{PhoneNumber: number})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	damaged, other := enroll(phone), enroll(otherPhone)
+	if !w.damage(statement, damaged) {
+		return
+	}
+	w.pass(10 * time.Hour)
+	w.expectState(other, lead.Completed)
+	if err := w.eng.Health(background); err != nil {
+		t.Error(err)
+	}
+	// What is said of it is an answer, whatever it says.
+	answered, cancel := context.WithTimeout(background, time.Minute)
+	defer cancel()
+	for what, ask := range map[string]func() error{
+		"Lead": func() error { _, err := w.eng.Lead(answered, damaged.WorkflowID, damaged.ID); return err },
+		"Enroll": func() error {
+			_, err := w.eng.Enroll(answered, damaged.WorkflowID, lead.Contact{PhoneNumber: phone})
+			return err
+		},
+		"Remove":    func() error { _, err := w.eng.Remove(answered, damaged.WorkflowID, damaged.ID); return err },
+		"Workflow":  func() error { _, err := w.eng.Workflow(answered, damaged.WorkflowID); return err },
+		"Cancel":    func() error { _, err := w.eng.CancelWorkflow(answered, damaged.WorkflowID); return err },
+		"Workflows": func() error { _, err := w.eng.Workflows(answered, engine.WorkflowFilter{}); return err },
+	} {
+		if err := ask(); errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	l := enroll("+14155552679")
+	if _, err := w.eng.Remove(answered, l.WorkflowID, l.ID); err != nil {
+		t.Error(err)
 	}
 }
 

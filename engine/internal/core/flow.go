@@ -28,6 +28,12 @@ func NewFlow(row store.Workflow) (*Flow, error) {
 	if err := json.Unmarshal(row.Definition, &def); err != nil {
 		return nil, fmt.Errorf("core: workflow %s: %w", row.ID, err)
 	}
+	if row.Seq < 1 {
+		return nil, fmt.Errorf("core: workflow %s has the number %d, which is none", row.ID, row.Seq)
+	}
+	if s := row.Status; s < lead.WorkflowDraft || s > lead.WorkflowCancelled {
+		return nil, fmt.Errorf("core: workflow %s is in no status (%d)", row.ID, s)
+	}
 	graph, err := workflow.CompileKept(&def)
 	if err != nil {
 		return nil, fmt.Errorf("core: workflow %s: %w", row.ID, err)

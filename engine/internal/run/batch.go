@@ -157,6 +157,10 @@ func (l *loop) adopt(rec store.Record) (*entry, error) {
 	if err := l.broken[rec.Seq]; err != nil {
 		return nil, err
 	}
+	if err := l.r.unreadable[rec.Workflow]; err != nil {
+		l.broken[rec.Seq] = err // which was said once for all of them
+		return nil, err
+	}
 	view, err := core.Read(rec, l.flow(rec.Workflow))
 	if err != nil {
 		l.park(rec.Seq, err)

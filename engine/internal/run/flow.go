@@ -30,7 +30,15 @@ func (r *Runner) Flow(id lead.WorkflowID) (*core.Flow, error) {
 	if f := r.flows[r.flowSeqs[id]]; f.Exists() {
 		return f, nil
 	}
-	return nil, WorkflowNotFound(id)
+	return nil, r.noFlow(id, r.flowSeqs[id])
+}
+
+// noFlow is the error about a workflow that is not there, or cannot be read.
+func (r *Runner) noFlow(id lead.WorkflowID, seq int64) error {
+	if err := r.unreadable[seq]; err != nil {
+		return err
+	}
+	return WorkflowNotFound(id)
 }
 
 // SeqOf returns the number of a workflow, a deleted one too.
@@ -61,7 +69,7 @@ func (l *loop) flowByID(id lead.WorkflowID) (*core.Flow, error) {
 	if f := l.flow(seq); f.Exists() {
 		return f, nil
 	}
-	return nil, WorkflowNotFound(id)
+	return nil, l.r.noFlow(id, seq)
 }
 
 // CreateFlow keeps a workflow as a draft. text is the definition as JSON.

@@ -76,6 +76,9 @@ type Runner struct {
 
 	listeners atomic.Pointer[[]*listener] // set under mu
 
+	// unreadable are the workflows whose rows cannot be read, and why. Never changed.
+	unreadable map[int64]error
+
 	mu          sync.RWMutex // guards what follows
 	life        life
 	flows       map[int64]*core.Flow
@@ -111,18 +114,34 @@ func New(c Config) (*Runner, error) {
 		r.stepper = &stepper{run: r}
 	}
 	rows, err := c.Store.Workflows(context.Background())
-	if err != nil {
+	var left store.RowErrors
+	if err != nil && !errors.As(err, &left) {
 		return nil, ReadFailed(err)
 	}
+	for _, row := range left {
+		r.leaveOut(row.Key, row)
+	}
 	for _, row := range rows {
+		r.flowSeqs[row.ID] = row.Seq
 		f, err := core.NewFlow(row)
 		if err != nil {
-			return nil, err
+			r.leaveOut(row.Seq, err)
+			continue
 		}
 		f.Rules = r.rules
-		r.flows[row.Seq], r.flowSeqs[row.ID] = f, row.Seq
+		r.flows[row.Seq] = f
 	}
 	return r, nil
+}
+
+// leaveOut has a workflow and its leads left alone, because of what is in its row.
+func (r *Runner) leaveOut(seq int64, err error) {
+	if r.unreadable == nil {
+		r.unreadable = map[int64]error{}
+	}
+	r.unreadable[seq] = fmt.Errorf("engine: the workflow cannot be read, and its leads are left alone: %w", err)
+	r.Log.Error("leadflow: a workflow cannot be read and is left out with its leads; all others go on. "+
+		"Repair its row or restore a backup, and start again", slog.Int64("workflow_seq", seq), slog.Any("error", err))
 }
 
 // Start sets the loop going. check is asked about every workflow whose leads may

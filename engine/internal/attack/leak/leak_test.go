@@ -268,6 +268,9 @@ func TestEveryKindOfStepLeavesNothingBehind(t *testing.T) {
 	var calls, apps, hooks atomic.Int64
 	do := map[string]engine.HandlerFunc{
 		"voice_call": func(_ context.Context, a engine.Attempt) (engine.Result, error) {
+			if a.Scheduled != nil {
+				return engine.Result{}, nil
+			}
 			switch n := calls.Add(1); {
 			case n%4 == 0:
 				others.Go(func() {

@@ -36,6 +36,7 @@ func breakChain(t *testing.T, path string, letter byte) {
 // SQLite gives a query up that meets a damaged page, and so everybody who is in
 // it. What a loop reads leaves out those on the page, and nobody else.
 func TestADamagedPageConcernsItsLeadsOnly(t *testing.T) {
+	oneGoroutine(t)
 	const leads = 40
 	path := filepath.Join(t.TempDir(), "leads.db")
 	s := openTest(t, path)

@@ -50,6 +50,7 @@ func damageHistory(t *testing.T, rng *rand.Rand) (h *history, closed, killed dis
 // A page that somebody has overwritten is found out when it is read: whoever
 // asks gets an error that says so, or what was there, but nothing made up.
 func TestADamagedPageIsAnErrorAndNotAnAnswer(t *testing.T) {
+	oneGoroutine(t)
 	rng := rand.New(rand.NewPCG(storetest.Seed(t), 0))
 	h, closed, _ := damageHistory(t, rng)
 	want := h.contents[len(h.contents)-1]
@@ -112,6 +113,7 @@ func TestADamagedPageIsAnErrorAndNotAnAnswer(t *testing.T) {
 // SQLite takes a log for what it is up to the first fault in it. So batches are
 // lost, which is the disk's doing, but never a part of one.
 func TestADamagedLogCountsUpToTheDamage(t *testing.T) {
+	oneGoroutine(t)
 	rng := rand.New(rand.NewPCG(storetest.Seed(t), 0))
 	h, _, killed := damageHistory(t, rng)
 	dir := imageDir(t)

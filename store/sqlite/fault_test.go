@@ -71,6 +71,7 @@ func nth(n int, lasts bool, code disktest.Code) func(disktest.Op) disktest.Code 
 // acknowledged; a batch that was refused may be there after it, whole, as one
 // that was never answered.
 func TestAFailingDiskRefusesTheBatchAndNoMore(t *testing.T) {
+	oneGoroutine(t)
 	rng := rand.New(rand.NewPCG(storetest.Seed(t), 0))
 	dir, other := t.TempDir(), imageDir(t)
 	disk := &failing{Disk: disktest.New(nil), rng: rng}
@@ -135,6 +136,7 @@ func TestAFailingDiskRefusesTheBatchAndNoMore(t *testing.T) {
 // Whatever fails while the file is opened, or closed, the error says so, and
 // everything is there when the disk is well again.
 func TestAFailingDiskWhileOpeningOrClosingLosesNothing(t *testing.T) {
+	oneGoroutine(t)
 	dir := t.TempDir()
 	path := filepath.Join(dir, powerFile)
 	rng := rand.New(rand.NewPCG(1, 1))

@@ -131,3 +131,11 @@ func copyFile(t *testing.T, path string) string {
 	}
 	return copied
 }
+
+// oneGoroutine skips a test that is the work of one goroutine and takes long under the
+// race detector, which can find nothing in it.
+func oneGoroutine(t *testing.T) {
+	if raceEnabled {
+		t.Skip("one goroutine has no race")
+	}
+}

@@ -23,7 +23,7 @@ import (
 // holds what the engine says of the lead against what a witness saw: the
 // handlers and hooks themselves, and the callers.
 var (
-	leadsFlag = flag.Int("race.n", 400, "how many leads each race case takes")
+	leadsFlag = flag.Int("race.n", dose(), "how many leads each race case takes")
 	seedFlag  = flag.Uint64("race.seed", 0, "seed of the races' choices; 0 means a new one")
 )
 
@@ -34,6 +34,13 @@ const (
 	// engine has lost a lead.
 	patience = 2 * time.Minute
 )
+
+func dose() int {
+	if world.RaceEnabled {
+		return 150
+	}
+	return 400
+}
 
 // races is a world with a witness.
 type races struct {

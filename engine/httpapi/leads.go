@@ -35,7 +35,7 @@ type enrollInput struct {
 
 type listLeadsInput struct {
 	ID          workflowParam `path:"id"`
-	Status      string        `query:"status" enum:"enrolled,in_step,pending_removal,removed,completed" doc:"only those with this status"`
+	Status      leadStatus    `query:"status" doc:"only those with this status"`
 	NodeID      string        `query:"node_id" doc:"only those at this node"`
 	PhoneNumber string        `query:"phone_number" doc:"only those of this number"`
 	ExternalID  string        `query:"external_id" doc:"only those with exactly this external id"`
@@ -216,7 +216,7 @@ func (h *Handler) listLeads(ctx context.Context, in *listLeadsInput) (*output[le
 	filter := engine.LeadFilter{Node: in.NodeID, PhoneNumber: phoneText(in.PhoneNumber), ExternalID: in.ExternalID, Limit: meta.Limit + 1}
 	q.notEmpty(ctx, "status", "node_id", "phone_number", "external_id")
 	if in.Status != "" {
-		filter.States = []lead.State{parseStatus(&q, in.Status, lead.ParseState)}
+		filter.States = []lead.State{parseStatus(&q, string(in.Status), lead.ParseState)}
 	}
 	if in.Cursor != "" {
 		if in.Page != "" {

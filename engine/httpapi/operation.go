@@ -47,7 +47,7 @@ type bodyDoc struct {
 func (h *Handler) describe() {
 	registry := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	registry.RegisterTypeAlias(reflect.TypeFor[workflow.Duration](), reflect.TypeFor[durationText]())
-	registry.RegisterTypeAlias(reflect.TypeFor[workflow.NodeType](), reflect.TypeFor[nodeTypeText]())
+	registry.RegisterTypeAlias(reflect.TypeFor[workflow.NodeType](), reflect.TypeFor[nodeType]())
 	doc := &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{

@@ -29,7 +29,6 @@ type (
 	flagParam     string
 	momentParam   string
 	durationText  string
-	nodeTypeText  string
 )
 
 // Schema describes the parameter.
@@ -79,13 +78,6 @@ func (momentParam) Schema(huma.Registry) *huma.Schema {
 // Schema describes the parameter.
 func (durationText) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Type: "string", Description: "a Go duration", Examples: []any{"48h"}}
-}
-
-// Schema describes the type of a node.
-func (nodeTypeText) Schema(huma.Registry) *huma.Schema {
-	return &huma.Schema{Type: "string", Enum: []any{
-		"voice_call", "message", "application", "time", "conditional", "converted", "dropped",
-	}}
 }
 
 const (

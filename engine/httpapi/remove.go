@@ -21,9 +21,9 @@ type removeInput struct {
 
 // removedBody is the answer to a removal.
 type removedBody struct {
-	Message string `json:"message"`
-	ID      string `json:"id"`
-	Status  string `json:"status" enum:"removed,pending_removal"`
+	Message string     `json:"message"`
+	ID      string     `json:"id"`
+	Status  leadStatus `json:"status" doc:"removed, or pending_removal while a step is in flight"`
 }
 
 type removeOutput struct {
@@ -67,11 +67,11 @@ func (h *Handler) removeLead(ctx context.Context, in *removeInput) (*removeOutpu
 	if err != nil {
 		return nil, err
 	}
-	out := &removeOutput{http.StatusOK, removedBody{"Lead removed from workflow.", id.String(), lead.Removed.String()}}
+	out := &removeOutput{http.StatusOK, removedBody{"Lead removed from workflow.", id.String(), leadStatus(lead.Removed.String())}}
 	if removal.State != lead.Removed && !h.detached(ctx, removal, wait) {
 		out.Status = http.StatusAccepted
 		out.Body.Message = "Lead will be removed when its step in flight is over."
-		out.Body.Status = lead.PendingRemoval.String()
+		out.Body.Status = leadStatus(lead.PendingRemoval.String())
 	}
 	return out, nil
 }

@@ -18,9 +18,9 @@ type workflowInput struct {
 }
 
 type listWorkflowsInput struct {
-	Status string      `query:"status" enum:"draft,active,paused,completed,cancelled" doc:"only those with this status"`
-	Limit  limitParam  `query:"limit"`
-	Cursor cursorParam `query:"cursor"`
+	Status workflowStatus `query:"status" doc:"only those with this status"`
+	Limit  limitParam     `query:"limit"`
+	Cursor cursorParam    `query:"cursor"`
 }
 
 // page is a part of a list.
@@ -112,7 +112,7 @@ func (h *Handler) listWorkflows(ctx context.Context, in *listWorkflowsInput) (*o
 	limit := q.limit(in.Limit)
 	filter := engine.WorkflowFilter{Limit: limit + 1}
 	q.notEmpty(ctx, "status")
-	filter.Status = parseStatus(&q, in.Status, parseWorkflowStatus)
+	filter.Status = parseStatus(&q, string(in.Status), parseWorkflowStatus)
 	if place := q.cursor("workflows", in.Cursor); place != "" {
 		var err error
 		if filter.After, err = lead.ParseWorkflowID(place); err != nil {
@@ -170,7 +170,7 @@ func (h *Handler) updateWorkflow(ctx context.Context, in *workflowInput) (*outpu
 	o := readObject(data, append([]string{"name", "description", "status"}, graphFields...)...)
 	if o.sent("status") {
 		p := newProblem(http.StatusConflict, "a workflow's status is changed by POST to its activate, pause, resume or cancel")
-		p.Code, p.WorkflowID = "status_sent", id.String()
+		p.Code, p.WorkflowID = codeStatusSent, id.String()
 		return nil, p
 	}
 	update := engine.WorkflowUpdate{
@@ -256,7 +256,7 @@ func (h *Handler) listEdges(ctx context.Context, in *workflowInput) (*output[lis
 
 // textOutput is an answer that is no JSON.
 type textOutput struct {
-	ContentType string `header:"Content-Type"`
+	ContentType string `header:"Content-Type" hidden:"true"`
 	Body        []byte
 }
 

@@ -40,7 +40,7 @@ var schemaRef = regexp.MustCompile(`"#/components/schemas/([^"]+)"`)
 // own error model, which we never send. And it opens the objects of answers, as far
 // as no body has them too: a later version may add fields, and the clients that are
 // generated now must read its answers. A body with a field that its route does not
-// know is refused.
+// know is refused. No list is null.
 func tidy(doc *huma.OpenAPI) error {
 	schemas := doc.Components.Schemas.Map()
 	used, err := referred(doc.Paths, schemas)
@@ -64,6 +64,9 @@ func tidy(doc *huma.OpenAPI) error {
 			delete(schemas, name)
 		} else if !sent[name] && s.AdditionalProperties == false {
 			s.AdditionalProperties = nil
+		}
+		for _, p := range s.Properties {
+			p.Nullable = p.Nullable && p.Type != huma.TypeArray
 		}
 	}
 	return nil

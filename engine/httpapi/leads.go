@@ -46,7 +46,7 @@ type listLeadsInput struct {
 
 // leadsBody is a page of leads.
 type leadsBody struct {
-	Data       []leadBody `json:"data" nullable:"false"`
+	Data       []leadBody `json:"data"`
 	Meta       metaBody   `json:"meta"`
 	NextCursor *string    `json:"next_cursor" doc:"for the next page; null on the last"`
 }
@@ -61,7 +61,7 @@ type metaBody struct {
 type historyBody struct {
 	ID         string             `json:"id"`
 	WorkflowID string             `json:"workflow_id"`
-	History    []historyEntryBody `json:"history" nullable:"false"`
+	History    []historyEntryBody `json:"history"`
 }
 
 // newLeadBody documents the body that enrolls one lead.

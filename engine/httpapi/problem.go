@@ -25,7 +25,7 @@ type problem struct {
 	Status int    `json:"status" doc:"the HTTP status"`
 	Detail string `json:"detail" doc:"what is wrong with this request"`
 	// Errors are the faults of the request, all of them.
-	Errors []fault `json:"errors,omitempty" nullable:"false" doc:"every fault of the request"`
+	Errors []fault `json:"errors,omitempty" doc:"every fault of the request"`
 
 	Code       conflictCode `json:"code,omitempty" doc:"which conflict it is"`
 	WorkflowID string       `json:"workflow_id,omitempty" doc:"the workflow concerned"`

@@ -139,14 +139,14 @@ type historyEntryBody struct {
 	Status      stepStatus      `json:"status"`
 	Outcome     *string         `json:"outcome"`
 	CallID      *string         `json:"call_id"`
-	Attempts    []attemptBody   `json:"attempts" nullable:"false"`
+	Attempts    []attemptBody   `json:"attempts"`
 	ScheduledAt *time.Time      `json:"scheduled_at" doc:"when the step was, or would have been, due"`
 	EnteredAt   time.Time       `json:"entered_at"`
 	ExitedAt    *time.Time      `json:"exited_at"`
 	Data        json.RawMessage `json:"data" doc:"what the handler or the callback returned; of a scheduled message what its handler is given"`
 	Error       *string         `json:"error" doc:"why a failed step failed"`
 	Scheduled   bool            `json:"scheduled" doc:"a message beside the lead's path, scheduled by a handler of the node"`
-	HookErrors  []string        `json:"hook_errors" nullable:"false" doc:"completion hooks that failed, hung or panicked"`
+	HookErrors  []string        `json:"hook_errors" doc:"completion hooks that failed, hung or panicked"`
 }
 
 type attemptBody struct {

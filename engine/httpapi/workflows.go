@@ -25,13 +25,13 @@ type listWorkflowsInput struct {
 
 // page is a part of a list.
 type page[T any] struct {
-	Data       []T     `json:"data" nullable:"false"`
+	Data       []T     `json:"data"`
 	NextCursor *string `json:"next_cursor" doc:"for the next page; null on the last"`
 }
 
 // list is a list that is not paged.
 type list[T any] struct {
-	Data []T `json:"data" nullable:"false"`
+	Data []T `json:"data"`
 }
 
 type messageBody struct {
@@ -43,8 +43,8 @@ type workflowPatchBody struct {
 	Name        *string         `json:"name,omitempty" doc:"at most 256 bytes"`
 	Description *string         `json:"description,omitempty" doc:"at most 16 KiB"`
 	Entry       *string         `json:"entry,omitempty" doc:"of a draft without leads"`
-	Nodes       []workflow.Node `json:"nodes,omitempty" nullable:"false" doc:"of a draft without leads: all its nodes"`
-	Edges       []workflow.Edge `json:"edges,omitempty" nullable:"false" doc:"of a draft without leads: all its edges"`
+	Nodes       []workflow.Node `json:"nodes,omitempty" doc:"of a draft without leads: all its nodes"`
+	Edges       []workflow.Edge `json:"edges,omitempty" doc:"of a draft without leads: all its edges"`
 }
 
 var noWorkflow = map[int]string{http.StatusNotFound: "There is no such workflow."}

@@ -39,9 +39,9 @@ type listLeadsInput struct {
 	NodeID      string        `query:"node_id" doc:"only those at this node"`
 	PhoneNumber string        `query:"phone_number" doc:"only those of this number"`
 	ExternalID  string        `query:"external_id" doc:"only those with exactly this external id"`
-	Page        pageParam     `query:"page"`
-	Limit       limitParam    `query:"limit"`
-	Cursor      cursorParam   `query:"cursor"`
+	Page        pageParam     `query:"page" empty:"default"`
+	Limit       limitParam    `query:"limit" empty:"default"`
+	Cursor      cursorParam   `query:"cursor" empty:"default"`
 }
 
 // leadsBody is a page of leads.
@@ -214,13 +214,12 @@ func (h *Handler) listLeads(ctx context.Context, in *listLeadsInput) (*output[le
 	var q queryReader
 	meta := metaBody{Page: q.page(in.Page), Limit: q.limit(in.Limit)}
 	filter := engine.LeadFilter{Node: in.NodeID, PhoneNumber: phoneText(in.PhoneNumber), ExternalID: in.ExternalID, Limit: meta.Limit + 1}
-	q.notEmpty(ctx, "status", "node_id", "phone_number", "external_id")
 	if in.Status != "" {
 		filter.States = []lead.State{parseStatus(&q, string(in.Status), lead.ParseState)}
 	}
 	if in.Cursor != "" {
 		if in.Page != "" {
-			q.fault("page", "goes without cursor")
+			q.fault("page", "cannot be combined with cursor")
 		}
 		meta.Page, filter.After = q.leadCursor(in.Cursor)
 	} else {

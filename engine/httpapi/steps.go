@@ -12,7 +12,7 @@ import (
 
 type completeInput struct {
 	Step stepParam `path:"step"`
-	Sig  string    `query:"sig" doc:"the signature in the step's callback URL, which stands for the token"`
+	Sig  string    `query:"sig" empty:"default" doc:"the signature in the step's callback URL, which stands for the token"`
 }
 
 // outcomeBody documents the body of a completion.
@@ -40,8 +40,8 @@ type callsInput struct {
 	Status      callStatus  `query:"status" doc:"only those with this status"`
 	From        momentParam `query:"from" doc:"only those begun then or later"`
 	To          momentParam `query:"to" doc:"only those begun before"`
-	Limit       limitParam  `query:"limit"`
-	Cursor      cursorParam `query:"cursor"`
+	Limit       limitParam  `query:"limit" empty:"default"`
+	Cursor      cursorParam `query:"cursor" empty:"default"`
 }
 
 func (h *Handler) stepRoutes() {
@@ -113,7 +113,6 @@ func (h *Handler) calls(ctx context.Context, in *callsInput) (*output[page[callB
 	var q queryReader
 	limit := q.limit(in.Limit)
 	filter := engine.CallFilter{PhoneNumber: phoneText(in.PhoneNumber), CallID: in.CallID, Limit: limit}
-	q.notEmpty(ctx, "workflow_id", "lead_id", "phone_number", "call_id", "status", "from", "to")
 	filter.WorkflowID = parse(&q, "workflow_id", in.WorkflowID, "a workflow's id", lead.ParseWorkflowID)
 	filter.LeadID = parse(&q, "lead_id", in.LeadID, "a lead's id", lead.ParseID)
 	filter.Status = parseStatus(&q, string(in.Status), parseCallStatus)

@@ -19,8 +19,8 @@ type workflowInput struct {
 
 type listWorkflowsInput struct {
 	Status workflowStatus `query:"status" doc:"only those with this status"`
-	Limit  limitParam     `query:"limit"`
-	Cursor cursorParam    `query:"cursor"`
+	Limit  limitParam     `query:"limit" empty:"default"`
+	Cursor cursorParam    `query:"cursor" empty:"default"`
 }
 
 // page is a part of a list.
@@ -111,7 +111,6 @@ func (h *Handler) listWorkflows(ctx context.Context, in *listWorkflowsInput) (*o
 	var q queryReader
 	limit := q.limit(in.Limit)
 	filter := engine.WorkflowFilter{Limit: limit + 1}
-	q.notEmpty(ctx, "status")
 	filter.Status = parseStatus(&q, string(in.Status), parseWorkflowStatus)
 	if place := q.cursor("workflows", in.Cursor); place != "" {
 		var err error

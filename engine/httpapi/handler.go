@@ -30,7 +30,7 @@ type Handler struct {
 }
 
 // New returns a handler for the engine, which need not have been started yet.
-// A faulty Config is an error that names every fault.
+// A faulty Config is a [lead.InvalidError] that names every fault.
 func New(e *engine.Engine, c Config) (*Handler, error) {
 	if e == nil {
 		return nil, errors.New("httpapi: New needs an engine")

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"iter"
 	"time"
 
@@ -39,6 +40,9 @@ func (e *Engine) Calls(ctx context.Context, filter CallFilter) ([]lead.Call, Cal
 		After: int64(filter.After), Limit: filter.Limit,
 	}
 	faults.notNegative("limit", filter.Limit)
+	if s := filter.Status; s != 0 && s != lead.StepInProgress && s != lead.StepCompleted && s != lead.StepFailed {
+		faults.add("status", fmt.Sprintf("invalid status %s; a call's must be one of %s, %s, %s", s, lead.StepInProgress, lead.StepCompleted, lead.StepFailed))
+	}
 	if err := faults.err(); err != nil {
 		return nil, filter.After, err
 	}
@@ -75,8 +79,9 @@ func (e *Engine) Calls(ctx context.Context, filter CallFilter) ([]lead.Call, Cal
 func (e *Engine) AllCalls(ctx context.Context, filter CallFilter) iter.Seq2[lead.Call, error] {
 	return func(yield func(lead.Call, error) bool) {
 		filter, left := filter, filter.Limit // an iterator may be used again
+		limited := left != 0
 		for {
-			if filter.Limit = pageSize; left > 0 {
+			if filter.Limit = pageSize; limited {
 				filter.Limit = min(left, pageSize)
 			}
 			page, after, err := e.Calls(ctx, filter)
@@ -89,7 +94,7 @@ func (e *Engine) AllCalls(ctx context.Context, filter CallFilter) iter.Seq2[lead
 					return
 				}
 			}
-			if left -= len(page); len(page) < filter.Limit || left == 0 {
+			if left -= len(page); len(page) < filter.Limit || limited && left == 0 {
 				return
 			}
 			filter.After = after

@@ -77,37 +77,37 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// validate names every fault at once.
-func (c Config) validate() error {
-	var faults []error
-	fault := func(format string, args ...any) {
-		faults = append(faults, fmt.Errorf("engine: config: "+format, args...))
+// faults names every fault at once.
+func (c Config) faults() []lead.FieldError {
+	var faults []lead.FieldError
+	fault := func(message, location string, args ...any) {
+		faults = append(faults, lead.FieldError{Location: fmt.Sprintf(location, args...), Message: message})
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Handlers)) {
 		if err := checkHandler(name, c.Handlers[name]); err != nil {
-			fault("Handlers[%q] %w", name, err)
+			fault(err.Error(), "Handlers[%q]", name)
 		}
 	}
 	for i, h := range c.Hooks {
 		if h.Name == "" {
-			fault("Hooks[%d] has no Name, by which its failures are recorded", i)
+			fault("is empty; the failures of a hook are recorded by its name", "Hooks[%d].Name", i)
 		}
 		if h.Run == nil {
-			fault("Hooks[%d].Run is nil", i)
+			fault("is nil", "Hooks[%d].Run", i)
 		}
 	}
 	var invalid *lead.InvalidError
 	if c.Region != "" && errors.As(lead.CheckRegion(c.Region), &invalid) {
-		fault("Region %s", invalid.Faults[0].Message)
+		fault(invalid.Faults[0].Message, "Region")
 	}
 	if c.HookTimeout < 0 {
-		fault("HookTimeout is negative")
+		fault("is negative", "HookTimeout")
 	}
 	if c.MaxRedeliveries < 0 {
-		fault("MaxRedeliveries is negative")
+		fault("is negative", "MaxRedeliveries")
 	}
 	if c.Workers < 0 {
-		fault("Workers is negative")
+		fault("is negative", "Workers")
 	}
-	return errors.Join(faults...)
+	return faults
 }

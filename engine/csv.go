@@ -187,6 +187,7 @@ func (rows *csvRows) contacts() iter.Seq2[lead.Contact, error] {
 				return
 			case errors.As(err, &parse):
 				rows.row, rows.line = parse.Row, parse.Line
+				err = invalidRow(err.Error())
 			case err != nil:
 				rows.broken = fmt.Errorf("engine: read CSV: %w", err)
 				return
@@ -206,7 +207,7 @@ func (rows *csvRows) contact(record []string) (lead.Contact, error) {
 	for i, value := range record {
 		column := rows.columns[i]
 		if !utf8.ValidString(value) {
-			return c, fmt.Errorf("column %.40q is not UTF-8; save the file as UTF-8", column)
+			return c, invalidRow(fmt.Sprintf("column %.40q is not UTF-8; save the file as UTF-8", column))
 		}
 		value = strings.Clone(strings.TrimSpace(value)) // the record is longer
 		if set := rows.fields[i]; set != nil {
@@ -219,6 +220,11 @@ func (rows *csvRows) contact(record []string) (lead.Contact, error) {
 		}
 	}
 	return c, nil
+}
+
+// invalidRow refuses a row of which no contact can be read.
+func invalidRow(message string) error {
+	return &lead.InvalidError{Faults: []lead.FieldError{{Message: message}}}
 }
 
 // rowMessage is the text of a rejected row's error, without the words that say

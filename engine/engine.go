@@ -2,12 +2,12 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 
 	"github.com/leadflow-go/leadflow/engine/internal/core"
 	"github.com/leadflow-go/leadflow/engine/internal/run"
+	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
 )
 
@@ -27,20 +27,24 @@ type Engine struct {
 // runs nothing before Start, but may be read from. The store stays the
 // caller's, who closes it after Shutdown.
 //
-// A faulty Config is an error that names every fault.
+// A faulty Config is a [lead.InvalidError] that names every fault.
 func New(s store.Store, c Config) (*Engine, error) { return newEngine(s, c, false, 0) }
 
 func newEngine(s store.Store, c Config, stepped bool, seed uint64) (*Engine, error) {
-	err := c.validate()
+	faults := c.faults()
 	if s == nil {
-		err = errors.Join(errors.New("engine: New needs a store"), err)
+		faults = append(faults, lead.FieldError{Location: "store", Message: "is nil"})
 	}
-	if err != nil {
-		return nil, err
+	if stepped && c.Clock == nil {
+		faults = append(faults, lead.FieldError{Location: "Clock", Message: "is nil; a stepped engine has the time that its caller sets"})
+	}
+	if faults != nil {
+		return nil, &lead.InvalidError{Subject: "engine.Config", Faults: faults}
 	}
 	c = c.withDefaults()
 	e := &Engine{config: c, store: s, log: c.Logger, handlers: c.Handlers}
 	_, wall := c.Clock.(realClock)
+	var err error
 	e.run, err = run.New(run.Config{
 		Store: s, Host: host{e}, Clock: c.Clock, Log: c.Logger, Workers: c.Workers, MaxRedeliveries: c.MaxRedeliveries, Hooks: len(c.Hooks) > 0,
 		WallClock: wall, Stepped: stepped, Seed: seed,

@@ -301,7 +301,7 @@ func (s *enrollment) settle(ctx context.Context, c *chunk) error {
 // rehearse returns the error with which a contact would not be enrolled, or nil.
 func (s *enrollment) rehearse(ctx context.Context, c *run.Contact) error {
 	if s.rehearsal[c.Contact.Phone] {
-		return fmt.Errorf("%w: an earlier row has the same phone number", lead.ErrContactLive)
+		return &lead.ConflictError{Reason: fmt.Errorf("%w: an earlier row has the same phone number", lead.ErrContactLive)}
 	}
 	s.rehearsal[c.Contact.Phone] = true
 	live, err := s.eng.Leads(ctx, s.report.WorkflowID, LeadFilter{

@@ -10,6 +10,7 @@ import (
 
 	"github.com/leadflow-go/leadflow/engine/internal/core"
 	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
 )
 
 // Handle registers a handler under a name, as [Config].Handlers does, for handlers
@@ -20,16 +21,17 @@ import (
 //	err = eng.Start(ctx)
 //
 // It may be called at any time; Start and ActivateWorkflow ask for the handlers
-// of the workflows that they set going. It is refused when the name is not one
-// that a node may have, and when it has a handler already.
+// of the workflows that they set going. A name that no node may have and a nil
+// handler are refused as [lead.ErrInvalid], a name that has a handler already as
+// [lead.ErrConflict].
 func (e *Engine) Handle(name string, h Handler) error {
 	if err := checkHandler(name, h); err != nil {
-		return fmt.Errorf("engine: handler %q %w", name, err)
+		return &lead.InvalidError{Subject: "handler", Faults: []lead.FieldError{{Location: name, Message: err.Error()}}}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.handlers[name] != nil {
-		return fmt.Errorf("engine: handler %q is registered already", name)
+		return &lead.ConflictError{Reason: fmt.Errorf("handler %q is registered already", name)}
 	}
 	e.handlers[name] = h
 	return nil

@@ -178,8 +178,9 @@ const pageSize = 500
 func (e *Engine) AllLeads(ctx context.Context, workflow lead.WorkflowID, filter LeadFilter) iter.Seq2[lead.Lead, error] {
 	return func(yield func(lead.Lead, error) bool) {
 		filter, left := filter, filter.Limit // an iterator may be used again
+		limited := left != 0
 		for {
-			if filter.Limit = pageSize; left > 0 {
+			if filter.Limit = pageSize; limited {
 				filter.Limit = min(left, pageSize)
 			}
 			page, err := e.Leads(ctx, workflow, filter)
@@ -192,7 +193,7 @@ func (e *Engine) AllLeads(ctx context.Context, workflow lead.WorkflowID, filter 
 					return
 				}
 			}
-			if left -= len(page); len(page) < filter.Limit || left == 0 {
+			if left -= len(page); len(page) < filter.Limit || limited && left == 0 {
 				return
 			}
 			filter.After, filter.Offset = page[len(page)-1].ID, 0

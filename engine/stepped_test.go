@@ -268,7 +268,7 @@ func TestASteppedEnginesIdsFollowFromItsSeed(t *testing.T) {
 // With the real clock nothing would wake a stepped engine.
 func TestASteppedEngineNeedsAClock(t *testing.T) {
 	_, err := engine.NewStepped(memory.New(), engine.Config{Workers: -1}, 1)
-	if err == nil || !strings.Contains(err.Error(), "engine: config: Clock is nil") || !strings.Contains(err.Error(), "Workers") {
+	if err == nil || !strings.Contains(err.Error(), "Clock: is nil") || !strings.Contains(err.Error(), "Workers") {
 		t.Errorf("%v", err)
 	}
 	if s, err := engine.NewStepped(memory.New(), engine.Config{}, 1); s != nil || err == nil {

@@ -214,8 +214,8 @@ func TestConfigNamesEveryFault(t *testing.T) {
 		Hooks:       []engine.Hook{{}},
 		HookTimeout: -1, Workers: -1, Region: "UK",
 	})
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok || len(joined.Unwrap()) != 7 {
+	var invalid *lead.InvalidError
+	if !errors.As(err, &invalid) || len(invalid.Faults) != 7 {
 		t.Errorf("New = %v", err)
 	}
 	_, err = engine.New(nil, engine.Config{Workers: -1})
@@ -230,7 +230,7 @@ func TestConfigTakesNoRegionButACountrysCode(t *testing.T) {
 		"UK": `did you mean "GB"`, "us": `did you mean "US"`, "Germany": "there are AC, AD", "ZZ": "Region",
 	} {
 		_, err := engine.New(w.store, engine.Config{Region: region})
-		if err == nil || !strings.Contains(err.Error(), says) || !strings.HasPrefix(err.Error(), fmt.Sprintf("engine: config: Region %q", region)) {
+		if err == nil || !strings.Contains(err.Error(), says) || !strings.HasPrefix(err.Error(), fmt.Sprintf("lead: invalid engine.Config: Region: %q", region)) {
 			t.Errorf("Region %q: %v", region, err)
 		}
 	}

@@ -85,6 +85,14 @@ type WorkflowFilter struct {
 // Workflows returns the workflows that match, in the order in which they were
 // created.
 func (e *Engine) Workflows(ctx context.Context, filter WorkflowFilter) ([]Workflow, error) {
+	faults := filterFaults{}
+	faults.notNegative("limit", filter.Limit)
+	if s := filter.Status; s > lead.WorkflowCancelled {
+		faults.add("status", fmt.Sprintf("invalid status %d; 0 means any", s))
+	}
+	if err := faults.err(); err != nil {
+		return nil, err
+	}
 	after := int64(0)
 	if !filter.After.IsZero() {
 		seq, ok := e.run.SeqOf(filter.After) // a deleted one too: it may end a page that was read before

@@ -7,7 +7,9 @@ import (
 )
 
 // The classes of refusal. Every refusal of leadflow matches exactly one of
-// them with errors.Is; a caller that speaks HTTP answers 404, 409 and 422.
+// them with errors.Is; a caller that speaks HTTP answers 404, 409 and 422. What is no
+// refusal of the request matches none: engine.ErrNotRunning, a store that fails, a
+// context that ends.
 var (
 	// ErrNotFound: there is no such workflow, lead or step.
 	ErrNotFound = errors.New("not found")
@@ -100,6 +102,11 @@ func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
 // Unwrap returns the reason.
 func (e *ConflictError) Unwrap() error { return e.Reason }
 
+// invalid refuses a value of which no more is to be said than the message.
+func invalid(format string, args ...any) error {
+	return &InvalidError{Faults: []FieldError{{Message: fmt.Sprintf(format, args...)}}}
+}
+
 // FieldError is one thing wrong with an input: where, and what to do about it.
 type FieldError struct {
 	Location string `json:"location"` // such as "nodes[2].config.duration" or "phone_number"
@@ -115,11 +122,14 @@ func (f FieldError) String() string {
 
 // InvalidError names every fault of an input at once. It matches ErrInvalid.
 type InvalidError struct {
-	Subject string // "workflow", "contact", …
+	Subject string // "workflow", "contact", …; empty where the only message says it
 	Faults  []FieldError
 }
 
 func (e *InvalidError) Error() string {
+	if len(e.Faults) == 1 && e.Subject == "" {
+		return e.Faults[0].String()
+	}
 	if len(e.Faults) == 1 {
 		return fmt.Sprintf("lead: invalid %s: %s", e.Subject, e.Faults[0])
 	}

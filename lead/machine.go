@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/looplab/fsm"
 )
@@ -48,7 +49,8 @@ func names(states ...State) []string {
 }
 
 // TransitionError is the machine's refusal: the event is not possible in the
-// state. For a final state it matches [ErrLeadFinal].
+// state. It matches [ErrConflict], and for a final state [ErrLeadFinal]; where there is no
+// such state or no such event it matches [ErrInvalid] alone.
 type TransitionError struct {
 	State State
 	Event Event
@@ -58,9 +60,16 @@ func (e *TransitionError) Error() string {
 	return fmt.Sprintf("lead: no %s from state %s", e.Event, e.State)
 }
 
-// Is reports whether target is ErrLeadFinal or ErrConflict and the state final.
+// Is reports whether target is what the error matches.
 func (e *TransitionError) Is(target error) bool {
-	return e.State.Final() && (target == ErrLeadFinal || target == ErrConflict)
+	known := slices.Contains(States(), e.State) && slices.Contains(Events(), e.Event)
+	switch target {
+	case ErrLeadFinal:
+		return known && e.State.Final()
+	case ErrConflict:
+		return known
+	}
+	return target == ErrInvalid && !known
 }
 
 // Machine decides the changes of any number of leads: it holds no lead's state.

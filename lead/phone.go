@@ -25,6 +25,9 @@ import (
 // one that the country uses), not to be assigned: numbering plans change faster
 // than any table of them, and the cost of refusing somebody who can be reached is
 // higher than that of a call that fails.
+//
+// The error is an [InvalidError], whose message follows what the number is called:
+// "phone_number: " + err.Error().
 func NormalizePhone(number, region string) (string, error) {
 	written, err := readPhone(number)
 	if err != nil {
@@ -40,7 +43,7 @@ func NormalizePhone(number, region string) (string, error) {
 	if region == "" {
 		region = "ZZ" // the library's word for none
 	}
-	refuse := func(why string) (string, error) { return "", fmt.Errorf("%s%s %s", quote(number), as, why) }
+	refuse := func(why string) (string, error) { return "", invalid("%s%s %s", quote(number), as, why) }
 	parsed, err := phonenumbers.Parse(written, region)
 	switch {
 	case errors.Is(err, phonenumbers.ErrInvalidCountryCode),
@@ -78,7 +81,7 @@ func NormalizePhone(number, region string) (string, error) {
 func readPhone(number string) (string, error) {
 	text := strings.TrimSpace(number)
 	if text == "" {
-		return "", errors.New("is required")
+		return "", invalid("is required")
 	}
 	if len(text) >= 4 && strings.EqualFold(text[:4], "tel:") { // RFC 3966
 		text = text[4:]
@@ -92,7 +95,7 @@ func readPhone(number string) (string, error) {
 			written = append(written, digit)
 		case r == '+' || r == '＋':
 			if len(written) > 0 {
-				return "", fmt.Errorf("%s has a + behind its beginning; give one number", quote(number))
+				return "", invalid("%s has a + behind its beginning; give one number", quote(number))
 			}
 			written = append(written, '+')
 		case r == '.' || r == '．':
@@ -101,23 +104,23 @@ func readPhone(number string) (string, error) {
 			}
 		case r == '/' || r == '／':
 			if slash >= 0 {
-				return "", fmt.Errorf("%s has two slashes; give one number", quote(number))
+				return "", invalid("%s has two slashes; give one number", quote(number))
 			}
 			slash = len(written)
 		case strings.ContainsRune("-()[]（）［］－ー−", r) || '\u2010' <= r && r <= '\u2015' || unicode.IsSpace(r):
 		case r == '\u200b' || r == '\u2060' || r == '\ufeff' || unicode.Is(unicode.Bidi_Control, r):
 			// Invisible, and copied along with numbers from web pages and address books.
 		default:
-			return "", fmt.Errorf("%s %s", quote(number), whyNot(text, r))
+			return "", invalid("%s %s", quote(number), whyNot(text, r))
 		}
 	}
 	switch behind := len(written) - slash; {
 	case len(strings.Trim(string(written), "+")) == 0:
-		return "", fmt.Errorf("%s is not a phone number", quote(number))
+		return "", invalid("%s is not a phone number", quote(number))
 	case dots == 1 && isDecimal(text, digitsBefore):
-		return "", fmt.Errorf("%s is a decimal number, as a spreadsheet makes of a phone number; have the column formatted as text", quote(number))
+		return "", invalid("%s is a decimal number, as a spreadsheet makes of a phone number; have the column formatted as text", quote(number))
 	case slash > 0 && behind > 0 && behind < 5:
-		return "", fmt.Errorf("%s has an extension or a second number after its slash; give one number", quote(number))
+		return "", invalid("%s has an extension or a second number after its slash; give one number", quote(number))
 	}
 	return string(written), nil
 }

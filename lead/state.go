@@ -53,7 +53,8 @@ func (s *State) UnmarshalText(text []byte) error {
 	return unmarshalName(stateNames[:], s, text, "state")
 }
 
-// ParseState reads a state's name, such as "in_step".
+// ParseState reads a state's name, such as "in_step". The error is an [InvalidError]
+// that lists the names.
 func ParseState(name string) (State, error) {
 	var s State
 	err := s.UnmarshalText([]byte(name))
@@ -74,7 +75,7 @@ func marshalName[T ~uint8](names []string, v T, kind string) ([]byte, error) {
 	if int(v) < len(names) && names[v] != "" {
 		return []byte(names[v]), nil
 	}
-	return nil, fmt.Errorf("lead: %d is no %s", v, kind)
+	return nil, invalid("lead: %d is no %s", v, kind)
 }
 
 func unmarshalName[T ~uint8](names []string, v *T, text []byte, kind string) error {
@@ -90,5 +91,5 @@ func unmarshalName[T ~uint8](names []string, v *T, text []byte, kind string) err
 			known = append(known, name)
 		}
 	}
-	return fmt.Errorf("lead: invalid %s %.40q; must be one of %s", kind, text, strings.Join(known, ", "))
+	return invalid("lead: invalid %s %.40q; must be one of %s", kind, text, strings.Join(known, ", "))
 }

@@ -1,12 +1,12 @@
 package httpapi
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/lead"
 )
 
 // Config sets a Handler up. The zero value works.
@@ -63,29 +63,32 @@ const minKey = 16
 
 // validate names every fault at once.
 func (c Config) validate() error {
-	var faults []error
-	fault := func(format string, args ...any) {
-		faults = append(faults, fmt.Errorf("httpapi: config: "+format, args...))
+	var faults []lead.FieldError
+	fault := func(location, format string, args ...any) {
+		faults = append(faults, lead.FieldError{Location: location, Message: fmt.Sprintf(format, args...)})
 	}
 	for _, r := range c.Token {
 		if r <= ' ' || r > '~' {
-			fault("Token has a character that a header cannot carry")
+			fault("Token", "has a character that a header cannot carry")
 			break
 		}
 	}
 	if n := len(c.CallbackKey); n > 0 && n < minKey {
-		fault("CallbackKey has %d bytes, fewer than %d", n, minKey)
+		fault("CallbackKey", "has %d bytes, fewer than %d", n, minKey)
 	}
 	if c.MaxUpload < 0 {
-		fault("MaxUpload is negative")
+		fault("MaxUpload", "is negative")
 	}
 	if c.MaxBody < 0 {
-		fault("MaxBody is negative")
+		fault("MaxBody", "is negative")
 	}
 	if c.MaxWait < 0 {
-		fault("MaxWait is negative")
+		fault("MaxWait", "is negative")
 	}
-	return errors.Join(faults...)
+	if faults == nil {
+		return nil
+	}
+	return &lead.InvalidError{Subject: "httpapi.Config", Faults: faults}
 }
 
 type realClock struct{}

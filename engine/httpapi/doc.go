@@ -31,8 +31,12 @@
 //   - A body that is not JSON is 422, as one that is not right in another way. A
 //     request with a body must say what it is: without a Content-Type it is 415.
 //   - In a body a field that is null counts as left out. outcome is required.
-//   - A parameter that is empty counts as not given. One that a route does not
-//     know is ignored, one that is given twice is refused.
+//   - A parameter that a route does not know is refused, as is one that is given
+//     twice. An empty value is refused too, but for limit, page, cursor, reason,
+//     actor and sig, where it is the default. All of this comes before the values.
+//   - A + that a client did not escape reaches us as a blank; before a phone number
+//     it is taken for the +.
+//   - A body where a route takes none is refused, but for {} in a POST.
 //   - An id in a path that is no id names nothing: 404. In a query it is 422.
 //   - meta.page counts on when a list is read by cursor. page and cursor exclude
 //     each other.

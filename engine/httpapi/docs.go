@@ -83,6 +83,7 @@ type (
 	docsSchema struct {
 		Name, Description string
 		Fields            []docsField
+		Values            []any // of an enumeration
 	}
 	// docsType is a type in words, with the schema that it names.
 	docsType struct{ Before, Link, After string }
@@ -105,7 +106,7 @@ func (h *Handler) docsPage() docsPage {
 	}
 	schemas := doc.Components.Schemas.Map()
 	for _, name := range slices.Sorted(maps.Keys(schemas)) {
-		page.Schemas = append(page.Schemas, docsSchema{name, schemas[name].Description, docsFields(schemas[name])})
+		page.Schemas = append(page.Schemas, docsSchema{name, schemas[name].Description, docsFields(schemas[name]), schemas[name].Enum})
 	}
 	return page
 }

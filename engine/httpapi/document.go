@@ -3,7 +3,6 @@ package httpapi
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"regexp"
 	"strings"
@@ -13,7 +12,7 @@ import (
 
 // documentRoutes serves the document that all other routes have made.
 func (h *Handler) documentRoutes() error {
-	if err := prune(h.api.OpenAPI()); err != nil {
+	if err := tidy(h.api.OpenAPI()); err != nil {
 		return err
 	}
 	text, err := json.Marshal(h.api.OpenAPI())
@@ -37,10 +36,45 @@ func (h *Handler) documentRoutes() error {
 
 var schemaRef = regexp.MustCompile(`"#/components/schemas/([^"]+)"`)
 
-// prune drops the schemas that nothing refers to: huma registers that of its
-// own error model, which we never send.
-func prune(doc *huma.OpenAPI) error {
+// tidy drops the schemas that nothing refers to: huma registers that of its
+// own error model, which we never send. And it opens the objects of answers, as far
+// as no body has them too: a later version may add fields, and the clients that are
+// generated now must read its answers. A body with a field that its route does not
+// know is refused. No list is null.
+func tidy(doc *huma.OpenAPI) error {
 	schemas := doc.Components.Schemas.Map()
+	used, err := referred(doc.Paths, schemas)
+	if err != nil {
+		return err
+	}
+	var bodies []*huma.RequestBody
+	for _, item := range doc.Paths {
+		for _, o := range []*huma.Operation{item.Post, item.Patch} {
+			if o != nil && o.RequestBody != nil {
+				bodies = append(bodies, o.RequestBody)
+			}
+		}
+	}
+	sent, err := referred(bodies, schemas)
+	if err != nil {
+		return err
+	}
+	for name, s := range schemas {
+		if !used[name] {
+			delete(schemas, name)
+		} else if !sent[name] && s.AdditionalProperties == false {
+			s.AdditionalProperties = nil
+		}
+		for _, p := range s.Properties {
+			p.Nullable = p.Nullable && p.Type != huma.TypeArray
+		}
+	}
+	return nil
+}
+
+// referred returns the names of the schemas to which a part of a document refers,
+// by whatever way.
+func referred(part any, schemas map[string]*huma.Schema) (map[string]bool, error) {
 	used := map[string]bool{}
 	var follow func(part any) error
 	follow = func(part any) error {
@@ -58,11 +92,7 @@ func prune(doc *huma.OpenAPI) error {
 		}
 		return nil
 	}
-	if err := follow(doc.Paths); err != nil {
-		return err
-	}
-	maps.DeleteFunc(schemas, func(name string, _ *huma.Schema) bool { return !used[name] })
-	return nil
+	return used, follow(part)
 }
 
 // mountedAt returns the prefix under which a program has mounted the handler,

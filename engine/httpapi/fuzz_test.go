@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/leadflow-go/leadflow/engine/httpapi"
@@ -35,7 +37,7 @@ func fuzzBody(f *testing.F, method, kind string, at func(s *server) string, seed
 
 // expectNo5xx asks the handler without a network between, which a fuzzer has no
 // use for.
-func expectNo5xx(t *testing.T, s *server, req *http.Request) {
+func expectNo5xx(t *testing.T, s *server, req *http.Request) (status int) {
 	t.Helper()
 	w := httptest.NewRecorder()
 	s.http.Config.Handler.ServeHTTP(w, req)
@@ -46,6 +48,7 @@ func expectNo5xx(t *testing.T, s *server, req *http.Request) {
 	if a.status >= 400 {
 		expectProblem(t, a)
 	}
+	return a.status
 }
 
 func FuzzCreateWorkflow(f *testing.F) {
@@ -90,20 +93,45 @@ func FuzzUploadForm(f *testing.F) {
 		"--b--", "--b\r\n\r\n", "")
 }
 
+// Whatever is in a query, a route that answers has understood it: it knows every name,
+// each once, and nobody is concerned but the lead in the path.
 func FuzzQuery(f *testing.F) {
 	f.Add("limit=1&page=2&status=enrolled&node_id=wait&phone_number=%2B14155552671&cursor=bGVhZHM6MTp3bGVhZF8w", "x")
 	f.Add("wait=1ns&skip_retries=true&reason=%00&from=0001-01-01T00:00:00Z&to=9999-12-31T23:59:59Z&a;b", "..")
+	f.Add("state=removed&skip_retry=true", "")
+	f.Add("status=removed&status=enrolled&phone_number=+4915155501234&&=&limit", "")
 	s := newServer(f, httpapi.Config{MaxWait: 1}, nil)
 	w := s.active(onlyWait)
+	bystander := s.enroll(w, "+14155550101")
+	last := func(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
+	all := routes(f, s, strings.NewReplacer("{id}", last(w), "{lead}", last(s.enroll(w, "+14155550102")), "{step}", last(strings.TrimSuffix(noStep, "/complete"))))
+	bystanderID, err := lead.ParseID(last(bystander))
+	if err != nil {
+		f.Fatal(err)
+	}
+	all = slices.DeleteFunc(all, func(r route) bool { return r.method == "POST" }) // which would fill the store with workflows
 	f.Fuzz(func(t *testing.T, query, id string) {
-		for _, r := range []struct{ method, path, id string }{
-			{"GET", w + "/leads", ""}, {"GET", "/v1/calls", ""}, {"GET", "/v1/workflows", ""},
-			{"DELETE", w + "/leads/", id}, {"GET", "/v1/workflows/", id}, {"GET", w + "/leads/", id + "/history"},
-		} {
-			at := url.URL{Path: r.path + r.id, RawQuery: query}
+		values, err := url.ParseQuery(query)
+		for _, r := range all {
+			at := url.URL{Path: r.path, RawQuery: query}
 			req := httptest.NewRequest(r.method, "/", nil)
 			req.URL = &at
+			status := expectNo5xx(t, s, req)
+			understood := err == nil
+			for name, given := range values {
+				understood = understood && slices.Contains(r.query, name) && len(given) == 1
+			}
+			if !understood && status != http.StatusUnprocessableEntity {
+				t.Errorf("%s?%s: %d", r, query, status)
+			}
+		}
+		for _, path := range []string{"/v1/workflows/", w + "/leads/", "/v1/leads/"} {
+			req := httptest.NewRequest("GET", "/", nil)
+			req.URL = &url.URL{Path: path + id, RawQuery: query}
 			expectNo5xx(t, s, req)
+		}
+		if l, err := s.eng.LeadByID(t.Context(), bystanderID); err != nil || l.State != lead.Enrolled {
+			t.Fatalf("the bystander is %v, %v", l.State, err)
 		}
 	})
 }

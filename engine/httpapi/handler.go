@@ -30,7 +30,7 @@ type Handler struct {
 }
 
 // New returns a handler for the engine, which need not have been started yet.
-// A faulty Config is an error that names every fault.
+// A faulty Config is a [lead.InvalidError] that names every fault.
 func New(e *engine.Engine, c Config) (*Handler, error) {
 	if e == nil {
 		return nil, errors.New("httpapi: New needs an engine")
@@ -71,8 +71,8 @@ func (h *Handler) route(x *exchange, r *http.Request) {
 		h.refuseRoute(x, r, found)
 		return
 	}
-	if faults := queryFaults(r.URL.RawQuery); faults != nil {
-		x.problem(faulty(faults))
+	if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
+		x.problem(faulty([]fault{{"query", "cannot be read: it has a broken %-escape or a semicolon"}}))
 		return
 	}
 	h.mux.ServeHTTP(x, r)
@@ -112,21 +112,6 @@ type refusalRecorder struct {
 func (a *refusalRecorder) Header() http.Header         { return a.header }
 func (a *refusalRecorder) WriteHeader(status int)      { a.status = status }
 func (a *refusalRecorder) Write(p []byte) (int, error) { return len(p), nil }
-
-// queryFaults names what is wrong with a query whatever its route.
-func queryFaults(raw string) []fault {
-	values, err := url.ParseQuery(raw)
-	if err != nil {
-		return []fault{{"query", "cannot be read: it has a broken %-escape or a semicolon"}}
-	}
-	var q queryReader
-	for name, given := range values {
-		if len(given) > 1 {
-			q.fault(clip(name), "is given %d times", len(given))
-		}
-	}
-	return q.sorted()
-}
 
 // clip shortens what a client sent, for a message.
 func clip(text string) string {

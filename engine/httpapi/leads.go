@@ -35,18 +35,18 @@ type enrollInput struct {
 
 type listLeadsInput struct {
 	ID          workflowParam `path:"id"`
-	Status      string        `query:"status" enum:"enrolled,in_step,pending_removal,removed,completed" doc:"only those with this status"`
+	Status      leadStatus    `query:"status" doc:"only those with this status"`
 	NodeID      string        `query:"node_id" doc:"only those at this node"`
 	PhoneNumber string        `query:"phone_number" doc:"only those of this number"`
 	ExternalID  string        `query:"external_id" doc:"only those with exactly this external id"`
-	Page        pageParam     `query:"page"`
-	Limit       limitParam    `query:"limit"`
-	Cursor      cursorParam   `query:"cursor"`
+	Page        pageParam     `query:"page" empty:"default"`
+	Limit       limitParam    `query:"limit" empty:"default"`
+	Cursor      cursorParam   `query:"cursor" empty:"default"`
 }
 
 // leadsBody is a page of leads.
 type leadsBody struct {
-	Data       []leadBody `json:"data" nullable:"false"`
+	Data       []leadBody `json:"data"`
 	Meta       metaBody   `json:"meta"`
 	NextCursor *string    `json:"next_cursor" doc:"for the next page; null on the last"`
 }
@@ -61,7 +61,7 @@ type metaBody struct {
 type historyBody struct {
 	ID         string             `json:"id"`
 	WorkflowID string             `json:"workflow_id"`
-	History    []historyEntryBody `json:"history" nullable:"false"`
+	History    []historyEntryBody `json:"history"`
 }
 
 // newLeadBody documents the body that enrolls one lead.
@@ -214,13 +214,12 @@ func (h *Handler) listLeads(ctx context.Context, in *listLeadsInput) (*output[le
 	var q queryReader
 	meta := metaBody{Page: q.page(in.Page), Limit: q.limit(in.Limit)}
 	filter := engine.LeadFilter{Node: in.NodeID, PhoneNumber: phoneText(in.PhoneNumber), ExternalID: in.ExternalID, Limit: meta.Limit + 1}
-	q.notEmpty(ctx, "status", "node_id", "phone_number", "external_id")
 	if in.Status != "" {
-		filter.States = []lead.State{parseStatus(&q, in.Status, lead.ParseState)}
+		filter.States = []lead.State{parseStatus(&q, string(in.Status), lead.ParseState)}
 	}
 	if in.Cursor != "" {
 		if in.Page != "" {
-			q.fault("page", "goes without cursor")
+			q.fault("page", "cannot be combined with cursor")
 		}
 		meta.Page, filter.After = q.leadCursor(in.Cursor)
 	} else {

@@ -45,9 +45,9 @@ func readObject(data []byte, known ...string) *object {
 		name, _ := token.(string)
 		switch {
 		case seen[name]:
-			o.fault(fieldName(name), "stands here twice")
+			o.fault(fieldName(name), "is given twice; a field may be there once")
 		case !slices.Contains(known, name):
-			o.fault(fieldName(name), "is unknown; the fields here are %s", strings.Join(known, ", "))
+			o.fault(fieldName(name), "%s", unknown(name, known, "fields"))
 		default:
 			o.fields[name] = value
 		}
@@ -103,7 +103,7 @@ func (o *object) text(name string, most int) *string {
 	}
 	var text string
 	if json.Unmarshal(value, &text) != nil {
-		o.fault(name, "must be a text")
+		o.fault(name, "must be a string")
 		return nil
 	}
 	if len(text) > most {

@@ -47,7 +47,7 @@ type bodyDoc struct {
 func (h *Handler) describe() {
 	registry := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	registry.RegisterTypeAlias(reflect.TypeFor[workflow.Duration](), reflect.TypeFor[durationText]())
-	registry.RegisterTypeAlias(reflect.TypeFor[workflow.NodeType](), reflect.TypeFor[nodeTypeText]())
+	registry.RegisterTypeAlias(reflect.TypeFor[workflow.NodeType](), reflect.TypeFor[nodeType]())
 	doc := &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{
@@ -120,12 +120,19 @@ func register[I, O any](h *Handler, op operation, handle func(context.Context, *
 			description: when, contentType: problemType, body: reflect.TypeFor[problem](),
 		}.document(registry)
 	}
-	known := queryNames(reflect.TypeFor[I]())
+	known := parametersOf(reflect.TypeFor[I]())
 	huma.Register(h.api, o, func(ctx context.Context, in *I) (*O, error) {
-		if !op.open {
-			if faults := strayFaults(exchangeOf(ctx).request, known, op.method == http.MethodDelete); faults != nil {
-				return nil, faulty(faults)
+		x := exchangeOf(ctx)
+		faults := known.faults(x.request)
+		if op.body == nil {
+			more, err := h.refuseBody(x, op.method)
+			if err != nil {
+				return nil, err
 			}
+			faults = append(faults, more...)
+		}
+		if faults != nil {
+			return nil, faulty(faults)
 		}
 		out, err := handle(ctx, in)
 		if err != nil {
@@ -178,9 +185,11 @@ func (h *Handler) refusals(op operation) map[int]string {
 	if h.config.Token != "" && !op.open {
 		all[http.StatusUnauthorized] = "The token is missing or wrong."
 	}
-	if op.body != nil {
+	if op.body != nil || op.method == http.MethodPost {
 		all[http.StatusBadRequest] = "The body ended early."
 		all[http.StatusRequestEntityTooLarge] = "The body is too large."
+	}
+	if op.body != nil {
 		all[http.StatusUnsupportedMediaType] = "The body is of another type."
 	}
 	for status, when := range op.refused {

@@ -1,12 +1,9 @@
 package httpapi
 
 import (
-	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"net/http"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,7 +26,6 @@ type (
 	flagParam     string
 	momentParam   string
 	durationText  string
-	nodeTypeText  string
 )
 
 // Schema describes the parameter.
@@ -81,66 +77,14 @@ func (durationText) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Type: "string", Description: "a Go duration", Examples: []any{"48h"}}
 }
 
-// Schema describes the type of a node.
-func (nodeTypeText) Schema(huma.Registry) *huma.Schema {
-	return &huma.Schema{Type: "string", Enum: []any{
-		"voice_call", "message", "application", "time", "conditional", "converted", "dropped",
-	}}
-}
-
 const (
 	defaultLimit = 20
 	maxLimit     = 100
 	maxPage      = 1<<31 - 1
 )
 
-// queryNames lists the query parameters of a route, whose input is of type t.
-func queryNames(t reflect.Type) (names []string) {
-	for i := range t.NumField() {
-		if name := t.Field(i).Tag.Get("query"); name != "" {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-// strayFaults names what a request has that its route would not look at, such as a
-// misspelled filter, which must not mean everybody.
-func strayFaults(r *http.Request, known []string, noBody bool) []fault {
-	var q queryReader
-	for name := range r.URL.Query() {
-		switch {
-		case slices.Contains(known, name):
-		case len(known) == 0:
-			q.fault(clip(name), "is unknown; this route takes no query parameters")
-		default:
-			q.fault(clip(name), "is unknown; the query parameters here are %s", strings.Join(known, ", "))
-		}
-	}
-	faults := q.sorted()
-	if noBody && r.ContentLength != 0 {
-		if n, _ := r.Body.Read(make([]byte, 1)); n > 0 {
-			faults = append(faults, fault{"body", "must be empty; what this route takes goes into the query"})
-		}
-	}
-	return faults
-}
-
-// queryReader reads parameters and gathers what is wrong with them. An empty
-// parameter is one that was not given, but for those that notEmpty names.
+// queryReader reads parameters and gathers what is wrong with them.
 type queryReader struct{ faults []fault }
-
-// notEmpty names the parameters that are given without a value, of those in which
-// that would mean something else: a filter that a client failed to fill in must not
-// select everybody.
-func (q *queryReader) notEmpty(ctx context.Context, names ...string) {
-	given := exchangeOf(ctx).request.URL.Query()
-	for _, name := range names {
-		if given.Has(name) && strings.TrimSpace(given.Get(name)) == "" {
-			q.fault(name, "must not be empty; leave the parameter out if it is not meant")
-		}
-	}
-}
 
 func (q *queryReader) fault(name, format string, args ...any) {
 	q.faults = append(q.faults, fault{"query." + name, fmt.Sprintf(format, args...)})

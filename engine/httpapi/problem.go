@@ -25,13 +25,13 @@ type problem struct {
 	Status int    `json:"status" doc:"the HTTP status"`
 	Detail string `json:"detail" doc:"what is wrong with this request"`
 	// Errors are the faults of the request, all of them.
-	Errors []fault `json:"errors,omitempty" nullable:"false" doc:"every fault of the request"`
+	Errors []fault `json:"errors,omitempty" doc:"every fault of the request"`
 
-	Code       string `json:"code,omitempty" enum:"lead_final,contact_live,workflow_status,step_finished,step_not_started,other_attempt,status_sent" doc:"which conflict it is"`
-	WorkflowID string `json:"workflow_id,omitempty" doc:"the workflow concerned"`
-	LeadID     string `json:"lead_id,omitempty" doc:"the lead concerned; for contact_live the lead that the contact has"`
-	StepID     string `json:"step_id,omitempty" doc:"the step concerned"`
-	State      string `json:"state,omitempty" doc:"what stands against the request: the lead's or the workflow's status, the step's outcome"`
+	Code       conflictCode `json:"code,omitempty" doc:"which conflict it is"`
+	WorkflowID string       `json:"workflow_id,omitempty" doc:"the workflow concerned"`
+	LeadID     string       `json:"lead_id,omitempty" doc:"the lead concerned; for contact_live the lead that the contact has"`
+	StepID     string       `json:"step_id,omitempty" doc:"the step concerned"`
+	State      string       `json:"state,omitempty" doc:"what stands against the request: the lead's or the workflow's status, the step's outcome"`
 
 	LeadsEnrolled *int `json:"leads_enrolled,omitempty" doc:"of an upload that ended early: how many leads it enrolled"`
 	Rejected      *int `json:"rejected,omitempty" doc:"of an upload that ended early: how many rows it rejected"`
@@ -75,7 +75,7 @@ func (p *problem) ContentType(string) string { return problemType }
 // codes name the conflicts on the wire.
 var codes = []struct {
 	reason error
-	code   string
+	code   conflictCode
 }{
 	{lead.ErrLeadFinal, "lead_final"},
 	{lead.ErrContactLive, "contact_live"},
@@ -84,6 +84,9 @@ var codes = []struct {
 	{lead.ErrStepNotStarted, "step_not_started"},
 	{lead.ErrOtherAttempt, "other_attempt"},
 }
+
+// codeStatusSent: a PATCH sends a status, whatever state the workflow is in.
+const codeStatusSent = "status_sent"
 
 // refusal makes a problem of an error of the engine. within is where a faulty
 // input of the engine's lies in the request: "body", "query", or "" for what

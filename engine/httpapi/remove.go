@@ -13,17 +13,17 @@ import (
 type removeInput struct {
 	ID          workflowParam `path:"id"`
 	Lead        leadParam     `path:"lead"`
-	Reason      string        `query:"reason" doc:"why, for the record; at most 1,024 bytes"`
-	Actor       string        `query:"actor" doc:"who asks, for the record; at most 1,024 bytes"`
+	Reason      string        `query:"reason" empty:"default" doc:"why, for the record; at most 1,024 bytes"`
+	Actor       string        `query:"actor" empty:"default" doc:"who asks, for the record; at most 1,024 bytes"`
 	SkipRetries flagParam     `query:"skip_retries" doc:"let the attempt in flight finish, but make no further one"`
 	Wait        durationText  `query:"wait" doc:"how long to wait for a step in flight to end before the answer is 202, such as 30s"`
 }
 
 // removedBody is the answer to a removal.
 type removedBody struct {
-	Message string `json:"message"`
-	ID      string `json:"id"`
-	Status  string `json:"status" enum:"removed,pending_removal"`
+	Message string     `json:"message"`
+	ID      string     `json:"id"`
+	Status  leadStatus `json:"status" doc:"removed, or pending_removal while a step is in flight"`
 }
 
 type removeOutput struct {
@@ -54,7 +54,6 @@ func (h *Handler) removeLead(ctx context.Context, in *removeInput) (*removeOutpu
 		return nil, err
 	}
 	var q queryReader
-	q.notEmpty(ctx, "skip_retries", "wait")
 	wait := min(q.duration("wait", in.Wait), h.config.MaxWait)
 	options := []engine.RemoveOption{engine.Reason(in.Reason), engine.Actor(in.Actor)}
 	if q.flag("skip_retries", in.SkipRetries) {
@@ -67,11 +66,11 @@ func (h *Handler) removeLead(ctx context.Context, in *removeInput) (*removeOutpu
 	if err != nil {
 		return nil, err
 	}
-	out := &removeOutput{http.StatusOK, removedBody{"Lead removed from workflow.", id.String(), lead.Removed.String()}}
+	out := &removeOutput{http.StatusOK, removedBody{"Lead removed from workflow.", id.String(), leadStatus(lead.Removed.String())}}
 	if removal.State != lead.Removed && !h.detached(ctx, removal, wait) {
 		out.Status = http.StatusAccepted
 		out.Body.Message = "Lead will be removed when its step in flight is over."
-		out.Body.Status = lead.PendingRemoval.String()
+		out.Body.Status = leadStatus(lead.PendingRemoval.String())
 	}
 	return out, nil
 }

@@ -21,7 +21,7 @@ func (h *Handler) statusRoutes() {
 	resume[http.StatusUnprocessableEntity] = "The graph has a node without a handler."
 	register(h, operation{
 		method: "POST", path: "/workflows/{id}/activate", id: "activate-workflow", tag: tagWorkflows,
-		summary: "Set a draft going", refused: activate,
+		summary: "Activate a draft", refused: activate,
 	}, h.turn((*engine.Engine).ActivateWorkflow))
 	register(h, operation{
 		method: "POST", path: "/workflows/{id}/pause", id: "pause-workflow", tag: tagWorkflows,
@@ -45,7 +45,7 @@ func (h *Handler) statusRoutes() {
 	register(h, operation{
 		method: "DELETE", path: "/workflows/{id}", id: "delete-workflow", tag: tagWorkflows,
 		summary: "Delete a workflow", description: "With its enrollments and their history; call logs stay.",
-		refused: conflict("The workflow is active or paused, or somebody is in flight."),
+		refused: conflict("The workflow is active or paused, or a lead has a step in flight."),
 	}, h.deleteWorkflow)
 }
 

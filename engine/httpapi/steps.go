@@ -12,7 +12,7 @@ import (
 
 type completeInput struct {
 	Step stepParam `path:"step"`
-	Sig  string    `query:"sig" doc:"the signature in the step's callback URL, which stands for the token"`
+	Sig  string    `query:"sig" empty:"default" doc:"the signature in the step's callback URL, which stands for the token"`
 }
 
 // outcomeBody documents the body of a completion.
@@ -27,9 +27,9 @@ type outcomeBody struct {
 }
 
 type completedBody struct {
-	StepID     string `json:"step_id"`
-	LeadID     string `json:"lead_id"`
-	LeadStatus string `json:"lead_status" enum:"enrolled,in_step,pending_removal,removed,completed"`
+	StepID     string     `json:"step_id"`
+	LeadID     string     `json:"lead_id"`
+	LeadStatus leadStatus `json:"lead_status"`
 }
 
 type callsInput struct {
@@ -37,11 +37,11 @@ type callsInput struct {
 	LeadID      string      `query:"lead_id" doc:"only those of this lead"`
 	CallID      string      `query:"call_id" doc:"only those with exactly this id of the provider's"`
 	PhoneNumber string      `query:"phone_number" doc:"only those to this number"`
-	Status      string      `query:"status" enum:"in_progress,completed,failed" doc:"only those with this status"`
+	Status      callStatus  `query:"status" doc:"only those with this status"`
 	From        momentParam `query:"from" doc:"only those begun then or later"`
 	To          momentParam `query:"to" doc:"only those begun before"`
-	Limit       limitParam  `query:"limit"`
-	Cursor      cursorParam `query:"cursor"`
+	Limit       limitParam  `query:"limit" empty:"default"`
+	Cursor      cursorParam `query:"cursor" empty:"default"`
 }
 
 func (h *Handler) stepRoutes() {
@@ -80,7 +80,7 @@ func (h *Handler) complete(ctx context.Context, in *completeInput) (*output[comp
 	if err != nil {
 		return nil, err
 	}
-	return reply(completedBody{done.StepID.String(), done.LeadID.String(), done.LeadState.String()}), nil
+	return reply(completedBody{done.StepID.String(), done.LeadID.String(), leadStatus(done.LeadState.String())}), nil
 }
 
 // readCallback reads what a callback says. A field that is there counts, whatever
@@ -113,10 +113,9 @@ func (h *Handler) calls(ctx context.Context, in *callsInput) (*output[page[callB
 	var q queryReader
 	limit := q.limit(in.Limit)
 	filter := engine.CallFilter{PhoneNumber: phoneText(in.PhoneNumber), CallID: in.CallID, Limit: limit}
-	q.notEmpty(ctx, "workflow_id", "lead_id", "phone_number", "call_id", "status", "from", "to")
 	filter.WorkflowID = parse(&q, "workflow_id", in.WorkflowID, "a workflow's id", lead.ParseWorkflowID)
 	filter.LeadID = parse(&q, "lead_id", in.LeadID, "a lead's id", lead.ParseID)
-	filter.Status = parseStatus(&q, in.Status, parseCallStatus)
+	filter.Status = parseStatus(&q, string(in.Status), parseCallStatus)
 	filter.From, filter.To = q.moment("from", in.From), q.moment("to", in.To)
 	if !filter.From.IsZero() && !filter.To.IsZero() && filter.To.Before(filter.From) {
 		q.fault("to", "is before from")

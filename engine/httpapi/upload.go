@@ -23,7 +23,7 @@ type uploadBody struct {
 	WorkflowID    string         `json:"workflow_id"`
 	LeadsEnrolled int            `json:"leads_enrolled"`
 	Rejected      int            `json:"rejected"`
-	Errors        []rowErrorBody `json:"errors" nullable:"false" doc:"the first 1,000 rejected rows"`
+	Errors        []rowErrorBody `json:"errors" doc:"the first 1,000 rejected rows"`
 }
 
 type rowErrorBody struct {

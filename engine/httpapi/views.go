@@ -12,16 +12,16 @@ import (
 // The objects of the wire. All fields are always there.
 
 type workflowBody struct {
-	ID            string     `json:"id"`
-	Name          string     `json:"name"`
-	Description   string     `json:"description"`
-	Status        string     `json:"status" enum:"draft,active,paused,completed,cancelled"`
-	NodeCount     int        `json:"node_count"`
-	EdgeCount     int        `json:"edge_count"`
-	EnrolledLeads int64      `json:"enrolled_leads" doc:"how many leads the workflow has, final ones among them"`
-	Counts        countsBody `json:"counts" doc:"its leads by status"`
-	CreatedAt     time.Time  `json:"created_at"`
-	UpdatedAt     time.Time  `json:"updated_at"`
+	ID            string         `json:"id"`
+	Name          string         `json:"name"`
+	Description   string         `json:"description"`
+	Status        workflowStatus `json:"status"`
+	NodeCount     int            `json:"node_count"`
+	EdgeCount     int            `json:"edge_count"`
+	EnrolledLeads int64          `json:"enrolled_leads" doc:"how many leads the workflow has, final ones among them"`
+	Counts        countsBody     `json:"counts" doc:"its leads by status"`
+	CreatedAt     time.Time      `json:"created_at"`
+	UpdatedAt     time.Time      `json:"updated_at"`
 }
 
 type countsBody struct {
@@ -34,7 +34,7 @@ type countsBody struct {
 
 func viewWorkflow(w engine.Workflow) workflowBody {
 	return workflowBody{
-		ID: w.ID.String(), Name: w.Name, Description: w.Description, Status: w.Status.String(),
+		ID: w.ID.String(), Name: w.Name, Description: w.Description, Status: workflowStatus(w.Status.String()),
 		NodeCount: w.NodeCount, EdgeCount: w.EdgeCount, EnrolledLeads: w.EnrolledLeads,
 		Counts: countsBody{
 			w.Counts[lead.Enrolled], w.Counts[lead.InStep], w.Counts[lead.PendingRemoval],
@@ -46,7 +46,7 @@ func viewWorkflow(w engine.Workflow) workflowBody {
 
 type nodeBody struct {
 	ID      string          `json:"id"`
-	Type    nodeTypeText    `json:"type"`
+	Type    nodeType        `json:"type"`
 	Label   *string         `json:"label"`
 	Config  json.RawMessage `json:"config" doc:"an object; what its type or its handler reads"`
 	Handler *string         `json:"handler" doc:"the name of its step handler; null: that of its type"`
@@ -70,7 +70,7 @@ type edgeBody struct {
 
 func viewNode(n workflow.Node) nodeBody {
 	out := nodeBody{
-		ID: n.ID, Type: nodeTypeText(n.Type), Label: optional(n.Label), Config: value(n.Config),
+		ID: n.ID, Type: nodeType(n.Type), Label: optional(n.Label), Config: value(n.Config),
 		Handler: optional(n.Handler), Timeout: length(n.Timeout),
 	}
 	if out.Config == nil {
@@ -92,7 +92,7 @@ type leadBody struct {
 	ExternalID    *string        `json:"external_id"`
 	Metadata      map[string]any `json:"metadata"`
 	TimeZone      *string        `json:"time_zone"`
-	Status        string         `json:"status" enum:"enrolled,in_step,pending_removal,removed,completed"`
+	Status        leadStatus     `json:"status"`
 	CurrentNodeID string         `json:"current_node_id"`
 	NextActionAt  *time.Time     `json:"next_action_at" doc:"when the engine will next act on the lead by itself; null for a final lead"`
 	Outcome       *string        `json:"outcome" doc:"of a completed lead"`
@@ -115,7 +115,7 @@ func viewLead(l lead.Lead) leadBody {
 	out := leadBody{
 		ID: l.ID.String(), WorkflowID: l.WorkflowID.String(), PhoneNumber: l.PhoneNumber,
 		ExternalID: optional(l.ExternalID), Metadata: l.Metadata, TimeZone: optional(l.TimeZone),
-		Status: l.State.String(), CurrentNodeID: l.Node, NextActionAt: when(l.NextActionAt),
+		Status: leadStatus(l.State.String()), CurrentNodeID: l.Node, NextActionAt: when(l.NextActionAt),
 		Outcome: optional(l.Outcome), EnrolledAt: l.EnrolledAt.UTC(), UpdatedAt: l.UpdatedAt.UTC(),
 		CompletedAt: when(l.CompletedAt),
 	}
@@ -136,24 +136,24 @@ type historyEntryBody struct {
 	NodeID      string          `json:"node_id"`
 	NodeLabel   *string         `json:"node_label"`
 	NodeType    string          `json:"node_type"`
-	Status      string          `json:"status" enum:"waiting,in_progress,retrying,completed,failed,cancelled"`
+	Status      stepStatus      `json:"status"`
 	Outcome     *string         `json:"outcome"`
 	CallID      *string         `json:"call_id"`
-	Attempts    []attemptBody   `json:"attempts" nullable:"false"`
+	Attempts    []attemptBody   `json:"attempts"`
 	ScheduledAt *time.Time      `json:"scheduled_at" doc:"when the step was, or would have been, due"`
 	EnteredAt   time.Time       `json:"entered_at"`
 	ExitedAt    *time.Time      `json:"exited_at"`
 	Data        json.RawMessage `json:"data" doc:"what the handler or the callback returned; of a scheduled message what its handler is given"`
 	Error       *string         `json:"error" doc:"why a failed step failed"`
 	Scheduled   bool            `json:"scheduled" doc:"a message beside the lead's path, scheduled by a handler of the node"`
-	HookErrors  []string        `json:"hook_errors" nullable:"false" doc:"completion hooks that failed, hung or panicked"`
+	HookErrors  []string        `json:"hook_errors" doc:"completion hooks that failed, hung or panicked"`
 }
 
 type attemptBody struct {
 	Attempt     int        `json:"attempt" doc:"counts from 1"`
 	StartedAt   *time.Time `json:"started_at"`
 	EndedAt     *time.Time `json:"ended_at"`
-	Status      string     `json:"status" enum:"waiting,in_progress,retrying,completed,failed,cancelled"`
+	Status      stepStatus `json:"status"`
 	Error       *string    `json:"error"`
 	CallID      *string    `json:"call_id"`
 	DueAt       *time.Time `json:"due_at" doc:"when an attempt that was never begun is, or would have been, due"`
@@ -163,13 +163,13 @@ type attemptBody struct {
 func viewStep(s lead.Step) historyEntryBody {
 	out := historyEntryBody{
 		StepID: s.ID.String(), NodeID: s.NodeID, NodeLabel: optional(s.NodeLabel), NodeType: s.NodeType,
-		Status: s.Status.String(), Outcome: optional(s.Outcome), CallID: optional(s.CallID),
+		Status: stepStatus(s.Status.String()), Outcome: optional(s.Outcome), CallID: optional(s.CallID),
 		Attempts: make([]attemptBody, len(s.Attempts)), ScheduledAt: when(s.ScheduledAt), EnteredAt: s.EnteredAt.UTC(),
 		ExitedAt: when(s.ExitedAt), Data: value(s.Data), Error: optional(s.Error), Scheduled: s.Scheduled, HookErrors: s.HookErrors,
 	}
 	for i, a := range s.Attempts {
 		out.Attempts[i] = attemptBody{
-			Attempt: a.Number, StartedAt: when(a.StartedAt), EndedAt: when(a.EndedAt), Status: a.Status.String(),
+			Attempt: a.Number, StartedAt: when(a.StartedAt), EndedAt: when(a.EndedAt), Status: stepStatus(a.Status.String()),
 			Error: optional(a.Error), CallID: optional(a.CallID), DueAt: when(a.DueAt), Redelivered: a.Redelivered,
 		}
 	}
@@ -187,7 +187,7 @@ type callBody struct {
 	WorkflowID  string          `json:"workflow_id"`
 	NodeID      string          `json:"node_id"`
 	PhoneNumber string          `json:"phone_number"`
-	Status      string          `json:"status" enum:"in_progress,completed,failed"`
+	Status      callStatus      `json:"status"`
 	Outcome     *string         `json:"outcome"`
 	StartedAt   time.Time       `json:"started_at"`
 	EndedAt     *time.Time      `json:"ended_at"`
@@ -198,7 +198,7 @@ type callBody struct {
 func viewCall(c lead.Call) callBody {
 	return callBody{
 		CallID: optional(c.CallID), StepID: c.StepID.String(), Attempt: c.Attempt, LeadID: c.LeadID.String(),
-		WorkflowID: c.WorkflowID.String(), NodeID: c.NodeID, PhoneNumber: c.PhoneNumber, Status: c.Status.String(),
+		WorkflowID: c.WorkflowID.String(), NodeID: c.NodeID, PhoneNumber: c.PhoneNumber, Status: callStatus(c.Status.String()),
 		Outcome: optional(c.Outcome), StartedAt: c.StartedAt.UTC(), EndedAt: when(c.EndedAt), Error: optional(c.Error), Data: value(c.Data),
 	}
 }

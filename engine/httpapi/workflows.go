@@ -18,20 +18,20 @@ type workflowInput struct {
 }
 
 type listWorkflowsInput struct {
-	Status string      `query:"status" enum:"draft,active,paused,completed,cancelled" doc:"only those with this status"`
-	Limit  limitParam  `query:"limit"`
-	Cursor cursorParam `query:"cursor"`
+	Status workflowStatus `query:"status" doc:"only those with this status"`
+	Limit  limitParam     `query:"limit" empty:"default"`
+	Cursor cursorParam    `query:"cursor" empty:"default"`
 }
 
 // page is a part of a list.
 type page[T any] struct {
-	Data       []T     `json:"data" nullable:"false"`
+	Data       []T     `json:"data"`
 	NextCursor *string `json:"next_cursor" doc:"for the next page; null on the last"`
 }
 
 // list is a list that is not paged.
 type list[T any] struct {
-	Data []T `json:"data" nullable:"false"`
+	Data []T `json:"data"`
 }
 
 type messageBody struct {
@@ -43,8 +43,8 @@ type workflowPatchBody struct {
 	Name        *string         `json:"name,omitempty" doc:"at most 256 bytes"`
 	Description *string         `json:"description,omitempty" doc:"at most 16 KiB"`
 	Entry       *string         `json:"entry,omitempty" doc:"of a draft without leads"`
-	Nodes       []workflow.Node `json:"nodes,omitempty" nullable:"false" doc:"of a draft without leads: all its nodes"`
-	Edges       []workflow.Edge `json:"edges,omitempty" nullable:"false" doc:"of a draft without leads: all its edges"`
+	Nodes       []workflow.Node `json:"nodes,omitempty" doc:"of a draft without leads: all its nodes"`
+	Edges       []workflow.Edge `json:"edges,omitempty" doc:"of a draft without leads: all its edges"`
 }
 
 var noWorkflow = map[int]string{http.StatusNotFound: "There is no such workflow."}
@@ -111,8 +111,7 @@ func (h *Handler) listWorkflows(ctx context.Context, in *listWorkflowsInput) (*o
 	var q queryReader
 	limit := q.limit(in.Limit)
 	filter := engine.WorkflowFilter{Limit: limit + 1}
-	q.notEmpty(ctx, "status")
-	filter.Status = parseStatus(&q, in.Status, parseWorkflowStatus)
+	filter.Status = parseStatus(&q, string(in.Status), parseWorkflowStatus)
 	if place := q.cursor("workflows", in.Cursor); place != "" {
 		var err error
 		if filter.After, err = lead.ParseWorkflowID(place); err != nil {
@@ -170,7 +169,7 @@ func (h *Handler) updateWorkflow(ctx context.Context, in *workflowInput) (*outpu
 	o := readObject(data, append([]string{"name", "description", "status"}, graphFields...)...)
 	if o.sent("status") {
 		p := newProblem(http.StatusConflict, "a workflow's status is changed by POST to its activate, pause, resume or cancel")
-		p.Code, p.WorkflowID = "status_sent", id.String()
+		p.Code, p.WorkflowID = codeStatusSent, id.String()
 		return nil, p
 	}
 	update := engine.WorkflowUpdate{
@@ -256,7 +255,7 @@ func (h *Handler) listEdges(ctx context.Context, in *workflowInput) (*output[lis
 
 // textOutput is an answer that is no JSON.
 type textOutput struct {
-	ContentType string `header:"Content-Type"`
+	ContentType string `header:"Content-Type" hidden:"true"`
 	Body        []byte
 }
 

@@ -87,9 +87,9 @@
 //
 //	timezone(lead.time_zone != "" ? lead.time_zone : "America/New_York")
 //
-// Tomorrow at nine in the lead's time zone, for a time node, is in the example of
-// [WaitUntil]. Time zones are compiled into the program, for machines that have
-// none; "Local", the zone of the machine, is refused.
+// Office hours are in the example of [If], and tomorrow at nine where the lead lives,
+// for a time node, in that of [WaitUntil]. Time zones are compiled into the program,
+// for machines that have none; "Local", the zone of the machine, is refused.
 //
 // # What an evaluation may cost
 //

@@ -47,29 +47,29 @@ func durationFromJSON(data []byte) (Duration, error) {
 		return ParseDuration(text)
 	}
 	if _, err := strconv.ParseFloat(string(data), 64); err == nil {
-		return 0, fmt.Errorf("invalid duration %s; it has no unit: write %s", expression.Clip(string(data)), withUnits(string(data)))
+		return 0, refused("invalid duration %s; it has no unit: write %s", expression.Clip(string(data)), withUnits(string(data)))
 	}
-	return 0, fmt.Errorf(`invalid duration %s; write a string such as "48h" or "30m"`, expression.Clip(string(data)))
+	return 0, refused(`invalid duration %s; write a string such as "48h" or "30m"`, expression.Clip(string(data)))
 }
 
-// ParseDuration reads a Go duration string, such as "48h" or "1h30m". The error says
-// what to write instead, such as "30s" for "30".
+// ParseDuration reads a Go duration string, such as "48h" or "1h30m". The error, a
+// [lead.InvalidError], says what to write instead, such as "30s" for "30".
 func ParseDuration(text string) (Duration, error) {
 	d, err := time.ParseDuration(text)
 	if err == nil {
 		return Duration(d), nil
 	}
 	if _, err := strconv.ParseFloat(text, 64); err == nil {
-		return 0, fmt.Errorf("invalid duration %s; it has no unit: write %s", expression.Quote(text), withUnits(text))
+		return 0, refused("invalid duration %s; it has no unit: write %s", expression.Quote(text), withUnits(text))
 	}
 	// A common mistake: Go has no unit above the hour, because days differ in
 	// length.
 	for suffix, hours := range map[string]float64{"d": 24, "w": 7 * 24} {
 		if n, err := strconv.ParseFloat(strings.TrimSuffix(text, suffix), 64); err == nil && strings.HasSuffix(text, suffix) && n > 0 && n < 1e6 {
-			return 0, fmt.Errorf("invalid duration %s; the units are h, m and s: write \"%sh\"", expression.Quote(text), strconv.FormatFloat(n*hours, 'f', -1, 64))
+			return 0, refused("invalid duration %s; the units are h, m and s: write \"%sh\"", expression.Quote(text), strconv.FormatFloat(n*hours, 'f', -1, 64))
 		}
 	}
-	return 0, fmt.Errorf("invalid duration %s; write one such as \"48h\", \"30m\" or \"1h30m\"", expression.Quote(text))
+	return 0, refused("invalid duration %s; write one such as \"48h\", \"30m\" or \"1h30m\"", expression.Quote(text))
 }
 
 // withUnits lists what somebody may have meant who wrote a number alone.

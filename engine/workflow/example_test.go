@@ -140,12 +140,17 @@ func ExampleIfAny() {
 	// false <nil>
 }
 
+// Nine in the morning of the next day where the lead lives, or where the office is when a
+// lead has no time zone. The day is that of the lead too: in Tokyo it is tomorrow already.
 func ExampleWaitUntil() {
 	d := &workflow.Definition{
 		Name:  "Tomorrow at nine",
 		Entry: "night",
 		Nodes: []workflow.Node{
-			workflow.WaitUntil("night", `date((now() + duration("24h")).Format("2006-01-02") + " 09:00", "2006-01-02 15:04", lead.time_zone)`),
+			workflow.WaitUntil("night", `
+				let zone = lead.time_zone != "" ? lead.time_zone : "America/New_York";
+				let tomorrow = now().In(timezone(zone)).AddDate(0, 0, 1);
+				date(tomorrow.Format("2006-01-02") + " 09:00", "2006-01-02 15:04", zone)`),
 			workflow.End("done", workflow.Dropped),
 		},
 		Edges: []workflow.Edge{workflow.To("night", "done")},
@@ -155,11 +160,15 @@ func ExampleWaitUntil() {
 		fmt.Println(err)
 		return
 	}
-	now := time.Date(2026, 5, 1, 20, 30, 0, 0, time.UTC)
-	until, err := g.Until(g.Entry(), &workflow.Env{Now: now, Contact: lead.Contact{TimeZone: "Europe/Berlin"}}, now)
-	fmt.Println(until, err)
+	now := time.Date(2026, 3, 28, 20, 30, 0, 0, time.UTC) // in Berlin the clocks change in the night
+	for _, zone := range []string{"Europe/Berlin", "Asia/Tokyo", ""} {
+		until, err := g.Until(g.Entry(), &workflow.Env{Now: now, Contact: lead.Contact{TimeZone: zone}}, now)
+		fmt.Printf("%q: %v, %v\n", zone, until, err)
+	}
 	// Output:
-	// 2026-05-02 07:00:00 +0000 UTC <nil>
+	// "Europe/Berlin": 2026-03-29 07:00:00 +0000 UTC, <nil>
+	// "Asia/Tokyo": 2026-03-30 00:00:00 +0000 UTC, <nil>
+	// "": 2026-03-29 13:00:00 +0000 UTC, <nil>
 }
 
 // A call between nine and five on a working day, in the time zone of each lead, or in

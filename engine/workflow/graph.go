@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine/workflow/internal/expression"
+	"github.com/leadflow-go/leadflow/lead"
 )
 
 // Graph is a compiled workflow. Its nodes are identified by their index in the
@@ -48,6 +49,9 @@ func Compile(d *Definition) (*Graph, error) { return compile(d, false) }
 func CompileKept(d *Definition) (*Graph, error) { return compile(d, true) }
 
 func compile(d *Definition, kept bool) (*Graph, error) {
+	if d == nil {
+		return nil, invalid([]lead.FieldError{{Message: "is nil"}})
+	}
 	c := &checker{d: d.Clone(), kept: kept}
 	c.check()
 	if len(c.faults) > 0 {
@@ -150,7 +154,8 @@ func (g *Graph) RetryDelay(i int32, failed int) (time.Duration, bool) {
 
 // Test evaluates a conditional node. It returns an error for a node of another type,
 // and when the evaluation fails: it compares what cannot be compared, for example,
-// or exceeds its budget (the error then wraps [ErrBudget]). A nil env means that
+// or exceeds its budget (the error then wraps [ErrBudget]). Its errors match
+// [lead.ErrInvalid]. A nil env means that
 // nothing is known of the lead.
 func (g *Graph) Test(i int32, env *Env) (bool, error) {
 	n := &g.nodes[i]
@@ -210,9 +215,24 @@ func (g *Graph) Until(i int32, env *Env, now time.Time) (time.Time, error) {
 	return until.UTC(), nil
 }
 
+// failed says that a node cannot be evaluated.
 func (g *Graph) failed(i int32, err error) error {
-	return fmt.Errorf("workflow: node %s: %w", g.def.Nodes[i].ID, err)
+	return &evaluationError{g.def.Nodes[i].ID, err}
 }
+
+// evaluationError is what Test and Until return: the node and what is known of the
+// lead do not fit together.
+type evaluationError struct {
+	node string
+	err  error
+}
+
+func (e *evaluationError) Error() string { return fmt.Sprintf("workflow: node %s: %v", e.node, e.err) }
+
+// Is reports whether target is ErrInvalid.
+func (e *evaluationError) Is(target error) bool { return target == lead.ErrInvalid }
+
+func (e *evaluationError) Unwrap() error { return e.err }
 
 // HandlerNames returns the names of the handlers that the graph's action nodes
 // need, sorted, each once.

@@ -52,6 +52,11 @@ func invalid(faults []lead.FieldError) error {
 	return &lead.InvalidError{Subject: "workflow", Faults: faults}
 }
 
+// refused refuses a value of which no more is to be said than the message.
+func refused(format string, args ...any) error {
+	return &lead.InvalidError{Faults: []lead.FieldError{{Message: fmt.Sprintf(format, args...)}}}
+}
+
 // checkSyntax keeps the code below it simple: a reader gets well-formed JSON
 // only, nested no deeper than encoding/json allows.
 func checkSyntax(data []byte) (lead.FieldError, bool) {

@@ -3,7 +3,6 @@ package workflow
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -137,15 +136,16 @@ func (c *checker) ids() {
 	}
 }
 
-// CheckHandler reports why a step handler cannot have that name.
+// CheckHandler reports, as a [lead.InvalidError], why a step handler cannot have that
+// name.
 func CheckHandler(name string) error {
 	switch {
 	case name == "":
-		return errors.New("a handler needs a name")
+		return refused("a handler needs a name")
 	case len(name) > MaxHandler:
-		return fmt.Errorf("is %d bytes long; at most %d are allowed", len(name), MaxHandler)
+		return refused("is %d bytes long; at most %d are allowed", len(name), MaxHandler)
 	case !plainID(name):
-		return fmt.Errorf(`invalid handler name %s; use letters, digits, "_", "-" and "."`, expression.Quote(name))
+		return refused(`invalid handler name %s; use letters, digits, "_", "-" and "."`, expression.Quote(name))
 	}
 	return nil
 }

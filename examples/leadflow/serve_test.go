@@ -90,7 +90,7 @@ func TestFaultySettingsAreNamed(t *testing.T) {
 		{"", "serve -upload-limit big", `--upload-limit: invalid size "big"`},
 		{"", "serve -callback-url leads.test", "-callback-url"},
 		{"", "serve -callback-url http://leads.test/?a", "-callback-url"},
-		{"", "serve -callback-key short -db DIR/l.db -addr 127.0.0.1:0", "CallbackKey has 5 bytes"},
+		{"", "serve -callback-key short -db DIR/l.db -addr 127.0.0.1:0", "CallbackKey: has 5 bytes"},
 		{"", "serve -webhook-allow a.test,b_c!.test -db DIR/l.db -addr 127.0.0.1:0", `Allow[1] "b_c!.test"`},
 		{"", "serve -pprof 0.0.0.0:0", "-pprof must be a loopback address"},
 		{"", "serve -nonsense", "unknown flag --nonsense"},

@@ -33,6 +33,9 @@ func sources(t *testing.T) []source {
 	var out []source
 	root := os.DirFS(top)
 	err := fs.WalkDir(root, ".", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && len(path) > 1 && strings.HasPrefix(d.Name(), ".") {
+			return fs.SkipDir // as the go command does
+		}
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") {
 			return err
 		}

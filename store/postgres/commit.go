@@ -1,0 +1,403 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// A batch is one pipeline: all statements go out together, and the server runs them in
+// one transaction, which it commits at the end of the pipeline or not at all. So a
+// batch costs one round trip, and one that enrolls leads two, because whom it leaves
+// out must be known before what belongs to them is written.
+//
+// A statement that must touch so many rows says so itself, by dividing by zero when it
+// does not. Then, and for every other error of the server's, nothing has happened; and
+// what was wrong is found out by looking (see diagnose), since that is seldom.
+const (
+	fenceText = `WITH o AS (UPDATE owners SET batch = $2, until = clock_timestamp() + $3 WHERE epoch = $1 AND NOT over RETURNING 1)
+		SELECT 1 / count(*) FROM o`
+
+	insertWorkflowText = `INSERT INTO workflows (version, id, status, name, description, definition, created, updated, deleted, seq)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+	updateWorkflowText = `WITH w AS (UPDATE workflows SET version = $1, id = $2, status = $3, name = $4, description = $5, definition = $6,
+		created = $7, updated = $8, deleted = $9 WHERE seq = $10 AND version = $1 - 1 RETURNING 1)
+		SELECT 1 / count(*) FROM w`
+
+	changeText = `WITH done AS (
+			UPDATE leads l SET version = u.version, spot = u.spot, phase = u.phase, node = u.node, visit = u.visit, visits = u.visits,
+				attempt = u.attempt, entered = u.entered, due = u.due, started = u.started, deadline = u.deadline, wake = nullif(u.wake, 0),
+				last_step = u.last_step, updated = u.updated, outcome = u.outcome, extra = u.extra
+			FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::smallint[], $6::int[], $7::int[], $8::int[], $9::int[],
+				$10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::text[], $18::bytea[])
+				AS u (seq, before, version, spot, phase, node, visit, visits, attempt, entered, due, started, deadline, wake, last_step, updated, outcome, extra)
+			WHERE l.seq = u.seq AND l.version = u.before RETURNING 1)
+		SELECT 1 / (count(*) = $19)::int FROM done`
+	endText = `DELETE FROM live l USING unnest($1::bigint[]) AS u (seq) JOIN contacts c ON c.seq = u.seq WHERE l.phone = c.phone AND l.lead = u.seq`
+
+	// Whoever has no live lead gets one; and then, who has.
+	beginLiveText = `INSERT INTO live (workflow, phone, lead) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) ON CONFLICT DO NOTHING`
+	liveText      = `SELECT l.workflow, l.phone, l.lead FROM unnest($1::bigint[], $2::bigint[]) AS u (workflow, phone) JOIN live l USING (workflow, phone)`
+
+	insertLeadsText = `INSERT INTO leads (seq, workflow, version, spot, phase, node, visit, visits, attempt, entered, due, started, deadline, wake, last_step, updated, outcome, extra)
+		SELECT seq, workflow, version, spot, phase, node, visit, visits, attempt, entered, due, started, deadline, nullif(wake, 0), last_step, updated, outcome, extra
+		FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::smallint[], $6::int[], $7::int[], $8::int[], $9::int[],
+			$10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::text[], $18::bytea[])
+			AS u (seq, workflow, version, spot, phase, node, visit, visits, attempt, entered, due, started, deadline, wake, last_step, updated, outcome, extra)`
+	insertContactsText = `INSERT INTO contacts (seq, id, phone, external_id, time_zone, metadata, enrolled)
+		SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::text[], $5::text[], $6::bytea[], $7::bigint[])`
+	updateContactsText = `WITH done AS (
+			UPDATE contacts c SET external_id = u.external_id, time_zone = u.time_zone, metadata = u.metadata
+			FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bytea[]) AS u (seq, external_id, time_zone, metadata)
+			WHERE c.seq = u.seq RETURNING 1)
+		SELECT 1 / (count(*) = $5)::int FROM done`
+	insertStepsText = `INSERT INTO steps (seq, prev, lead, visit, node, kind, status, attempts, entered, due, started, exited, outcome, detail)
+		SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::int[], $5::int[], $6::smallint[], $7::smallint[], $8::int[],
+			$9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::text[], $14::bytea[])`
+	// The contact of a lead that is gone was noted when the entry was first written.
+	putCallsText = `WITH done AS (
+			INSERT INTO calls (seq, lead, lead_id, workflow, phone, visit, entered, attempt, node_id, status, started, ended, call_id, outcome, error, data)
+			SELECT u.seq, u.lead, coalesce(c.id, k.lead_id), u.workflow, coalesce(c.phone, k.phone), u.visit, u.entered, u.attempt, u.node_id, u.status,
+				u.started, u.ended, u.call_id, u.outcome, u.error, u.data
+			FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::int[], $5::bigint[], $6::int[], $7::text[], $8::smallint[], $9::bigint[], $10::bigint[],
+				$11::text[], $12::text[], $13::text[], $14::bytea[])
+				AS u (seq, lead, workflow, visit, entered, attempt, node_id, status, started, ended, call_id, outcome, error, data)
+			LEFT JOIN calls k ON k.seq = u.seq LEFT JOIN contacts c ON c.seq = u.lead AND k.seq IS NULL
+			WHERE c.seq IS NOT NULL OR k.seq IS NOT NULL
+			ON CONFLICT (seq) DO UPDATE SET workflow = excluded.workflow, visit = excluded.visit, entered = excluded.entered, attempt = excluded.attempt,
+				node_id = excluded.node_id, status = excluded.status, started = excluded.started, ended = excluded.ended, call_id = excluded.call_id,
+				outcome = excluded.outcome, error = excluded.error, data = excluded.data
+			RETURNING 1)
+		SELECT 1 / (count(*) = $15)::int FROM done`
+	putPayloadsText = `WITH done AS (
+			INSERT INTO payloads (lead, visit, data)
+			SELECT u.lead, u.visit, u.data FROM unnest($1::bigint[], $2::int[], $3::bytea[]) AS u (lead, visit, data) JOIN leads l ON l.seq = u.lead
+			ON CONFLICT (lead, visit) DO UPDATE SET data = excluded.data RETURNING 1)
+		SELECT 1 / (count(*) = $4)::int FROM done`
+	dropPayloadsText = `DELETE FROM payloads p USING unnest($1::bigint[], $2::int[]) AS u (lead, visit) WHERE p.lead = u.lead AND p.visit = u.visit`
+
+	forgetText = `WITH gone AS (DELETE FROM leads WHERE seq = ANY($1) RETURNING seq, workflow, node, spot, last_step),
+		contact AS (DELETE FROM contacts c USING gone WHERE c.seq = gone.seq RETURNING c.seq, c.phone),
+		freed AS (DELETE FROM live l USING contact c WHERE l.phone = c.phone AND l.lead = c.seq RETURNING 1),
+		beside AS (DELETE FROM payloads p USING gone WHERE p.lead = gone.seq RETURNING 1)
+		INSERT INTO node_counts (workflow, node, state, n)
+		SELECT workflow, node, (spot & 7)::smallint, -count(*) FROM gone GROUP BY 1, 2, 3
+		ON CONFLICT (workflow, node, state) DO UPDATE SET n = node_counts.n + excluded.n`
+	forgetStepsText = `WITH RECURSIVE chain (seq, prev) AS (
+			SELECT s.seq, s.prev FROM leads l JOIN steps s ON s.seq = l.last_step WHERE l.seq = ANY($1)
+			UNION SELECT s.seq, s.prev FROM chain JOIN steps s ON s.seq = chain.prev)
+		DELETE FROM steps s USING chain WHERE s.seq = chain.seq`
+	countText = `INSERT INTO node_counts (workflow, node, state, n) SELECT * FROM unnest($1::bigint[], $2::int[], $3::smallint[], $4::bigint[])
+		ON CONFLICT (workflow, node, state) DO UPDATE SET n = node_counts.n + excluded.n`
+
+	outcomeText = `UPDATE owners SET batch = batch WHERE epoch = $1 RETURNING batch, over`
+)
+
+// Commit implements [store.Writer]. ctx bounds waiting for the commit before; the write
+// itself goes on until its outcome is known. While the database cannot be reached that
+// may take as long as it cannot, if the connection broke while the batch was on its
+// way: nobody is told that nothing happened when it may have.
+//
+// A stale version is a [*store.ConflictError], and a row that cannot be written a
+// [*store.RowError]. The error matches [ErrLost] when another process has taken over.
+func (s *Store) Commit(ctx context.Context, b *store.Batch) (store.Result, error) {
+	select {
+	case s.writing <- struct{}{}:
+	case <-ctx.Done():
+		return store.Result{}, fmt.Errorf("postgres: commit: %w", context.Cause(ctx))
+	case <-s.closing:
+		return store.Result{}, fmt.Errorf("postgres: commit: %w", ErrClosed)
+	}
+	defer func() { <-s.writing }()
+	err := ctx.Err()
+	if err == nil {
+		err = s.closed()
+	}
+	var result store.Result
+	if err == nil {
+		result, err = s.commit(ctx, b)
+	}
+	if err != nil {
+		s.failed(err)
+		return store.Result{}, fmt.Errorf("postgres: commit: %w", err)
+	}
+	return result, nil
+}
+
+const (
+	retries = 3 // of what the server refuses for no fault of the batch
+	// writeTimeout is when a server that says nothing is given up.
+	writeTimeout = statementTimeout + 5*time.Second
+)
+
+func (s *Store) commit(ctx context.Context, b *store.Batch) (result store.Result, err error) {
+	if b.Empty() {
+		return result, nil
+	}
+	if err := check(b); err != nil {
+		return result, err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	for range retries {
+		if s.conn == nil {
+			if err := s.reconnect(ctx); err != nil {
+				return result, err
+			}
+		}
+		s.batch++
+		asked := time.Since(started)
+		result, err = s.write(ctx, b)
+		var pg *pgconn.PgError
+		switch {
+		case err == nil:
+			s.lease.extend(asked, s.opts.Lease)
+			return result, nil
+		case !errors.As(err, &pg) || pg.Severity == "FATAL": // the connection broke
+			s.disconnect()
+			happened, lookErr := s.outcome(asked)
+			if lookErr != nil {
+				return result, errors.Join(lookErr, err)
+			}
+			if happened {
+				return s.refusals(ctx, b, result)
+			}
+		case pg.Code == divisionByZero || pg.Code == uniqueViolation || pg.Code == checkViolation:
+			return store.Result{}, s.diagnose(ctx, b, err)
+		case pg.Code != serializationFailure && pg.Code != deadlock:
+			if pg.Code == readOnly {
+				s.disconnect()
+			}
+			return store.Result{}, err
+		}
+	}
+	return store.Result{}, err
+}
+
+// reconnect makes another connection to commit on.
+func (s *Store) reconnect(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	if err := s.connect(ctx); err != nil {
+		return err
+	}
+	tag, err := s.conn.Exec(ctx, backendText, s.lease.epoch, s.backend.pid, s.backend.begun)
+	if err == nil && tag.RowsAffected() == 0 {
+		s.lease.lost.Store(true)
+		err = ErrLost
+	}
+	if err != nil {
+		s.disconnect()
+	}
+	return err
+}
+
+// outcome finds out whether the batch that was sent last was committed. It asks for the
+// row that the batch changes, to change it: so it waits for the session of before, if
+// that is still at it. It goes on until it knows, or the store is closed.
+func (s *Store) outcome(asked time.Duration) (happened bool, err error) {
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		ctx, cancel := context.WithTimeout(context.Background(), connectTimeout+lockTimeout)
+		var batch int64
+		var over bool
+		if err = s.connect(ctx); err == nil {
+			err = s.conn.QueryRow(ctx, outcomeText, s.lease.epoch).Scan(&batch, &over)
+		}
+		cancel()
+		if err == nil {
+			if over {
+				s.lease.lost.Store(true)
+			}
+			if batch == s.batch {
+				s.lease.extend(asked, s.opts.Lease)
+				return true, nil
+			}
+			if over {
+				return false, ErrLost
+			}
+			return false, nil
+		}
+		s.disconnect()
+		select {
+		case <-s.closing:
+			return false, fmt.Errorf("%w before it was known whether the batch was committed: %w", ErrClosed, err)
+		case <-time.After(pause):
+		}
+	}
+}
+
+// write sends the batch and returns what came of it. With an error that is not the
+// server's nobody knows.
+func (s *Store) write(ctx context.Context, b *store.Batch) (result store.Result, err error) {
+	var p pgx.Batch
+	p.Queue(fenceText, s.lease.epoch, s.batch, s.opts.Lease)
+	queueWorkflows(&p, b.Workflows)
+	queueChanges(&p, b.Changes)
+	if len(b.Enroll) == 0 {
+		queueRest(&p, b, nil)
+		return result, s.conn.SendBatch(ctx, &p).Close()
+	}
+	firsts := firstOfEach(b.Enroll)
+	workflows, phones, leads := make([]int64, len(firsts)), make([]int64, len(firsts)), make([]int64, len(firsts))
+	for i, e := range firsts {
+		workflows[i], phones[i], leads[i] = e.Record.Workflow, e.Contact.Phone, e.Record.Seq
+	}
+	p.Queue(beginLiveText, workflows, phones, leads)
+	all := keysOf(b.Enroll)
+	live := map[contactIn]int64{}
+	p.Queue(liveText, all.workflows, all.phones).Query(func(rows pgx.Rows) error {
+		var who contactIn
+		var lead int64
+		_, err := pgx.ForEachRow(rows, []any{&who.workflow, &who.phone, &lead}, func() error {
+			live[who] = lead
+			return nil
+		})
+		return err
+	})
+	tx, err := s.conn.Begin(ctx)
+	if err != nil {
+		return result, err
+	}
+	if err := tx.SendBatch(ctx, &p).Close(); err != nil {
+		return result, errors.Join(err, s.rollback(ctx, tx))
+	}
+	refused := map[int64]bool{}
+	result.Refused, refused = refusals(b.Enroll, live)
+	var rest pgx.Batch
+	queueEnroll(&rest, b.Enroll, refused)
+	queueRest(&rest, b, refused)
+	if err := tx.SendBatch(ctx, &rest).Close(); err != nil {
+		return result, errors.Join(err, s.rollback(ctx, tx))
+	}
+	return result, tx.Commit(ctx)
+}
+
+// rollback ends a transaction that has failed. If that fails the connection is of no
+// use any more.
+func (s *Store) rollback(ctx context.Context, tx pgx.Tx) error {
+	if err := tx.Rollback(ctx); err != nil && !errors.Is(err, pgx.ErrTxClosed) {
+		s.disconnect()
+	}
+	return nil
+}
+
+// refusals of a batch of which it was found out later that it was committed are those
+// whose leads are not there.
+func (s *Store) refusals(ctx context.Context, b *store.Batch, known store.Result) (store.Result, error) {
+	if len(b.Enroll) == 0 || known.Refused != nil {
+		return known, nil
+	}
+	all := keysOf(b.Enroll)
+	rows, err := s.conn.Query(ctx, `SELECT seq FROM leads WHERE seq = ANY($1)`, all.leads)
+	if err != nil {
+		return known, err
+	}
+	there, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return known, err
+	}
+	enrolled := map[int64]bool{}
+	for _, seq := range there {
+		enrolled[seq] = true
+	}
+	rows, err = s.conn.Query(ctx, liveText, all.workflows, all.phones)
+	if err != nil {
+		return known, err
+	}
+	live := map[contactIn]int64{}
+	var who contactIn
+	var lead int64
+	if _, err := pgx.ForEachRow(rows, []any{&who.workflow, &who.phone, &lead}, func() error {
+		live[who] = lead
+		return nil
+	}); err != nil {
+		return known, err
+	}
+	for i := range b.Enroll {
+		if e := &b.Enroll[i]; !enrolled[e.Record.Seq] {
+			known.Refused = append(known.Refused, store.Refusal{Index: i, Live: live[keyOf(e)]})
+		}
+	}
+	return known, nil
+}
+
+// contactIn is a contact in a workflow.
+type contactIn struct{ workflow, phone int64 }
+
+func keyOf(e *store.Enrollment) contactIn { return contactIn{e.Record.Workflow, e.Contact.Phone} }
+
+// keys are the contacts of enrollments, as columns.
+type keys struct{ workflows, phones, leads []int64 }
+
+func keysOf(list []store.Enrollment) (k keys) {
+	seen := make(map[contactIn]bool, len(list))
+	for i := range list {
+		k.leads = append(k.leads, list[i].Record.Seq)
+		if who := keyOf(&list[i]); !seen[who] {
+			seen[who] = true
+			k.workflows, k.phones = append(k.workflows, who.workflow), append(k.phones, who.phone)
+		}
+	}
+	return k
+}
+
+// firstOfEach returns the first enrollment of each contact in a workflow that is live.
+func firstOfEach(list []store.Enrollment) (firsts []*store.Enrollment) {
+	seen := make(map[contactIn]bool, len(list))
+	for i := range list {
+		e := &list[i]
+		if who := keyOf(e); !e.Record.State.Final() && !seen[who] {
+			seen[who] = true
+			firsts = append(firsts, e)
+		}
+	}
+	return firsts
+}
+
+// refusals says whom the batch leaves out: those whose contact has a live lead, which
+// is another, stored or earlier in the batch.
+func refusals(list []store.Enrollment, live map[contactIn]int64) (out []store.Refusal, refused map[int64]bool) {
+	refused = map[int64]bool{}
+	begun := map[contactIn]bool{} // by this batch, so far
+	within := make(map[int64]bool, len(list))
+	for i := range list {
+		within[list[i].Record.Seq] = true
+	}
+	for i := range list {
+		e := &list[i]
+		who := keyOf(e)
+		holder := live[who]
+		switch {
+		case holder == e.Record.Seq && !begun[who]:
+			begun[who] = true
+		case holder != 0 && (begun[who] || !within[holder]):
+			out = append(out, store.Refusal{Index: i, Live: holder})
+			refused[e.Record.Seq] = true
+		}
+	}
+	return out, refused
+}
+
+var errNoLead = errors.New("the lead does not exist")
+
+// check looks for what the database would not refuse.
+func check(b *store.Batch) error {
+	for i := range b.Changes {
+		before, after := &b.Changes[i].Before, &b.Changes[i].After
+		if after.Seq != before.Seq || after.Workflow != before.Workflow {
+			return &store.RowError{Kind: "lead", Seq: before.Seq, Key: before.Seq, Err: errors.New("a change makes another lead of it")}
+		}
+	}
+	for i := range b.Enroll {
+		if r, c := &b.Enroll[i].Record, &b.Enroll[i].Contact; c.Seq != r.Seq {
+			return &store.RowError{Kind: "contact", Seq: r.Seq, Key: r.Seq, Err: fmt.Errorf("it has the number %d", c.Seq)}
+		}
+	}
+	return nil
+}

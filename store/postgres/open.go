@@ -1,0 +1,278 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// Options of a Store. The zero value is the default.
+type Options struct {
+	// Schema is the name of the schema in which the tables are. Default "leadflow".
+	Schema string
+	// Name says who the owner is, in messages to others who want to be. Default: the
+	// host's name and the number of the process.
+	Name string
+	// Lease is how long the owner may be silent before another may take its place.
+	// Default 10 s; at least 1 s.
+	Lease time.Duration
+	// Readers is the most connections that readers have, apart from the engine's own
+	// three. Default 8.
+	Readers int
+	// NoMigrate has Open refuse a schema that is not of this version, rather than take
+	// it there. See [Migrate] and [SQL].
+	NoMigrate bool
+}
+
+const (
+	defaultSchema  = "leadflow"
+	defaultLease   = 10 * time.Second
+	defaultReaders = 8
+)
+
+func (o Options) withDefaults() Options {
+	if o.Schema == "" {
+		o.Schema = defaultSchema
+	}
+	if o.Lease == 0 {
+		o.Lease = defaultLease
+	}
+	if o.Readers == 0 {
+		o.Readers = defaultReaders
+	}
+	if o.Name == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			host = "unknown host"
+		}
+		o.Name = host + ", process " + strconv.Itoa(os.Getpid())
+	}
+	return o
+}
+
+func (o Options) check() error {
+	var faults []error
+	if len(o.Schema) > 63 {
+		faults = append(faults, errors.New("Schema has more than 63 bytes"))
+	}
+	if o.Lease < time.Second {
+		faults = append(faults, errors.New("Lease is shorter than a second"))
+	}
+	if o.Readers < 1 {
+		faults = append(faults, errors.New("Readers is negative"))
+	}
+	return errors.Join(faults...)
+}
+
+// Timeouts of every session. What waits longer has failed, and is tried again.
+const (
+	// lockTimeout bounds waiting for a lock that another session has.
+	lockTimeout = 3 * time.Second
+	// idleTimeout ends a session that has begun a transaction and says no more, such as
+	// that of a process that was stopped.
+	idleTimeout      = 3 * time.Second
+	statementTimeout = 30 * time.Second
+	connectTimeout   = 5 * time.Second
+)
+
+// parse reads the URL, or the keywords and values, of a database.
+func (o Options) parse(url string) (*pgxpool.Config, error) {
+	c, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, err
+	}
+	p := c.ConnConfig.RuntimeParams
+	p["search_path"] = pgx.Identifier{o.Schema}.Sanitize()
+	if p["application_name"] == "" {
+		p["application_name"] = "leadflow"
+	}
+	for name, d := range map[string]time.Duration{
+		"lock_timeout": lockTimeout, "idle_in_transaction_session_timeout": idleTimeout, "statement_timeout": statementTimeout,
+	} {
+		if p[name] == "" {
+			p[name] = strconv.FormatInt(d.Milliseconds(), 10)
+		}
+	}
+	if c.ConnConfig.ConnectTimeout == 0 {
+		c.ConnConfig.ConnectTimeout = connectTimeout
+	}
+	return c, nil
+}
+
+// Errors of a Store.
+var (
+	// ErrClosed: the Store was closed.
+	ErrClosed = errors.New("postgres: store is closed")
+	// ErrLocked: the schema has an owner, which is another process.
+	ErrLocked = errors.New("postgres: another process owns the schema")
+	// ErrLost: the Store owns the schema no more. It has been silent for longer than its
+	// lease, and another process has taken its place. Open another Store.
+	ErrLost = errors.New("postgres: another process has taken over")
+)
+
+// Store is a [store.Store] in one schema of a PostgreSQL database. Every method may be
+// called from any number of goroutines.
+type Store struct {
+	opts    Options
+	config  *pgx.ConnConfig
+	readers *pgxpool.Pool // for users
+	loop    *pgxpool.Pool // for the engine's own reads: no user can hold them up
+	numbers numbers
+	lease   lease
+
+	closing chan struct{}
+	once    sync.Once
+	done    sync.WaitGroup
+
+	writing chan struct{} // held, by sending, by the one who uses what follows
+	conn    *pgx.Conn     // that commits; nil after a failure
+	backend backend       // of that connection
+	batch   int64         // the last one that was sent
+}
+
+// backend is a process of the server.
+type backend struct {
+	pid   int32
+	begun time.Time
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open takes possession of the schema in the database at url, which is a URL
+// (postgres://user@host/database?sslmode=verify-full) or keywords and values, as libpq
+// reads them, with the environment's PGHOST and its like as defaults. It makes the
+// schema if there is none. ctx bounds the opening alone.
+//
+// The error matches [ErrLocked] while another process owns the schema, and is a
+// [*VersionError] if the schema is not of a version that this program can use.
+func Open(ctx context.Context, url string, opts Options) (*Store, error) {
+	s, err := open(ctx, url, opts)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: open: %w", err)
+	}
+	return s, nil
+}
+
+func open(ctx context.Context, url string, opts Options) (*Store, error) {
+	opts = opts.withDefaults()
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
+	config, err := opts.parse(url)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{opts: opts, config: config.ConnConfig, closing: make(chan struct{}), writing: make(chan struct{}, 1)}
+	if err := s.connect(ctx); err != nil {
+		return nil, err
+	}
+	fail := func(err error) (*Store, error) {
+		s.disconnect()
+		return nil, err
+	}
+	if opts.NoMigrate {
+		err = checkVersion(ctx, s.conn)
+	} else {
+		err = migrate(ctx, s.conn, opts.Schema)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	if err := s.acquire(ctx); err != nil {
+		return fail(err)
+	}
+	if s.readers, err = newPool(ctx, config, opts.Readers); err != nil {
+		return fail(err)
+	}
+	if s.loop, err = newPool(ctx, config, 2); err != nil {
+		s.readers.Close()
+		return fail(err)
+	}
+	s.numbers.pool = s.loop
+	s.done.Go(s.renew)
+	return s, nil
+}
+
+func newPool(ctx context.Context, config *pgxpool.Config, most int) (*pgxpool.Pool, error) {
+	c := config.Copy()
+	c.MaxConns, c.MinConns = int32(most), 0
+	return pgxpool.NewWithConfig(ctx, c)
+}
+
+func checkVersion(ctx context.Context, conn *pgx.Conn) error {
+	texts, err := migrations()
+	if err != nil {
+		return err
+	}
+	version, err := schemaVersion(ctx, conn)
+	if isUndefined(err) {
+		version, err = 0, nil
+	}
+	if err == nil && version != len(texts) {
+		err = &VersionError{version, len(texts)}
+	}
+	return err
+}
+
+// connect makes the connection that commits.
+func (s *Store) connect(ctx context.Context) error {
+	conn, err := pgx.ConnectConfig(ctx, s.config.Copy())
+	if err != nil {
+		return err
+	}
+	b := backend{pid: int32(conn.PgConn().PID())}
+	// The time is asked for beside the number because numbers are used again. Behind a
+	// pooler the number may be that of another session, and is of no use.
+	err = conn.QueryRow(ctx, "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()").Scan(&b.pid, &b.begun)
+	if err != nil {
+		conn.Close(ctx)
+		return err
+	}
+	s.conn, s.backend = conn, b
+	return nil
+}
+
+// disconnect drops the connection that commits.
+func (s *Store) disconnect() {
+	if s.conn == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	s.conn.Close(ctx)
+	s.conn = nil
+}
+
+// Close hands the schema over to whoever wants it and closes all connections, after
+// the commit and the reads that are under way. Closing again does nothing.
+func (s *Store) Close() (err error) {
+	s.once.Do(func() {
+		close(s.closing)
+		s.done.Wait()
+		s.writing <- struct{}{} // for good
+		err = s.release()
+		s.disconnect()
+		s.readers.Close()
+		s.loop.Close()
+	})
+	return err
+}
+
+// closed returns ErrClosed once Close was called.
+func (s *Store) closed() error {
+	select {
+	case <-s.closing:
+		return ErrClosed
+	default:
+		return nil
+	}
+}

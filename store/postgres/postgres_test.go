@@ -1,0 +1,94 @@
+package postgres_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/leadflow-go/leadflow/store"
+	"github.com/leadflow-go/leadflow/store/postgres"
+	"github.com/leadflow-go/leadflow/store/storetest"
+)
+
+// server returns the URL of the server under test.
+func server(t testing.TB) string {
+	t.Helper()
+	url := os.Getenv("LEADFLOW_POSTGRES")
+	if url == "" {
+		t.Skip("needs a PostgreSQL server: set LEADFLOW_POSTGRES to its URL, or run .ci/postgres go test ./store/postgres")
+	}
+	return url
+}
+
+// schema returns the name of a schema that is dropped after the test.
+func schema(t testing.TB) string {
+	t.Helper()
+	url, name := server(t), "leadflow_test_"+strings.ToLower(rand.Text())
+	t.Cleanup(func() {
+		ctx := context.Background()
+		conn, err := pgx.Connect(ctx, url)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close(ctx)
+		if _, err := conn.Exec(ctx, "DROP SCHEMA IF EXISTS "+name+" CASCADE"); err != nil {
+			t.Error(err)
+		}
+	})
+	return name
+}
+
+func open(t testing.TB, o postgres.Options) *postgres.Store {
+	t.Helper()
+	s, err := postgres.Open(t.Context(), server(t), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func TestContract(t *testing.T) {
+	options := map[store.Store]postgres.Options{}
+	storetest.Run(t, storetest.Factory{
+		Open: func(t *testing.T) store.Store {
+			o := postgres.Options{Schema: schema(t)}
+			s := open(t, o)
+			options[s] = o
+			return s
+		},
+		Reopen: func(t *testing.T, s store.Store) store.Store {
+			if err := s.(*postgres.Store).Close(); err != nil {
+				t.Fatal(err)
+			}
+			next := open(t, options[s])
+			options[next] = options[s]
+			return next
+		},
+	})
+}
+
+func TestASecondOwnerIsRefused(t *testing.T) {
+	o := postgres.Options{Schema: schema(t)}
+	s := open(t, o)
+	if _, err := postgres.Open(t.Context(), server(t), o); !errors.Is(err, postgres.ErrLocked) {
+		t.Fatalf("a second owner: %v", err)
+	}
+	if _, err := s.Commit(t.Context(), &store.Batch{Ping: true}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	open(t, o) // which need not wait
+}

@@ -34,28 +34,48 @@
 //
 // # The answer
 //
-//	200            done. The body is {"outcome", "data", "call_id"}, each optional; an empty
-//	               outcome, or an empty body, means the good one of the node's type:
-//	               completed for a voice_call, success for the others
+//	200 {"outcome", "data", "call_id"}
+//	               done. Each field may be left out, also all of them ({}); without an
+//	               outcome it is the good one of the node's type: completed for a
+//	               voice_call, success for the others
+//	another 2xx, or a 200 with another body (ok, a page, an object without any of
+//	the fields, nothing)
+//	               message and application: done, with the outcome success.
+//	               voice_call: failed, without another attempt, since a call may have
+//	               been made
 //	202            in flight: the outcome comes to callback_url, or the step's timeout ends
 //	               it. The body may be {"call_id"}
-//	408, 425, 429  the attempt failed, and the node's retry policy queues the next one.
-//	and 5xx        Retry-After, in seconds or as a date, is the least wait before it, up to
-//	               [MaxRetryAfter]
-//	no answer      the same: no connection, a timeout, an answer that breaks off
+//	408, 425, 429, 5xx, no answer
+//	               the attempt failed, and the node's retry policy queues the next one.
+//	               Retry-After, in seconds or as a date, is the least wait before it, up
+//	               to [MaxRetryAfter]
 //	anything else  the step failed, without another attempt
+//	no connection  the attempt was not made: it is not counted, and made later under the
+//	               same key; see [engine.NotMade]
+//
+// A UTF-8 byte order mark before a body is skipped. Numbers in data keep their
+// digits.
 //
 // What the table of the contract leaves open:
 //
 //   - A redirect is not followed. It is a final failure, whose message names where
 //     it led: the target was checked when the workflow was written, and what a
 //     redirect leads to was not.
-//   - A 200 whose body is too large, no JSON object, or one with none of the three
-//     fields, is a final failure. The receiver has done what it was asked to, so
-//     asking again, under a new key, would have it done a second time.
+//   - A 200 whose body is an object with a field of the wrong type, such as
+//     {"outcome":7}, or with data that the engine refuses, is a final failure for
+//     every type. The receiver has done what it was asked to, so asking again, under
+//     a new key, would have it done a second time. A body of more than
+//     Config.MaxAnswer bytes is not read, and taken for one without the fields.
 //   - A 202 counts whatever its body is, for the same reason; a body that cannot be
 //     read is logged.
-//   - Other answers of the 2xx, 1xx and 3xx groups are final failures.
+//   - No connection means that no byte of the request was sent: the host's name does
+//     not resolve, the connection is refused or takes too long, this process is out
+//     of file descriptors, TLS fails. A certificate that is not valid is such a case
+//     too, because it is nobody's outcome that one ran out: the lead waits until it is
+//     mended, and the log says so. A connection that breaks later, also one that was
+//     kept from a request before, is no answer.
+//   - While requests to a scheme, host and port cannot be made, no other attempt at
+//     nodes with these begins; see [engine.RateKeyer].
 //   - When the engine gives an attempt up (its deadline passed, or a shutdown ran
 //     out of time), the request is cut, and that is all: the engine has its own
 //     rules for these.

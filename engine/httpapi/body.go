@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,7 +47,8 @@ func contentType(r *http.Request, wanted ...string) (string, map[string]string, 
 }
 
 // readJSON reads a JSON body of at most limit bytes: well-formed, in UTF-8, not
-// nested too deep. It may be of any of the types; without types, of jsonType.
+// nested too deep. A byte order mark before it is skipped. It may be of any of the
+// types; without types, of jsonType.
 func (h *Handler) readJSON(x *exchange, limit int64, types ...string) ([]byte, error) {
 	if types == nil {
 		types = []string{jsonType}
@@ -58,6 +60,7 @@ func (h *Handler) readJSON(x *exchange, limit int64, types ...string) ([]byte, e
 	if err != nil {
 		return nil, bodyProblem(err)
 	}
+	data = bytes.TrimPrefix(data, []byte("\uFEFF"))
 	if message := syntaxFault(data); message != "" {
 		return nil, faulty([]fault{{"body", message}})
 	}

@@ -88,8 +88,11 @@ func (h *Handler) complete(ctx context.Context, in *completeInput) (*output[comp
 func readCallback(data []byte) (engine.Callback, error) {
 	o := readObject(data, "outcome", "data", "call_id", "attempt", "error", "retry_after", "final")
 	out := engine.Callback{
-		Outcome: o.nonEmpty("outcome", len(data)), Data: o.object("data"), Attempt: o.whole("attempt"),
+		Outcome: o.nonEmpty("outcome", len(data)), Attempt: o.whole("attempt"),
 		Error: o.nonEmpty("error", engine.MaxError), RetryAfter: o.duration("retry_after"), Final: o.flag("final"),
+	}
+	if object := o.raw("data"); object != nil {
+		out.Data = object
 	}
 	if text := o.text("call_id", engine.MaxCallID); text != nil {
 		out.CallID = *text

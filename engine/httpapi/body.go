@@ -47,8 +47,7 @@ func contentType(r *http.Request, wanted ...string) (string, map[string]string, 
 }
 
 // readJSON reads a JSON body of at most limit bytes: well-formed, in UTF-8, not
-// nested too deep. A byte order mark before it is skipped. It may be of any of the
-// types; without types, of jsonType.
+// nested too deep. It may be of any of the types; without types, of jsonType.
 func (h *Handler) readJSON(x *exchange, limit int64, types ...string) ([]byte, error) {
 	if types == nil {
 		types = []string{jsonType}
@@ -56,15 +55,23 @@ func (h *Handler) readJSON(x *exchange, limit int64, types ...string) ([]byte, e
 	if _, _, err := contentType(x.request, types...); err != nil {
 		return nil, err
 	}
-	data, err := io.ReadAll(http.MaxBytesReader(x.ResponseWriter, x.request.Body, limit))
+	data, err := h.readBody(x, limit)
 	if err != nil {
-		return nil, bodyProblem(err)
+		return nil, err
 	}
-	data = bytes.TrimPrefix(data, []byte("\uFEFF"))
 	if message := syntaxFault(data); message != "" {
 		return nil, faulty([]fault{{"body", message}})
 	}
 	return data, nil
+}
+
+// readBody reads a body of at most limit bytes, but for a byte order mark before it.
+func (h *Handler) readBody(x *exchange, limit int64) ([]byte, error) {
+	data, err := io.ReadAll(http.MaxBytesReader(x.ResponseWriter, x.request.Body, limit))
+	if err != nil {
+		return nil, bodyProblem(err)
+	}
+	return bytes.TrimPrefix(data, []byte("\uFEFF")), nil
 }
 
 // bodyProblem says why a body could not be read to its end.

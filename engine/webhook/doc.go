@@ -80,6 +80,42 @@
 //     out of time), the request is cut, and that is all: the engine has its own
 //     rules for these.
 //
+// # Callbacks
+//
+// After a 202 the outcome comes to callback_url, as JSON or as a form
+// (application/x-www-form-urlencoded), as telephony providers send their status
+// callbacks. Package httpapi takes both at POST /v1/steps/{step}/complete. What the
+// fields of a form mean is in the node's config; for Twilio's, for example:
+//
+//	"config": {
+//	  "url": "https://dialer.example.com/call",
+//	  "callback": {
+//	    "outcome": {
+//	      "field": "CallStatus",
+//	      "map": {
+//	        "completed": "completed",
+//	        "no-answer": "dnp",
+//	        "busy":      {"error": "busy", "retry_after": "10m"},
+//	        "failed":    {"error": "the call could not be placed"},
+//	        "canceled":  {"error": "canceled", "final": true}
+//	      },
+//	      "ignore": ["queued", "initiated", "ringing", "in-progress"]
+//	    },
+//	    "call_id": "CallSid",
+//	    "data": ["CallDuration"]
+//	  }
+//	}
+//
+// A value of the field is mapped to an outcome, or to an error: then the attempt
+// failed, and the node's retry policy decides what follows, as in [engine.Callback].
+// A value to ignore is answered with 200 and changes nothing; one that is neither is
+// refused with 422. The fields in data go to the history as strings, where they are
+// there. A workflow with a faulty mapping is not activated.
+//
+// A program with a route of its own for callbacks does the same in a few lines; see
+// [ParseCallback]. It needs no token of the provider if the callback URL carries a
+// signature: see [SignCallback] and [VerifyCallback].
+//
 // # Where requests may go
 //
 // Whoever may write workflows says where this program sends requests, and reads

@@ -115,11 +115,18 @@ func New(c Config) (*Handler, error) {
 func (h *Handler) CloseIdleConnections() { h.clients.closeIdle() }
 
 // CheckNode reports whether the handler could do a node's step as far as can be
-// told without a request: that it has a url, and one that is allowed. A
-// workflow can so be refused before its first lead fails. The error is what
-// the step would fail with.
+// told without a request: that it has a url, one that is allowed, and no faulty
+// config.callback. A workflow can so be refused before its first lead fails. The
+// error names every fault.
 func (h *Handler) CheckNode(n workflow.Node) error {
 	_, _, err := h.target(n)
+	if _, faulty := nodeMapping(n); faulty != nil {
+		faulty = fmt.Errorf("webhook: node %s: %w", n.ID, faulty)
+		if err == nil {
+			return faulty
+		}
+		return fmt.Errorf("%w; %w", err, faulty)
+	}
 	return err
 }
 
@@ -176,7 +183,7 @@ func (h *Handler) Handle(ctx context.Context, a engine.Attempt) (engine.Result, 
 		req.Header.Set(HeaderRedelivered, strconv.FormatBool(true))
 	}
 	if len(h.config.Secret) > 0 {
-		sign(req.Header, body, h.config.Secret, time.Now())
+		Sign(req.Header, body, h.config.Secret, time.Now())
 	}
 	where := "POST " + publicURL(u)
 	var connected atomic.Bool

@@ -12,6 +12,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -86,6 +87,9 @@ func New(c Config) (*Handler, error) {
 	}
 	if c.MaxAnswer < 0 {
 		faults = append(faults, errors.New("webhook: config: MaxAnswer is negative"))
+	}
+	if strings.ContainsFunc(c.UserAgent, func(r rune) bool { return r < ' ' || r > '~' }) {
+		faults = append(faults, errors.New("webhook: config: UserAgent has a character that a header cannot carry"))
 	}
 	allowed, err := parseAllowList(c.Allow)
 	if err != nil {

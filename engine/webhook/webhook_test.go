@@ -436,8 +436,8 @@ func TestNodesWithoutAUsableURLFailForGood(t *testing.T) {
 }
 
 func TestNewNamesEveryFault(t *testing.T) {
-	_, err := New(Config{Timeout: -1, MaxAnswer: -1, Allow: []string{"a b", "ok.test", "10.0.0.1/8"}})
-	for _, text := range []string{"CallbackURL", "Timeout", "MaxAnswer", `Allow[0] "a b"`, `Allow[2] "10.0.0.1/8": has bits set`} {
+	_, err := New(Config{Timeout: -1, MaxAnswer: -1, UserAgent: "a\nb", Allow: []string{"a b", "ok.test", "10.0.0.1/8"}})
+	for _, text := range []string{"CallbackURL", "Timeout", "MaxAnswer", "UserAgent", `Allow[0] "a b"`, `Allow[2] "10.0.0.1/8": has bits set`} {
 		if err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("error %v lacks %s", err, text)
 		}

@@ -97,12 +97,12 @@ var (
 // and errFaultyReply for a field of the wrong type. What the engine checks of every
 // result is left to it.
 func parseReply(text []byte) (result engine.Result, err error) {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(text, &fields); err != nil {
+	fields, err := readObject(text)
+	if err != nil {
 		return result, fmt.Errorf("%w (%w)", errNoReply, err)
 	}
 	outcome, data, id := fields["outcome"], fields["data"], fields["call_id"]
-	if fields == nil || len(fields) > 0 && outcome == nil && data == nil && id == nil {
+	if len(fields) > 0 && outcome == nil && data == nil && id == nil {
 		return result, errNoReply
 	}
 	if outcome != nil && json.Unmarshal(outcome, &result.Outcome) != nil {
@@ -117,6 +117,16 @@ func parseReply(text []byte) (result engine.Result, err error) {
 		result.Data = data
 	}
 	return result, nil
+}
+
+// readObject reads a JSON object.
+func readObject(text []byte) (fields map[string]json.RawMessage, err error) {
+	err = json.Unmarshal(text, &fields)
+	var mistyped *json.UnmarshalTypeError
+	if errors.As(err, &mistyped) || err == nil && fields == nil {
+		err = errors.New("it is JSON, but not an object")
+	}
+	return fields, err
 }
 
 // readCallID reads a string, or a number, by which some providers count their calls.
@@ -136,11 +146,9 @@ func readCallID(value json.RawMessage) (id string, err error) {
 func (h *Handler) acceptedCallID(a engine.Attempt, where string, text []byte, err error) string {
 	var id string
 	if err == nil && len(bytes.TrimSpace(text)) > 0 {
-		var reply struct {
-			CallID json.RawMessage `json:"call_id"`
-		}
-		if err = json.Unmarshal(text, &reply); err == nil && reply.CallID != nil {
-			id, err = readCallID(reply.CallID)
+		var fields map[string]json.RawMessage
+		if fields, err = readObject(text); fields["call_id"] != nil {
+			id, err = readCallID(fields["call_id"])
 		}
 		if len(id) > engine.MaxCallID {
 			id, err = "", fmt.Errorf("call_id has more than %d bytes", engine.MaxCallID)

@@ -3,6 +3,7 @@ package webhook_test
 import (
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -69,7 +70,9 @@ func FuzzAnswersAndForms(f *testing.F) {
 		}
 	}))
 	f.Cleanup(server.Close)
-	h, err := webhook.New(webhook.Config{CallbackURL: func(lead.StepID) string { return "http://leads.test/" }})
+	h, err := webhook.New(webhook.Config{
+		CallbackURL: func(lead.StepID) string { return "http://leads.test/" }, Logger: slog.New(slog.DiscardHandler),
+	})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -82,7 +82,8 @@ func readResult(result Result) (core.Answer, error) {
 			return answer, fmt.Errorf("the data of a scheduled message %w", err)
 		}
 		// The handler may use its own again.
-		answer.Schedule = append(answer.Schedule, core.Scheduled{After: m.After, Data: bytes.Clone(m.Data)})
+		data := bytes.ToValidUTF8(m.Data, []byte("\ufffd")) // which makes a copy
+		answer.Schedule = append(answer.Schedule, core.Scheduled{After: m.After, Data: data})
 	}
 	if result.InFlight {
 		return answer, nil

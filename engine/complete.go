@@ -111,48 +111,76 @@ func (e *Engine) CompleteStep(ctx context.Context, id lead.StepID, out Callback)
 	return CallbackAck{}, err
 }
 
-// completePast answers for a step that is not, or no longer, in flight.
-func (e *Engine) completePast(ctx context.Context, id lead.StepID, c core.Callback) (CallbackAck, error) {
+// StepNode returns the lead to which a step belongs, and the node that the step is
+// a visit to, or a message of. Whoever receives callbacks in a form of the node's own
+// needs it to read them; see webhook.ParseCallback. The error of an unknown step
+// matches lead.ErrNotFound.
+func (e *Engine) StepNode(ctx context.Context, id lead.StepID) (lead.Lead, workflow.Node, error) {
+	f, found, s, err := e.findStep(ctx, id)
+	if err != nil {
+		return lead.Lead{}, workflow.Node{}, err
+	}
+	l, err := viewLead(f, &found)
+	if err != nil {
+		return lead.Lead{}, workflow.Node{}, err
+	}
+	for _, n := range f.Graph.Definition().Nodes {
+		if n.ID == s.NodeID {
+			return l, n.Clone(), nil
+		}
+	}
+	return lead.Lead{}, workflow.Node{}, run.StepNotFound(id)
+}
+
+// findStep returns a step of a lead's history, or of its future.
+func (e *Engine) findStep(ctx context.Context, id lead.StepID) (*core.Flow, store.Lead, lead.Step, error) {
+	refuse := func(err error) (*core.Flow, store.Lead, lead.Step, error) {
+		return nil, store.Lead{}, lead.Step{}, err
+	}
 	found, rows, _, err := e.store.History(ctx, id.Seq())
 	if errors.Is(err, store.ErrNotFound) {
-		return CallbackAck{}, run.StepNotFound(id)
+		return refuse(run.StepNotFound(id))
 	}
 	if err != nil {
-		return CallbackAck{}, run.ReadFailed(err)
+		return refuse(run.ReadFailed(err))
 	}
 	f := e.run.FlowOf(found.Workflow)
 	if f == nil {
-		return CallbackAck{}, run.StepNotFound(id)
+		return refuse(run.StepNotFound(id))
 	}
 	view, err := core.Read(found.Record, f)
 	if err != nil {
-		return CallbackAck{}, err
+		return refuse(err)
 	}
 	steps, err := core.History(f, &view, found.Contact.ID, rows, nil)
 	if err != nil {
-		return CallbackAck{}, err
+		return refuse(err)
 	}
 	for _, s := range steps {
-		if s.ID != id {
-			continue
+		if s.ID == id {
+			return f, found, s, nil
 		}
-		done := CallbackAck{StepID: id, LeadID: found.Contact.ID, LeadState: found.State}
-		refusal := &lead.ConflictError{
-			Reason: lead.ErrStepFinished, Workflow: f.Row.ID, Lead: found.Contact.ID, Step: id, State: s.Outcome,
-		}
-		switch {
-		case s.Status == lead.StepWaiting:
-			refusal.Reason, refusal.State = lead.ErrStepNotStarted, s.Status.String()
-			return CallbackAck{}, refusal
-		case s.Status == lead.StepCancelled:
-			refusal.State = s.Status.String()
-			return CallbackAck{}, refusal
-		case c.Failed != "" && s.Status == lead.StepFailed:
-			return done, nil
-		case c.Failed == "" && s.Outcome == cmp.Or(c.Outcome, workflow.NodeType(s.NodeType).SuccessOutcome()):
-			return done, nil
-		}
-		return CallbackAck{}, refusal
 	}
-	return CallbackAck{}, run.StepNotFound(id)
+	return refuse(run.StepNotFound(id))
+}
+
+// completePast answers for a step that is not, or no longer, in flight.
+func (e *Engine) completePast(ctx context.Context, id lead.StepID, c core.Callback) (CallbackAck, error) {
+	f, found, s, err := e.findStep(ctx, id)
+	if err != nil {
+		return CallbackAck{}, err
+	}
+	refusal := &lead.ConflictError{
+		Reason: lead.ErrStepFinished, Workflow: f.Row.ID, Lead: found.Contact.ID, Step: id, State: s.Outcome,
+	}
+	switch {
+	case s.Status == lead.StepWaiting:
+		refusal.Reason, refusal.State = lead.ErrStepNotStarted, s.Status.String()
+	case s.Status == lead.StepCancelled:
+		refusal.State = s.Status.String()
+	case c.Failed != "" && s.Status == lead.StepFailed,
+		c.Failed == "" && s.Outcome == cmp.Or(c.Outcome, workflow.NodeType(s.NodeType).SuccessOutcome()):
+		return CallbackAck{StepID: id, LeadID: found.Contact.ID, LeadState: found.State}, nil
+	}
+	return CallbackAck{}, refusal
 }

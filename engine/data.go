@@ -10,12 +10,12 @@ import (
 // This file checks the data that handlers and callbacks give, which is kept as
 // JSON.
 
-// encodeData returns data as a JSON object, nil for none.
+// encodeData returns data as a JSON object in UTF-8, nil for none.
 func encodeData(data any) ([]byte, error) {
 	if data == nil {
 		return nil, nil
 	}
-	text, err := json.Marshal(data)
+	text, err := encode(data)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("data cannot be written as JSON: %w", err)
@@ -28,6 +28,12 @@ func encodeData(data any) ([]byte, error) {
 		return nil, fmt.Errorf("data %w", err)
 	}
 	return text, nil
+}
+
+// encode returns v as JSON in UTF-8. A json.RawMessage in it need not be that.
+func encode(v any) ([]byte, error) {
+	text, err := json.Marshal(v)
+	return bytes.ToValidUTF8(text, []byte("\ufffd")), err
 }
 
 // kindOf names the kind of a JSON value that is no object.

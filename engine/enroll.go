@@ -2,10 +2,10 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"iter"
 
+	"github.com/leadflow-go/leadflow/engine/internal/core"
 	"github.com/leadflow-go/leadflow/engine/internal/run"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
@@ -52,8 +52,7 @@ func (e *Engine) prepare(c lead.Contact, region string) (*run.Contact, error) {
 	if out.Metadata, err = encodeMetadata(person.Metadata); err == nil {
 		// What the caller does with its map later is its own affair, and what
 		// expressions see must not depend on a restart.
-		person.Metadata = nil
-		err = json.Unmarshal(out.Metadata, &person.Metadata)
+		person.Metadata, err = core.DecodeObject(out.Metadata)
 	}
 	if err != nil {
 		return nil, &lead.InvalidError{Subject: "contact", Faults: []lead.FieldError{{Location: "metadata", Message: err.Error()}}}
@@ -67,7 +66,7 @@ func encodeMetadata(m map[string]any) ([]byte, error) {
 	if len(m) == 0 {
 		return nil, nil
 	}
-	text, err := json.Marshal(m)
+	text, err := encode(m)
 	if err == nil {
 		err = checkJSON(text)
 	}

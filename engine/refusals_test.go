@@ -423,6 +423,8 @@ func refusalsOfEngine(t *testing.T) map[string][]refusal {
 			conflict(second(e.Remove(ctx, active, gone.ID))), invalid(second(e.Remove(ctx, active, live.ID, reason)))),
 		"engine.Engine.RemoveLeads": slices.Concat(invalid(many...), invalid(second(e.RemoveLeads(ctx, active, engine.LeadFilter{})), second(e.RemoveLeads(ctx, active, engine.LeadFilter{All: true, Node: "wait"})),
 			second(e.RemoveLeads(ctx, active, engine.LeadFilter{All: true}, reason))), notFound(second(e.RemoveLeads(ctx, none, engine.LeadFilter{All: true})))),
+		"engine.Engine.StepNode": notFound(func() error { _, _, err := e.StepNode(ctx, noStep); return err }(),
+			func() error { _, _, err := e.StepNode(ctx, lead.StepID{}); return err }()),
 		"engine.Engine.CompleteStep": slices.Concat(notFound(second(e.CompleteStep(ctx, noStep, engine.Callback{})), second(e.CompleteStep(ctx, lead.StepID{}, engine.Callback{}))),
 			conflict(complete(engine.Callback{Outcome: "completed"})),
 			invalid(complete(engine.Callback{Outcome: long}), complete(engine.Callback{CallID: bad}), complete(engine.Callback{Data: 7}), complete(engine.Callback{Data: map[string]any{"n": math.Inf(1)}}),

@@ -87,14 +87,17 @@ func TestMetadataIsMergedAsRFC7396Says(t *testing.T) {
 			if kept := w.kept(l); kept != c.want {
 				t.Errorf("%s and %s give %s, want %s", c.has, c.patch, kept, c.want)
 			}
-			var want map[string]any
-			if c.want != "" {
-				if err := json.Unmarshal([]byte(c.want), &want); err != nil {
-					t.Fatal(err)
-				}
+			answered, err := json.Marshal(got.Metadata)
+			if err != nil {
+				t.Fatal(err)
 			}
-			if diff := cmp.Diff(want, got.Metadata); diff != "" {
-				t.Errorf("%s and %s: what is answered (-want +got):\n%s", c.has, c.patch, diff)
+			// 1.10 is a float64 to a program.
+			want := strings.Replace(c.want, "1.10", "1.1", 1)
+			if want == "" {
+				want = "null"
+			}
+			if string(answered) != want {
+				t.Errorf("%s and %s: the answer is %s, want %s", c.has, c.patch, answered, want)
 			}
 			if got.PhoneNumber != person(i).PhoneNumber || got.ExternalID != "crm-1" || got.TimeZone != "Europe/Berlin" || got.State != lead.Enrolled {
 				t.Errorf("the rest is %+v", got)

@@ -15,8 +15,8 @@ type Contact struct {
 	// TimeZone is an IANA name, such as "Europe/Berlin"; optional.
 	TimeZone string `json:"time_zone,omitempty"`
 	// Metadata is what the workflow's expressions and handlers may read: any
-	// values that encoding/json can write. Numbers come back as float64; give an
-	// integer beyond 2^53 as text.
+	// values that encoding/json can write. Numbers come back as float64, but an
+	// integer beyond 2^53 as a json.Number, with all its digits.
 	Metadata map[string]any `json:"metadata,omitempty"`
 }
 

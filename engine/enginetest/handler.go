@@ -88,6 +88,14 @@ func (h handler) CheckNode(n workflow.Node) error {
 	return nil
 }
 
+// RateKey implements [engine.RateKeyer] as the handler does.
+func (h handler) RateKey(n workflow.Node) string {
+	if k, ok := h.w.handlers[h.name].(engine.RateKeyer); ok {
+		return k.RateKey(n)
+	}
+	return ""
+}
+
 // callBack reports what came of a live call. That the step is over by then is no
 // fault: a deadline passed, or a test had another idea. When the store fails, the
 // callback comes again, as a provider would have it, wait later and then less

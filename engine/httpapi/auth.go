@@ -1,25 +1,19 @@
 package httpapi
 
 import (
-	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"net/http"
 	"strings"
 
+	"github.com/leadflow-go/leadflow/engine/webhook"
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// SignCallback returns the signature that lets its holder complete the step
-// without the token, for the sig parameter of the step's callback URL. It is
-// the HMAC-SHA256 of the step's id in unpadded base64url. It may be called from
-// any goroutine.
-func SignCallback(key []byte, step lead.StepID) string {
-	mac := hmac.New(sha256.New, key)
-	mac.Write([]byte(step.String()))
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
-}
+// SignCallback is [webhook.SignCallback]: it returns the signature that lets its
+// holder complete the step without the token, for the sig parameter of the step's
+// callback URL. It may be called from any goroutine.
+func SignCallback(key []byte, step lead.StepID) string { return webhook.SignCallback(key, step) }
 
 // allowed reports whether the request may be made: it has the token, or it
 // completes a step with that step's signature.
@@ -34,8 +28,7 @@ func (h *Handler) allowed(r *http.Request, pattern string) bool {
 	path, _ := strings.CutPrefix(r.URL.Path, stepsPath)
 	id, _ := strings.CutSuffix(path, "/complete")
 	step, err := lead.ParseStepID(id)
-	return err == nil && signature != "" &&
-		hmac.Equal([]byte(signature), []byte(SignCallback(h.config.CallbackKey, step)))
+	return err == nil && webhook.VerifyCallback(h.config.CallbackKey, step, signature) == nil
 }
 
 const (

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,14 +55,23 @@ func (h *Handler) readJSON(x *exchange, limit int64, types ...string) ([]byte, e
 	if _, _, err := contentType(x.request, types...); err != nil {
 		return nil, err
 	}
-	data, err := io.ReadAll(http.MaxBytesReader(x.ResponseWriter, x.request.Body, limit))
+	data, err := h.readBody(x, limit)
 	if err != nil {
-		return nil, bodyProblem(err)
+		return nil, err
 	}
 	if message := syntaxFault(data); message != "" {
 		return nil, faulty([]fault{{"body", message}})
 	}
 	return data, nil
+}
+
+// readBody reads a body of at most limit bytes, but for a byte order mark before it.
+func (h *Handler) readBody(x *exchange, limit int64) ([]byte, error) {
+	data, err := io.ReadAll(http.MaxBytesReader(x.ResponseWriter, x.request.Body, limit))
+	if err != nil {
+		return nil, bodyProblem(err)
+	}
+	return bytes.TrimPrefix(data, []byte("\uFEFF")), nil
 }
 
 // bodyProblem says why a body could not be read to its end.

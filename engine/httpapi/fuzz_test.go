@@ -80,6 +80,17 @@ func FuzzCompleteStep(f *testing.F) {
 		`{"outcome":"completed","attempt":9223372036854775808}`, `{"outcome":"ok","data":{"x":[]}}`)
 }
 
+func FuzzCompleteStepByForm(f *testing.F) {
+	fuzzBody(f, "POST", "application/x-www-form-urlencoded", func(s *server) string {
+		s.enroll(s.active(twilio), "+14155550001")
+		for { // the handler tells the step, if only after a moment
+			if h := s.get("/v1/calls").object()["data"].([]any); len(h) == 1 {
+				return "/v1/steps/" + h[0].(map[string]any)["step_id"].(string) + "/complete"
+			}
+		}
+	}, "CallStatus=ringing", "CallStatus=completed&CallSid=%00%ff&CallDuration=%ff", "CallStatus=busy", "CallStatus", "%zz", "a;b", "")
+}
+
 func FuzzUpload(f *testing.F) {
 	fuzzBody(f, "POST", "text/csv", func(s *server) string { return s.active(onlyWait) + "/leads" },
 		"phone_number\n+14155552671\n", "\ufeffphone_number,a\n1,\"\n2", "phone_number,\xff\n+14155552671,\xff\n", "a,a\n", "\"", "", "phone_number,phone_number\n",

@@ -178,27 +178,36 @@ func (o *object) whole(name string) int {
 	return int(n)
 }
 
-// object reads an object of any fields, or nil. Its numbers keep their digits.
-func (o *object) object(name string) map[string]any {
+// raw reads an object of any fields, as it was sent, or nil.
+func (o *object) raw(name string) json.RawMessage {
 	value, ok := o.value(name)
 	if !ok {
 		return nil
 	}
-	var plain, exact map[string]any
-	if err := json.Unmarshal(value, &plain); err != nil {
-		message := "must be an object"
-		if value[0] == '{' { // then it is a number that no float64 holds
-			message = "has a number that is too large"
-		}
-		o.fault(name, "%s", message)
+	var plain map[string]any
+	if json.Unmarshal(value, &plain) == nil {
+		return value
+	}
+	message := "must be an object"
+	if value[0] == '{' { // then it is a number that no float64 holds
+		message = "has a number that is too large"
+	}
+	o.fault(name, "%s", message)
+	return nil
+}
+
+// object reads an object of any fields, or nil. Its numbers keep their digits.
+func (o *object) object(name string) (out map[string]any) {
+	value := o.raw(name)
+	if value == nil {
 		return nil
 	}
 	dec := json.NewDecoder(bytes.NewReader(value))
 	dec.UseNumber()
-	if dec.Decode(&exact) != nil { // it went well just now
-		return plain
+	if dec.Decode(&out) != nil { // raw has read it
+		o.fault(name, "cannot be read")
 	}
-	return exact
+	return out
 }
 
 // problem returns the refusal, or nil when there is no fault.

@@ -2,11 +2,15 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/webhook"
 	"github.com/leadflow-go/leadflow/lead"
 )
 
@@ -45,12 +49,19 @@ type callsInput struct {
 }
 
 func (h *Handler) stepRoutes() {
+	body := jsonBody[outcomeBody]()
+	body[formType] = bodyDoc{func(huma.Registry) *huma.Schema {
+		return &huma.Schema{
+			Type: "object", AdditionalProperties: &huma.Schema{Type: "string"},
+			Description: "A provider's own callback. The node's config.callback says what its fields mean, and which are ignored: those are answered with 200, and change nothing.",
+		}
+	}}
 	register(h, operation{
 		method: "POST", path: "/steps/{step}/complete", id: "complete-step", tag: tagSteps, within: "body",
 		summary: "Give the step in flight its outcome",
 		description: "Or say that the attempt failed, and why, by error: the node's retry decides as if its handler had said so. " +
 			"The same outcome again is answered in the same way, and changes nothing.",
-		body: jsonBody[outcomeBody](),
+		body: body,
 		refused: map[int]string{
 			http.StatusNotFound:            "There is no such step.",
 			http.StatusConflict:            "The step has another outcome, has not started, or another attempt is in flight.",
@@ -68,11 +79,22 @@ func (h *Handler) complete(ctx context.Context, in *completeInput) (*output[comp
 	if err != nil {
 		return nil, err
 	}
-	data, err := h.readJSON(exchangeOf(ctx), h.config.MaxBody)
+	x := exchangeOf(ctx)
+	kind, _, err := contentType(x.request, jsonType, formType)
 	if err != nil {
 		return nil, err
 	}
-	out, err := readCallback(data)
+	var out engine.Callback
+	if kind == formType {
+		var l lead.Lead
+		if l, out, err = h.readForm(ctx, x, id); errors.Is(err, webhook.ErrIgnored) {
+			return reply(completedBody{id.String(), l.ID.String(), leadStatus(l.State.String())}), nil
+		}
+	} else if data, failed := h.readJSON(x, h.config.MaxBody); failed != nil {
+		err = failed
+	} else {
+		out, err = readCallback(data)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -83,13 +105,38 @@ func (h *Handler) complete(ctx context.Context, in *completeInput) (*output[comp
 	return reply(completedBody{done.StepID.String(), done.LeadID.String(), leadStatus(done.LeadState.String())}), nil
 }
 
+const formType = "application/x-www-form-urlencoded"
+
+// readForm reads a callback that is a form, by the mapping in the step's node, and
+// returns the lead whose step it is. The error of one that changes nothing matches
+// webhook.ErrIgnored.
+func (h *Handler) readForm(ctx context.Context, x *exchange, id lead.StepID) (l lead.Lead, out engine.Callback, err error) {
+	text, err := h.readBody(x, h.config.MaxBody)
+	if err != nil {
+		return l, out, err
+	}
+	form, err := url.ParseQuery(string(text))
+	if err != nil {
+		return l, out, faulty([]fault{{"body", "is not a form: it has a broken %-escape or a semicolon"}})
+	}
+	l, node, err := h.eng.StepNode(ctx, id)
+	if err != nil {
+		return l, out, err
+	}
+	out, err = webhook.ParseCallback(node, form)
+	return l, out, err
+}
+
 // readCallback reads what a callback says. A field that is there counts, whatever
 // is in it: an empty error is not taken for none.
 func readCallback(data []byte) (engine.Callback, error) {
 	o := readObject(data, "outcome", "data", "call_id", "attempt", "error", "retry_after", "final")
 	out := engine.Callback{
-		Outcome: o.nonEmpty("outcome", len(data)), Data: o.object("data"), Attempt: o.whole("attempt"),
+		Outcome: o.nonEmpty("outcome", len(data)), Attempt: o.whole("attempt"),
 		Error: o.nonEmpty("error", engine.MaxError), RetryAfter: o.duration("retry_after"), Final: o.flag("final"),
+	}
+	if object := o.raw("data"); object != nil {
+		out.Data = object
 	}
 	if text := o.text("call_id", engine.MaxCallID); text != nil {
 		out.CallID = *text

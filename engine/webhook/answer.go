@@ -16,24 +16,20 @@ import (
 	"unicode/utf8"
 
 	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/workflow"
 )
 
 // MaxRetryAfter is the longest wait that a Retry-After can ask for.
 const MaxRetryAfter = 24 * time.Hour
 
-const (
-	maxOutcome = 128 // bytes, as the engine has it
-	maxCallID  = 256 // bytes
-)
-
 // maxExcerpt is how much of a failed request's answer the history quotes.
 const maxExcerpt = 200
 
-// answer says what an answer means for the attempt.
+// answer says what an answer means for the attempt; see the table in the package's
+// doc.
 func (h *Handler) answer(ctx context.Context, a engine.Attempt, where string, res *http.Response) (engine.Result, error) {
 	defer res.Body.Close()
 	text, err := readBody(res.Body, h.config.MaxAnswer)
-	whole := err == nil
 	status := strings.TrimSpace(strconv.Itoa(res.StatusCode) + " " + http.StatusText(res.StatusCode))
 	fail := func(format string, args ...any) error {
 		return fmt.Errorf("webhook: %s: answered %s"+format, append([]any{where, status}, args...)...)
@@ -41,16 +37,22 @@ func (h *Handler) answer(ctx context.Context, a engine.Attempt, where string, re
 	switch code := res.StatusCode; {
 	case code == http.StatusAccepted:
 		return engine.InFlight(h.acceptedCallID(a, where, text, err)), nil
-	case code == http.StatusOK && errors.Is(err, errTooLarge):
-		return engine.Result{}, engine.NonRetryable(fail(", %w", err))
-	case code == http.StatusOK && !whole:
+	case code == http.StatusOK && err != nil && !errors.Is(err, errTooLarge):
 		return engine.Result{}, h.noAnswer(ctx, where, fmt.Errorf("it broke off: %w", err))
-	case code == http.StatusOK:
-		result, err := parseAnswer(text)
-		if err != nil {
-			return engine.Result{}, engine.NonRetryable(fail(", %w%s", err, excerpt(text)))
+	case code >= 200 && code < 300:
+		var result engine.Result
+		if code != http.StatusOK {
+			err = errors.New("; the outcome of a voice_call comes with 200, or with 202 and a callback")
+		} else if err == nil {
+			result, err = parseReply(text)
 		}
-		return result, nil
+		switch {
+		case err == nil:
+			return result, nil
+		case errors.Is(err, errFaultyReply) || a.Scheduled == nil && a.Node.Type == workflow.VoiceCall:
+			return engine.Result{}, engine.NonRetryable(fail("%w%s", err, excerpt(text)))
+		}
+		return engine.Result{}, nil // the type's good outcome
 	case retryable(code):
 		err := fail("%s", excerpt(text))
 		if wait := retryAfter(res.Header, time.Now()); wait > 0 {
@@ -60,8 +62,6 @@ func (h *Handler) answer(ctx context.Context, a engine.Attempt, where string, re
 	case code >= 300 && code < 400:
 		return engine.Result{}, engine.NonRetryable(fail(", a redirect to %q; redirects are not followed: put that address into the node's config.url if it is right",
 			res.Header.Get("Location")))
-	case code < 400:
-		return engine.Result{}, engine.NonRetryable(fail(", which says neither that it is done (200) nor that it is in flight (202)"))
 	}
 	return engine.Result{}, engine.NonRetryable(fail("%s", excerpt(text)))
 }
@@ -74,108 +74,91 @@ func retryable(code int) bool {
 	return code >= 500
 }
 
-var errTooLarge = errors.New("a body of more bytes than Config.MaxAnswer")
+var errTooLarge = errors.New(", with a body of more bytes than Config.MaxAnswer")
 
 // readBody reads a body to its end, so that the connection can be used again,
-// unless it is too large.
+// unless it is too large. A byte order mark is not part of the text.
 func readBody(r io.Reader, most int64) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(r, most+1))
 	if int64(len(text)) > most {
-		return text[:most], errTooLarge
+		text, err = text[:most], errTooLarge
 	}
-	return text, err
+	return bytes.TrimPrefix(text, []byte("\uFEFF")), err
 }
 
-// reply is the body of an answer.
-type reply struct {
-	Outcome string         `json:"outcome"`
-	Data    map[string]any `json:"data"`
-	CallID  callID         `json:"call_id"`
-}
+// Errors of parseReply.
+var (
+	errNoReply     = errors.New(", with a body that is not a JSON object with outcome, data or call_id")
+	errFaultyReply = errors.New(", with a body that cannot be used")
+)
 
-// parseReply reads a JSON object that has at least one field of a reply, or
-// none at all.
-func parseReply(text []byte) (r reply, err error) {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(text, &fields); err != nil {
-		return r, err
-	}
-	if fields == nil {
-		return r, errors.New("it is null")
-	}
-	known := len(fields) == 0
-	for _, name := range []string{"outcome", "data", "call_id"} {
-		known = known || fields[name] != nil
-	}
-	if !known {
-		return r, errors.New("it has none of outcome, data and call_id")
-	}
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber() // data goes to the history digit by digit
-	if err := decoder.Decode(&r); err != nil {
-		return r, err
-	}
-	switch {
-	case len(r.Outcome) > maxOutcome:
-		return r, fmt.Errorf("outcome has more than %d bytes", maxOutcome)
-	case len(r.CallID) > maxCallID:
-		return r, fmt.Errorf("call_id has more than %d bytes", maxCallID)
-	}
-	return r, nil
-}
-
-// callID is a text, or a number, which some providers count their calls by.
-type callID string
-
-// UnmarshalJSON reads a text or a number.
-func (id *callID) UnmarshalJSON(data []byte) error {
-	var text string
-	if err := json.Unmarshal(data, &text); err == nil {
-		*id = callID(text)
-		return nil
-	}
-	var number json.Number
-	if err := json.Unmarshal(data, &number); err != nil {
-		return errors.New("call_id must be a text or a number")
-	}
-	*id = callID(number)
-	return nil
-}
-
-// parseAnswer reads the body of a 200.
-func parseAnswer(text []byte) (engine.Result, error) {
-	if len(bytes.TrimSpace(text)) == 0 {
-		return engine.Result{}, nil
-	}
-	r, err := parseReply(text)
+// parseReply reads the body of a 200: a JSON object with at least one field of a
+// reply, or with no field at all. The error matches errNoReply for any other body,
+// and errFaultyReply for a field of the wrong type. What the engine checks of every
+// result is left to it.
+func parseReply(text []byte) (result engine.Result, err error) {
+	fields, err := readObject(text)
 	if err != nil {
-		return engine.Result{}, fmt.Errorf("with a body that is not the JSON object it should be (%w)", err)
+		return result, fmt.Errorf("%w (%w)", errNoReply, err)
 	}
-	result := engine.Result{Outcome: r.Outcome, CallID: string(r.CallID)}
-	if r.Data != nil {
-		result.Data = r.Data
+	outcome, data, id := fields["outcome"], fields["data"], fields["call_id"]
+	if len(fields) > 0 && outcome == nil && data == nil && id == nil {
+		return result, errNoReply
+	}
+	if outcome != nil && json.Unmarshal(outcome, &result.Outcome) != nil {
+		return result, fmt.Errorf("%w: outcome must be a string", errFaultyReply)
+	}
+	if id != nil {
+		if result.CallID, err = readCallID(id); err != nil {
+			return result, fmt.Errorf("%w: %w", errFaultyReply, err)
+		}
+	}
+	if data != nil {
+		result.Data = data
 	}
 	return result, nil
+}
+
+// readObject reads a JSON object.
+func readObject(text []byte) (fields map[string]json.RawMessage, err error) {
+	err = json.Unmarshal(text, &fields)
+	var mistyped *json.UnmarshalTypeError
+	if errors.As(err, &mistyped) || err == nil && fields == nil {
+		err = errors.New("it is JSON, but not an object")
+	}
+	return fields, err
+}
+
+// readCallID reads a string, or a number, by which some providers count their calls.
+func readCallID(value json.RawMessage) (id string, err error) {
+	if json.Unmarshal(value, &id) == nil {
+		return id, nil
+	}
+	var number json.Number
+	if json.Unmarshal(value, &number) != nil {
+		return "", errors.New("call_id must be a string or a number")
+	}
+	return number.String(), nil
 }
 
 // acceptedCallID returns the call_id of a 202, if it has one that can be read.
 // The attempt is in flight in any case.
 func (h *Handler) acceptedCallID(a engine.Attempt, where string, text []byte, err error) string {
-	var id callID
+	var id string
 	if err == nil && len(bytes.TrimSpace(text)) > 0 {
-		var r struct {
-			CallID callID `json:"call_id"`
+		var fields map[string]json.RawMessage
+		if fields, err = readObject(text); fields["call_id"] != nil {
+			id, err = readCallID(fields["call_id"])
 		}
-		err = json.Unmarshal(text, &r)
-		if id = r.CallID; len(id) > maxCallID {
-			id, err = "", fmt.Errorf("call_id has more than %d bytes", maxCallID)
+		if len(id) > engine.MaxCallID {
+			id, err = "", fmt.Errorf("call_id has more than %d bytes", engine.MaxCallID)
 		}
 	}
 	if err != nil {
 		h.log.Warn("leadflow: the body of a 202 cannot be read; the step is in flight without a call_id",
 			slog.String("request", where), slog.String("step", a.StepID.String()), slog.Any("error", err))
 	}
-	return string(id)
+	return id
 }
 
 // retryAfter returns how long a Retry-After header asks to wait, at most

@@ -34,31 +34,87 @@
 //
 // # The answer
 //
-//	200            done. The body is {"outcome", "data", "call_id"}, each optional; an empty
-//	               outcome, or an empty body, means the good one of the node's type:
-//	               completed for a voice_call, success for the others
+//	200 {"outcome", "data", "call_id"}
+//	               done. Each field may be left out, also all of them ({}); without an
+//	               outcome it is the good one of the node's type: completed for a
+//	               voice_call, success for the others
+//	another 2xx, or a 200 with another body (ok, a page, an object without any of
+//	the fields, nothing)
+//	               message and application: done, with the outcome success.
+//	               voice_call: failed, without another attempt, since a call may have
+//	               been made
 //	202            in flight: the outcome comes to callback_url, or the step's timeout ends
 //	               it. The body may be {"call_id"}
-//	408, 425, 429  the attempt failed, and the node's retry policy queues the next one.
-//	and 5xx        Retry-After, in seconds or as a date, is the least wait before it, up to
-//	               [MaxRetryAfter]
-//	no answer      the same: no connection, a timeout, an answer that breaks off
+//	408, 425, 429, 5xx, no answer
+//	               the attempt failed, and the node's retry policy queues the next one.
+//	               Retry-After, in seconds or as a date, is the least wait before it, up
+//	               to [MaxRetryAfter]
 //	anything else  the step failed, without another attempt
+//	no connection  the attempt was not made: it is not counted, and made later under the
+//	               same key; see [engine.NotMade]
+//
+// A UTF-8 byte order mark before a body is skipped. Numbers in data keep their
+// digits.
 //
 // What the table of the contract leaves open:
 //
 //   - A redirect is not followed. It is a final failure, whose message names where
 //     it led: the target was checked when the workflow was written, and what a
 //     redirect leads to was not.
-//   - A 200 whose body is too large, no JSON object, or one with none of the three
-//     fields, is a final failure. The receiver has done what it was asked to, so
-//     asking again, under a new key, would have it done a second time.
+//   - A 200 whose body is an object with a field of the wrong type, such as
+//     {"outcome":7}, or with data that the engine refuses, is a final failure for
+//     every type. The receiver has done what it was asked to, so asking again, under
+//     a new key, would have it done a second time. A body of more than
+//     Config.MaxAnswer bytes is not read, and taken for one without the fields.
 //   - A 202 counts whatever its body is, for the same reason; a body that cannot be
 //     read is logged.
-//   - Other answers of the 2xx, 1xx and 3xx groups are final failures.
+//   - No connection means that no byte of the request was sent: the host's name does
+//     not resolve, the connection is refused or takes too long, this process is out
+//     of file descriptors, TLS fails. A certificate that is not valid is such a case
+//     too, because it is nobody's outcome that one ran out: the lead waits until it is
+//     mended, and the log says so. A connection that breaks later, also one that was
+//     kept from a request before, is no answer.
+//   - While requests to a scheme, host and port cannot be made, no other attempt at
+//     nodes with these begins; see [engine.RateKeyer].
 //   - When the engine gives an attempt up (its deadline passed, or a shutdown ran
 //     out of time), the request is cut, and that is all: the engine has its own
 //     rules for these.
+//
+// # Callbacks
+//
+// After a 202 the outcome comes to callback_url, as JSON or as a form
+// (application/x-www-form-urlencoded), as telephony providers send their status
+// callbacks. Package httpapi takes both at POST /v1/steps/{step}/complete. What the
+// fields of a form mean is in the node's config; for Twilio's, for example:
+//
+//	"config": {
+//	  "url": "https://dialer.example.com/call",
+//	  "callback": {
+//	    "outcome": {
+//	      "field": "CallStatus",
+//	      "map": {
+//	        "completed": "completed",
+//	        "no-answer": "dnp",
+//	        "busy":      {"error": "busy", "retry_after": "10m"},
+//	        "failed":    {"error": "the call could not be placed"},
+//	        "canceled":  {"error": "canceled", "final": true}
+//	      },
+//	      "ignore": ["queued", "initiated", "ringing", "in-progress"]
+//	    },
+//	    "call_id": "CallSid",
+//	    "data": ["CallDuration"]
+//	  }
+//	}
+//
+// A value of the field is mapped to an outcome, or to an error: then the attempt
+// failed, and the node's retry policy decides what follows, as in [engine.Callback].
+// A value to ignore is answered with 200 and changes nothing; one that is neither is
+// refused with 422. The fields in data go to the history as strings, where they are
+// there. A workflow with a faulty mapping is not activated.
+//
+// A program with a route of its own for callbacks does the same in a few lines; see
+// [ParseCallback]. It needs no token of the provider if the callback URL carries a
+// signature: see [SignCallback] and [VerifyCallback].
 //
 // # Where requests may go
 //

@@ -3,6 +3,7 @@ package webhook
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -10,13 +11,15 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/leadflow-go/leadflow/lead"
 )
 
 // MaxAge is how far the time of a signature may be from the receiver's, both
 // ways.
 const MaxAge = 5 * time.Minute
 
-// Errors of Verify.
+// Errors of Verify and VerifyCallback.
 var (
 	// ErrSignature: the request is not signed, or not with this secret, or it was
 	// changed on its way.
@@ -70,8 +73,10 @@ func Verify(header http.Header, body, secret []byte, now time.Time) error {
 	return nil
 }
 
-// sign adds the headers that Verify reads.
-func sign(header http.Header, body, secret []byte, now time.Time) {
+// Sign adds the headers that [Verify] reads, as a [Handler] does to its requests: for
+// the tests of a receiver, or for a program that sends such requests itself. now is
+// the time of signing.
+func Sign(header http.Header, body, secret []byte, now time.Time) {
 	timestamp := strconv.FormatInt(now.Unix(), 10)
 	header.Set(HeaderTimestamp, timestamp)
 	header.Set(HeaderSignature, signatureScheme+hex.EncodeToString(mac(timestamp, body, secret)))
@@ -81,5 +86,36 @@ func mac(timestamp string, body, secret []byte) []byte {
 	h := hmac.New(sha256.New, secret)
 	h.Write([]byte(timestamp + "."))
 	h.Write(body)
+	return h.Sum(nil)
+}
+
+// SignCallback returns the signature that lets whoever holds it complete a step and
+// nothing else: put it into the URL that [Config].CallbackURL returns, and check it
+// with [VerifyCallback] where the callback comes in. It is the HMAC-SHA256, under the
+// key, of the step's id, in unpadded base64url.
+//
+// The routes of package httpapi do that for their parameter sig, under their
+// Config.CallbackKey.
+func SignCallback(key []byte, step lead.StepID) string {
+	return base64.RawURLEncoding.EncodeToString(callbackMAC(key, step))
+}
+
+// VerifyCallback checks a signature that [SignCallback] made with the key for the
+// step. It has no expiry: a step takes one outcome anyway. The error matches
+// [ErrSignature].
+func VerifyCallback(key []byte, step lead.StepID, signature string) error {
+	if len(key) == 0 {
+		return errors.New("webhook: VerifyCallback needs a key")
+	}
+	got, err := base64.RawURLEncoding.Strict().DecodeString(signature)
+	if err != nil || !hmac.Equal(got, callbackMAC(key, step)) { // in constant time
+		return ErrSignature
+	}
+	return nil
+}
+
+func callbackMAC(key []byte, step lead.StepID) []byte {
+	h := hmac.New(sha256.New, key)
+	h.Write([]byte(step.String()))
 	return h.Sum(nil)
 }

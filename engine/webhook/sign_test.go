@@ -7,8 +7,12 @@ import (
 	"go/token"
 	"io"
 	"net/http"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/leadflow-go/leadflow/lead"
 )
 
 var secret = []byte("a secret of the receiver")
@@ -33,7 +37,7 @@ func TestSignedRequestsVerify(t *testing.T) {
 //	printf '1700000000.{"a":1}' | openssl dgst -sha256 -hmac key
 func TestTheSignatureIsTheOneDescribed(t *testing.T) {
 	header := http.Header{}
-	sign(header, []byte(`{"a":1}`), []byte("key"), time.Unix(1_700_000_000, 999))
+	Sign(header, []byte(`{"a":1}`), []byte("key"), time.Unix(1_700_000_000, 999))
 	if got, want := header.Get("X-Leadflow-Signature"), "v1=a438e398bfafc57e4396bb7fc2304422f0f768e965d073ca313cb52e22e6ad03"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
@@ -47,12 +51,12 @@ func TestForgedAndStaleRequestsDoNotVerify(t *testing.T) {
 	body := []byte(`{"step_id":"step_1"}`)
 	signed := func() http.Header {
 		h := http.Header{}
-		sign(h, body, secret, now)
+		Sign(h, body, secret, now)
 		return h
 	}
 	signature := signed().Get(HeaderSignature)
 	other := http.Header{}
-	sign(other, body, []byte("another"), now)
+	Sign(other, body, []byte("another"), now)
 	for name, c := range map[string]struct {
 		change func(h http.Header)
 		body   string
@@ -123,7 +127,62 @@ func TestSignaturesAreComparedInConstantTime(t *testing.T) {
 		}
 		return true
 	})
-	if constant != 1 {
+	if constant != 2 {
 		t.Errorf("hmac.Equal is called %d times", constant)
+	}
+}
+
+func TestASignedCallbackIsForOneStepAndOneKey(t *testing.T) {
+	key := []byte("0123456789abcdef")
+	step := attemptAt(t, "").StepID
+	at := time.UnixMilli(1_700_000_000_001)
+	id, err := lead.NewID(at, 8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := lead.NewStepID(at, id, 1)
+	signature := SignCallback(key, step)
+	if err := VerifyCallback(key, step, signature); err != nil {
+		t.Error(err)
+	}
+	for name, err := range map[string]error{
+		"another step":     VerifyCallback(key, other, signature),
+		"another key":      VerifyCallback([]byte("another"), step, signature),
+		"nothing":          VerifyCallback(key, step, ""),
+		"a part":           VerifyCallback(key, step, signature[:42]),
+		"more":             VerifyCallback(key, step, signature+"A"),
+		"of another step":  VerifyCallback(key, step, SignCallback(key, other)),
+		"no base64 at all": VerifyCallback(key, step, "%%%"),
+	} {
+		if !errors.Is(err, ErrSignature) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := VerifyCallback(nil, step, SignCallback(nil, step)); err == nil {
+		t.Error("without a key everything verifies")
+	}
+}
+
+// A program that embeds the engine, and adds callbacks, needs no further module: one
+// go mod tidy does.
+func TestThePackageNeedsNoModuleOfItsOwn(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range file.Imports {
+			path := strings.Trim(i.Path.Value, `"`)
+			if first, _, _ := strings.Cut(path, "/"); strings.Contains(first, ".") && !strings.HasPrefix(path, "github.com/leadflow-go/leadflow/") {
+				t.Errorf("%s imports %s", name, path)
+			}
+		}
 	}
 }

@@ -7,9 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine"
@@ -66,7 +70,11 @@ type Handler struct {
 	log     *slog.Logger
 }
 
-var _ engine.Handler = (*Handler)(nil)
+var (
+	_ engine.Handler     = (*Handler)(nil)
+	_ engine.NodeChecker = (*Handler)(nil)
+	_ engine.RateKeyer   = (*Handler)(nil)
+)
 
 // New returns a handler. A faulty Config is an error that names every fault.
 func New(c Config) (*Handler, error) {
@@ -79,6 +87,9 @@ func New(c Config) (*Handler, error) {
 	}
 	if c.MaxAnswer < 0 {
 		faults = append(faults, errors.New("webhook: config: MaxAnswer is negative"))
+	}
+	if strings.ContainsFunc(c.UserAgent, func(r rune) bool { return r < ' ' || r > '~' }) {
+		faults = append(faults, errors.New("webhook: config: UserAgent has a character that a header cannot carry"))
 	}
 	allowed, err := parseAllowList(c.Allow)
 	if err != nil {
@@ -108,12 +119,30 @@ func New(c Config) (*Handler, error) {
 func (h *Handler) CloseIdleConnections() { h.clients.closeIdle() }
 
 // CheckNode reports whether the handler could do a node's step as far as can be
-// told without a request: that it has a url, and one that is allowed. A
-// workflow can so be refused before its first lead fails. The error is what
-// the step would fail with.
+// told without a request: that it has a url, one that is allowed, and no faulty
+// config.callback. A workflow can so be refused before its first lead fails. The
+// error names every fault.
 func (h *Handler) CheckNode(n workflow.Node) error {
 	_, _, err := h.target(n)
+	if _, faulty := nodeMapping(n); faulty != nil {
+		faulty = fmt.Errorf("webhook: node %s: %w", n.ID, faulty)
+		if err == nil {
+			return faulty
+		}
+		return fmt.Errorf("%w; %w", err, faulty)
+	}
 	return err
+}
+
+// RateKey returns the scheme, host and port of a node's url: what keeps requests
+// from being made to one target need not hold for another. It is "" for a node
+// without a usable url.
+func (h *Handler) RateKey(n workflow.Node) string {
+	u, err := nodeURL(n)
+	if err != nil {
+		return ""
+	}
+	return u.Scheme + "://" + net.JoinHostPort(canonicalHost(u.Hostname()), portOf(u))
 }
 
 // target returns the node's URL and the client to ask it with.
@@ -158,30 +187,58 @@ func (h *Handler) Handle(ctx context.Context, a engine.Attempt) (engine.Result, 
 		req.Header.Set(HeaderRedelivered, strconv.FormatBool(true))
 	}
 	if len(h.config.Secret) > 0 {
-		sign(req.Header, body, h.config.Secret, time.Now())
+		Sign(req.Header, body, h.config.Secret, time.Now())
 	}
 	where := "POST " + publicURL(u)
+	var connected atomic.Bool
+	req = req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	}))
 	res, err := client.Do(req)
-	if err != nil {
+	switch {
+	case err == nil:
+		return h.answer(ctx, a, where, res)
+	case connected.Load():
 		return engine.Result{}, h.noAnswer(ctx, where, err)
 	}
-	return h.answer(ctx, a, where, res)
+	return engine.Result{}, h.noConnection(ctx, where, err)
 }
 
-// noAnswer is what a request that got none comes to.
+// noAnswer is the error of a request that may have been sent, and got no answer.
 func (h *Handler) noAnswer(ctx context.Context, where string, err error) error {
-	var refused *refusedError
 	switch cause := context.Cause(ctx); {
-	case errors.As(err, &refused):
-		return engine.NonRetryable(fmt.Errorf("webhook: %s: %w", where, refused))
 	case errors.Is(cause, errTimeout):
 		return fmt.Errorf("webhook: %s: no answer within %s", where, h.config.Timeout)
 	case cause != nil:
 		return fmt.Errorf("webhook: %s: %w", where, cause)
 	}
+	return fmt.Errorf("webhook: %s: no answer: %w", where, withoutURL(err))
+}
+
+// noConnection is the error of a request of which no byte was sent, because it got
+// no connection. Whatever the reason, the attempt was not made, unless the target
+// is one that is not allowed.
+func (h *Handler) noConnection(ctx context.Context, where string, err error) error {
+	var refused *refusedError
+	switch cause := context.Cause(ctx); {
+	case errors.As(err, &refused):
+		return engine.NonRetryable(fmt.Errorf("webhook: %s: %w", where, refused))
+	case errors.Is(cause, errTimeout):
+		err = fmt.Errorf("webhook: %s: no connection within %s", where, h.config.Timeout)
+	case cause != nil:
+		err = fmt.Errorf("webhook: %s: not sent: %w", where, cause)
+	default:
+		err = fmt.Errorf("webhook: %s: no connection: %w", where, withoutURL(err))
+	}
+	return engine.NotMade(err)
+}
+
+// withoutURL returns a client's error without the method and the URL that it
+// begins with: the URL may have secrets in it.
+func withoutURL(err error) error {
 	var failed *url.Error
 	if errors.As(err, &failed) {
-		err = failed.Err // which says the method and the whole URL again
+		return failed.Err
 	}
-	return fmt.Errorf("webhook: %s: no answer: %w", where, err)
+	return err
 }

@@ -119,14 +119,16 @@ func (r *receiver) connections() int {
 	return r.conns
 }
 
-// kind is what an error means to the engine: nothing, "final" or "retry". Its
-// types are the engine's own.
+// kind is what an error means to the engine: nothing, "final", "not made" or
+// "retry". Its types are the engine's own.
 func kind(err error) string {
 	switch {
 	case err == nil:
 		return ""
 	case reflect.TypeOf(err) == reflect.TypeOf(engine.NonRetryable(err)):
 		return "final"
+	case reflect.TypeOf(err) == reflect.TypeOf(engine.NotMade(err)):
+		return "not made"
 	}
 	return "retry"
 }
@@ -194,31 +196,36 @@ func TestEveryAnswerMeansWhatTheTableSays(t *testing.T) {
 		body    string
 		header  http.Header
 		want    engine.Result
-		err     string        // "", "retry" or "final"
+		err     string        // "", "retry" or "final"; "call" is final for a voice_call, and success for the others
 		text    string        // in the error
 		atLeast time.Duration // of the wait before the next attempt
 	}{
 		{name: "200", code: 200, body: `{"outcome":"dnp","data":{"rings":7,"cost":12345678901234567890},"call_id":"c-1","more":true}`,
-			want: engine.Result{Outcome: "dnp", CallID: "c-1", Data: map[string]any{"rings": json.Number("7"), "cost": json.Number("12345678901234567890")}}},
+			want: engine.Result{Outcome: "dnp", CallID: "c-1", Data: json.RawMessage(`{"rings":7,"cost":12345678901234567890}`)}},
+		{name: "200 with a byte order mark", code: 200, body: "\ufeff" + `{"outcome":"completed"}`, want: engine.Result{Outcome: "completed"}},
 		{name: "200 outcome alone", code: 200, body: `{"outcome":"completed"}`, want: engine.Result{Outcome: "completed"}},
 		{name: "200 without an outcome", code: 200, body: `{"call_id":42}`, want: engine.Result{CallID: "42"}},
+		{name: "200 long number", code: 200, body: `{"call_id":1152921504606846977}`, want: engine.Result{CallID: "1152921504606846977"}},
 		{name: "200 empty object", code: 200, body: ` {} `},
-		{name: "200 empty", code: 200, body: ""},
-		{name: "200 nulls", code: 200, body: `{"outcome":null,"data":null,"call_id":null}`},
-		{name: "200 another object", code: 200, body: `{"status":"queued"}`, err: "final", text: "none of outcome, data and call_id"},
-		{name: "200 html", code: 200, body: "<html>\n<h1>Hello</h1>", err: "final", text: `answered 200 OK, with a body that is not the JSON object it should be (invalid character '<' looking for beginning of value): <html> <h1>Hello</h1>`},
-		{name: "200 null", code: 200, body: "null", err: "final", text: "it is null"},
-		{name: "200 list", code: 200, body: "[]", err: "final", text: "not the JSON object"},
-		{name: "200 two objects", code: 200, body: `{"outcome":"a"}{"outcome":"b"}`, err: "final", text: "after top-level value"},
-		{name: "200 cut JSON", code: 200, body: `{"outcome":"a"`, err: "final", text: "unexpected end"},
-		{name: "200 outcome number", code: 200, body: `{"outcome":7}`, err: "final", text: "outcome"},
-		{name: "200 data text", code: 200, body: `{"data":"x"}`, err: "final", text: "data"},
-		{name: "200 call_id object", code: 200, body: `{"call_id":{}}`, err: "final", text: "call_id must be a text or a number"},
-		{name: "200 long outcome", code: 200, body: `{"outcome":"` + big[:129] + `"}`, err: "final", text: "more than 128 bytes"},
-		{name: "200 long call_id", code: 200, body: `{"call_id":"` + big[:257] + `"}`, err: "final", text: "more than 256 bytes"},
-		{name: "200 too large", code: 200, body: `{"outcome":"` + big + `"}`, err: "final", text: "more bytes than Config.MaxAnswer"},
+		{name: "200 nulls", code: 200, body: `{"outcome":null,"data":null,"call_id":null}`, want: engine.Result{Data: json.RawMessage("null")}},
+		{name: "200 empty", code: 200, body: "", err: "call", text: "not a JSON object"},
+		{name: "200 ok", code: 200, body: "ok", err: "call", text: ": ok"},
+		{name: "200 another object", code: 200, body: `{"status":"queued"}`, err: "call", text: `with a body that is not a JSON object with outcome, data or call_id: {"status":"queued"}`},
+		{name: "200 html", code: 200, body: "<html>\n<h1>Hello</h1>", err: "call", text: `answered 200 OK, with a body that is not a JSON object with outcome, data or call_id (invalid character '<' looking for beginning of value): <html> <h1>Hello</h1>`},
+		{name: "200 null", code: 200, body: "null", err: "call", text: "(it is JSON, but not an object): null"},
+		{name: "200 list", code: 200, body: "[]", err: "call", text: "(it is JSON, but not an object): []"},
+		{name: "200 two objects", code: 200, body: `{"outcome":"a"}{"outcome":"b"}`, err: "call", text: "after top-level value"},
+		{name: "200 cut JSON", code: 200, body: `{"outcome":"a"`, err: "call", text: "unexpected end"},
+		{name: "200 too large", code: 200, body: `{"outcome":"` + big + `"}`, err: "call", text: "more bytes than Config.MaxAnswer"},
+		{name: "200 outcome number", code: 200, body: `{"outcome":7}`, err: "final", text: "outcome must be a string"},
+		{name: "200 call_id object", code: 200, body: `{"call_id":{}}`, err: "final", text: "call_id must be a string or a number"},
+		{name: "201", code: 201, body: `{"outcome":"dnp","call_id":"c"}`, err: "call", text: "answered 201 Created; the outcome of a voice_call comes with 200"},
+		{name: "203", code: 203, body: "ok", err: "call"},
+		{name: "204", code: 204, err: "call", text: "answered 204 No Content"},
+		{name: "299", code: 299, body: big, err: "call"},
 		{name: "202", code: 202, want: engine.Result{InFlight: true}},
 		{name: "202 with a call_id", code: 202, body: `{"call_id":"c-2"}`, want: engine.Result{InFlight: true, CallID: "c-2"}},
+		{name: "202 with a byte order mark", code: 202, body: "\ufeff" + `{"call_id":"c-2"}`, want: engine.Result{InFlight: true, CallID: "c-2"}},
 		{name: "202 garbage", code: 202, body: `queued!`, want: engine.Result{InFlight: true}},
 		{name: "202 long call_id", code: 202, body: `{"call_id":"` + big[:257] + `"}`, want: engine.Result{InFlight: true}},
 		{name: "202 too large", code: 202, body: big, want: engine.Result{InFlight: true}},
@@ -237,42 +244,59 @@ func TestEveryAnswerMeansWhatTheTableSays(t *testing.T) {
 		{name: "404", code: 404, err: "final"},
 		{name: "409", code: 409, err: "final", header: http.Header{"Retry-After": {"7"}}},
 		{name: "422", code: 422, err: "final"},
-		{name: "201", code: 201, body: `{"outcome":"completed"}`, err: "final", text: "neither that it is done (200) nor that it is in flight (202)"},
-		{name: "204", code: 204, err: "final", text: "answered 204 No Content"},
 		{name: "304", code: 304, err: "final"},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			r := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) {
-				for name, values := range c.header {
-					w.Header()[name] = values
+		for _, kindOf := range []workflow.NodeType{workflow.VoiceCall, workflow.Message, workflow.Application} {
+			t.Run(c.name+" to a "+string(kindOf), func(t *testing.T) {
+				r := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) {
+					for name, values := range c.header {
+						w.Header()[name] = values
+					}
+					w.WriteHeader(c.code)
+					io.WriteString(w, c.body)
+				})
+				a := attemptAt(t, strings.Replace(r.URL, "//", "//user:password@", 1)+"/call?key=password")
+				a.Node.Type = kindOf
+				got, err := newTest(t, Config{MaxAnswer: 1000}).Handle(t.Context(), a)
+				if diff := cmp.Diff(c.want, got); diff != "" {
+					t.Error(diff)
 				}
-				w.WriteHeader(c.code)
-				io.WriteString(w, c.body)
+				want := c.err
+				if want == "call" {
+					if want = ""; kindOf == workflow.VoiceCall {
+						want = "final"
+					}
+				}
+				if kind(err) != want {
+					t.Errorf("%q error %v, want %q", kind(err), err, want)
+				}
+				if err == nil {
+					return
+				}
+				if !strings.HasPrefix(err.Error(), "webhook: POST "+r.URL+"/call: ") || !strings.Contains(err.Error(), c.text) {
+					t.Errorf("error %q, want one of the request, with %q", err, c.text)
+				}
+				if strings.Contains(err.Error(), "password") {
+					t.Errorf("%q gives a password away", err)
+				}
+				if n := len(r.seen()); n != 1 {
+					t.Errorf("%d requests", n)
+				}
+				if got := waitOf(err); got != c.atLeast {
+					t.Errorf("the next attempt waits %s, want %s", got, c.atLeast)
+				}
 			})
-			a := attemptAt(t, strings.Replace(r.URL, "//", "//user:password@", 1)+"/call?key=password")
-			got, err := newTest(t, Config{MaxAnswer: 1000}).Handle(t.Context(), a)
-			if diff := cmp.Diff(c.want, got); diff != "" {
-				t.Error(diff)
-			}
-			if kind(err) != c.err {
-				t.Errorf("%q error %v, want %q", kind(err), err, c.err)
-			}
-			if err == nil {
-				return
-			}
-			if !strings.HasPrefix(err.Error(), "webhook: POST "+r.URL+"/call: ") || !strings.Contains(err.Error(), c.text) {
-				t.Errorf("error %q, want one of the request, with %q", err, c.text)
-			}
-			if strings.Contains(err.Error(), "password") {
-				t.Errorf("%q gives a password away", err)
-			}
-			if n := len(r.seen()); n != 1 {
-				t.Errorf("%d requests", n)
-			}
-			if got := waitOf(err); got != c.atLeast {
-				t.Errorf("the next attempt waits %s, want %s", got, c.atLeast)
-			}
-		})
+		}
+	}
+}
+
+// A message that a call's handler scheduled is a message, not a call.
+func TestAScheduledMessageIsAnsweredAsAMessage(t *testing.T) {
+	r := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") })
+	a := attemptAt(t, r.URL)
+	a.Scheduled = &engine.Message{}
+	if _, err := newTest(t, Config{}).Handle(t.Context(), a); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -295,17 +319,12 @@ func TestRetryAfter(t *testing.T) {
 }
 
 func TestNoAnswerIsRetried(t *testing.T) {
-	closed := httptest.NewServer(nil)
-	closed.Close()
 	hang := make(chan struct{})
 	for name, c := range map[string]struct {
 		answer http.HandlerFunc
-		url    string
 		text   string
 	}{
-		"no listener": {url: closed.URL, text: "no answer: dial tcp"},
-		"no host":     {url: "http://nobody.invalid", text: "no answer"},
-		"no headers":  {answer: func(http.ResponseWriter, *http.Request) { <-hang }, text: "no answer within 50ms"},
+		"no headers": {answer: func(http.ResponseWriter, *http.Request) { <-hang }, text: "no answer within 50ms"},
 		"slow body": {answer: func(w http.ResponseWriter, _ *http.Request) {
 			io.WriteString(w, `{"outcome":`)
 			http.NewResponseController(w).Flush()
@@ -333,14 +352,11 @@ func TestNoAnswerIsRetried(t *testing.T) {
 			if strings.Contains(c.text, "50ms") {
 				timeout = 50 * time.Millisecond
 			}
-			if c.answer != nil {
-				r := newReceiver(t, c.answer)
-				c.url = r.URL
-			}
+			r := newReceiver(t, c.answer)
 			if strings.Contains(c.text, "50ms") {
 				t.Cleanup(sync.OnceFunc(func() { hang <- struct{}{} })) // before the server's Close, which waits
 			}
-			_, err := newTest(t, Config{Timeout: timeout}).Handle(t.Context(), attemptAt(t, c.url))
+			_, err := newTest(t, Config{Timeout: timeout}).Handle(t.Context(), attemptAt(t, r.URL))
 			if kind(err) != "retry" || !strings.Contains(fmt.Sprint(err), c.text) {
 				t.Errorf("%s error %v, want one to retry, with %q", kind(err), err, c.text)
 			}
@@ -420,8 +436,8 @@ func TestNodesWithoutAUsableURLFailForGood(t *testing.T) {
 }
 
 func TestNewNamesEveryFault(t *testing.T) {
-	_, err := New(Config{Timeout: -1, MaxAnswer: -1, Allow: []string{"a b", "ok.test", "10.0.0.1/8"}})
-	for _, text := range []string{"CallbackURL", "Timeout", "MaxAnswer", `Allow[0] "a b"`, `Allow[2] "10.0.0.1/8": has bits set`} {
+	_, err := New(Config{Timeout: -1, MaxAnswer: -1, UserAgent: "a\nb", Allow: []string{"a b", "ok.test", "10.0.0.1/8"}})
+	for _, text := range []string{"CallbackURL", "Timeout", "MaxAnswer", "UserAgent", `Allow[0] "a b"`, `Allow[2] "10.0.0.1/8": has bits set`} {
 		if err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("error %v lacks %s", err, text)
 		}

@@ -74,6 +74,12 @@ func TestREADMEsExamplesRun(t *testing.T) {
 	front := httptest.NewServer(proxy)
 	defer front.Close()
 
+	// The program that the README's webhooks ask.
+	program := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusNotImplemented)
+	}))
+	defer program.Close()
+
 	text, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +90,7 @@ func TestREADMEsExamplesRun(t *testing.T) {
 		if !ok {
 			t.Fatal("a block does not end")
 		}
-		script += body
+		script += strings.ReplaceAll(body, "http://127.0.0.1:9000", program.URL)
 	}
 	cmd := exec.CommandContext(limited(t), "sh", "-x", "-c", script)
 	cmd.Dir = t.TempDir()

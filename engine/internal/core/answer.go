@@ -1,10 +1,13 @@
 package core
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine/workflow"
@@ -152,13 +155,62 @@ func addResult(results map[string]workflow.StepResult, f *Flow, s *store.Step) e
 	return nil
 }
 
-// DecodeObject reads a JSON object as expressions and handlers see it.
-func DecodeObject(text []byte) (map[string]any, error) {
-	var out map[string]any
-	if err := json.Unmarshal(text, &out); err != nil {
-		return nil, err
+// DecodeObject reads a JSON object, which text is, as expressions and handlers see
+// it: a number is a float64, and an integer beyond 2^53, which a float64 may not hold
+// exactly, a json.Number.
+func DecodeObject(text []byte) (out map[string]any, err error) {
+	if !longDigits(text) {
+		err = json.Unmarshal(text, &out)
+		return out, err
 	}
-	return out, nil
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	if err = decoder.Decode(&out); err == nil {
+		_, err = plainNumbers(out)
+	}
+	return out, err
+}
+
+// maxExact is the integer up to which a float64 holds all.
+const maxExact = 1 << 53
+
+// longDigits reports whether a text has as many digits in a row as maxExact.
+func longDigits(text []byte) bool {
+	run := 0
+	for _, c := range text {
+		if run++; c < '0' || c > '9' {
+			run = 0
+		} else if run == len("9007199254740992") {
+			return true
+		}
+	}
+	return false
+}
+
+// plainNumbers replaces, in a value that was decoded with UseNumber, each number
+// that is no integer beyond maxExact by a float64.
+func plainNumbers(v any) (_ any, err error) {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, element := range v {
+			if v[name], err = plainNumbers(element); err != nil {
+				return nil, err
+			}
+		}
+	case []any:
+		for i, element := range v {
+			if v[i], err = plainNumbers(element); err != nil {
+				return nil, err
+			}
+		}
+	case json.Number:
+		n, err := strconv.ParseInt(string(v), 10, 64)
+		if err == nil && (n > maxExact || n < -maxExact) || err != nil && !strings.ContainsAny(string(v), ".eE") {
+			return v, nil
+		}
+		return v.Float64()
+	}
+	return v, nil
 }
 
 // ClonePerson returns a copy of the contact, whose map of metadata is its own.

@@ -1,47 +1,29 @@
 package postgres_test
 
 import (
-	"context"
-	"crypto/rand"
 	"errors"
-	"os"
-	"strings"
 	"testing"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/leadflow-go/leadflow/store"
 	"github.com/leadflow-go/leadflow/store/postgres"
+	"github.com/leadflow-go/leadflow/store/postgres/pgtest"
 	"github.com/leadflow-go/leadflow/store/storetest"
 )
 
 // server returns the URL of the server under test.
 func server(t testing.TB) string {
 	t.Helper()
-	url := os.Getenv("LEADFLOW_POSTGRES")
-	if url == "" {
-		t.Skip("needs a PostgreSQL server: set LEADFLOW_POSTGRES to its URL, or run .ci/postgres go test ./store/postgres")
+	if pgtest.URL() == "" {
+		t.Skip(pgtest.Missing)
 	}
-	return url
+	return pgtest.URL()
 }
 
 // schema returns the name of a schema that is dropped after the test.
 func schema(t testing.TB) string {
 	t.Helper()
-	url, name := server(t), "leadflow_test_"+strings.ToLower(rand.Text())
-	t.Cleanup(func() {
-		ctx := context.Background()
-		conn, err := pgx.Connect(ctx, url)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer conn.Close(ctx)
-		if _, err := conn.Exec(ctx, "DROP SCHEMA IF EXISTS "+name+" CASCADE"); err != nil {
-			t.Error(err)
-		}
-	})
-	return name
+	server(t)
+	return pgtest.Schema(t)
 }
 
 func open(t testing.TB, o postgres.Options) *postgres.Store {

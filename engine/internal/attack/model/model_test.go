@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/leadflow-go/leadflow/engine/internal/attack/world"
+	"github.com/leadflow-go/leadflow/store/postgres/pgtest"
 )
 
 // TestModel plays random operations against the engine and against a small
@@ -26,6 +27,9 @@ import (
 func TestModel(t *testing.T) {
 	for _, backend := range backends {
 		t.Run(backend.name, func(t *testing.T) {
+			if backend.name == "postgres" && pgtest.URL() == "" {
+				t.Skip(pgtest.Missing)
+			}
 			dose(t, backend.trials)
 			seen := tally{}
 			rapid.Check(t, func(t *rapid.T) {

@@ -7,12 +7,15 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
 	"github.com/leadflow-go/leadflow/store/memory"
+	"github.com/leadflow-go/leadflow/store/postgres"
+	"github.com/leadflow-go/leadflow/store/postgres/pgtest"
 	"github.com/leadflow-go/leadflow/store/sqlite"
 )
 
@@ -33,6 +36,13 @@ type backend struct {
 var backends = []backend{
 	{"sqlite", sqliteData, 80, sqlite.ErrLocked},
 	{"memory", memoryData, 300, nil},
+	{"postgres", postgresData, 15, postgres.ErrLocked},
+}
+
+// postgresData keeps its lease for good: the time of a trial is not the server's.
+func postgresData(t *rapid.T) func() (store.Store, error) {
+	o := postgres.Options{Schema: pgtest.Schema(t), Lease: 1_000_000 * time.Hour}
+	return func() (store.Store, error) { return postgres.Open(context.Background(), pgtest.URL(), o) }
 }
 
 func memoryData(*rapid.T) func() (store.Store, error) {

@@ -31,6 +31,15 @@ type Writer interface {
 	Reserve(ctx context.Context, kind Sequence, n int) (first int64, err error)
 }
 
+// Owner is a Writer that another process may take the place of. An engine asks it
+// before it calls a handler.
+type Owner interface {
+	// Held reports whether what is committed is surely still this process's to act on.
+	// It does no I/O. Once nobody has heard of the process for so long that another may
+	// have taken its place, it is false.
+	Held() bool
+}
+
 // Sequence is what numbers are reserved for.
 type Sequence uint8
 

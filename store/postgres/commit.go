@@ -189,7 +189,7 @@ func (s *Store) reconnect(ctx context.Context) error {
 	}
 	tag, err := s.conn.Exec(ctx, backendText, s.lease.epoch, s.backend.pid, s.backend.begun)
 	if err == nil && tag.RowsAffected() == 0 {
-		s.lease.lost.Store(true)
+		s.lease.end()
 		err = ErrLost
 	}
 	if err != nil {
@@ -212,7 +212,7 @@ func (s *Store) outcome(asked time.Duration) (happened bool, err error) {
 		cancel()
 		if err == nil {
 			if over {
-				s.lease.lost.Store(true)
+				s.lease.end()
 			}
 			if batch == s.batch {
 				s.lease.extend(asked, s.opts.Lease)

@@ -53,7 +53,7 @@ func (d *diagnosis) owner(s *Store) func() error {
 			return err
 		}
 		if over {
-			s.lease.lost.Store(true)
+			s.lease.end()
 			return ErrLost
 		}
 		return nil

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,8 +23,21 @@ import (
 // for it, or the takeover was, and the commit finds no row and does nothing.
 type lease struct {
 	epoch int64
-	until atomic.Int64 // by the monotonic clock since start: the lease is surely held until then
-	lost  atomic.Bool
+	until atomic.Int64  // by the monotonic clock since start: the lease is surely held until then
+	lost  chan struct{} // closed when another process has taken over
+	once  sync.Once
+}
+
+// end notes that another process has taken over.
+func (l *lease) end() { l.once.Do(func() { close(l.lost) }) }
+
+func (l *lease) ended() bool {
+	select {
+	case <-l.lost:
+		return true
+	default:
+		return false
+	}
 }
 
 // started is what times of the monotonic clock are counted from.
@@ -98,8 +113,12 @@ func (l *lease) extend(asked, by time.Duration) {
 // now. After a process was stopped for longer than its lease it says no before anything
 // was heard of the database. See store.Owner.
 func (s *Store) Held() bool {
-	return !s.lease.lost.Load() && int64(time.Since(started)) < s.lease.until.Load()
+	return !s.lease.ended() && int64(time.Since(started)) < s.lease.until.Load()
 }
+
+// Lost returns a channel that is closed when another process has taken over, as far as
+// that was noticed: from then on every Commit fails with [ErrLost].
+func (s *Store) Lost() <-chan struct{} { return s.lease.lost }
 
 // renew keeps the lease while nothing is committed, on a connection that no commit
 // holds up.
@@ -119,7 +138,7 @@ func (s *Store) renew() {
 		cancel()
 		switch {
 		case err == nil && tag.RowsAffected() == 0:
-			s.lease.lost.Store(true)
+			s.lease.end()
 			return
 		case err == nil:
 			s.lease.extend(asked, s.opts.Lease)
@@ -133,12 +152,12 @@ func (s *Store) renew() {
 
 // release ends the lease, so that the next owner need not wait.
 func (s *Store) release() error {
-	if s.lease.lost.Load() {
+	if s.lease.ended() {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 	defer cancel()
-	s.lease.lost.Store(true)
+	s.lease.until.Store(math.MinInt64)
 	if _, err := s.loop.Exec(ctx, releaseText, s.lease.epoch); err != nil {
 		return fmt.Errorf("postgres: close: the next owner has to wait for the end of the lease: %w", err)
 	}

@@ -58,4 +58,3 @@ func (s *Store) Reserve(ctx context.Context, kind store.Sequence, n int) (first 
 	b.next += int64(n)
 	return first, nil
 }
-

@@ -145,7 +145,10 @@ type backend struct {
 	begun time.Time
 }
 
-var _ store.Store = (*Store)(nil)
+var (
+	_ store.Store = (*Store)(nil)
+	_ store.Owner = (*Store)(nil)
+)
 
 // Open takes possession of the schema in the database at url, which is a URL
 // (postgres://user@host/database?sslmode=verify-full) or keywords and values, as libpq
@@ -172,6 +175,7 @@ func open(ctx context.Context, url string, opts Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{opts: opts, config: config.ConnConfig, closing: make(chan struct{}), writing: make(chan struct{}, 1)}
+	s.lease.lost = make(chan struct{})
 	if err := s.connect(ctx); err != nil {
 		return nil, err
 	}

@@ -102,6 +102,12 @@ func (c *Call) launch(r *Runner, contact *Contact, unread error, broken bool) {
 			end.answer.Failed = context.Cause(c.Ctx).Error()
 			return
 		}
+		if r.owner != nil && !r.owner.Held() {
+			// This process was stopped, or cut off, for so long since it committed the
+			// attempt that another may be making it now.
+			end.answer = core.Answer{Failed: "another process may have taken over before the handler was called", NotMade: true}
+			return
+		}
 		if c.Redelivered {
 			r.Log.Warn("leadflow: an attempt that the end of a process interrupted is made again",
 				slog.String("step", c.name()), slog.Int("attempt", int(c.Rec.Attempt)),

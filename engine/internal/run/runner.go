@@ -74,6 +74,8 @@ type Runner struct {
 	stop, idle, stopped chan struct{}
 	drainOnce, stopOnce sync.Once
 
+	owner store.Owner // nil for a store that nobody else can own
+
 	listeners atomic.Pointer[[]*listener] // set under mu
 
 	// unreadable are the workflows whose rows cannot be read, and why. Never changed.
@@ -110,6 +112,7 @@ func New(c Config) (*Runner, error) {
 		flowSeqs:    map[lead.WorkflowID]int64{},
 		detachments: map[int64]chan struct{}{},
 	}
+	r.owner, _ = c.Store.(store.Owner)
 	if c.Stepped {
 		r.stepper = &stepper{run: r}
 	}

@@ -1,0 +1,202 @@
+package postgres_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+	"github.com/leadflow-go/leadflow/store/postgres"
+)
+
+// child is what the variable of that name has the test's own program do instead of its
+// tests: own a schema, and change a lead over and over.
+const child = "LEADFLOW_TEST_OWNER"
+
+func TestMain(m *testing.M) {
+	if schema := os.Getenv(child); schema != "" {
+		if err := own(schema); err != nil {
+			fmt.Printf("error %t %q\n", errors.Is(err, postgres.ErrLost), err.Error())
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+const testLease = time.Second
+
+// own tells on stdout of every version that was committed.
+func own(schema string) error {
+	ctx := context.Background()
+	s, err := postgres.Open(ctx, os.Getenv("LEADFLOW_POSTGRES"), postgres.Options{Schema: schema, Lease: testLease})
+	if err != nil {
+		return err
+	}
+	for {
+		l, err := s.Lead(ctx, 1)
+		if err != nil {
+			return err
+		}
+		if _, err := s.Commit(ctx, &store.Batch{Changes: []store.Change{next(l.Record)}}); err != nil {
+			return err
+		}
+		fmt.Println("version", l.Version+1, s.Held())
+	}
+}
+
+// next is the next version of a lead.
+func next(r store.Record) store.Change {
+	after := r
+	after.Version++
+	after.Visit++
+	return store.Change{Before: r, After: after}
+}
+
+// enrolled makes a store with one lead, whose number is 1.
+func enrolled(t *testing.T, s *postgres.Store) {
+	t.Helper()
+	id, err := lead.NewWorkflowID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seq, err := s.Reserve(t.Context(), store.LeadSequence, 1)
+	if err != nil || seq != 1 {
+		t.Fatalf("the first number is %d, %v", seq, err)
+	}
+	wf, err := s.Reserve(t.Context(), store.WorkflowSequence, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Commit(t.Context(), &store.Batch{
+		Workflows: []store.Workflow{{Seq: wf, ID: id, Version: 1, Status: lead.WorkflowActive}},
+		Enroll: []store.Enrollment{{
+			Record:  store.Record{Seq: seq, Workflow: wf, Version: 1, State: lead.Enrolled, Phase: store.PhaseWaiting, Visit: 1, Visits: 1, Wake: 1},
+			Contact: store.Contact{Seq: seq, Phone: 14155552671},
+		}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A process that is stopped for longer than its lease, wherever it is in a commit, loses
+// its place within the lease and some seconds, and commits nothing when it goes on.
+func TestAStoppedOwnerCommitsNothing(t *testing.T) {
+	for range 3 {
+		o := postgres.Options{Schema: schema(t), Lease: testLease}
+		s := open(t, o)
+		enrolled(t, s)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), child+"="+o.Schema)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+		lines := bufio.NewScanner(out)
+		for range 20 {
+			if !lines.Scan() || !strings.HasSuffix(lines.Text(), " true") {
+				t.Fatalf("the owner said %q", lines.Text())
+			}
+		}
+		if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		stopped := time.Now()
+		var after *postgres.Store
+		for after == nil {
+			next, err := postgres.Open(t.Context(), server(t), o)
+			switch {
+			case err == nil:
+				after = next
+			case !errors.Is(err, postgres.ErrLocked):
+				t.Fatal(err)
+			case time.Since(stopped) > testLease+10*time.Second:
+				t.Fatalf("%s after the owner was stopped: %v", time.Since(stopped), err)
+			default:
+				time.Sleep(20 * time.Millisecond)
+			}
+		}
+		t.Logf("taken over after %s", time.Since(stopped).Round(time.Millisecond))
+		l, err := after.Lead(t.Context(), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A session that was left in the middle of a transaction has no lock any more.
+		if _, err := after.Commit(t.Context(), &store.Batch{Changes: []store.Change{next(l.Record)}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Process.Signal(syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+		rest, err := io.ReadAll(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := strings.Split(strings.TrimSpace(string(rest)), "\n")
+		if last := said[len(said)-1]; !strings.HasPrefix(last, "error true ") {
+			t.Errorf("the owner of before went on, and said %q", said)
+		}
+		for _, line := range said[:len(said)-1] { // what it had committed before
+			var version int64
+			var held bool
+			if _, err := fmt.Sscanf(line, "version %d %t", &version, &held); err != nil || version > l.Version || held && version == l.Version+1 {
+				t.Errorf("after version %d the owner of before said %q", l.Version, line)
+			}
+		}
+		if is, err := after.Lead(t.Context(), 1); err != nil || is.Version != l.Version+1 {
+			t.Errorf("the lead has version %d, %v; want %d", is.Version, err, l.Version+1)
+		}
+		if err := after.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Of two who want to take over at the same moment one does.
+func TestOneOfManyTakesOver(t *testing.T) {
+	o := postgres.Options{Schema: schema(t)}
+	if err := open(t, o).Close(); err != nil {
+		t.Fatal(err)
+	}
+	const many = 8
+	type result struct {
+		s   *postgres.Store
+		err error
+	}
+	results := make(chan result, many)
+	for range many {
+		go func() {
+			s, err := postgres.Open(t.Context(), server(t), o)
+			results <- result{s, err}
+		}()
+	}
+	owners := 0
+	for range many {
+		r := <-results
+		switch {
+		case r.err == nil:
+			owners++
+			defer r.s.Close()
+		case !errors.Is(r.err, postgres.ErrLocked):
+			t.Error(r.err)
+		}
+	}
+	if owners != 1 {
+		t.Errorf("%d owners", owners)
+	}
+}

@@ -24,6 +24,9 @@ need not be stopped, nor asked: the command reads the database itself. FILE must
 	command.RunE = func(command *cobra.Command, args []string) error {
 		ctx, stop := p.interruptible(command.Context())
 		defer stop()
+		if isURL(*db) {
+			return usage("a PostgreSQL database is backed up by pg_dump --schema=%s, or by its server", postgresSchema)
+		}
 		if err := sqlite.Backup(ctx, *db, args[0]); err != nil {
 			return err
 		}

@@ -95,6 +95,14 @@ func startServer(t *testing.T, db string, args ...string) *testServer {
 
 func startServerWith(t *testing.T, db string, env []string, args ...string) *testServer {
 	t.Helper()
+	s := launchServer(t, db, env, args...)
+	s.listens()
+	return s
+}
+
+// launchServer starts a server, and waits for nothing.
+func launchServer(t *testing.T, db string, env []string, args ...string) *testServer {
+	t.Helper()
 	s := &testServer{t: t, db: db, more: make(chan struct{})}
 	args = append([]string{"serve", "-db", db, "-addr", "127.0.0.1:0", "-log-format", "json"}, args...)
 	s.cmd = exec.Command(binary, args...)
@@ -118,12 +126,17 @@ func startServerWith(t *testing.T, db string, env []string, args ...string) *tes
 			t.Logf("the server's log:\n%s", strings.Join(s.lines, "\n"))
 		}
 	})
+	return s
+}
+
+// listens waits until the server listens.
+func (s *testServer) listens() {
+	s.t.Helper()
 	var said struct{ URL string }
 	if err := json.Unmarshal([]byte(s.logged(`"msg":"listening"`)), &said); err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	s.url = said.URL
-	return s
 }
 
 func (s *testServer) read(stderr io.Reader) {

@@ -23,7 +23,7 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
 	"github.com/leadflow-go/leadflow/store/memory"
-	"github.com/leadflow-go/leadflow/store/sqlite"
+	"github.com/leadflow-go/leadflow/store/postgres"
 )
 
 func (p *program) serveCommand() *cobra.Command {
@@ -58,6 +58,7 @@ type serveOptions struct {
 	webhookTimeout           duration
 	webhookMaxAnswer         size
 
+	standby             bool
 	pprof               string
 	logFormat, logLevel choice
 }
@@ -75,7 +76,8 @@ func newServeOptions(command *cobra.Command) *serveOptions {
 		logLevel:         choice{"info", []string{"debug", "info", "warn", "error"}},
 	}
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8080", "listen on this `address`; port 0 takes a free one, which the log names")
-	f.StringVar(&o.db, "db", "leads.db", "keep the leads in this SQLite `file`")
+	f.StringVar(&o.db, "db", "leads.db", "keep the leads in this SQLite `file`, or in the PostgreSQL database at this URL (postgres://…)")
+	f.BoolVar(&o.standby, "standby", false, "wait while another server has the PostgreSQL database, and take its place when it is gone")
 	f.StringVar(&o.token, "token", "", "ask clients for this `token`"+secret)
 	f.StringVar(&o.region, "region", "", "read phone numbers without a leading + as those of this `country`, such as US (default: refuse them)")
 	f.IntVar(&o.workers, "workers", 1000, "run at most this `number` of webhooks at a time")
@@ -167,10 +169,6 @@ func serve(ctx context.Context, p *program, o *serveOptions) (err error) {
 	if p.config != "" {
 		log.Info("settings are read from a file", slog.String("file", p.config))
 	}
-	options := sqlite.Options{}
-	if o.synchronous.value == "normal" {
-		options.Synchronous = sqlite.Normal
-	}
 	// Before a new file is made: an address that is taken is a common mistake.
 	listener, profiles, err := o.listen()
 	if err != nil {
@@ -184,7 +182,9 @@ func serve(ctx context.Context, p *program, o *serveOptions) (err error) {
 	if _, _, err := o.assemble(memory.New(), listener.Addr(), log); err != nil {
 		return &codeError{exitUsage, err}
 	}
-	db, err := sqlite.Open(ctx, o.db, options)
+	opening, opened := p.interruptible(ctx)
+	db, err := o.openDatabase(opening, log)
+	opened()
 	if err != nil {
 		return err
 	}
@@ -197,6 +197,12 @@ func serve(ctx context.Context, p *program, o *serveOptions) (err error) {
 		return err
 	}
 	s := newServer(o, listener, profiles, api, eng, log)
+	if owner, ok := db.(interface{ Lost() <-chan struct{} }); ok {
+		go func() {
+			<-owner.Lost() // or never
+			s.failed <- postgres.ErrLost
+		}()
+	}
 	if o.token == "" {
 		log.Warn("no token is set: whoever can reach this loopback address may do anything")
 	}

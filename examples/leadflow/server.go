@@ -39,7 +39,7 @@ func newServer(o *serveOptions, listener, profiles net.Listener, api http.Handle
 		api = neighboursOnly(api)
 	}
 	requests, cut := context.WithCancel(context.Background())
-	s := &server{eng: eng, log: log, cut: cut, timeout: time.Duration(o.shutdownTimeout), failed: make(chan error, 2)}
+	s := &server{eng: eng, log: log, cut: cut, timeout: time.Duration(o.shutdownTimeout), failed: make(chan error, 3)}
 	if profiles != nil {
 		log.Info("serving profiles", slog.String("url", "http://"+profiles.Addr().String()+"/debug/pprof/"))
 		s.profiles = &http.Server{Handler: neighboursOnly(profileRoutes()), ReadHeaderTimeout: 10 * time.Second}
@@ -58,7 +58,7 @@ func newServer(o *serveOptions, listener, profiles net.Listener, api http.Handle
 		BaseContext:    func(net.Listener) context.Context { return requests },
 	}
 	log.Info("listening", slog.String("addr", listener.Addr().String()), slog.String("url", "http://"+reachable(listener.Addr())),
-		slog.String("db", o.db), slog.String("version", buildVersion()))
+		slog.String("db", publicDB(o.db)), slog.String("version", buildVersion()))
 	go func() { s.failed <- s.http.Serve(listener) }()
 	return s
 }

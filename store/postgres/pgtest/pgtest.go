@@ -5,6 +5,7 @@ package pgtest
 import (
 	"context"
 	"crypto/rand"
+	"net/url"
 	"os"
 	"strings"
 
@@ -31,17 +32,44 @@ type TB interface {
 // the test is over.
 func Schema(t TB) string {
 	t.Helper()
-	name := "leadflow_test_" + strings.ToLower(rand.Text())
-	t.Cleanup(func() {
-		ctx := context.Background()
-		conn, err := pgx.Connect(ctx, URL())
-		if err == nil {
-			defer conn.Close(ctx)
-			_, err = conn.Exec(ctx, "DROP SCHEMA IF EXISTS "+name+" CASCADE")
-		}
-		if err != nil {
-			t.Errorf("the schema of a test was not dropped: %v", err)
-		}
-	})
+	name := newName()
+	t.Cleanup(func() { drop(t, "DROP SCHEMA IF EXISTS "+name+" CASCADE") })
 	return name
+}
+
+// Database makes a database that is dropped when the test is over, and returns its URL.
+func Database(t TB) string {
+	t.Helper()
+	name := newName()
+	if err := run("CREATE DATABASE " + name); err != nil {
+		t.Errorf("a database for the test: %v", err)
+	}
+	t.Cleanup(func() { drop(t, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)") })
+	u, err := url.Parse(URL())
+	if err != nil {
+		t.Errorf("%s must be a URL: %v", Variable, err)
+		return ""
+	}
+	u.Path = "/" + name
+	return u.String()
+}
+
+func newName() string { return "leadflow_test_" + strings.ToLower(rand.Text()) }
+
+func drop(t TB, text string) {
+	t.Helper()
+	if err := run(text); err != nil {
+		t.Errorf("what a test made was not dropped: %v", err)
+	}
+}
+
+func run(text string) error {
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, URL())
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, text)
+	return err
 }

@@ -96,12 +96,6 @@ func (c *Call) launch(r *Runner, contact *Contact, unread error, broken bool) {
 			r.tell(end)
 		}()
 		c.enter()
-		if c.Ctx.Err() != nil {
-			// This goroutine came to run so late that the step is over, and its lead may
-			// have been removed since (promise 2): nobody is called any more.
-			end.answer.Failed = context.Cause(c.Ctx).Error()
-			return
-		}
 		if c.Redelivered {
 			r.Log.Warn("leadflow: an attempt that the end of a process interrupted is made again",
 				slog.String("step", c.name()), slog.Int("attempt", int(c.Rec.Attempt)),
@@ -125,6 +119,11 @@ func (c *Call) readMessage(r *Runner) (err error, broken bool) {
 	c.Data = found[0].Data
 	return nil, false
 }
+
+// Begin is for the host to ask last thing before it calls the handler. With an error
+// nobody is called any more: this goroutine came to run so late that the step is over,
+// and its lead may have been removed since (promise 2).
+func (c *Call) Begin() error { return context.Cause(c.Ctx) }
 
 var entered = make(chan struct{})
 

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,7 +38,7 @@ func (h host) Attempt(c *run.Call) core.Answer {
 	if c.Sending {
 		a.Scheduled = &Message{Data: bytes.Clone(c.Data)}
 	}
-	result, err := h.e.call(c.Ctx, handler, a)
+	result, err := h.e.call(c, handler, a)
 	var answer core.Answer
 	if err == nil {
 		if answer, err = readResult(result); err != nil {
@@ -97,7 +96,7 @@ func readResult(result Result) (core.Answer, error) {
 }
 
 // call calls the handler; a panic of it is a failed attempt, not a dead process.
-func (e *Engine) call(ctx context.Context, h Handler, a Attempt) (res Result, err error) {
+func (e *Engine) call(c *run.Call, h Handler, a Attempt) (res Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("the handler panicked: %v", p)
@@ -105,5 +104,11 @@ func (e *Engine) call(ctx context.Context, h Handler, a Attempt) (res Result, er
 				slog.String("step", a.StepID.String()), slog.String("stack", string(debug.Stack())))
 		}
 	}()
-	return h.Handle(ctx, a)
+	switch err := c.Begin(); {
+	case errors.Is(err, run.ErrNotHeld):
+		return Result{}, NotMade(err)
+	case err != nil:
+		return Result{}, err
+	}
+	return h.Handle(c.Ctx, a)
 }

@@ -247,7 +247,7 @@ func TestReadingIsBoundedWhateverTheFile(t *testing.T) {
 // What encoding/csv reads without a fault is read alike.
 func FuzzReaderAgainstEncodingCSV(f *testing.F) {
 	for _, file := range []string{
-		"n,a\n1,x\n", "n,a\r\n1,\"x\r\ny\"\r\n", "n\n\n1\n", "\"n\",\"a\"\"b\"\n1,\"\"\n", "n,a\n\"1\",\"x,y\"\n \" ", "n,a\n1,x\ry\n", "\"\n\"\n",
+		"n,a\n1,x\n", "n,a\r\n1,\"x\r\ny\"\r\n", "n\n\n1\n", "\"n\",\"a\"\"b\"\n1,\"\"\n", "n,a\n\"1\",\"x,y\"\n \" ", "n,a\n1,x\ry\n", "\"\n\"\n", "SEP= ",
 	} {
 		f.Add(file)
 	}
@@ -261,7 +261,7 @@ func FuzzReaderAgainstEncodingCSV(f *testing.F) {
 			return // other separators, and what looks like UTF-16
 		case strings.HasPrefix(file, "\ufeff"), strings.HasPrefix(file, "\xff\xfe"), strings.HasPrefix(file, "\xfe\xff"):
 			return
-		case declared([]byte(strings.TrimSpace(strings.SplitN(file, "\n", 2)[0]))) != 0:
+		case declared([]byte(strings.TrimSuffix(strings.SplitN(file, "\n", 2)[0], "\r"))) != 0:
 			return
 		case strings.Contains(strings.ReplaceAll(file, "\r\n", "\n"), "\r"):
 			return // lines that end in CR

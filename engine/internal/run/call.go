@@ -27,6 +27,7 @@ type Call struct {
 	Sending bool
 	Data    []byte
 
+	owner    store.Owner // nil for a store that nobody else can own
 	rateKey  string
 	message  *core.Message
 	cancel   context.CancelCauseFunc
@@ -73,7 +74,7 @@ func (c *Call) unread() bool {
 }
 
 func (c *Call) launch(r *Runner, contact *Contact, unread error, broken bool) {
-	c.Contact = contact
+	c.Contact, c.owner = contact, r.owner
 	if unread == nil && c.unread() {
 		unread, broken = c.readMessage(r)
 	}
@@ -96,18 +97,6 @@ func (c *Call) launch(r *Runner, contact *Contact, unread error, broken bool) {
 			r.tell(end)
 		}()
 		c.enter()
-		if c.Ctx.Err() != nil {
-			// This goroutine came to run so late that the step is over, and its lead may
-			// have been removed since (promise 2): nobody is called any more.
-			end.answer.Failed = context.Cause(c.Ctx).Error()
-			return
-		}
-		if r.owner != nil && !r.owner.Held() {
-			// This process was stopped, or cut off, for so long since it committed the
-			// attempt that another may be making it now.
-			end.answer = core.Answer{Failed: "another process may have taken over before the handler was called", NotMade: true}
-			return
-		}
 		if c.Redelivered {
 			r.Log.Warn("leadflow: an attempt that the end of a process interrupted is made again",
 				slog.String("step", c.name()), slog.Int("attempt", int(c.Rec.Attempt)),
@@ -131,6 +120,23 @@ func (c *Call) readMessage(r *Runner) (err error, broken bool) {
 	c.Data = found[0].Data
 	return nil, false
 }
+
+// Begin is for the host to ask last thing before it calls the handler. With an error
+// nobody is called any more: this goroutine came to run so late that the step is over,
+// and its lead may have been removed since (promise 2); or the error is ErrNotHeld.
+func (c *Call) Begin() error {
+	if err := context.Cause(c.Ctx); err != nil {
+		return err
+	}
+	if c.owner != nil && !c.owner.Held() {
+		return ErrNotHeld
+	}
+	return nil
+}
+
+// ErrNotHeld: this process was stopped, or cut off, for so long since it committed the
+// attempt that another may be making it now.
+var ErrNotHeld = errors.New("engine: another process may have taken over before the handler was called")
 
 var entered = make(chan struct{})
 

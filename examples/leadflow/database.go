@@ -44,8 +44,8 @@ func publicDB(db string) string {
 }
 
 // openDatabase opens the file or the database that --db names. With --standby it waits
-// while another server has the database.
-func (o *serveOptions) openDatabase(ctx context.Context, log *slog.Logger) (database, error) {
+// while another server has the database; it calls waiting before it does.
+func (o *serveOptions) openDatabase(ctx context.Context, log *slog.Logger, waiting func()) (database, error) {
 	if !isURL(o.db) {
 		options := sqlite.Options{}
 		if o.synchronous.value == "normal" {
@@ -63,6 +63,7 @@ func (o *serveOptions) openDatabase(ctx context.Context, log *slog.Logger) (data
 		case !o.standby:
 			return nil, fmt.Errorf("%w; with --standby this server waits for its turn", err)
 		case !waits:
+			waiting()
 			log.Info("standing by until the other server is gone", slog.Any("other", err))
 		}
 		select {

@@ -182,13 +182,26 @@ func serve(ctx context.Context, p *program, o *serveOptions) (err error) {
 	if _, _, err := o.assemble(memory.New(), listener.Addr(), log); err != nil {
 		return &codeError{exitUsage, err}
 	}
+	// Whoever stands by refuses connections, so that a load balancer goes elsewhere.
+	closed := false
 	opening, opened := p.interruptible(ctx)
-	db, err := o.openDatabase(opening, log)
+	db, err := o.openDatabase(opening, log, func() {
+		closed = true
+		listener.Close()
+		if profiles != nil {
+			profiles.Close()
+		}
+	})
 	opened()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	if closed {
+		if listener, profiles, err = o.listen(); err != nil {
+			return err
+		}
+	}
 	eng, api, err := o.assemble(db, listener.Addr(), log)
 	if err != nil {
 		return err

@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// State is where a lead is in its life. The zero State is invalid.
+// State is the state of a lead in the [Machine]. The zero State is invalid.
 type State uint8
 
 // The five states of a lead. Removed and Completed are final.
 const (
-	// Enrolled: the lead waits at a node, for a due time, a free slot or an
-	// active workflow. Nothing of it is in flight.
+	// Enrolled: the lead waits at a node, for a due time, a free worker or an
+	// active workflow. It has no step in flight.
 	Enrolled State = iota + 1
-	// InStep: a step has started and has no outcome on record yet, or its
-	// completion hooks run.
+	// InStep: a step is in flight: it has started, and its outcome is not on record
+	// yet or its completion hooks still run.
 	InStep
 	// PendingRemoval: removal was asked for while a step was in flight.
 	PendingRemoval
@@ -45,15 +45,15 @@ func (s State) InFlight() bool { return s == InStep || s == PendingRemoval }
 
 func (s State) String() string { return nameOf(stateNames[:], s, "State") }
 
-// MarshalText writes the state's name. It fails for a value that is no state.
+// MarshalText writes the state's name. An invalid State is an error.
 func (s State) MarshalText() ([]byte, error) { return marshalName(stateNames[:], s, "state") }
 
-// UnmarshalText reads a state's name.
+// UnmarshalText reads a state's name; the error lists the valid ones.
 func (s *State) UnmarshalText(text []byte) error {
 	return unmarshalName(stateNames[:], s, text, "state")
 }
 
-// ParseState reads a state's name, such as "in_step".
+// ParseState reads a state's name, such as "in_step"; the error lists the valid ones.
 func ParseState(name string) (State, error) {
 	var s State
 	err := s.UnmarshalText([]byte(name))
@@ -74,7 +74,7 @@ func marshalName[T ~uint8](names []string, v T, kind string) ([]byte, error) {
 	if int(v) < len(names) && names[v] != "" {
 		return []byte(names[v]), nil
 	}
-	return nil, fmt.Errorf("lead: %d is no %s", v, kind)
+	return nil, fmt.Errorf("lead: invalid %s %d", kind, v)
 }
 
 func unmarshalName[T ~uint8](names []string, v *T, text []byte, kind string) error {

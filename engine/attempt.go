@@ -52,7 +52,7 @@ func (h host) Attempt(c *run.Call) core.Answer {
 	return answer
 }
 
-// failedAttempt keeps the error that a handler returned.
+// failedAttempt returns the answer of a handler that returned an error.
 func failedAttempt(err error) (answer core.Answer) {
 	answer.Failed = errorText(err)
 	defer func() { _ = recover() }() // errors.As calls methods of it
@@ -67,7 +67,8 @@ func failedAttempt(err error) (answer core.Answer) {
 	return answer
 }
 
-// readResult keeps what a handler answered, or says what is wrong with it.
+// readResult returns the answer of a handler that returned a result, or says what is
+// wrong with the result.
 func readResult(result Result) (core.Answer, error) {
 	answer := core.Answer{InFlight: result.InFlight, CallID: result.CallID}
 	if err := checkCallID(result.CallID); err != nil {
@@ -81,7 +82,7 @@ func readResult(result Result) (core.Answer, error) {
 		if err := checkJSON(m.Data); err != nil {
 			return answer, fmt.Errorf("the data of a scheduled message %w", err)
 		}
-		// The handler may use its own again.
+		// A copy, because the handler may use its slice again.
 		answer.Schedule = append(answer.Schedule, core.Scheduled{After: m.After, Data: bytes.Clone(m.Data)})
 	}
 	if result.InFlight {

@@ -96,7 +96,7 @@ func TestAttemptsThatAreNotMadeAreNotCounted(t *testing.T) {
 		if len(out.calls) != leads {
 			t.Errorf("%d calls, want %d", len(out.calls), leads)
 		}
-		if n := log.count("attempts are made again"); n != 1 {
+		if n := log.count("attempts can be made again"); n != 1 {
 			t.Errorf("%d lines say that it works again", n)
 		}
 		first, err := w.eng.Lead(background, wf, ids[0])

@@ -69,7 +69,7 @@ It is a draft: nobody is contacted until you say leadflow activate wfl_ID`, "imp
 	// Into a workflow that was there before, which stays.
 	s.run(1, `
 Enrolled 0 leads; 1 row rejected.
-line 2: contact is already live in the workflow, as wlead_ID (enrolled)
+line 2: contact is already live in the workflow: lead wlead_ID is enrolled
 leadflow import: no row of `+good+` can be enrolled`, "import", "-workflow", id, "-leads", good, "-activate")
 	workflows("into one that is there", 1)
 	s.run(0, `{"workflow_id":"wfl_ID","leads_enrolled":1,"rejected":0,"errors":[]}`,
@@ -203,7 +203,7 @@ leadflow import: 2 rows of `+leads+` would be rejected`, "import", "-json", "-dr
 	s.enroll(id, "+14155550101")
 	s.run(4, `
 Would enroll 1 lead; 3 rows would be rejected. Nothing was written.
-line 3: contact is already live in the workflow, as wlead_ID (enrolled)
+line 3: contact is already live in the workflow: lead wlead_ID is enrolled
 line 5: contact is already live in the workflow: an earlier row has the same phone number
 line 6: phone_number: "reception" is not a phone number
 leadflow import: 3 rows of `+leads+` would be rejected`, "import", "-dry-run", "-activate", "-workflow", id, "-leads", leads, "-region", "US")

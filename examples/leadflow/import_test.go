@@ -61,7 +61,7 @@ func TestImportIsAllOrNothing(t *testing.T) {
 	s.run(0, `
 Created workflow wfl_ID, "Follow-up", with 5 nodes.
 Enrolled 1 lead; 0 rows rejected.
-It is a draft: nobody is contacted until you say leadflow activate wfl_ID`, "import", "-workflow", wf, "-leads", good)
+It is a draft: nobody is contacted until you run leadflow activate wfl_ID`, "import", "-workflow", wf, "-leads", good)
 	var body struct{ Data []workflowView }
 	s.call("GET", "workflows", "", &body)
 	id := body.Data[0].ID

@@ -51,7 +51,7 @@ func (h host) Attempt(c *run.Call) core.Answer {
 	return answer
 }
 
-// failedAttempt keeps the error that a handler returned.
+// failedAttempt returns the answer of a handler that returned an error.
 func failedAttempt(err error) (answer core.Answer) {
 	answer.Failed = errorText(err)
 	defer func() { _ = recover() }() // errors.As calls methods of it
@@ -66,7 +66,8 @@ func failedAttempt(err error) (answer core.Answer) {
 	return answer
 }
 
-// readResult keeps what a handler answered, or says what is wrong with it.
+// readResult returns the answer of a handler that returned a result, or says what is
+// wrong with the result.
 func readResult(result Result) (core.Answer, error) {
 	answer := core.Answer{InFlight: result.InFlight, CallID: result.CallID}
 	if err := checkCallID(result.CallID); err != nil {

@@ -18,20 +18,21 @@ type CallFilter struct {
 	WorkflowID  lead.WorkflowID
 	LeadID      lead.ID
 	PhoneNumber string // as Enroll would read it
-	CallID      string // the provider's name for the call, exactly
+	CallID      string // the provider's id of the call, exactly
 	Status      lead.StepStatus
 	From, To    time.Time // From <= StartedAt < To
 	After       CallCursor
-	Limit       int // at most so many; 0 for all
+	Limit       int // at most this many; 0 for all
 }
 
-// CallCursor is a place in the call log; its zero value is the beginning.
+// CallCursor is a position in the call log; its zero value is the beginning.
 type CallCursor int64
 
 // Calls returns the entries of the call log that match, in the order in which
-// the attempts were begun, and the place after the last of them. Entries stay
-// when their lead is final and when their workflow is deleted; a workflow or a
-// lead that never was has none.
+// the attempts were begun, and the position after the last of them, for the next
+// page. Entries stay when their lead is final and when their workflow is deleted. An
+// unknown workflow or lead has no entries, which is no error; an invalid filter is a
+// *lead.InvalidError.
 func (e *Engine) Calls(ctx context.Context, filter CallFilter) ([]lead.Call, CallCursor, error) {
 	faults := filterFaults{}
 	q := store.CallQuery{
@@ -74,8 +75,8 @@ func (e *Engine) Calls(ctx context.Context, filter CallFilter) ([]lead.Call, Cal
 }
 
 // AllCalls iterates over the entries of the call log that match, in the order in
-// which the attempts were begun and in constant memory. It sees each as it is when
-// its page is read. An error ends the iteration.
+// which the attempts were begun and in constant memory. Entries are read in pages,
+// and each is as it was when its page was read. An error ends the iteration.
 func (e *Engine) AllCalls(ctx context.Context, filter CallFilter) iter.Seq2[lead.Call, error] {
 	return func(yield func(lead.Call, error) bool) {
 		filter, left := filter, filter.Limit // an iterator may be used again
@@ -102,8 +103,8 @@ func (e *Engine) AllCalls(ctx context.Context, filter CallFilter) iter.Seq2[lead
 	}
 }
 
-// validJSON returns data that can be written into an answer: a damaged entry must
-// not keep anybody from reading the others.
+// validJSON returns data, or nil if it is not JSON: a damaged entry must not make the
+// whole list unreadable.
 func validJSON(data []byte) []byte {
 	if len(data) > 0 && !json.Valid(data) {
 		return nil

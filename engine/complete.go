@@ -14,46 +14,50 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// Callback is what a callback says of a step in flight.
+// Callback is the outcome of a step in flight, or the failure of its attempt, as a
+// callback reports it.
 type Callback struct {
-	// Outcome names the edge that the lead follows; empty means the type's good
-	// one, as in Result.
+	// Outcome names the edge that the lead follows; empty means the node type's
+	// success outcome, as in Result.
 	Outcome string
 	// Data goes to the step's history entry, as in Result.
 	Data any
-	// CallID is the provider's name for the call, UTF-8 of at most MaxCallID bytes;
-	// empty keeps what the handler gave.
+	// CallID is the provider's id of the call, UTF-8 of at most MaxCallID bytes;
+	// empty keeps the one that the handler gave.
 	CallID string
-	// Attempt, if not 0, is the number of the attempt that the outcome belongs to.
-	// An outcome of an attempt that is not the one begun last is refused.
+	// Attempt, if not 0, is the number of the attempt that the callback belongs to.
+	// It is refused unless that attempt is the one begun last.
 	Attempt int
-	// Error, if not empty, says that the attempt failed, and why: the node's retry
-	// policy decides on the step, as if the handler had returned that error. Outcome
-	// must be empty then. RetryAfter is the least time to the next attempt, and Final
-	// means that there is none; at most one of them may be set.
+	// Error, if not empty, says that the attempt failed, and why, in at most MaxError
+	// bytes. The node's retry policy applies, as if the handler had returned that
+	// error. Outcome must be empty then. RetryAfter is the least time to the next
+	// attempt; Final means that the step fails without another attempt. At most one
+	// of them may be set, and only with Error.
 	Error      string
 	RetryAfter time.Duration
 	Final      bool
 }
 
-// CallbackAck is the answer to CompleteStep.
+// CallbackAck is the answer of CompleteStep: the step, its lead, and the lead's state
+// now.
 type CallbackAck struct {
 	StepID    lead.StepID `json:"step_id"`
 	LeadID    lead.ID     `json:"lead_id"`
 	LeadState lead.State  `json:"lead_status"`
 }
 
-// CompleteStep gives a step in flight its outcome: one whose handler answered
-// InFlight, or has not returned yet (then the step ends when it does, or at its
-// deadline), or whose failed attempt turns out to have been made after all
-// while its retry is queued.
+// CompleteStep gives a step in flight its outcome, or reports that its attempt
+// failed. The step's handler has answered InFlight; or it still runs (the step then
+// ends when the handler returns, or at the deadline); or it has returned an error
+// although the attempt was made, and the retry is still queued (the retry is then
+// dropped).
 //
-// A step gets one outcome (promise 8). The same outcome again changes nothing
-// and is no error; another one is an error that matches lead.ErrStepFinished.
-// One for another attempt matches lead.ErrOtherAttempt, one for a step that has
-// not started lead.ErrStepNotStarted, and all three lead.ErrConflict. An unknown
-// step matches lead.ErrNotFound. An outcome that could not be kept, or not be read
-// back, is a *lead.InvalidError that names every fault.
+// A step gets one outcome (promise 8). The same outcome again changes nothing and is
+// no error. Another outcome is an error that matches lead.ErrStepFinished, one for
+// another attempt lead.ErrOtherAttempt, one for a step that has not started
+// lead.ErrStepNotStarted; all three match lead.ErrConflict. An unknown step is an
+// error that matches lead.ErrNotFound. A callback that is invalid, or whose data
+// could not be read back later, is a *lead.InvalidError that names every fault.
 func (e *Engine) CompleteStep(ctx context.Context, id lead.StepID, out Callback) (CallbackAck, error) {
 	data, err := encodeData(out.Data)
 	var faults []lead.FieldError
@@ -93,8 +97,8 @@ func (e *Engine) CompleteStep(ctx context.Context, id lead.StepID, out Callback)
 		Attempt: out.Attempt, Outcome: out.Outcome, CallID: out.CallID, Data: data,
 		Failed: out.Error, RetryAfter: out.RetryAfter, Final: out.Final,
 	}
-	// A step of a message can begin between the look at the disk and the loop's
-	// decision, so the answer that it has not is looked up once more.
+	// The step of a scheduled message can begin between the loop's decision and the
+	// look at the store, so the answer "has not started" is checked once more.
 	for range 2 {
 		found, state, now := e.run.Complete(ctx, id, said)
 		if now == nil {

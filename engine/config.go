@@ -11,14 +11,15 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// Config sets an engine up. The zero value works: an engine without handlers
-// runs workflows that only wait and branch.
+// Config configures an engine. The zero value works: an engine without handlers
+// runs workflows that only wait and branch. New copies it; changing it later has no
+// effect.
 type Config struct {
-	// Handlers do the real thing for action nodes, by name. A node names its
+	// Handlers carry out the steps at action nodes, by name. A node names its
 	// handler; if it does not, the name is the node's type: "voice_call", "message"
-	// or "application". Start refuses to run a workflow that has a node without a
-	// handler. A handler that needs the engine to be made is registered by
-	// [Engine.Handle] instead.
+	// or "application". Start is refused while an active or paused workflow has an
+	// action node without a handler. A handler that is made from the engine is
+	// registered with [Engine.Handle] instead.
 	Handlers map[string]Handler
 	// Hooks run, in this order, whenever a step that was in flight has its
 	// outcome: before the lead enters its next node, and before a lead whose
@@ -27,23 +28,23 @@ type Config struct {
 	// HookTimeout bounds each hook. A hook that takes longer is recorded as
 	// failed, and the lead goes on without it. Default 10 s.
 	HookTimeout time.Duration
-	// Workers is how many handlers run at the same time, at most; a lead whose
-	// step is due waits for one to be free. A step that waits for its callback or
-	// its retry holds none. Default 1000.
+	// Workers is the greatest number of handlers that run at the same time; a lead
+	// whose step is due waits for a free worker. A step that waits for its callback
+	// or its retry uses none. Default 1000.
 	Workers int
 	// MaxRedeliveries is how often an attempt is made again because the process ended
-	// during it. When that happens once more, the attempt may be the cause: its lead is
-	// parked, which means that the step in flight ends when it times out, by
-	// CompleteStep, or at once when the lead is removed. Default 3.
+	// during it. If the process ends during it once more, the attempt may be the cause,
+	// and the lead is parked: its handler is not called again, and the step ends when it
+	// times out, by CompleteStep, or immediately when the lead is removed. Default 3.
 	MaxRedeliveries int
-	// Region is the two-letter ISO 3166 code, in upper case, of the country in
-	// which phone numbers without a leading + are read, such as "US". Default: such
-	// numbers are refused. See [lead.CheckRegion].
+	// Region is the two-letter ISO 3166 code, in upper case, of the country whose
+	// national phone numbers are accepted without a leading +, such as "US". Default:
+	// such numbers are refused. See [lead.CheckRegion].
 	Region string
-	// Clock tells the time; nil means the real one, which a [Stepped] engine
-	// cannot have.
+	// Clock tells the time. Default: the real clock. A [Stepped] engine must be given
+	// one.
 	Clock Clock
-	// Logger gets what an operator must know; nil means slog.Default().
+	// Logger gets what an operator must know. Default: slog.Default().
 	Logger *slog.Logger
 }
 

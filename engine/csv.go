@@ -15,20 +15,21 @@ import (
 
 // EnrollCSV enrolls the rows of a CSV file, as EnrollAll does, in constant
 // memory. The first record names the columns: phone_number is required, external_id
-// and time_zone fill the contact's fields of that name if they are there, and every
-// other column that has a name becomes metadata, as text, where it is not empty.
+// and time_zone are optional. The non-empty values of every other column that has a
+// name become metadata, as strings.
 //
-// The file may be UTF-8 or UTF-16, with a byte order mark or without; its fields may
-// be separated by commas, semicolons, tabs or bars, or by what a first line such as
-// "sep=;" says; its lines may end in LF, CRLF or CR. The three columns may also be
-// written as Phone Number or phone, External ID, and Time Zone.
+// The file may be UTF-8 or UTF-16, with or without a byte order mark. Fields may be
+// separated by commas, semicolons, tabs or vertical bars, or by the character that a
+// first line such as "sep=;" names. Lines may end in LF, CRLF or CR. The three columns
+// may also be named Phone Number or phone, External ID, and Time Zone.
 //
-// Bad rows are rejected by number and line, and the good ones enrolled. A quote that
-// is not closed costs the line on which it was opened. Rows without any value are
-// passed over.
+// An invalid row is rejected, with its number and line, and the others are enrolled. A
+// quote that is not closed rejects the line on which it was opened. Rows without any
+// value are skipped.
 //
-// A file without the column is a *lead.InvalidError. An error of r ends the
-// reading: the rows before it are enrolled and reported.
+// A file without the column phone_number is a *lead.InvalidError, and so is a header
+// that cannot be read. If r returns an error, the rows before it are enrolled and
+// reported, and EnrollCSV returns that error.
 func (e *Engine) EnrollCSV(ctx context.Context, workflow lead.WorkflowID, r io.Reader, options ...EnrollOption) (EnrollReport, error) {
 	s := newEnrollment(e, workflow, options)
 	if _, err := e.run.Flow(workflow); err != nil {
@@ -49,11 +50,11 @@ const maxRow = MaxData
 // csvRows reads contacts from a CSV file.
 type csvRows struct {
 	reader    *csvfile.Reader
-	columns   []string // names; "" for those that become nothing
-	phone     int      // which column that is
+	columns   []string // names; a column named "" is ignored
+	phone     int      // the index of the column of phone numbers
 	fields    map[int]func(c *lead.Contact, value string)
 	row, line int   // of the contact yielded last
-	broken    error // what ended the reading, but for the end of the file
+	broken    error // why reading ended, unless at the end of the file
 }
 
 func newCSVRows(r io.Reader) (*csvRows, error) {
@@ -83,9 +84,9 @@ func trimmed(columns []string) []string {
 	return out
 }
 
-// The columns that have a meaning of their own: the name, and how else it may be
-// written, without regard to case, spaces, underscores and hyphens. What comes first
-// counts.
+// The columns that have a meaning of their own: the exact name first, then names that
+// are compared without case, spaces, underscores and hyphens. The first name that a
+// column has wins.
 var (
 	phoneNames    = []string{"phone_number", "phonenumber", "phone"}
 	externalNames = []string{"external_id", "externalid"}
@@ -94,8 +95,8 @@ var (
 
 var plainName = strings.NewReplacer(" ", "", "_", "", "-", "")
 
-// columnsNamed returns which of the columns are written as the first of the names
-// by which there is any.
+// columnsNamed returns the indexes of the columns with the first of the names that
+// any column has.
 func columnsNamed(columns, names []string) (found []int) {
 	for i, name := range names {
 		for k, column := range columns {
@@ -110,7 +111,7 @@ func columnsNamed(columns, names []string) (found []int) {
 	return nil
 }
 
-// setColumns says what becomes of each column.
+// setColumns decides what each column fills.
 func (rows *csvRows) setColumns(columns []string) error {
 	rows.columns = columns
 	rows.fields = map[int]func(c *lead.Contact, value string){}
@@ -134,7 +135,7 @@ func (rows *csvRows) setColumns(columns []string) error {
 	} {
 		found := columnsNamed(columns, field.names)
 		if len(found) > 1 {
-			return invalidCSV(fmt.Sprintf("two columns, %.40q and %.40q, could be %s; name one of them so",
+			return invalidCSV(fmt.Sprintf("two columns, %.40q and %.40q, could be %[3]s; rename one of them to %[3]s",
 				columns[found[0]], columns[found[1]], field.names[0]))
 		}
 		for _, i := range found {
@@ -143,7 +144,7 @@ func (rows *csvRows) setColumns(columns []string) error {
 	}
 	phone := columnsNamed(columns, phoneNames)
 	if len(phone) == 0 {
-		return invalidCSV(fmt.Sprintf("no column %s, also written Phone Number or phone, among %s", phoneNames[0], clipColumns(columns)))
+		return invalidCSV(fmt.Sprintf("no column %s, Phone Number or phone; the columns are %s", phoneNames[0], clipColumns(columns)))
 	}
 	rows.phone = phone[0]
 	return nil
@@ -209,7 +210,7 @@ func (rows *csvRows) contact(record []string) (lead.Contact, error) {
 		if !utf8.ValidString(value) {
 			return c, invalidRow(fmt.Sprintf("column %.40q is not UTF-8; save the file as UTF-8", column))
 		}
-		value = strings.Clone(strings.TrimSpace(value)) // the record is longer
+		value = strings.Clone(strings.TrimSpace(value)) // or it would keep the whole record in memory
 		if set := rows.fields[i]; set != nil {
 			set(&c, value)
 		} else if value != "" && column != "" {
@@ -240,7 +241,7 @@ func rowMessage(err error) string {
 	}
 	var conflict *lead.ConflictError
 	if errors.As(err, &conflict) && !conflict.Lead.IsZero() {
-		return fmt.Sprintf("%s, as %s (%s)", conflict.Reason, conflict.Lead, conflict.State)
+		return fmt.Sprintf("%s: lead %s is %s", conflict.Reason, conflict.Lead, conflict.State)
 	}
 	return strings.TrimPrefix(err.Error(), "lead: ")
 }

@@ -103,8 +103,8 @@ func unlessType(err error) error {
 	return err
 }
 
-// Whatever has become of the rows of one lead, all others go on, and what is asked
-// of the engine is answered.
+// When the rows of one lead are damaged, all others go on, and the engine answers all
+// requests.
 func TestADamagedRowConcernsItsLeadAlone(t *testing.T) {
 	for name, statement := range damages {
 		t.Run(name, func(t *testing.T) {
@@ -237,9 +237,8 @@ var columnDamages = []string{
 	"x''", "x'7b'", "x'ff'", "substr(?, 1, length(?) / 2)", "? || x'00'", "replace(?, '1', '9')", "CAST(replace(?, '\"', '') AS BLOB)", "8 * ?", "-?",
 }
 
-// TestAnyDamageConcernsItsLeadAlone does to each column of each row of a lead what
-// columnDamages says. With -damage.all it does all of it, and else as much of it, at
-// random, as fits a short run.
+// TestAnyDamageConcernsItsLeadAlone damages each column of each row of a lead in the ways
+// of columnDamages: in all of them with -damage.all, otherwise in a random selection.
 func TestAnyDamageConcernsItsLeadAlone(t *testing.T) {
 	var all []damage
 	for _, c := range leadColumns(t) {
@@ -261,8 +260,8 @@ func TestAnyDamageConcernsItsLeadAlone(t *testing.T) {
 	}
 }
 
-// TestADamagedWorkflowConcernsItsLeadsAlone does the like to every column of a
-// workflow's row.
+// TestADamagedWorkflowConcernsItsLeadsAlone does the same to each column of a workflow's
+// row.
 func TestADamagedWorkflowConcernsItsLeadsAlone(t *testing.T) {
 	var all []damage
 	for _, column := range []string{"seq", "id", "version", "status", "name", "description", "definition", "created", "updated", "deleted"} {
@@ -313,7 +312,7 @@ func damageWorkflow(t *testing.T, statement string) {
 	if err := w.eng.Health(background); err != nil {
 		t.Error(err)
 	}
-	// What is said of it is an answer, whatever it says.
+	// Requests about it must be answered, with any answer.
 	answered, cancel := context.WithTimeout(background, time.Minute)
 	defer cancel()
 	for what, ask := range map[string]func() error{

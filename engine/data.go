@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// This file checks the data that handlers and callbacks give, which is kept as
+// This file checks the data of handlers and callbacks, which the store keeps as
 // JSON.
 
 // encodeData returns data as a JSON object in UTF-8, nil for none.
@@ -50,12 +50,13 @@ func kindOf(text []byte) string {
 	}
 }
 
-// maxDepth is how deep lists and objects may be nested in JSON that is kept.
-// encoding/json reads 10,000 levels, and what is kept is kept inside of more.
+// maxDepth is how deep arrays and objects may be nested in JSON that is kept.
+// encoding/json reads 10,000 levels, and the store keeps this JSON inside of other
+// JSON.
 const maxDepth = 1000
 
-// checkJSON reports why valid JSON could not be kept: what is kept must be read
-// back, years later, by everything that reads it.
+// checkJSON reports why valid JSON cannot be kept: everything that reads it must still
+// be able to, years later.
 func checkJSON(text []byte) error {
 	if len(text) > MaxData {
 		return fmt.Errorf("has %d bytes as JSON, more than %d", len(text), MaxData)
@@ -85,7 +86,7 @@ func checkJSON(text []byte) error {
 	return nil
 }
 
-// numberLen returns how many bytes the number has with which text begins.
+// numberLen returns the length in bytes of the number at the beginning of text.
 func numberLen(text []byte) int {
 	for i, c := range text {
 		if c != '+' && c != '-' && c != '.' && c != 'e' && c != 'E' && (c < '0' || c > '9') {
@@ -95,8 +96,8 @@ func numberLen(text []byte) int {
 	return len(text)
 }
 
-// checkNumber refuses a number that does not fit into a float64, as which
-// conditions read it.
+// checkNumber refuses a number that does not fit into a float64, because conditions
+// read numbers as float64.
 func checkNumber(text []byte) error {
 	if len(text) < 300 && !bytes.ContainsAny(text, "eE") {
 		return nil // less than the largest float64, which is near 1.8e308

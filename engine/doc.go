@@ -1,6 +1,6 @@
 // Package engine moves leads through workflows: it enrolls them, starts their
-// steps, waits, tries again, branches, and takes one out, safely, while
-// everything else runs on. It is embedded: one process, one store, no server.
+// steps, waits, retries, branches, and removes one lead safely while all others
+// go on. It is embedded: one process, one store, no server.
 //
 //	st, err := sqlite.Open(ctx, "leads.db", sqlite.Options{})
 //	eng, err := engine.New(st, engine.Config{
@@ -13,132 +13,130 @@
 //	…
 //	err = eng.Shutdown(ctx)
 //
-// # The promises
+// # Promises
 //
 // Each holds under concurrency, across kill -9 at any instant, and across a
 // power cut as far as the store is durable.
 //
-//  1. Acknowledged is durable. When Enroll, Remove, CompleteStep or a change of a
-//     workflow returns without error, it is on disk.
+//  1. Acknowledged is durable. When a method that changes something, such as Enroll,
+//     Remove or CompleteStep, returns without error, the change is on disk.
 //  2. Removed means silent. After Remove has returned, no new step of that lead
 //     starts, ever. At most the one step that was in flight completes.
-//  3. No live call is cut. Remove, Pause, Cancel and Shutdown never cancel the
-//     context of a running attempt; Shutdown only when its own deadline runs out.
+//  3. No live call is cut. Remove, PauseWorkflow and CancelWorkflow never cancel the
+//     context of a running attempt, and Shutdown only when its own deadline runs out.
 //  4. Removal ends. A pending removal becomes removed when the step in flight
-//     completes, fails for good, or passes its deadline; also when the process died
-//     in between. A hook that fails, hangs or panics is recorded and cannot hold it
-//     up.
+//     completes, fails for good, or passes its deadline, even if the process dies in
+//     between. A hook that fails, hangs or panics is recorded and does not delay it
+//     beyond the hook's timeout.
 //  5. Nothing is left behind. A final lead has no timer, no worker and no scheduled
-//     message; what was cancelled is in its history.
+//     message. What was cancelled is in its history.
 //  6. Only that lead. Removing one lead changes no other lead's schedule, and does
 //     not stop the workflow.
 //  7. History stays. Steps, attempts and call logs remain after removal and
 //     completion.
 //  8. One outcome. Each step gets exactly one outcome; a late, repeated or foreign
-//     completion changes nothing and says so.
+//     completion changes nothing and gets an error that says so.
 //  9. At least once, with a key. A handler may be called again after a crash; the
-//     attempt then carries the same idempotency key, and a mark. An attempt that
-//     waits for its callback or its retry time is not taken for a crashed one.
+//     attempt then has the same idempotency key and is marked Redelivered. An attempt
+//     that waits for its callback or its retry is not mistaken for a crashed one.
 //  10. Never stuck. Every lead that is not final is due at a known time, or has a
 //     step in flight with a deadline, or sits in a workflow that is not active. An
-//     outcome without an edge takes the default edge, else completes the lead with
-//     outcome no_route.
-//  11. Typed refusals. Unknown workflow, unknown lead, lead of another workflow
-//     match lead.ErrNotFound; a final lead matches lead.ErrConflict; the error
-//     carries the ids and the state.
-//  12. One owner. A second process that opens the same SQLite file gets a clear
-//     error at once.
-//
-// And of what came later:
-//
+//     outcome without an edge takes the default edge; without that, the lead is
+//     completed with the outcome no_route.
+//  11. Typed refusals. The error for an unknown workflow, an unknown lead or a lead of
+//     another workflow matches lead.ErrNotFound; that for a final lead matches
+//     lead.ErrConflict and carries the ids and the state.
+//  12. One owner. A second process that opens the same SQLite file immediately gets a
+//     clear error.
 //  17. What is paused does not dial. After PauseWorkflow has returned, no attempt
-//     begins, a retry included.
+//     begins, not even a retry. (Promises 13 to 16 are not made yet.)
 //
 // # How it works
 //
-// What a lead needs next, and what every event makes of it, is decided in one
-// place, package internal/core, which is pure: a rule is a clause there, and
-// nothing acts without asking it. Around it is one goroutine, the loop, in package
-// internal/run. It takes what has come in (requests of callers, results of
-// handlers, what is due), asks the core what that makes of each lead, has the
-// store write all of it in one commit, and only then answers callers and calls
-// handlers. This package decides nothing: it checks what callers give it, hands it
-// to the loop, and shows what is in the store.
+// One package, internal/core, decides what a lead needs next and how an event
+// changes it. It is pure: it has no goroutine, no clock and no store. Every rule is
+// a clause there, and nothing acts without asking it. One goroutine, the loop in
+// package internal/run, calls it: the loop takes what has come in (requests of
+// callers, results of handlers, what is due), asks the core how each lead changes,
+// writes all changes in one commit, and only then answers callers and calls
+// handlers. Package engine itself decides nothing: it checks its callers' input,
+// passes it to the loop, and returns what is in the store.
 //
 //	Enroll, Remove, CompleteStep, …    engine          checks the input
 //	inbox → loop → batch               internal/run    one goroutine, many leads a commit
 //	Next, Apply                        internal/core   the rules
 //	Commit                             store           then callers are answered
 //
-// A batch is what came in while the last
-// one was being written, so an idle engine commits at once and a busy one
-// writes many changes for the price of one disk sync. When much comes in, a batch
-// is decided while the one before it is on its way to the disk. They have no
-// lead in common: what concerns a lead in the batch in flight waits until that
-// has landed.
+// A batch is what came in while the one before it was being written, so an idle
+// engine commits immediately, and a busy one writes many changes with one disk sync.
+// Under load, a batch is decided while the one before it is written. Two such batches
+// have no lead in common: what concerns a lead in the batch being written waits until
+// that write has ended.
 //
-// What must happen when is in the store. Memory holds the leads that are in
-// flight in this process and those that are due next (see horizon); a crash is
-// recovered from by reading the store from the beginning of its due order. An
-// attempt that is on record as running, and that this process has not begun, is
-// one that a crash interrupted.
+// All due times are in the store. Memory holds the leads with a step in flight in this
+// process and those that are due next (see horizon.go in internal/run). To recover
+// from a crash, the loop reads the store from the beginning of its due order. An
+// attempt that is on record as running, and that this process has not begun, was
+// interrupted by a crash.
 //
-// A [Stepped] engine is the same without a goroutine: its caller turns the loop.
-// Tests and simulations use it, by way of package enginetest.
+// A [Stepped] engine is the same without a goroutine: its caller runs the loop.
+// Tests and simulations use it through package enginetest.
 //
-// # Decisions where the design left room
+// # Design decisions
 //
-//   - A step's timeout bounds each attempt's time in flight, and when it passes
-//     the step has failed, without another attempt: the outcome is unknown, and
-//     dialling again might ring twice. Time that a retry is queued does not count,
-//     because with a timeout of one hour and retries 30 and 60 minutes apart no
-//     third attempt would ever be made.
-//   - A queued retry is in flight. It is made although removal is pending, unless
-//     that was asked for with SkipRetries. While the workflow is paused it waits for
-//     the resume; but a lead whose removal is pending never waits for that, so its
-//     retry is dropped then. Cancelling drops queued retries. What holds for a queued
-//     retry holds for an attempt that a crash interrupted.
-//   - An expression whose inputs are not in memory, or whose evaluation may be dear,
-//     is answered away from the loop: the lead rests at its node meanwhile.
-//   - An attempt of which its handler says that nothing was done ([NotMade]) is not
-//     counted, because the network's fault is not the person's outcome. What shares its
-//     rate key rests meanwhile. That is in memory alone: after a restart the first
-//     attempt finds out anew. A pending removal does not wait for it.
-//   - A process that ended during an attempt may have ended because of it. After
-//     Config.MaxRedeliveries such ends the lead is parked: nobody is called again, and
-//     the step's timeout, a callback or a removal ends it. Parked is a reason why a lead
-//     waits, not a state of its own, so nothing else has to know of it.
-//   - A callback counts for an attempt that failed, as long as its retry has not
-//     begun: the provider may have taken the call although its answer was lost.
-//     The retry is dropped.
-//   - A callback may be faster than the handler that it answers: the step ends
-//     when both are there. One handler of a lead runs at a time.
+//   - A step's timeout bounds the time that each attempt is in flight. When it passes,
+//     the step fails without another attempt: the outcome is unknown, and dialling
+//     again might ring twice. The time that a retry is queued does not count, because
+//     with a timeout of one hour and retries 30 and 60 minutes apart no third attempt
+//     would ever be made.
+//   - A queued retry is in flight. It is made although removal is pending, unless the
+//     removal was asked for with SkipRetries. While the workflow is paused, the retry
+//     waits for the resume; but a pending removal never waits for a resume, so then the
+//     retry is dropped and the lead removed. Cancelling drops queued retries. The same
+//     holds for an attempt that a crash interrupted.
+//   - An expression whose inputs are not in memory, or whose evaluation may be
+//     expensive, is evaluated outside the loop; the lead waits at its node meanwhile.
+//   - An attempt whose handler says that nothing was done ([NotMade]) is not counted,
+//     because a fault of the network says nothing about the person. Until a back-off
+//     has passed, no other attempt with its rate key begins. The back-off is kept in
+//     memory only; after a restart the first attempt finds the fault again. A pending
+//     removal does not wait for it.
+//   - A process that ended during an attempt may have ended because of it. If it has
+//     ended more than Config.MaxRedeliveries times, the lead is parked: its handler is
+//     not called again, and the step's timeout, a callback or a removal ends the step.
+//     Parked is a reason why a lead waits, not a state, so no other rule depends on it.
+//   - A callback counts for an attempt that failed, until its retry begins: the
+//     provider may have taken the call although its answer was lost. The retry is
+//     dropped.
+//   - A callback may arrive before the handler that started the call has returned; the
+//     step then ends when the handler returns. Only one handler runs for a lead at a
+//     time.
 //   - An attempt whose deadline passed while no engine ran has failed; it is not
 //     made again.
 //   - A scheduled message is a step beside the path. One step of a lead is in
 //     flight at a time: a message that comes due during a call is sent after it,
-//     and removal waits for a message being sent as for any step.
+//     and removal waits for a message that is being sent, as for any step.
 //   - When a pending removal ends, the node that the outcome would have led to is
 //     in the history as cancelled, with the time at which it would have been due.
-//   - A condition that cannot be evaluated is false; a wait until a time that
-//     cannot be evaluated completes the lead with no_route, because going on at
-//     once might call somebody at night. The history says why in both cases.
-//   - A circle of nodes without a step or a wait that is not over rests for a
-//     minute at each turn.
-//   - Free workers go to due retries first, because removals may wait for them;
-//     then to whoever was due first. A lead keeps its place from step to step, but
-//     once it has been round in a circle it goes behind all that are due already.
-//   - Times are milliseconds of the wall clock, and what is due is rounded up:
-//     nothing is early. When the wall clock jumps, due times follow it within ten
-//     seconds.
+//   - A condition that cannot be evaluated is false. A wait whose end cannot be
+//     evaluated completes the lead with no_route, because going on immediately might
+//     call somebody at night. The history says why in both cases.
+//   - A cycle of nodes in which a lead meets no step and no wait is throttled to one
+//     turn a minute.
+//   - Free workers take interrupted attempts and due retries first, because removals
+//     may wait for them, then the lead that was due first. A lead keeps its place from
+//     step to step, but after going through a cycle it queues behind all leads that are
+//     due already.
+//   - Times are milliseconds of the wall clock, and due times are rounded up: nothing
+//     is early. When the wall clock jumps, the engine notices within ten seconds.
 //
 // # Caveats
 //
-// Handlers run at least once, not exactly once: give the idempotency key to
-// whatever they talk to. A handler that ignores its context is left behind when
-// its deadline has passed, and its goroutine stays until it returns. The cost
-// of expressions is bounded. When the store fails,
-// callers get its error, what handlers came to is kept, and the loop tries again
-// until the store recovers. A disk that refuses to sync may keep what was refused
-// all the same, for the next process to find, if this one ends right then.
+// Handlers run at least once, not exactly once: pass the idempotency key on to the
+// provider. A handler that ignores its context is abandoned when its deadline has
+// passed, and its goroutine stays until it returns. The cost of an expression is
+// bounded; see package workflow. When the store fails, callers get its error, the
+// results of handlers are kept, and the loop retries until the store recovers. If a
+// disk refuses to sync and the process ends right then, the next process may find the
+// refused change on disk all the same.
 package engine

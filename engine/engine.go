@@ -11,8 +11,8 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// Engine runs workflows over one store. All methods are safe for concurrent
-// use.
+// Engine runs workflows over one store. All methods are safe for concurrent use,
+// except in a [Stepped] engine.
 type Engine struct {
 	config Config
 	store  store.Store
@@ -23,9 +23,9 @@ type Engine struct {
 	handlers map[string]Handler
 }
 
-// New returns an engine over the store, with every workflow in it compiled. It
-// runs nothing before Start, but may be read from. The store stays the
-// caller's, who closes it after Shutdown.
+// New returns an engine over the store, with all of its workflows loaded. It runs
+// nothing before [Engine.Start]; methods that only read work already. The caller
+// closes the store, after Shutdown.
 //
 // A faulty Config is a [lead.InvalidError] that names every fault.
 func New(s store.Store, c Config) (*Engine, error) { return newEngine(s, c, false, 0) }
@@ -52,13 +52,13 @@ func newEngine(s store.Store, c Config, stepped bool, seed uint64) (*Engine, err
 	return e, err
 }
 
-// Start sets the engine going: what came due while no engine ran is done, in
-// due order, and attempts that a crash interrupted are made again. ctx bounds
-// the start alone. An engine is started once; an engine that has been shut down
-// is not started again, make a new one.
+// Start starts the engine: what came due while no engine ran is done, in due order,
+// and attempts that a crash interrupted are made again. ctx bounds only the call to
+// Start. Starting a running engine again changes nothing; an engine that was shut down
+// cannot be started again, make a new one.
 //
-// It is refused when a workflow that is active or paused has an action node for
-// whose type there is no handler.
+// Start fails with an error that matches lead.ErrInvalid if a workflow that is active
+// or paused has an action node whose handler is not registered.
 func (e *Engine) Start(ctx context.Context) error {
 	return e.run.Start(ctx, func(f *core.Flow) error {
 		f.RateKeys = e.rateKeys(f)
@@ -66,17 +66,18 @@ func (e *Engine) Start(ctx context.Context) error {
 	})
 }
 
-// Shutdown stops the engine: nothing new starts, and it returns when the
-// handlers and hooks that run have returned and what they came to is on disk.
-// When ctx ends first their contexts are cancelled, with the cause ErrShutdown,
-// and ctx's cause is returned; their attempts are made again at the next start.
-// Steps that wait for a callback or a retry wait on, in the store.
+// Shutdown stops the engine: nothing new starts, and Shutdown returns when the
+// running handlers and hooks have returned, their results are on disk, and listeners
+// have heard all events. If ctx ends first, the contexts of handlers and hooks are
+// cancelled with the cause ErrShutdown, and Shutdown returns ctx's cause; their
+// attempts are made again at the next start. Steps that wait for a callback or a retry
+// keep waiting, in the store.
 //
 // Calling it again is safe, and so is calling it on an engine that was never
 // started. Callbacks are accepted until it returns.
 func (e *Engine) Shutdown(ctx context.Context) error { return e.run.Shutdown(ctx) }
 
-// Health reports whether the engine is alive and its store able to commit, by
-// a commit that changes nothing. It waits for the batch before it; ctx bounds
-// that.
+// Health returns nil if the engine runs and its store can commit. It makes a commit
+// that changes nothing, and waits for the batch before it; ctx bounds the wait. The
+// error is ErrNotRunning, the store's, or ctx's cause.
 func (e *Engine) Health(ctx context.Context) error { return e.run.Ping(ctx) }

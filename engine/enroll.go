@@ -14,11 +14,11 @@ import (
 // Enroll makes a contact a lead of a workflow, at its entry node and due now.
 // In a draft or a paused workflow the lead waits for it to become active.
 //
-// A faulty contact is a *lead.InvalidError that names every fault. A contact
-// that has a lead in the workflow which is not final is an error that matches
-// lead.ErrContactLive and names that lead; once it is final the contact is
-// welcome again, as a new lead. A final workflow is an error that matches
-// lead.ErrWorkflowStatus, an unknown one lead.ErrNotFound.
+// An invalid contact is a *lead.InvalidError that names every fault. If the contact
+// has a lead in the workflow that is not final, the error matches lead.ErrContactLive
+// and names that lead; once that lead is final, the contact may be enrolled again, as a
+// new lead. If the workflow is completed or cancelled, the error matches
+// lead.ErrWorkflowStatus; if it is unknown, lead.ErrNotFound.
 func (e *Engine) Enroll(ctx context.Context, workflow lead.WorkflowID, c lead.Contact) (lead.Lead, error) {
 	prepared, err := e.prepare(c, e.config.Region)
 	if err != nil {
@@ -76,11 +76,11 @@ func encodeMetadata(m map[string]any) ([]byte, error) {
 	return text, nil
 }
 
-// chunk is a number of contacts that are enrolled together.
+// chunk is a group of contacts that are enrolled in one request.
 type chunk struct {
 	contacts  []*run.Contact
 	enrolling *run.Enrolling
-	fates     []fate // of the rows that the contacts come from
+	fates     []fate // of all rows of the chunk, rejected ones too
 }
 
 // refusal returns the error of a contact that was not enrolled, or nil.
@@ -95,7 +95,7 @@ func (e *Engine) refusal(ctx context.Context, workflow lead.WorkflowID, c *run.C
 	return err
 }
 
-// EnrollReport says what came of enrolling many.
+// EnrollReport is the result of EnrollAll and EnrollCSV.
 type EnrollReport struct {
 	WorkflowID lead.WorkflowID `json:"workflow_id"`
 	Enrolled   int             `json:"leads_enrolled"`
@@ -106,10 +106,10 @@ type EnrollReport struct {
 
 // RowError says why a row was rejected.
 type RowError struct {
-	// Row counts from 1: of a stream its elements, of a CSV file its records, the
-	// header being 1. Blank lines are no records.
+	// Row counts from 1: the elements of a stream, or the records of a CSV file, whose
+	// header is record 1. Blank lines are not counted.
 	Row int `json:"row"`
-	// Line is where the row begins in a CSV file, from 1; 0 in a stream.
+	// Line is the line at which the row begins in a CSV file, from 1; 0 for a stream.
 	Line    int    `json:"line,omitempty"`
 	Message string `json:"message"`
 }
@@ -118,27 +118,27 @@ type RowError struct {
 // only counted. OnRow sees them all.
 const MaxRowErrors = 1000
 
-// EnrollOption is an option of one call of EnrollAll or EnrollCSV.
+// EnrollOption is an option for one call of EnrollAll or EnrollCSV.
 type EnrollOption func(*enrollment)
 
-// OnRow has f called for every row, in order, once its fate is on disk: with
-// the lead's id, or with the error for which it was rejected. f runs on the
-// goroutine of the call.
+// OnRow calls f for every row, in order, once the row is enrolled and on disk, with
+// the lead's id, or once it is rejected, with the error. f runs on the goroutine that
+// called EnrollAll or EnrollCSV, and holds up the enrollment while it runs.
 func OnRow(f func(row int, id lead.ID, err error)) EnrollOption {
 	return func(s *enrollment) { s.onRow = f }
 }
 
-// DryRun enrolls nobody: the report says which rows would be enrolled, and why the
-// others would be rejected. Whoever is live in the workflow, or twice in the input,
-// is rejected as without it. Lead ids are zero. It remembers the phone number of each
-// row, and so needs a few bytes a row.
+// DryRun enrolls nobody: the report says how many rows would be enrolled, and why the
+// others would be rejected, contacts that are live in the workflow or twice in the
+// input included. Lead ids are zero. It remembers the phone number of each row, which
+// takes some tens of bytes of memory a row.
 func DryRun() EnrollOption {
 	return func(s *enrollment) { s.rehearsal = map[int64]bool{} }
 }
 
-// InRegion reads phone numbers without a leading + as those of this region, an ISO
-// 3166 code such as "US", instead of [Config].Region. An unknown one makes the call
-// fail with a *lead.InvalidError.
+// InRegion reads phone numbers without a leading + as national numbers of this region,
+// a two-letter ISO 3166 code such as "US", instead of [Config].Region. With an unknown
+// region the call fails with a *lead.InvalidError.
 func InRegion(region string) EnrollOption {
 	return func(s *enrollment) { s.region = region }
 }
@@ -147,36 +147,37 @@ func InRegion(region string) EnrollOption {
 const enrollChunkSize = 500
 
 // EnrollAll enrolls a stream of contacts in constant memory: while one part is
-// being written the next is read and checked. An element that comes with an
-// error is rejected with that error; so is a contact that Enroll would refuse.
-// The others are enrolled.
+// being written, the next is read and checked. An element that comes with an error is
+// rejected with that error, and a contact that Enroll would refuse is rejected as
+// Enroll would. The others are enrolled. EnrollAll reads contacts on the goroutine of
+// its caller.
 //
-// The report says what is on disk, also when EnrollAll returns an error because
-// the workflow went away or became final, or the store failed. The rows that the
-// store did not take are then among the rejected ones, and those after the last
-// row of the report were not enrolled. Only when ctx has ended is the fate of up to
-// a thousand rows after it unknown.
+// The report says what is on disk, also when EnrollAll returns an error because the
+// workflow was deleted or became final, or the store failed. Rows that the store
+// refused are then among the rejected ones, and no row after the last one of the
+// report was enrolled. But when ctx has ended, up to a thousand rows after that one may
+// have been enrolled.
 func (e *Engine) EnrollAll(ctx context.Context, workflow lead.WorkflowID, contacts iter.Seq2[lead.Contact, error], options ...EnrollOption) (EnrollReport, error) {
 	s := newEnrollment(e, workflow, options)
 	return s.run(ctx, contacts)
 }
 
-// enrollment is the enrolling of a stream.
+// enrollment is the state of one EnrollAll or EnrollCSV.
 type enrollment struct {
 	eng    *Engine
 	report EnrollReport
 	onRow  func(row int, id lead.ID, err error)
-	at     func() (row, line int) // of the element that came last
+	at     func() (row, line int) // of the last element
 	region string
-	// rehearsal, unless it is nil, makes this a dry run: it has the phone numbers that
-	// would be enrolled so far.
+	// rehearsal, unless it is nil, makes this a dry run: it has the phone numbers of
+	// the rows before.
 	rehearsal map[int64]bool
 
 	ahead   *chunk // being written
 	filling *chunk
 }
 
-// fate is what becomes of a row: an error, or what becomes of its contact.
+// fate is the result of a row: an error, or its contact.
 type fate struct {
 	row     int
 	line    int
@@ -231,7 +232,7 @@ func (s *enrollment) run(ctx context.Context, contacts iter.Seq2[lead.Contact, e
 		failed = s.turn(ctx)
 	}
 	if s.ahead != nil {
-		// It was sent before the failure was known, and may well be on disk.
+		// It was sent before the failure was known, and may be on disk.
 		if err := s.settle(ctx, s.ahead); failed == nil {
 			failed = err
 		}
@@ -239,7 +240,7 @@ func (s *enrollment) run(ctx context.Context, contacts iter.Seq2[lead.Contact, e
 	return s.report, failed
 }
 
-// turn sends the chunk that is full, and reports the one sent before.
+// turn sends the chunk that was filled, and reports the one sent before.
 func (s *enrollment) turn(ctx context.Context) error {
 	next := s.filling
 	s.filling = &chunk{}
@@ -260,8 +261,8 @@ func (s *enrollment) turn(ctx context.Context) error {
 	return failed
 }
 
-// settle waits for a chunk and reports its rows. Its error is why none of them was
-// enrolled, or that ctx has ended, in which case none is reported.
+// settle waits for a chunk and reports its rows. Its error says why none of them was
+// enrolled; if ctx has ended, it reports none.
 func (s *enrollment) settle(ctx context.Context, c *chunk) error {
 	var failed error
 	if c.enrolling != nil {
@@ -297,7 +298,7 @@ func (s *enrollment) settle(ctx context.Context, c *chunk) error {
 	return failed
 }
 
-// rehearse returns the error with which a contact would not be enrolled, or nil.
+// rehearse returns the error with which a contact would be rejected, or nil.
 func (s *enrollment) rehearse(ctx context.Context, c *run.Contact) error {
 	if s.rehearsal[c.Contact.Phone] {
 		return &lead.ConflictError{Reason: fmt.Errorf("%w: an earlier row has the same phone number", lead.ErrContactLive)}

@@ -13,62 +13,65 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// EventType says what has happened to a lead.
+// EventType says what happened to a lead.
 type EventType string
 
 // The types of events.
 const (
 	EventEnrolled         EventType = "lead.enrolled"
-	EventStepCompleted    EventType = "step.completed" // with whatever outcome, also a failed one
+	EventStepCompleted    EventType = "step.completed" // completed or failed
 	EventRemovalRequested EventType = "lead.removal_requested"
 	EventRemoved          EventType = "lead.removed"
 	EventCompleted        EventType = "lead.completed"
 	// EventParked: the process ended too often during an attempt. See
 	// [Config].MaxRedeliveries.
 	EventParked EventType = "lead.parked"
-	// EventUnreadable: what is on record of the lead cannot be read, and Error says why.
-	// It is left alone until the engine is started again; all others go on. Of Lead
-	// only the ID is set, and not even that if it cannot be read.
+	// EventUnreadable: the lead's row in the store cannot be read; Error says why. The
+	// engine does nothing for the lead until it is started again; all others go on. Only
+	// Lead.ID is set, and it is zero if it cannot be read either.
 	EventUnreadable EventType = "lead.unreadable"
-	// EventsMissed: the listener was too slow, or a lead could not be read.
+	// EventsMissed: the listener was too slow, or a lead could not be read, and some
+	// events were dropped.
 	EventsMissed EventType = "events.missed"
 )
 
-// MaxBehind is how many changes of leads a listener may be behind. See
-// [Engine.Listen].
+// MaxBehind is how many changes of leads are queued for a listener before it misses
+// some. See [Engine.Listen].
 const MaxBehind = run.MaxBehind
 
-// Event is something that has happened to a lead, and is on disk.
+// Event is something that happened to a lead. The change is on disk.
 type Event struct {
 	Type EventType `json:"type"`
 	At   time.Time `json:"at"`
-	// Lead as the commit left it that made the change; the zero Lead in EventsMissed.
-	// What one commit did to a lead is several events with the same Lead.
+	// Lead is the lead after the commit that made the change; the zero Lead in
+	// EventsMissed. If one commit changed a lead more than once, its events have the
+	// same Lead.
 	Lead lead.Lead `json:"lead"`
-	// Step is the step that is over, of an EventStepCompleted: a call or a message,
-	// and a wait, a condition or an end too. nil otherwise.
+	// Step, in EventStepCompleted, is the step that has ended: a call or a message, but
+	// also a wait, a condition or a terminal node. Otherwise nil.
 	Step *lead.Step `json:"step,omitempty"`
-	// Error is why, of an EventUnreadable.
+	// Error, in EventUnreadable, says why the lead cannot be read.
 	Error string `json:"error,omitempty"`
-	// Missed is how many changes of leads the listener has not heard of between the
-	// event before and the one after, of EventsMissed.
+	// Missed, in EventsMissed, is how many changes of leads were dropped between the
+	// event before and the one after. A change may be several events.
 	Missed int `json:"missed,omitempty"`
 }
 
-// Listen has hear called with every event from now on, after the commit that made
-// the change: in the order of the commits, those of one lead in the order in which
-// they happened. stop ends that; a call that runs is not waited for.
+// Listen calls hear with every event from now on, after the commit that made the
+// change. Events come in the order of the commits; those of one lead come in the order
+// in which they happened. stop ends that; it does not wait for a call of hear that is
+// running. Listen may be called at any time, and stop more than once.
 //
-// hear is called on a goroutine of its own, one call at a time, with nothing held;
-// it may call every method of the engine but Shutdown. A panic of it is logged, and
-// it is called with the next event. In a [Stepped] engine Settle calls it, as it
+// hear is called on a goroutine of its own, one call at a time, with no lock held; it
+// may call every method of the engine but Shutdown. A panic of hear is logged, and
+// hear is called with the next event. In a [Stepped] engine Settle calls it, as it
 // calls handlers.
 //
-// A slow listener holds nothing up. One that is more than [MaxBehind] changes
-// behind misses what comes until it has caught up, and is told so by an
-// EventsMissed in its place: read from the engine what became of the leads that
-// matter. Events are in memory: what has not been heard when the process ends is
-// lost. Shutdown returns when all was heard, or when its ctx ends.
+// A slow listener delays nothing else. A listener that is more than [MaxBehind]
+// changes behind misses the changes that follow until it has caught up, and then gets
+// one EventsMissed in their place; it can read the leads that matter to it from the
+// engine. Events are kept in memory: those not heard when the process ends are lost.
+// Shutdown returns when all were heard, or when its ctx ends.
 func (e *Engine) Listen(hear func(Event)) (stop func()) {
 	return e.run.Listen(func(changes []run.Change, missed int) {
 		if err := e.run.ReadContacts(changes); err != nil {
@@ -100,7 +103,7 @@ func (e *Engine) Listen(hear func(Event)) (stop func()) {
 	})
 }
 
-// tell calls a listener; a panic of it is not a dead process.
+// tell calls a listener, and recovers from its panic.
 func (e *Engine) tell(hear func(Event), event Event) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -111,7 +114,7 @@ func (e *Engine) tell(hear func(Event), event Event) {
 	hear(event)
 }
 
-// eventsOf returns what has happened to a lead, in order.
+// eventsOf returns the events of a change, in order.
 func eventsOf(c *run.Change) ([]Event, error) {
 	before, after := &c.Before, &c.After
 	if c.Contact == nil {

@@ -67,7 +67,7 @@ func ExampleEngine_Remove() {
 
 	removal, err := eng.Remove(ctx, wf, person.ID, engine.Reason("asked to stop"), engine.Actor("agent 7"))
 	check(err)
-	fmt.Println("at once:", removal.State)
+	fmt.Println("during the call:", removal.State)
 
 	_, err = eng.CompleteStep(ctx, call, engine.Callback{Outcome: "completed"})
 	check(err)
@@ -82,7 +82,7 @@ func ExampleEngine_Remove() {
 	_, err = eng.Remove(ctx, wf, person.ID)
 	fmt.Println("again:", errors.Is(err, lead.ErrLeadFinal))
 	// Output:
-	// at once: pending_removal
+	// during the call: pending_removal
 	// after the call: removed because asked to stop
 	// call completed
 	// wait cancelled

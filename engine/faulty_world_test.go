@@ -21,8 +21,8 @@ var (
 
 func changesWorkflow(b *store.Batch) bool { return len(b.Workflows) > 0 }
 
-// refit runs the world's engine anew on the same file, over a store with
-// faults and with the configuration changed; change may be nil.
+// refit restarts the world's engine on the same file, over a faulty store and with a
+// changed configuration; change may be nil.
 func (w *world) refit(change func(c *engine.Config)) *faulty.Store {
 	w.t.Helper()
 	if err := w.eng.Shutdown(context.Background()); err != nil {

@@ -8,9 +8,8 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// filterFaults reads the fields of filters and gathers what is wrong with them. A
-// field that says nothing, although it was set, is a fault: it must not select
-// everybody.
+// filterFaults reads the fields of filters and collects what is wrong with them. A
+// field that is set but blank is a fault, because it must not select everybody.
 type filterFaults []lead.FieldError
 
 func (faults *filterFaults) add(location, message string) {
@@ -24,8 +23,8 @@ func (faults filterFaults) err() error {
 	return &lead.InvalidError{Subject: "filter", Faults: faults}
 }
 
-// blank reports whether a text was set to nothing, which is a fault. "" is one that
-// was not set.
+// blank reports, and notes as a fault, that a text is white space only. "" counts as
+// not set.
 func (faults *filterFaults) blank(location, text string) bool {
 	if text == "" || strings.TrimSpace(text) != "" {
 		return false

@@ -30,9 +30,9 @@ func removes(b *store.Batch) bool {
 	return false
 }
 
-// Two removals of one lead, the second while the first is being written: it is
-// decided on what came of the first, and not on what was hoped, also when so much
-// comes in meanwhile that the next batch is decided at once.
+// Two removals of one lead, the second while the first is being written: it is decided
+// on the result of the first, even if so much comes in meanwhile that the next batch is
+// decided immediately.
 func TestPromise1ALeadInABatchInFlightIsDecidedOnWhenThatHasLanded(t *testing.T) {
 	for _, c := range []struct {
 		name          string
@@ -80,8 +80,8 @@ func TestPromise1ALeadInABatchInFlightIsDecidedOnWhenThatHasLanded(t *testing.T)
 	}
 }
 
-// What was decided while a batch was in flight that then fails is decided anew:
-// only the callers of that batch hear of it.
+// When a batch fails, what was decided while it was written is decided again: only the
+// callers of the failed batch get an error.
 func TestABatchThatFailsDoesNotFailTheNextOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const others = 200 // enough to be decided at once
@@ -164,7 +164,7 @@ func TestPromise8AnOutcomeThatMeetsABatchInFlight(t *testing.T) {
 	}
 }
 
-// Shutdown waits for a batch in flight, and its callers hear what came of it.
+// Shutdown waits for a batch in flight, and the callers of that batch get its result.
 func TestShutdownWaitsForABatchInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, s := newFaulty(t, nil, nil)

@@ -13,8 +13,8 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// Handle registers a handler under a name, as [Config].Handlers does, for handlers
-// that need the engine to be made:
+// Handle registers a handler under a name, as [Config].Handlers does, for a handler
+// that is made from the engine:
 //
 //	eng, err := engine.New(st, engine.Config{})
 //	err = eng.Handle("voice_call", newDialler(eng))
@@ -50,28 +50,30 @@ func checkHandler(name string, h Handler) error {
 	case h == nil:
 		return errors.New("is nil")
 	case t.Terminal() || t == workflow.Time || t == workflow.Conditional:
-		return errors.New("is a type of node without a handler; only voice_call, message and application nodes have one")
+		return errors.New("is a node type that has no handler; only voice_call, message and application nodes have one")
 	}
 	return workflow.CheckHandler(name)
 }
 
-// NodeChecker is a Handler that can tell beforehand which nodes it could not
-// do. ActivateWorkflow asks it about every node that names it, on the caller's
-// goroutine, and refuses the workflow with what it says.
+// NodeChecker is a Handler that can check a node before a lead comes to it.
 type NodeChecker interface {
+	// CheckNode reports why the handler could not carry out steps at the node.
+	// ActivateWorkflow calls it for every node of the handler, on the caller's
+	// goroutine, and is refused with all errors that it returns.
 	CheckNode(n workflow.Node) error
 }
 
-// RateKeyer is a Handler that says what the attempts at a node share with others,
-// such as a provider's host, for [NotMade]: when it cannot be done for one, it is not
-// tried for the others for a while. It is called when a workflow is set going, on
-// the caller's goroutine. For a handler that is none, all of its nodes share one key.
+// RateKeyer is a Handler whose nodes depend on different resources, such as the hosts
+// of several providers. For a handler without it, all nodes have one rate key.
 type RateKeyer interface {
+	// RateKey names the resource that attempts at the node depend on. When one attempt
+	// is [NotMade], others with the same handler and key wait for its back-off. RateKey
+	// is called at Start and at ActivateWorkflow, on the caller's goroutine.
 	RateKey(n workflow.Node) string
 }
 
-// rateKeys returns the rate keys of a workflow's nodes. Those of different handlers
-// differ.
+// rateKeys returns the rate keys of a workflow's nodes. Keys of different handlers
+// always differ.
 func (e *Engine) rateKeys(f *core.Flow) []core.RateKey {
 	key := func(name string, n workflow.Node) string {
 		if h, ok := e.handler(name).(RateKeyer); ok && name != "" {
@@ -87,8 +89,8 @@ func (e *Engine) rateKeys(f *core.Flow) []core.RateKey {
 	return keys
 }
 
-// Typed returns a handler that calls handle with the node's config decoded into
-// a C, a struct as a rule:
+// Typed returns a handler that calls handle with the node's config decoded into a C,
+// usually a struct:
 //
 //	type sms struct {
 //		From string `json:"from"`
@@ -97,12 +99,12 @@ func (e *Engine) rateKeys(f *core.Flow) []core.RateKey {
 //	"sms": engine.Typed(func(ctx context.Context, a engine.Attempt, c sms) (engine.Result, error) { … }),
 //
 // The config is decoded strictly: a field that C does not have is an error. If C
-// or *C has a method Validate() error, that is asked too. The handler is a
-// [NodeChecker], so a workflow with a config that cannot be decoded is not
-// activated; a step that comes to such a node all the same fails without a retry.
+// or *C has a method Validate() error, it is called too. The handler is a
+// [NodeChecker], so a workflow with a config that cannot be decoded cannot be
+// activated; a step at such a node fails without a retry.
 //
-// A node without a config is decoded as an empty one. So is a scheduled message
-// of a node that has another handler, whose config is not for this one: what to
+// A node without a config is decoded as {}. So is a scheduled message whose node has
+// another handler, because that node's config is meant for the other handler: what to
 // send is in a.Scheduled.Data.
 func Typed[C any](handle func(ctx context.Context, a Attempt, config C) (Result, error)) Handler {
 	return typed[C](handle)

@@ -140,7 +140,7 @@ func TestRegisteringHandlers(t *testing.T) {
 			"is nil":             w.eng.Handle("sms", nil),
 			"needs a name":       w.eng.Handle("", h),
 			"invalid handler":    w.eng.Handle("s m s", h),
-			"without a handler":  w.eng.Handle("time", h),
+			"has no handler":     w.eng.Handle("time", h),
 		} {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%v, want %q", err, want)

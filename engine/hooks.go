@@ -10,8 +10,8 @@ import (
 	"github.com/leadflow-go/leadflow/engine/internal/run"
 )
 
-// Hooks runs every hook, one after the other, and returns what failed. Whatever
-// happens to them, it returns within Config.HookTimeout each (promise 4).
+// Hooks runs every hook, one after the other, and returns what failed. It waits at
+// most Config.HookTimeout for each of them (promise 4).
 func (h host) Hooks(c *run.HookCall) (failed []string) {
 	e := h.e
 	event := HookEvent{
@@ -20,7 +20,7 @@ func (h host) Hooks(c *run.HookCall) (failed []string) {
 		Step:   core.CurrentStep(c.Flow, &c.View, c.Contact.ID),
 	}
 	for _, hook := range e.config.Hooks {
-		// Its own, because one that was left behind may still read it.
+		// A copy for each hook, because one that timed out may still read it.
 		event.Lead.Contact = core.ClonePerson(c.Contact.Person)
 		if err := e.runHook(c.Ctx, hook, event); err != nil {
 			text := errorText(err)
@@ -32,7 +32,7 @@ func (h host) Hooks(c *run.HookCall) (failed []string) {
 	return failed
 }
 
-// runHook runs one hook, and leaves it behind when its time is up.
+// runHook runs one hook, and stops waiting for it after Config.HookTimeout.
 func (e *Engine) runHook(ctx context.Context, hook Hook, c HookEvent) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -58,7 +58,7 @@ func (e *Engine) runHook(ctx context.Context, hook Hook, c HookEvent) error {
 	}
 }
 
-// callHook calls a hook; a panic of it is a failure, not a dead process.
+// callHook calls a hook, and turns its panic into an error.
 func (e *Engine) callHook(ctx context.Context, hook Hook, c HookEvent) (err error) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -156,7 +156,7 @@ func TestWhatIsPausedDoesNotHoldUpWhatIsActive(t *testing.T) {
 	})
 }
 
-// The store is looked through anew while leads are in memory in every phase.
+// The store is read from the beginning again while leads in every phase are in memory.
 func TestLookingAnewStartsNothingTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hook := engine.Hook{Name: "slow", Run: func(context.Context, engine.HookEvent) error {

@@ -65,8 +65,8 @@ func (l *logged) count(what string) (n int) {
 	return n
 }
 
-// A fault of this machine, or of the provider for everybody, is no outcome of the
-// person's: nobody fails, and everybody is called once it works again.
+// A fault of this machine or of the provider says nothing about a person: no lead fails,
+// and everybody is called when the fault is over.
 func TestAttemptsThatAreNotMadeAreNotCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
@@ -96,7 +96,7 @@ func TestAttemptsThatAreNotMadeAreNotCounted(t *testing.T) {
 		if len(out.calls) != leads {
 			t.Errorf("%d calls, want %d", len(out.calls), leads)
 		}
-		if n := log.count("attempts are made again"); n != 1 {
+		if n := log.count("attempts can be made again"); n != 1 {
 			t.Errorf("%d lines say that it works again", n)
 		}
 		first, err := w.eng.Lead(background, wf, ids[0])

@@ -12,7 +12,7 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// Reads go past the loop, straight to the store, and see what is on disk.
+// Reads go directly to the store, not through the loop, and see what is on disk.
 
 // find returns a lead of a workflow, or an error that matches lead.ErrNotFound
 // when there is no such workflow, no such lead, or the lead is in another
@@ -34,8 +34,8 @@ func (e *Engine) find(ctx context.Context, workflow lead.WorkflowID, id lead.ID)
 	return f, found, nil
 }
 
-// Lead returns a lead of a workflow. The error of an unknown workflow, an
-// unknown lead and a lead of another workflow matches lead.ErrNotFound.
+// Lead returns a lead of a workflow. For an unknown workflow, an unknown lead or a
+// lead of another workflow, the error matches lead.ErrNotFound.
 func (e *Engine) Lead(ctx context.Context, workflow lead.WorkflowID, id lead.ID) (lead.Lead, error) {
 	f, found, err := e.find(ctx, workflow, id)
 	if err != nil {
@@ -44,8 +44,8 @@ func (e *Engine) Lead(ctx context.Context, workflow lead.WorkflowID, id lead.ID)
 	return viewLead(f, &found)
 }
 
-// LeadByID returns a lead of whatever workflow. The error of an unknown one, which
-// a lead of a deleted workflow is too, matches lead.ErrNotFound.
+// LeadByID returns a lead of any workflow. For an unknown lead, or one whose workflow
+// was deleted, the error matches lead.ErrNotFound.
 func (e *Engine) LeadByID(ctx context.Context, id lead.ID) (lead.Lead, error) {
 	found, err := e.store.Lead(ctx, id.Seq())
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -58,8 +58,8 @@ func (e *Engine) LeadByID(ctx context.Context, id lead.ID) (lead.Lead, error) {
 	return viewLead(f, &found)
 }
 
-// onlyRows reports whether an error of the store is about rows that it left out,
-// which keep nobody from reading the others.
+// onlyRows reports whether an error of the store is only about rows that it left out
+// of its answer because they cannot be read.
 func onlyRows(err error) bool {
 	var rows store.RowErrors
 	return errors.As(err, &rows)
@@ -70,7 +70,7 @@ func viewLead(f *core.Flow, found *store.Lead) (lead.Lead, error) {
 	if err != nil {
 		return lead.Lead{}, err
 	}
-	person, _ := core.Person(&found.Contact) // without metadata that cannot be read
+	person, _ := core.Person(&found.Contact) // on error without metadata
 	return core.Lead(f, &view, &found.Contact, *person), nil
 }
 
@@ -84,21 +84,21 @@ func listedLead(f *core.Flow, found *store.Lead) lead.Lead {
 }
 
 // LeadFilter selects leads of a workflow: those that match every field that is set.
-// For a reader the zero value selects all; [Engine.RemoveLeads] refuses it, because
-// a filter that nobody filled in must not remove everybody.
+// For readers the zero value selects all; [Engine.RemoveLeads] refuses it, because
+// a filter that was left empty by mistake must not remove everybody.
 type LeadFilter struct {
-	// All says that every lead of the workflow is meant. It is for RemoveLeads,
-	// and cannot be combined with the fields that say which ones.
+	// All says that every lead of the workflow is meant. It is for RemoveLeads, and
+	// cannot be combined with States, Node, PhoneNumber or ExternalID.
 	All bool
 
-	States      []lead.State // any of them; nil for all, an empty list is refused
-	Node        string       // at this node
+	States      []lead.State // in one of these states; nil for all, an empty list is refused
+	Node        string       // at the node with this id
 	PhoneNumber string       // as Enroll would read it
 	ExternalID  string       // exactly this
 
 	After  lead.ID // only leads enrolled after this one: the last of the page before
-	Offset int     // how many to pass over
-	Limit  int     // at most so many; 0 for all
+	Offset int     // how many to skip
+	Limit  int     // at most this many; 0 for all
 }
 
 // selects reports whether the filter says which leads are meant.
@@ -128,9 +128,11 @@ func (e *Engine) leadQuery(f *core.Flow, filter LeadFilter) (store.LeadQuery, er
 }
 
 // Leads returns the leads of a workflow that match, in the order in which they
-// were enrolled. The next page begins after the last lead of this one. Of a lead
-// that cannot be read whole, as after damage to the file, it has what can be read,
-// without metadata; [Engine.Lead] says what is wrong with it.
+// were enrolled. For the next page, set After to the last lead of this one. An unknown
+// workflow is an error that matches lead.ErrNotFound, an invalid filter a
+// *lead.InvalidError. If a lead cannot be read completely, for example because the file
+// is damaged, it has the fields that can be read, without metadata; [Engine.Lead] says
+// what is wrong with it.
 func (e *Engine) Leads(ctx context.Context, workflow lead.WorkflowID, filter LeadFilter) ([]lead.Lead, error) {
 	f, err := e.run.Flow(workflow)
 	if err != nil {
@@ -151,8 +153,8 @@ func (e *Engine) Leads(ctx context.Context, workflow lead.WorkflowID, filter Lea
 	return out, nil
 }
 
-// CountLeads returns how many leads match, whatever the filter's After, Offset
-// and Limit.
+// CountLeads returns how many leads match. It ignores the filter's After, Offset and
+// Limit. Errors are those of Leads.
 func (e *Engine) CountLeads(ctx context.Context, workflow lead.WorkflowID, filter LeadFilter) (int64, error) {
 	f, err := e.run.Flow(workflow)
 	if err != nil {
@@ -172,9 +174,9 @@ func (e *Engine) CountLeads(ctx context.Context, workflow lead.WorkflowID, filte
 // pageSize is how many leads AllLeads, or calls AllCalls, holds at a time.
 const pageSize = 500
 
-// AllLeads iterates over the leads of a workflow that match, in the order in
-// which they were enrolled and in constant memory. It sees each as it is when
-// its page is read. An error ends the iteration.
+// AllLeads iterates over the leads of a workflow that match, in the order in which
+// they were enrolled and in constant memory. Leads are read in pages, and each is as it
+// was when its page was read. An error ends the iteration; errors are those of Leads.
 func (e *Engine) AllLeads(ctx context.Context, workflow lead.WorkflowID, filter LeadFilter) iter.Seq2[lead.Lead, error] {
 	return func(yield func(lead.Lead, error) bool) {
 		filter, left := filter, filter.Limit // an iterator may be used again
@@ -206,15 +208,15 @@ func (e *Engine) AllLeads(ctx context.Context, workflow lead.WorkflowID, filter 
 type ContactFilter struct {
 	PhoneNumber string       // as Enroll would read it
 	ExternalID  string       // exactly this
-	States      []lead.State // any of them; nil for all, an empty list is refused
+	States      []lead.State // in one of these states; nil for all, an empty list is refused
 	After       lead.ID      // only leads enrolled before this one: the last of the page before
-	Limit       int          // at most so many; 0 for all
+	Limit       int          // at most this many; 0 for all
 }
 
-// ContactLeads returns the leads of one person in every workflow, the newest
-// first. Leads of deleted workflows are passed over. A filter without a phone
-// number and an external id is a *lead.InvalidError, like one with faulty fields.
-// Of a lead that cannot be read whole it has what can be read, as Leads.
+// ContactLeads returns the leads of one person in all workflows that were not deleted,
+// the newest first. A filter with neither a phone number nor an external id, or with
+// invalid fields, is a *lead.InvalidError. A lead that cannot be read completely has
+// the fields that can be read, as with Leads.
 func (e *Engine) ContactLeads(ctx context.Context, filter ContactFilter) ([]lead.Lead, error) {
 	faults := filterFaults{}
 	q := store.LeadQuery{
@@ -222,7 +224,7 @@ func (e *Engine) ContactLeads(ctx context.Context, filter ContactFilter) ([]lead
 		States: faults.states(filter.States), Newest: true, After: filter.After.Seq(),
 	}
 	if filter.PhoneNumber == "" && filter.ExternalID == "" {
-		faults.add("phone_number", "is required, or an external id")
+		faults.add("phone_number", "is required unless external_id is given")
 	}
 	faults.notNegative("limit", filter.Limit)
 	if err := faults.err(); err != nil {
@@ -249,9 +251,9 @@ func (e *Engine) ContactLeads(ctx context.Context, filter ContactFilter) ([]lead
 	}
 }
 
-// History returns every step of a lead, in the order in which the lead came to
-// them: those that are over, those that were cancelled, the one that it is at,
-// and the messages that wait beside it. Errors are those of Lead.
+// History returns all steps of a lead, in the order in which the lead came to them:
+// those that have ended or were cancelled, the present one, and the scheduled messages
+// that wait. Errors are those of Lead.
 func (e *Engine) History(ctx context.Context, workflow lead.WorkflowID, id lead.ID) ([]lead.Step, error) {
 	f, _, err := e.find(ctx, workflow, id)
 	if err != nil {

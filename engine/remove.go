@@ -10,18 +10,18 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// RemoveOption is an option of one call of Remove.
+// RemoveOption is an option for one call of Remove or RemoveLeads.
 type RemoveOption func(*core.Removal)
 
-// Reason puts on record why the lead is removed; at most 1,024 bytes.
+// Reason records why the lead is removed, in at most 1,024 bytes.
 func Reason(text string) RemoveOption { return func(r *core.Removal) { r.Reason = text } }
 
-// Actor puts on record who asked for the removal; at most 1,024 bytes.
+// Actor records who asked for the removal, in at most 1,024 bytes.
 func Actor(name string) RemoveOption { return func(r *core.Removal) { r.Actor = name } }
 
-// SkipRetries lets the attempt in flight finish but makes no further one: for
-// an opt-out, whom nobody wants to dial again. Asked for while a removal is
-// pending already, it still drops the queued retries.
+// SkipRetries lets the attempt in flight finish and drops queued retries: use it for a
+// person who opted out and must not be called again. It also works on a removal that is
+// pending already.
 func SkipRetries() RemoveOption { return func(r *core.Removal) { r.SkipRetries = true } }
 
 const maxReason = 1024
@@ -29,8 +29,8 @@ const maxReason = 1024
 // Removal is a removal that was asked for and is on disk. It is safe for
 // concurrent use.
 type Removal struct {
-	// State is what the lead came to at once: lead.Removed, or lead.PendingRemoval
-	// while a step is in flight.
+	// State is the lead's state when Remove returned: lead.Removed, or
+	// lead.PendingRemoval if a step is in flight.
 	State lead.State
 
 	eng      *Engine
@@ -39,14 +39,14 @@ type Removal struct {
 	done     <-chan struct{}
 }
 
-// Done returns a channel that is closed when the lead is detached. It never
-// closes when the engine is shut down before that; the removal goes on when an
-// engine is started again on the same store.
+// Done returns a channel that is closed when the lead is removed. If the engine is
+// shut down before that, the channel is never closed; the removal goes on when an
+// engine is started on the same store.
 func (r *Removal) Done() <-chan struct{} { return r.done }
 
-// Wait waits until the lead is detached and returns it as it then is. It ends
-// early with ctx's cause, or with ErrNotRunning when the engine is shut down;
-// the removal stands in either case.
+// Wait waits until the lead is removed, and returns it. It returns early with ctx's
+// cause, or with ErrNotRunning when the engine is shut down; the removal stays pending
+// in either case.
 func (r *Removal) Wait(ctx context.Context) (lead.Lead, error) {
 	select {
 	case <-r.done:
@@ -61,18 +61,19 @@ func (r *Removal) Wait(ctx context.Context) (lead.Lead, error) {
 
 // Remove takes one lead out of a workflow. A retry that is queued is still made,
 // unless [SkipRetries] is given: give it for a person who said stop, so that at most
-// the attempt that runs right now goes on.
+// the attempt that runs now is finished.
 //
-// Remove returns as soon as it is on disk: from then on no new step of the lead
-// starts (promise 2). A lead that waits is removed at once, and what was scheduled for
-// it is cancelled. A lead with a step in flight is pending_removal: the step, its
-// queued retries and its completion hooks go on, and then the lead is detached; wait
-// for that on the Removal. No other lead is touched, and the workflow goes on.
+// Remove returns as soon as the removal is on disk: from then on no new step of the
+// lead starts (promise 2). A lead that waits is removed immediately, and what was
+// scheduled for it is cancelled. A lead with a step in flight becomes pending_removal:
+// the step, its queued retries and its completion hooks go on, and then the lead is
+// removed; Removal.Wait waits for that. No other lead is changed, and the workflow goes
+// on.
 //
-// Asking again while removal is pending changes nothing, and is no error. An
-// unknown workflow or lead, or a lead of another workflow, is an error that
-// matches lead.ErrNotFound; a lead that is already removed or completed, one
-// that matches lead.ErrLeadFinal and lead.ErrConflict.
+// Calling it again while removal is pending is no error, and changes nothing but that
+// SkipRetries takes effect. If the workflow or the lead is unknown, or the lead is in
+// another workflow, the error matches lead.ErrNotFound. If the lead is already removed
+// or completed, it matches lead.ErrLeadFinal and lead.ErrConflict.
 func (e *Engine) Remove(ctx context.Context, workflow lead.WorkflowID, id lead.ID, options ...RemoveOption) (*Removal, error) {
 	how, err := newRemoval(options)
 	if err != nil {
@@ -85,7 +86,7 @@ func (e *Engine) Remove(ctx context.Context, workflow lead.WorkflowID, id lead.I
 	return &Removal{State: state, eng: e, workflow: workflow, id: id, done: done}, nil
 }
 
-// newRemoval checks what was said about a removal.
+// newRemoval applies and checks the options of a removal.
 func newRemoval(options []RemoveOption) (core.Removal, error) {
 	how, faults := readRemoval(options)
 	if faults != nil {
@@ -106,18 +107,18 @@ func readRemoval(options []RemoveOption) (how core.Removal, faults []lead.FieldE
 	return how, faults
 }
 
-// RemoveLeads takes every lead that matches out of a workflow, each as Remove
-// would, a few hundred in a commit, so that others go on meanwhile. Leads that are
-// final are passed over. It returns when that is on disk, with how many leads are
-// removed, or pending removal; it does not wait for those.
+// RemoveLeads takes every lead that matches out of a workflow, each as Remove would,
+// a few hundred in a commit, so that other leads go on meanwhile. Final leads are
+// skipped. It returns when the removals are on disk, with the number of leads that are
+// removed or pending removal; it does not wait for pending ones.
 //
-// The filter must say which leads are meant, by one of its fields or by All: one
-// that only pages, or that nobody filled in, is a *lead.InvalidError, and nobody is
-// removed.
+// The filter must say which leads are meant, by All or by a field other than After,
+// Offset and Limit; otherwise RemoveLeads returns a *lead.InvalidError and removes
+// nobody.
 //
-// When ctx ends before that, or the engine is shut down, the leads removed so far
-// stay removed, and asking again removes the others. Errors are those of Leads,
-// and of Remove for its options.
+// If ctx ends, or the engine is shut down, before RemoveLeads returns, the leads
+// removed so far stay removed; call it again to remove the others. Errors are those of
+// Leads, and those of Remove about its options.
 func (e *Engine) RemoveLeads(ctx context.Context, workflow lead.WorkflowID, filter LeadFilter, options ...RemoveOption) (int, error) {
 	f, err := e.run.Flow(workflow)
 	if err != nil {

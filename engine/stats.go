@@ -1,7 +1,6 @@
 package engine
 
-// Stats counts what an engine has done since it was started, and what it holds
-// now.
+// Stats has the counters of an engine since it was started, and its present size.
 type Stats struct {
 	LeadsEnrolled   int64
 	LeadsCompleted  int64
@@ -9,23 +8,23 @@ type Stats struct {
 	StepsStarted    int64 // first attempts
 	StepsCompleted  int64 // with an outcome of a handler or a callback
 	StepsFailed     int64 // after the last attempt, or by timeout
-	TimedOut        int64 // of those that failed
+	TimedOut        int64 // of the failed steps, those by timeout
 	Retries         int64 // attempts after the first
 	Redelivered     int64 // attempts made again after a crash
-	NotMade         int64 // attempts that were not made after all, see NotMade
+	NotMade         int64 // attempts whose handler returned NotMade
 	Parked          int64 // leads, after too many redeliveries
-	LateResults     int64 // of handlers that returned when the step was over
-	TimersCancelled int64
-	HookFailures    int64
+	LateResults     int64 // results of handlers that returned after the step had ended
+	TimersCancelled int64 // waits and scheduled messages that will not take place
+	HookFailures    int64 // errors, panics and timeouts of hooks
 	Commits         int64
 
-	Running  int // handlers at work
+	Running  int // handlers that run now
 	Ready    int // leads that are due and wait for a worker
-	InMemory int // leads that the engine holds; the others are in the store alone
+	InMemory int // leads in the engine's memory; the others are only in the store
 }
 
-// Stats returns the engine's counters as of its last commit. It costs next to
-// nothing and may be called from any goroutine.
+// Stats returns the engine's counters as of its last commit. It takes no time worth
+// measuring, and does not read the store.
 func (e *Engine) Stats() Stats {
 	s := e.run.Stats()
 	return Stats{

@@ -9,13 +9,13 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// This file is the life of a workflow: what its status may turn into.
+// This file has the changes of a workflow's status. All of them return an error that
+// matches lead.ErrNotFound for an unknown workflow.
 
-// ActivateWorkflow activates a draft: leads that were enrolled before start
-// now. It is refused with a *lead.InvalidError when the graph is faulty or has
-// an action node without a handler, and when the workflow is no draft with an
-// error that matches lead.ErrWorkflowStatus. Handlers that are a [NodeChecker]
-// are asked too.
+// ActivateWorkflow activates a draft: leads that were enrolled before start now. If
+// the graph is invalid, has an action node without a handler, or has a node that its
+// handler refuses as a [NodeChecker], the error is a *lead.InvalidError. If the
+// workflow is not a draft, it matches lead.ErrWorkflowStatus.
 func (e *Engine) ActivateWorkflow(ctx context.Context, id lead.WorkflowID) (Workflow, error) {
 	for {
 		w, err := e.activate(ctx, id)
@@ -25,10 +25,10 @@ func (e *Engine) ActivateWorkflow(ctx context.Context, id lead.WorkflowID) (Work
 	}
 }
 
-// errRedrawn: the graph of the draft was replaced while its handlers were asked.
+// errRedrawn: the graph of the draft was replaced while its handlers checked it.
 var errRedrawn = errors.New("engine: the workflow has another graph now")
 
-// activate asks the handlers about a workflow, and activates it.
+// activate has the handlers check a workflow's nodes, and activates it.
 func (e *Engine) activate(ctx context.Context, id lead.WorkflowID) (Workflow, error) {
 	now, err := e.run.Flow(id)
 	if err != nil {
@@ -54,7 +54,7 @@ func (e *Engine) activate(ctx context.Context, id lead.WorkflowID) (Workflow, er
 	})
 }
 
-// checkNodes names every node that its handler could not do.
+// checkNodes names every node that its handler refuses.
 func (e *Engine) checkNodes(f *core.Flow) error {
 	var faults []lead.FieldError
 	for i, n := range f.Graph.Definition().Nodes {
@@ -85,7 +85,7 @@ func (e *Engine) checkHandlers(f *core.Flow) error {
 		}
 		faults = append(faults, lead.FieldError{
 			Location: fmt.Sprintf("nodes[%d].%s", i, location),
-			Message:  fmt.Sprintf("node %q needs the handler %s, which is not registered; give it to Config.Handlers or Engine.Handle", n.ID, n.HandlerName()),
+			Message:  fmt.Sprintf("node %q needs the handler %s, which is not registered; register it with Config.Handlers or Engine.Handle", n.ID, n.HandlerName()),
 		})
 	}
 	if faults != nil {
@@ -94,19 +94,21 @@ func (e *Engine) checkHandlers(f *core.Flow) error {
 	return nil
 }
 
-// PauseWorkflow lets the attempts of an active workflow that run finish, and
-// begins no further one: once it has returned, no handler is called for the
-// workflow (promise 17), and queued retries wait for the resume. A lead whose
-// removal is pending does not wait for that: its queued retry is dropped, and it
-// is removed. A pause does not lengthen a delay: a wait keeps its due time, and one
-// that comes due meanwhile ends on resuming.
+// PauseWorkflow pauses an active workflow: running attempts finish, and no further one
+// begins. Once it has returned, no handler is called for the workflow (promise 17);
+// queued retries wait for the resume. A lead whose removal is pending does not wait:
+// its queued retry is dropped, and it is removed. A pause does not lengthen waits: a
+// wait keeps its due time, and one that comes due during the pause ends at the resume.
+// If the workflow is not active, the error matches lead.ErrWorkflowStatus.
 func (e *Engine) PauseWorkflow(ctx context.Context, id lead.WorkflowID) (Workflow, error) {
 	return e.changeWorkflow(ctx, id, func(f *core.Flow) (*core.Flow, error) {
 		return f.Turn(lead.WorkflowPaused, lead.WorkflowActive)
 	})
 }
 
-// ResumeWorkflow activates a paused workflow again.
+// ResumeWorkflow activates a paused workflow again. If the workflow is not paused, the
+// error matches lead.ErrWorkflowStatus; if a node has no handler, it is a
+// *lead.InvalidError.
 func (e *Engine) ResumeWorkflow(ctx context.Context, id lead.WorkflowID) (Workflow, error) {
 	return e.changeWorkflow(ctx, id, func(f *core.Flow) (*core.Flow, error) {
 		next, err := f.Turn(lead.WorkflowActive, lead.WorkflowPaused)
@@ -117,9 +119,9 @@ func (e *Engine) ResumeWorkflow(ctx context.Context, id lead.WorkflowID) (Workfl
 	})
 }
 
-// CompleteWorkflow closes a workflow whose leads have all ended: it takes no
-// more. While a lead is live it is refused with an error that matches
-// lead.ErrWorkflowStatus.
+// CompleteWorkflow closes a workflow whose leads are all final: nobody can be enrolled
+// any more. If a lead is not final, or the workflow is neither active nor paused, the
+// error matches lead.ErrWorkflowStatus.
 func (e *Engine) CompleteWorkflow(ctx context.Context, id lead.WorkflowID) (Workflow, error) {
 	if err := e.run.CompleteFlow(ctx, id); err != nil {
 		return Workflow{}, err
@@ -127,21 +129,21 @@ func (e *Engine) CompleteWorkflow(ctx context.Context, id lead.WorkflowID) (Work
 	return e.Workflow(ctx, id)
 }
 
-// CancelWorkflow stops a workflow for good: running attempts finish, queued
-// retries are dropped, and every lead ends removed, with the reason
-// lead.ReasonWorkflowCancelled. It returns when every lead without a running
-// attempt is removed. When ctx ends before that, the workflow may be cancelled
-// already, and its leads are removed all the same.
+// CancelWorkflow stops a workflow for good: running attempts finish, queued retries
+// are dropped, and every lead is removed, with the reason
+// lead.ReasonWorkflowCancelled. It returns when every lead without a running attempt is
+// removed. If ctx ends before that, the workflow may be cancelled already, and its
+// leads are then removed all the same. If the workflow is completed or cancelled, the
+// error matches lead.ErrWorkflowStatus.
 func (e *Engine) CancelWorkflow(ctx context.Context, id lead.WorkflowID) (Workflow, error) {
 	return e.changeWorkflow(ctx, id, func(f *core.Flow) (*core.Flow, error) {
 		return f.Turn(lead.WorkflowCancelled, lead.WorkflowDraft, lead.WorkflowActive, lead.WorkflowPaused)
 	})
 }
 
-// DeleteWorkflow removes a workflow and its enrollments with their history;
-// call logs stay. It is refused with an error that matches
-// lead.ErrWorkflowStatus unless the workflow is a draft, or completed or
-// cancelled with nobody in flight.
+// DeleteWorkflow deletes a workflow and its leads with their history; the call log
+// stays. Unless the workflow is a draft, completed or cancelled, and no lead has a step
+// in flight, the error matches lead.ErrWorkflowStatus.
 func (e *Engine) DeleteWorkflow(ctx context.Context, id lead.WorkflowID) error {
 	return e.run.DeleteFlow(ctx, id)
 }

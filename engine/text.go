@@ -7,17 +7,17 @@ import (
 	"unicode/utf8"
 )
 
-// This file bounds the texts that handlers, hooks and callbacks give, all of which
-// are kept with the lead and written anew at each of its attempts.
+// This file bounds the texts of handlers, hooks and callbacks: they are kept with the
+// lead, and written again at each of its attempts.
 
 // maxOutcome is the most bytes that an outcome may have.
 const maxOutcome = 128
 
-// checkOutcome reports why an outcome could not be kept.
+// checkOutcome reports why an outcome cannot be kept.
 func checkOutcome(outcome string) error { return checkText(outcome, maxOutcome) }
 
-// checkCallID reports why the name of a call could not be kept. It is not cut,
-// because it would then name another call, or none.
+// checkCallID reports why a call's id cannot be kept. It is not cut, because a part of
+// an id names another call, or none.
 func checkCallID(id string) error { return checkText(id, MaxCallID) }
 
 func checkText(text string, most int) error {
@@ -30,8 +30,7 @@ func checkText(text string, most int) error {
 	return nil
 }
 
-// clip returns the text as UTF-8 of at most so many bytes, with a mark where it
-// was cut.
+// clip returns the text as UTF-8 of at most most bytes, with "…" where it was cut.
 func clip(text string, most int) string {
 	const mark = "…"
 	if len(text) > most {
@@ -45,7 +44,8 @@ func clip(text string, most int) string {
 		text = text[:end] + mark
 	}
 	if !utf8.ValidString(text) {
-		// As encoding/json would; a "?" has one byte, as what it stands for has.
+		// encoding/json would do the same, with U+FFFD; "?" has one byte, like the byte
+		// that it replaces, so the text gets no longer.
 		text = strings.Map(func(r rune) rune {
 			if r == utf8.RuneError {
 				return '?'
@@ -56,12 +56,12 @@ func clip(text string, most int) string {
 	return text
 }
 
-// errorText returns the text of somebody else's error, within bounds. It is never
-// empty.
+// errorText returns the text of an error that a handler or a hook returned, cut to
+// MaxError. It is never empty.
 func errorText(err error) (text string) {
 	defer func() {
 		if p := recover(); p != nil { // as of a nil pointer that was returned as an error
-			text = clip(fmt.Sprintf("an error of type %T whose text cannot be had: %v", err, p), MaxError)
+			text = clip(fmt.Sprintf("an error of type %T whose Error method panicked: %v", err, p), MaxError)
 		}
 	}()
 	if text = clip(err.Error(), MaxError); text == "" {

@@ -227,7 +227,7 @@ func TestConfigNamesEveryFault(t *testing.T) {
 func TestConfigTakesNoRegionButACountrysCode(t *testing.T) {
 	w := newWorld(t, nil)
 	for region, says := range map[string]string{
-		"UK": `did you mean "GB"`, "us": `did you mean "US"`, "Germany": "there are AC, AD", "ZZ": "Region",
+		"UK": `did you mean "GB"`, "us": `did you mean "US"`, "Germany": "must be one of AC, AD", "ZZ": "Region",
 	} {
 		_, err := engine.New(w.store, engine.Config{Region: region})
 		if err == nil || !strings.Contains(err.Error(), says) || !strings.HasPrefix(err.Error(), fmt.Sprintf("lead: invalid engine.Config: Region: %q", region)) {

@@ -12,32 +12,32 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// LeadUpdate says what to change of a lead's contact. Nil fields stay.
+// LeadUpdate says what to change in a lead's contact. Nil fields stay as they are.
 type LeadUpdate struct {
-	// Metadata is a JSON merge patch (RFC 7396) of the lead's metadata: a key whose
-	// value is nil is deleted, an object is merged into the one that is there, and
-	// any other value, a list too, takes the place of what is there. Numbers keep
-	// their digits. What results is bounded as Enroll bounds it.
+	// Metadata is a JSON merge patch (RFC 7396) for the lead's metadata: a key whose
+	// value is nil is deleted, an object is merged into the present one, and any other
+	// value, arrays included, replaces the present value. Numbers keep their digits. The
+	// result has the same bounds as in Enroll.
 	Metadata   map[string]any
 	TimeZone   *string // an IANA name; "" for none
 	ExternalID *string // at most 256 bytes of UTF-8; "" for none
 }
 
-// maxUpdates bounds how often UpdateLead begins again because another update of
-// the lead came first. Each time one of them was made, so only that many at the same
-// time reach it.
+// maxUpdates bounds how often UpdateLead begins again because another update of the
+// lead came first. Each time one of them succeeds, so the bound is only reached by that
+// many concurrent updates of one lead.
 const maxUpdates = 1000
 
-// UpdateLead changes the contact of a lead that is not final. When it returns,
-// the change is on disk, and conditions, waits and handlers see it from the next
-// decision on: an attempt that has begun keeps what it was given, and the step that
-// the lead is at keeps its due time. Updates of the same lead at the same time are
-// made one after the other, and none is lost.
+// UpdateLead changes the contact of a lead that is not final. When it returns, the
+// change is on disk, and conditions, waits and handlers see it from the next decision
+// on: an attempt that has begun keeps the contact that it was given, and the present
+// step keeps its due time. Concurrent updates of the same lead are made one after the
+// other, and none is lost.
 //
-// Faulty fields are a *lead.InvalidError that names every fault. An unknown
-// workflow or lead, or a lead of another workflow, is an error that matches
-// lead.ErrNotFound; a lead that is removed or completed, one that matches
-// lead.ErrLeadFinal and lead.ErrConflict.
+// Invalid fields are a *lead.InvalidError that names every fault. If the workflow or
+// the lead is unknown, or the lead is in another workflow, the error matches
+// lead.ErrNotFound. If the lead is removed or completed, it matches lead.ErrLeadFinal
+// and lead.ErrConflict.
 func (e *Engine) UpdateLead(ctx context.Context, workflow lead.WorkflowID, id lead.ID, u LeadUpdate) (lead.Lead, error) {
 	_, found, err := e.find(ctx, workflow, id)
 	if err != nil {
@@ -73,7 +73,7 @@ func (e *Engine) UpdateLead(ctx context.Context, workflow lead.WorkflowID, id le
 	return lead.Lead{}, &lead.ConflictError{Reason: run.ErrChanged, Workflow: workflow, Lead: id}
 }
 
-// check returns what is wrong with the fields, but for the metadata.
+// check returns what is wrong with the fields other than the metadata.
 func (u *LeadUpdate) check() (faults []lead.FieldError) {
 	var c lead.Contact
 	if u.TimeZone != nil {
@@ -86,7 +86,7 @@ func (u *LeadUpdate) check() (faults []lead.FieldError) {
 	var invalid *lead.InvalidError
 	if errors.As(err, &invalid) {
 		for _, f := range invalid.Faults {
-			if f.Location != "phone_number" { // which stays as it is
+			if f.Location != "phone_number" { // an update does not change it
 				faults = append(faults, f)
 			}
 		}
@@ -128,7 +128,7 @@ func mergeMetadata(text, patch []byte) ([]byte, error) {
 	out, err := encodeMetadata(merged)
 	if err != nil {
 		return nil, &lead.InvalidError{Faults: []lead.FieldError{
-			{Location: "metadata", Message: "with what the lead has already, it " + err.Error()},
+			{Location: "metadata", Message: "merged into the lead's present metadata, it " + err.Error()},
 		}}
 	}
 	return out, nil

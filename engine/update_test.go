@@ -259,8 +259,8 @@ func TestConditionsSeeAnUpdateFromTheNextDecisionOn(t *testing.T) {
 	}
 }
 
-// A condition that is being answered while the lead is updated is answered anew:
-// nothing that is decided after UpdateLead has returned hangs on what was before.
+// A condition that is being evaluated while the lead is updated is evaluated again:
+// decisions after UpdateLead has returned must not depend on the earlier metadata.
 func TestAConditionThatIsBeingAnsweredSeesAnUpdate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, s := newFaulty(t, nil, nil)

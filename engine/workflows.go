@@ -21,7 +21,7 @@ type Workflow struct {
 	Status      lead.WorkflowStatus `json:"status"`
 	NodeCount   int                 `json:"node_count"`
 	EdgeCount   int                 `json:"edge_count"`
-	// EnrolledLeads is how many leads the workflow has, final ones among them.
+	// EnrolledLeads is how many leads the workflow has, final ones included.
 	EnrolledLeads int64 `json:"enrolled_leads"`
 	// Counts has the number of leads in each of the five states.
 	Counts    map[lead.State]int64 `json:"counts"`
@@ -29,8 +29,8 @@ type Workflow struct {
 	UpdatedAt time.Time            `json:"updated_at"`
 }
 
-// CreateWorkflow validates the definition as a whole and keeps it as a draft.
-// The error of a faulty one is a *lead.InvalidError that names every fault.
+// CreateWorkflow validates the definition and stores it as a draft. An invalid
+// definition is a *lead.InvalidError that names every fault.
 func (e *Engine) CreateWorkflow(ctx context.Context, def *workflow.Definition) (Workflow, error) {
 	graph, err := workflow.Compile(def)
 	if err != nil {
@@ -79,11 +79,12 @@ type WorkflowFilter struct {
 	Name   string              // exactly this; "" for all
 	Status lead.WorkflowStatus // 0 for all
 	After  lead.WorkflowID     // only those created after this one
-	Limit  int                 // at most so many; 0 for all
+	Limit  int                 // at most this many; 0 for all
 }
 
 // Workflows returns the workflows that match, in the order in which they were
-// created.
+// created. An unknown After is an error that matches lead.ErrNotFound; a deleted one
+// is not an error.
 func (e *Engine) Workflows(ctx context.Context, filter WorkflowFilter) ([]Workflow, error) {
 	faults := filterFaults{}
 	faults.notNegative("limit", filter.Limit)
@@ -122,8 +123,8 @@ func (e *Engine) Workflows(ctx context.Context, filter WorkflowFilter) ([]Workfl
 	return out, nil
 }
 
-// Definition returns a copy of a workflow's graph, whose Mermaid method draws
-// it.
+// Definition returns a copy of a workflow's graph; its Mermaid method draws it. For an
+// unknown workflow the error matches lead.ErrNotFound.
 func (e *Engine) Definition(_ context.Context, id lead.WorkflowID) (*workflow.Definition, error) {
 	f, err := e.run.Flow(id)
 	if err != nil {
@@ -132,19 +133,20 @@ func (e *Engine) Definition(_ context.Context, id lead.WorkflowID) (*workflow.De
 	return f.Definition(), nil
 }
 
-// WorkflowUpdate says what to change of a workflow; nil fields stay.
+// WorkflowUpdate says what to change in a workflow. Nil fields stay as they are.
 type WorkflowUpdate struct {
 	Name        *string
 	Description *string
-	// Graph replaces the entry, the nodes and the edges, all together. Its Name and
-	// Description are not read.
+	// Graph replaces the entry, all nodes and all edges. Its Name and Description are
+	// ignored.
 	Graph *workflow.Definition
 }
 
-// UpdateWorkflow renames or describes a workflow anew, or gives it another graph. The
-// error of a faulty one is a *lead.InvalidError that names every fault. The graph of
-// a workflow that is no draft, or that has leads, be they removed, is refused with an
-// error that matches lead.ErrWorkflowStatus.
+// UpdateWorkflow changes the name, the description or the graph of a workflow. An
+// invalid one is a *lead.InvalidError that names every fault. The graph can only be
+// changed while the workflow is a draft without leads, removed ones included;
+// otherwise the error matches lead.ErrWorkflowStatus. For an unknown workflow it
+// matches lead.ErrNotFound.
 func (e *Engine) UpdateWorkflow(ctx context.Context, id lead.WorkflowID, u WorkflowUpdate) (Workflow, error) {
 	change := func(f *core.Flow) (*core.Flow, error) {
 		next := *f
@@ -184,7 +186,7 @@ func (e *Engine) UpdateWorkflow(ctx context.Context, id lead.WorkflowID, u Workf
 	return e.Workflow(ctx, id)
 }
 
-// changeWorkflow has change make another of the workflow.
+// changeWorkflow replaces a workflow by what change returns.
 func (e *Engine) changeWorkflow(ctx context.Context, id lead.WorkflowID, change func(*core.Flow) (*core.Flow, error)) (Workflow, error) {
 	if err := e.run.ChangeFlow(ctx, id, change); err != nil {
 		return Workflow{}, err
@@ -192,8 +194,9 @@ func (e *Engine) changeWorkflow(ctx context.Context, id lead.WorkflowID, change 
 	return e.Workflow(ctx, id)
 }
 
-// DuplicateWorkflow makes a draft with the same graph, named "… (Copy)", and no
-// leads.
+// DuplicateWorkflow makes a draft with the same graph and no leads. Its name is that of
+// the workflow with " (Copy)" appended. For an unknown workflow the error matches
+// lead.ErrNotFound.
 func (e *Engine) DuplicateWorkflow(ctx context.Context, id lead.WorkflowID) (Workflow, error) {
 	def, err := e.Definition(ctx, id)
 	if err != nil {

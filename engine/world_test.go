@@ -34,8 +34,7 @@ type world struct {
 	failing  bool // what handlers that look at it should do
 }
 
-// newWorld opens an engine whose every handler does as handle says; nil
-// succeeds at once.
+// newWorld opens an engine all of whose handlers call handle; nil succeeds immediately.
 func newWorld(t *testing.T, handle engine.HandlerFunc, hooks ...engine.Hook) *world {
 	t.Helper()
 	w := &world{t: t, path: filepath.Join(t.TempDir(), "leads.db"), handle: handle}
@@ -94,8 +93,7 @@ func (w *world) close() {
 	w.store = nil
 }
 
-// crash ends the engine without letting what runs finish, and opens the file
-// anew.
+// crash ends the engine without waiting for running handlers, and opens the file again.
 func (w *world) crash() {
 	w.t.Helper()
 	over, cancel := context.WithCancel(context.Background())

@@ -24,7 +24,7 @@ const maxExternalID = 256
 
 // Normalize returns the contact with its phone number in E.164 form, or an
 // [InvalidError] that names every fault. A number without a leading + is read
-// as a national one of the region; see [NormalizePhone].
+// as a national number of the region; see [NormalizePhone].
 func (c Contact) Normalize(region string) (Contact, error) {
 	var faults []FieldError
 	fault := func(location string, err error) {

@@ -1,13 +1,13 @@
-// Package lead is the ground floor of leadflow: what a lead is, the states it
-// can be in, the machine that moves it between them, and the words that the
-// floors above share (steps, attempts, calls, ids, errors). It does no I/O and
-// holds no goroutine; every value in it may be copied, and none is safe for
-// concurrent mutation.
+// Package lead defines what a lead is: its states, the state machine that moves
+// it between them, and the types that all other packages of leadflow share
+// (contacts, steps, attempts, calls, ids, errors). It does no I/O and starts no
+// goroutine. Its values may be copied. A [Machine] is safe for concurrent use;
+// other values are safe to read concurrently, but not to change.
 //
 // # The machine
 //
-// A [Machine] decides every change of state, of one lead or of a million. Its
-// table is declared once, in machine.go, with github.com/looplab/fsm:
+// A [Machine] decides every change of a lead's state. Its table is declared once,
+// in machine.go, with github.com/looplab/fsm:
 //
 //	enrolled         start     in_step
 //	in_step          complete  enrolled
@@ -21,11 +21,11 @@
 //
 // Completing a lead is an event of its own, finish, and not a second
 // destination of complete: a lead can reach a terminal node from a wait or a
-// condition, when no step of it is in flight, so enrolled must lead to
-// completed anyway; and an event with one destination is one that a reader, and
-// the fsm package, can look up. A step whose outcome leads straight to a
-// terminal node is complete and then finish, in one commit, so nobody ever
-// sees the state between.
+// condition, when no step of it is in flight, so there must be a transition from
+// enrolled to completed anyway; and the fsm package allows an event only one
+// destination from a state. When the outcome of a step leads straight to a
+// terminal node, complete and finish happen in one commit, so nobody sees the
+// state between them.
 //
 // # Ids
 //

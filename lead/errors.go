@@ -13,9 +13,10 @@ import (
 var (
 	// ErrNotFound: there is no such workflow, lead or step.
 	ErrNotFound = errors.New("not found")
-	// ErrConflict: what was named is in a state that does not allow the request.
+	// ErrConflict: the lead, step or workflow is in a state that does not allow the
+	// request.
 	ErrConflict = errors.New("conflict")
-	// ErrInvalid: the input is faulty; see [InvalidError] for every fault in it.
+	// ErrInvalid: the input is invalid; see [InvalidError] for every fault in it.
 	ErrInvalid = errors.New("invalid")
 )
 
@@ -36,11 +37,11 @@ var (
 	ErrOtherAttempt = errors.New("another attempt is in flight")
 )
 
-// NotFoundError says what there is none of. It matches ErrNotFound.
+// NotFoundError says what was not found. It matches ErrNotFound.
 type NotFoundError struct {
-	Kind string // "workflow", "lead", "step", or "id" for a text that is no id
+	Kind string // "workflow", "lead", "step", or "id" for a string that is not an id
 	Name string // the id as it was given
-	// In is the id of the workflow in which a lead was looked for.
+	// In is the id of the workflow that was searched for a lead, or empty.
 	In string
 }
 
@@ -57,14 +58,14 @@ func (e *NotFoundError) Error() string {
 // Is reports whether target is ErrNotFound.
 func (e *NotFoundError) Is(target error) bool { return target == ErrNotFound }
 
-// ConflictError says which state stands against the request. It matches
+// ConflictError says which state does not allow the request. It matches
 // ErrConflict and its Reason.
 type ConflictError struct {
 	Reason   error      // ErrLeadFinal, ErrContactLive, …
-	Workflow WorkflowID // zero where none is concerned
-	Lead     ID         // zero where none is concerned; for ErrContactLive the live lead
-	Step     StepID     // zero where none is concerned
-	// State is what was found: a lead's state, a workflow's status, a step's
+	Workflow WorkflowID // zero if the conflict is not about a workflow
+	Lead     ID         // zero if it is not about a lead; for ErrContactLive the live lead
+	Step     StepID     // zero if it is not about a step
+	// State is the present state: a lead's state, a workflow's status, or a step's
 	// status or outcome.
 	State string
 }

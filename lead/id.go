@@ -49,7 +49,7 @@ func NewWorkflowID() (WorkflowID, error) {
 }
 
 // NewID returns the id of the lead with the sequence number seq, 1 to
-// [MaxSeq], enrolled at the given time (of which milliseconds count).
+// [MaxSeq], enrolled at the given time, which is cut to milliseconds.
 func NewID(at time.Time, seq int64) (ID, error) {
 	var random [8]byte
 	if _, err := rand.Read(random[:]); err != nil {
@@ -58,9 +58,9 @@ func NewID(at time.Time, seq int64) (ID, error) {
 	return IDFrom(at, seq, binary.BigEndian.Uint64(random[:])), nil
 }
 
-// IDFrom returns the id that [NewID] makes when its random bits are the given
-// ones. It is for simulations, in which the same lead has the same id every
-// time.
+// IDFrom returns the id that [NewID] makes, with the given bits in place of the
+// random ones. It is for simulations, in which a lead has the same id in every
+// run.
 func IDFrom(at time.Time, seq int64, random uint64) ID { return ID(compose(at, seq, random)) }
 
 // WorkflowIDFrom returns an id for the workflow with the sequence number seq, 1
@@ -71,7 +71,7 @@ func WorkflowIDFrom(at time.Time, seq int64, random uint64) WorkflowID {
 }
 
 // NewStepID returns the id of a step: the lead's visit number visit, 1 to
-// [MaxVisits], begun at the given time (of which milliseconds count). The same
+// [MaxVisits], begun at the given time, which is cut to milliseconds. The same
 // arguments give the same id.
 func NewStepID(at time.Time, lead ID, visit int32) StepID {
 	tag := binary.BigEndian.Uint64(lead[8:])
@@ -104,8 +104,8 @@ func seqOf(id [16]byte) int64 {
 	return int64(high<<lowBits | low)
 }
 
-// ParseID reads a lead's id. The error matches [ErrNotFound]: a text that is no
-// id names no lead.
+// ParseID reads a lead's id. The error matches [ErrNotFound]: a string that is not
+// an id names no lead.
 func ParseID(text string) (ID, error) {
 	id, err := parse(leadPrefix, text)
 	return ID(id), err

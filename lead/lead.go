@@ -15,7 +15,7 @@ type Lead struct {
 	// its step, end its wait, try again, send a scheduled message, or give up on
 	// a step in flight. Zero for a final lead.
 	NextActionAt time.Time `json:"next_action_at,omitzero"`
-	// Outcome is what came of a completed lead: "converted", "dropped", or
+	// Outcome is how a completed lead ended: "converted", "dropped",
 	// [OutcomeNoRoute] or [OutcomeStepLimit]. Empty in every other state.
 	Outcome string `json:"outcome,omitempty"`
 	// Removal is set once removal was asked for.
@@ -25,7 +25,7 @@ type Lead struct {
 	CompletedAt time.Time `json:"completed_at,omitzero"`
 }
 
-// Outcomes of a lead that no node names.
+// The outcomes of a completed lead that did not end at a terminal node.
 const (
 	// OutcomeNoRoute: a step's outcome had no edge to follow.
 	OutcomeNoRoute = "no_route"
@@ -44,15 +44,15 @@ type Removal struct {
 	SkipRetries bool `json:"skip_retries,omitempty"`
 }
 
-// ReasonWorkflowCancelled is the reason on a removal that came of cancelling
-// the workflow.
+// ReasonWorkflowCancelled is the Reason of a removal that cancelling the workflow
+// caused.
 const ReasonWorkflowCancelled = "workflow_cancelled"
 
 // WorkflowStatus is where a workflow is in its own life. The zero value is
 // invalid.
 type WorkflowStatus uint8
 
-// The statuses of a workflow. Finished and cancelled ones are final.
+// The statuses of a workflow. Completed and cancelled are final.
 const (
 	WorkflowDraft     WorkflowStatus = iota + 1 // not started: leads may be enrolled and wait
 	WorkflowActive                              // its leads move
@@ -76,12 +76,12 @@ func (s WorkflowStatus) String() string {
 	return nameOf(workflowStatusNames[:], s, "WorkflowStatus")
 }
 
-// MarshalText writes the status's name. It fails for a value that is no status.
+// MarshalText writes the status's name. An invalid WorkflowStatus is an error.
 func (s WorkflowStatus) MarshalText() ([]byte, error) {
 	return marshalName(workflowStatusNames[:], s, "workflow status")
 }
 
-// UnmarshalText reads a status's name.
+// UnmarshalText reads a status's name; the error lists the valid ones.
 func (s *WorkflowStatus) UnmarshalText(text []byte) error {
 	return unmarshalName(workflowStatusNames[:], s, text, "workflow status")
 }

@@ -17,17 +17,17 @@ const (
 	EventStart    Event = "start"    // a step's first attempt starts
 	EventRetry    Event = "retry"    // an attempt failed and the next one is queued
 	EventComplete Event = "complete" // the step in flight has its outcome and its hooks have run
-	EventFinish   Event = "finish"   // the lead reached a terminal node, or a node with no way on
+	EventFinish   Event = "finish"   // the lead reached a terminal node, or has no edge to follow
 	EventRemove   Event = "remove"   // removal was asked for
 )
 
-// Events returns the events in the order in which a lead's life meets them.
+// Events returns all events, in the order in which they are declared.
 func Events() []Event {
 	return []Event{EventStart, EventRetry, EventComplete, EventFinish, EventRemove}
 }
 
-// transitions is the machine's one declaration: the states a lead can take and
-// what leads from one to the next. Everything else asks it.
+// transitions is the only declaration of the machine: the states of a lead and
+// the events that lead from one to the next. Everything else is derived from it.
 var transitions = fsm.Events{
 	{Name: string(EventStart), Src: names(Enrolled), Dst: InStep.String()},
 	{Name: string(EventRetry), Src: names(InStep), Dst: InStep.String()},
@@ -72,11 +72,12 @@ func (e *TransitionError) Is(target error) bool {
 	return target == ErrInvalid && !known
 }
 
-// Machine decides the changes of any number of leads: it holds no lead's state.
-// It is safe for concurrent use.
+// Machine decides how an event changes the state of a lead. It holds no lead's
+// state, so one machine serves any number of leads. It is safe for concurrent use.
+// Use [NewMachine]; the zero Machine refuses every event.
 type Machine struct {
-	// to is what the table answers, asked once for each state and event: a
-	// decision of fsm takes a microsecond, and every step needs two.
+	// to caches the table's answer for each state and event: asking fsm takes a
+	// microsecond, and every step needs two answers.
 	to [len(stateNames)]map[Event]State
 }
 
@@ -100,7 +101,7 @@ func newTable() *fsm.FSM { return fsm.NewFSM(Enrolled.String(), transitions, nil
 func decide(table *fsm.FSM, from State, event Event) (State, bool) {
 	table.SetState(from.String())
 	// fsm v1.0.3 stays wedged when the context passed to Event is cancelled
-	// (issue 115), so it never sees a caller's.
+	// (issue 115), so no caller's context is passed to it.
 	err := table.Event(context.Background(), string(event))
 	var same fsm.NoTransitionError
 	if err != nil && (!errors.As(err, &same) || same.Err != nil) {

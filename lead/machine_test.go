@@ -72,7 +72,7 @@ func TestMachineRefusesAnUnknownEventAndState(t *testing.T) {
 	}
 }
 
-// The trap that decide keeps away from. When this fails, fsm has mended its issue
+// decide works around this defect. When this test fails, fsm has fixed its issue
 // 115, and a caller's context may be passed on.
 func TestACancelledContextWedgesTheFSMForGood(t *testing.T) {
 	machine := newTable()

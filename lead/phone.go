@@ -12,14 +12,15 @@ import (
 )
 
 // NormalizePhone returns the number in E.164 form, such as "+14155552671". A
-// number without a leading + is read as a national one of the region, a two-letter
-// ISO 3166 code such as "US"; "" refuses such numbers.
+// number without a leading + is read as a national number of the region, a
+// two-letter ISO 3166 code such as "US"; if region is "", such numbers are refused.
+// An unknown region is refused as by [CheckRegion].
 //
-// Somebody else would be called if a part of a text were taken for a number, so
-// nothing that was written is passed over but the separators that people put into
-// phone numbers: spaces, hyphens, dots, brackets, a slash after the area code.
-// Letters, extensions, what a spreadsheet makes of a number (1711234567.0,
-// 1.71E+09), emergency numbers, and numbers that lack their area code are refused.
+// Dropping part of the input could give the number of somebody else, so only the
+// separators that people write in phone numbers are ignored: spaces, hyphens, dots,
+// brackets, a slash after the area code. Letters, extensions, spreadsheet formats
+// (1711234567.0, 1.71E+09), emergency numbers, and numbers without their area code
+// are refused.
 //
 // A number is checked to be possible (its country code exists and its length is
 // one that the country uses), not to be assigned: numbering plans change faster
@@ -63,8 +64,8 @@ func NormalizePhone(number, region string) (string, error) {
 			return refuse("has more than 15 digits with its country code (wrong length)")
 		}
 		if e164 != written {
-			// Of a number such as 000 0000 the library takes another 0 for a trunk prefix
-			// each time.
+			// Each time the library parses a number such as 000 0000, it removes one more
+			// 0 as a trunk prefix.
 			again, err := phonenumbers.Parse(e164, region)
 			if err != nil || phonenumbers.Format(again, phonenumbers.E164) != e164 {
 				return refuse("is not a phone number")
@@ -125,8 +126,8 @@ func readPhone(number string) (string, error) {
 	return string(written), nil
 }
 
-// isDecimal reports whether a text with one dot is no phone number with an area
-// code before the dot, but a number with decimals.
+// isDecimal reports whether a text with one dot is a number with decimals, and not
+// a phone number with an area code before the dot.
 func isDecimal(text string, digitsBefore int) bool {
 	_, decimals, _ := strings.Cut(strings.ReplaceAll(text, "．", "."), ".")
 	return decimals != "" && strings.Trim(decimals, "0123456789") == "" &&
@@ -144,8 +145,7 @@ func digitOf(r rune) (byte, bool) {
 	return 0, false
 }
 
-// whyNot says what is wrong with a text that has a character which is none of a
-// phone number.
+// whyNot says what is wrong with a text that contains r, which no phone number has.
 func whyNot(text string, r rune) string {
 	parsed, err := phonenumbers.Parse(text, "US")
 	switch {
@@ -169,7 +169,7 @@ func quote(text string) string {
 }
 
 // PhoneDigits returns the digits of an E.164 number as an integer, the form in
-// which stores keep it, or 0 for a text that is not in that form.
+// which stores keep it, or 0 for a string that is not an E.164 number.
 func PhoneDigits(e164 string) int64 {
 	digits, ok := strings.CutPrefix(e164, "+")
 	if !ok || digits == "" || digits[0] < '1' || digits[0] > '9' || len(digits) > 15 {
@@ -182,7 +182,8 @@ func PhoneDigits(e164 string) int64 {
 	return n
 }
 
-// PhoneFromDigits is the inverse of [PhoneDigits].
+// PhoneFromDigits is the inverse of [PhoneDigits]; it returns "" unless digits is
+// positive.
 func PhoneFromDigits(digits int64) string {
 	if digits <= 0 {
 		return ""

@@ -183,7 +183,7 @@ func FuzzNormalizePhone(f *testing.F) {
 		}
 		digits := PhoneDigits(got)
 		if PhoneFromDigits(digits) != got {
-			t.Fatalf("NormalizePhone(%q, %q) = %q, which is no E.164 number", number, region, got)
+			t.Fatalf("NormalizePhone(%q, %q) = %q, which is not an E.164 number", number, region, got)
 		}
 		// The same number, wherever it is read again.
 		for _, elsewhere := range []string{"", region, "US"} {

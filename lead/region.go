@@ -10,9 +10,9 @@ import (
 	"github.com/nyaruka/phonenumbers"
 )
 
-// CheckRegion returns an [InvalidError], which lists the codes that there are,
-// unless region is the two-letter ISO 3166 code, in upper case, of a country whose
-// phone numbers can be read, such as "US". "", which means none, is refused too.
+// CheckRegion returns nil if region is the two-letter ISO 3166 code, in upper case,
+// of a country whose phone numbers can be read, such as "US". Otherwise, and for
+// "", it returns an [InvalidError] that lists the valid codes.
 func CheckRegion(region string) error {
 	known := regions()
 	if _, found := slices.BinarySearch(known, region); found {
@@ -22,7 +22,7 @@ func CheckRegion(region string) error {
 	if code := suggestRegion(region); slices.Contains(known, code) {
 		message += fmt.Sprintf("; did you mean %q?", code)
 	}
-	message += "; there are " + strings.Join(known, ", ")
+	message += "; must be one of " + strings.Join(known, ", ")
 	return &InvalidError{Subject: "region", Faults: []FieldError{{Location: "region", Message: message}}}
 }
 
@@ -32,7 +32,7 @@ var regions = sync.OnceValue(func() []string {
 	return slices.DeleteFunc(codes, func(code string) bool { return len(code) != 2 })
 })
 
-// suggestRegion returns the code that may be meant.
+// suggestRegion returns the code that the caller may have meant.
 func suggestRegion(region string) string {
 	switch code := strings.ToUpper(strings.TrimSpace(region)); code {
 	case "UK", "GBR":

@@ -14,7 +14,7 @@ func TestCheckRegionTakesISOCodesInUpperCaseOnly(t *testing.T) {
 	}
 	for region, says := range map[string]string{
 		"UK": `did you mean "GB"?`, "us": `did you mean "US"?`, " DE": `did you mean "DE"?`, "El": `did you mean "GR"?`,
-		"Germany": `"Germany" is not`, "": `"" is not`, "ZZ": "there are", "001": "AC, AD, AE", "U": "ZM, ZW", "United Kingdom": " GB, ",
+		"Germany": `"Germany" is not`, "": `"" is not`, "ZZ": "must be one of", "001": "AC, AD, AE", "U": "ZM, ZW", "United Kingdom": " GB, ",
 		"GBR": `did you mean "GB"?`, strings.Repeat("x", 10_000): "is not",
 	} {
 		err := CheckRegion(region)

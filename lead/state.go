@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// State is where a lead is in its life. The zero State is invalid.
+// State is the state of a lead in the [Machine]. The zero State is invalid.
 type State uint8
 
 // The five states of a lead. Removed and Completed are final.
 const (
-	// Enrolled: the lead waits at a node, for a due time, a free slot or an
-	// active workflow. Nothing of it is in flight.
+	// Enrolled: the lead waits at a node, for a due time, a free worker or an
+	// active workflow. It has no step in flight.
 	Enrolled State = iota + 1
-	// InStep: a step has started and has no outcome on record yet, or its
-	// completion hooks run.
+	// InStep: a step is in flight: it has started, and its outcome is not on record
+	// yet or its completion hooks still run.
 	InStep
 	// PendingRemoval: removal was asked for while a step was in flight.
 	PendingRemoval
@@ -45,10 +45,10 @@ func (s State) InFlight() bool { return s == InStep || s == PendingRemoval }
 
 func (s State) String() string { return nameOf(stateNames[:], s, "State") }
 
-// MarshalText writes the state's name. It fails for a value that is no state.
+// MarshalText writes the state's name. An invalid State is an error.
 func (s State) MarshalText() ([]byte, error) { return marshalName(stateNames[:], s, "state") }
 
-// UnmarshalText reads a state's name.
+// UnmarshalText reads a state's name; the error lists the valid ones.
 func (s *State) UnmarshalText(text []byte) error {
 	return unmarshalName(stateNames[:], s, text, "state")
 }

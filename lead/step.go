@@ -5,25 +5,26 @@ import (
 	"time"
 )
 
-// StepStatus is how far a step, or an attempt at one, has come. The zero value
-// is invalid.
+// StepStatus is the status of a step, or of an attempt at one. The zero value is
+// invalid.
 type StepStatus uint8
 
 // The statuses of steps and attempts. The last three are final.
 const (
-	// StepWaiting: not started; it waits for its due time, a slot or an active workflow.
+	// StepWaiting: not started; it waits for its due time, a free worker or an active
+	// workflow.
 	StepWaiting StepStatus = iota + 1
 	// StepInProgress: its handler runs, it waits for its callback, or its
 	// completion hooks run.
 	StepInProgress
 	// StepRetrying: an attempt failed and the next is queued.
 	StepRetrying
-	// StepCompleted: it has the outcome that its handler or a callback gave, or
-	// that a condition came to.
+	// StepCompleted: it has the outcome that its handler, a callback or a condition
+	// gave.
 	StepCompleted
 	// StepFailed: its last attempt failed, or its deadline passed.
 	StepFailed
-	// StepCancelled: it was scheduled and never took place.
+	// StepCancelled: it was scheduled and will never start.
 	StepCancelled
 )
 
@@ -41,12 +42,12 @@ func (s StepStatus) Final() bool { return s >= StepCompleted && s <= StepCancell
 
 func (s StepStatus) String() string { return nameOf(stepStatusNames[:], s, "StepStatus") }
 
-// MarshalText writes the status's name. It fails for a value that is no status.
+// MarshalText writes the status's name. An invalid StepStatus is an error.
 func (s StepStatus) MarshalText() ([]byte, error) {
 	return marshalName(stepStatusNames[:], s, "step status")
 }
 
-// UnmarshalText reads a status's name.
+// UnmarshalText reads a status's name; the error lists the valid ones.
 func (s *StepStatus) UnmarshalText(text []byte) error {
 	return unmarshalName(stepStatusNames[:], s, text, "step status")
 }
@@ -66,8 +67,8 @@ type Step struct {
 	NodeID    string `json:"node_id"`
 	NodeLabel string `json:"node_label,omitempty"`
 	NodeType  string `json:"node_type"`
-	// Scheduled marks a message that a handler of NodeID scheduled; it is no
-	// visit of the lead's path.
+	// Scheduled marks a message that the handler of NodeID scheduled beside the
+	// lead's path.
 	Scheduled bool       `json:"scheduled,omitempty"`
 	Status    StepStatus `json:"status"`
 	Outcome   string     `json:"outcome,omitempty"`
@@ -97,14 +98,15 @@ type Attempt struct {
 	Status    StepStatus `json:"status"`
 	Error     string     `json:"error,omitempty"`
 	CallID    string     `json:"call_id,omitempty"`
-	// Redelivered: the handler was called again for it, after a crash.
+	// Redelivered: the handler was called again for this attempt after a crash.
 	Redelivered bool `json:"redelivered,omitempty"`
 }
 
 // Call is an entry of the call log: one attempt of a voice_call step. It stays
 // when the lead is final, and when its workflow is deleted.
 type Call struct {
-	// CallID is the telephony provider's id, as the handler or the callback gave it.
+	// CallID is the telephony provider's id of the call, as the handler or the
+	// callback gave it.
 	CallID      string          `json:"call_id"`
 	StepID      StepID          `json:"step_id"`
 	Attempt     int             `json:"attempt"`

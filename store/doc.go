@@ -9,7 +9,7 @@
 // and, once Commit has returned nil, durable. Each change names the version it
 // was decided on, and one that is stale refuses the whole batch with a
 // [ConflictError]. The store owns no rule: it never decides a state, and it
-// gives the bytes it does not understand ([Record.Extra], [Step.Detail],
+// gives the bytes it does not understand ([Record.EngineState], [Step.Detail],
 // [Workflow.Definition]) back as they came.
 //
 // The one thing it knows better than the engine is who is live: an enrollment

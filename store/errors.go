@@ -29,6 +29,10 @@ var ErrNotFound = errors.New("store: not found")
 // read, for now. The same call may succeed later.
 var ErrBusy = errors.New("store: in use by another program")
 
+// ErrUnavailable: the store cannot be written or read, whatever is asked of it: its
+// file is gone, its database cannot be reached, another process has its place.
+var ErrUnavailable = errors.New("store: unavailable")
+
 // RowError is one row that the store refuses to write, or cannot read, because
 // of what is in it. It says nothing of any other row: what concerns other leads
 // goes on.

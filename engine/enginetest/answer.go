@@ -9,21 +9,21 @@ import (
 	"github.com/leadflow-go/leadflow/engine"
 )
 
-// Script says what comes of the attempts at each node, by the node's id. The
-// messages that a handler of a node scheduled go by the id with "+message"
-// behind it. What is not in the script succeeds at once.
+// Script has the answers to attempts, by the id of the node. The key for messages that
+// a node's handler scheduled is the node's id followed by "+message". Attempts that are
+// not in the script succeed immediately.
 type Script map[string]Answer
 
-// Answer decides what becomes of an attempt. This package has the common ones,
-// and a function of one's own is as good.
+// Answer decides the result of an attempt. This package has the common ones; you can
+// write your own. It is called on the goroutine that lets time pass, one call at a time.
 type Answer func(a *Attempt) Reply
 
 // Attempt is an attempt as a script sees it.
 type Attempt struct {
 	engine.Attempt
-	// Lead is the lead's number: 1 for the first that the store has seen.
+	// Lead is the lead's number: 1 for the first lead in the store.
 	Lead int64
-	// Visit is how often the lead has come to the node, this time included; of a
+	// Visit is how often the lead has come to the node, this time included; for a
 	// scheduled message, the number of the step.
 	Visit int
 
@@ -31,31 +31,31 @@ type Attempt struct {
 	choices uint64
 }
 
-// Reply is what becomes of an attempt. Its zero value is success, at once.
+// Reply is the result of an attempt. Its zero value is immediate success.
 type Reply struct {
-	// Result is the handler's. With InFlight set and no After the outcome never
-	// comes, unless the test itself sends it.
+	// Result is what the handler returns. With InFlight set and no After, no callback
+	// comes unless the test sends one.
 	engine.Result
-	// Err fails the attempt; the node's retry rule says what then.
+	// Err fails the attempt; the node's retry policy applies.
 	Err error
 	// Takes is how long the handler runs.
 	Takes time.Duration
-	// After, if more than 0, is how long after the handler has returned the
-	// outcome comes by callback; the handler answers that the step is in flight.
-	// A callback that the engine refuses as invalid is an error of Advance.
+	// After, if more than 0, has the outcome come by callback, this long after the
+	// handler has returned; the handler answers InFlight. A callback that the engine
+	// refuses as invalid is an error of Advance.
 	After time.Duration
 
-	// wrong says that the script itself is at fault.
+	// wrong says what is wrong with the script itself.
 	wrong string
 }
 
-// misused is an answer that no script can mean: it ends the run with an error,
-// because a test that expects a failure would take it for one.
+// misused is the answer for wrong arguments. It ends the run with an error, because a
+// failed attempt could be what the test expects.
 func misused(text string) Answer {
 	return func(*Attempt) Reply { return Reply{wrong: text} }
 }
 
-// reply is what the answer says, also when there is none.
+// reply calls the answer; a nil answer is a fault of the script.
 func (f Answer) reply(a *Attempt) Reply {
 	if f == nil {
 		return Reply{wrong: "there is no answer"}
@@ -63,8 +63,7 @@ func (f Answer) reply(a *Attempt) Reply {
 	return f(a)
 }
 
-// Outcome is an attempt that comes to that outcome; "" is the node type's good
-// one.
+// Outcome is an attempt with that outcome; "" is the node type's success outcome.
 func Outcome(name string) Answer {
 	return func(*Attempt) Reply { return Reply{Result: engine.Result{Outcome: name}} }
 }
@@ -75,13 +74,13 @@ func Fail(text string) Answer {
 	return func(*Attempt) Reply { return Reply{Err: err} }
 }
 
-// FailFinal is an attempt that fails, and after which no other is made.
+// FailFinal is an attempt that fails without a retry.
 func FailFinal(text string) Answer {
 	err := engine.NonRetryable(errors.New(text))
 	return func(*Attempt) Reply { return Reply{Err: err} }
 }
 
-// NeverCalls is a live call whose callback never comes: the step ends at its deadline.
+// NeverCalls is a call whose callback never comes: the step fails at its deadline.
 func NeverCalls() Answer {
 	return func(*Attempt) Reply { return Reply{Result: engine.InFlight("")} }
 }
@@ -91,29 +90,29 @@ func Panic(text string) Answer {
 	return func(*Attempt) Reply { panic(text) }
 }
 
-// After has the outcome come by callback, d after the handler has returned. With
-// 0, or less, it is the handler's answer itself. An attempt that fails does so when
-// its handler returns, so After a [Fail] ends the run with an error: use Taking.
+// After has the outcome come by callback, d after the handler has returned. If d is 0
+// or less, the handler returns the outcome. A failed attempt has no outcome that could
+// come later, so After on a [Fail] ends the run with an error: use Taking.
 func (f Answer) After(d time.Duration) Answer { return f.AfterBetween(d, d) }
 
-// AfterBetween is After with a time between the two that chance picks, in either
-// order. Where it picks 0, the outcome is the handler's answer itself.
+// AfterBetween is After with a random time between the two, which may be in either
+// order.
 func (f Answer) AfterBetween(least, most time.Duration) Answer {
 	return func(a *Attempt) Reply {
 		r := f.reply(a)
 		r.After = a.Between("after", least, most)
 		if r.Err != nil && r.After > 0 {
-			r.wrong = "After has an outcome come later, and an attempt that fails has none; use Taking"
+			r.wrong = "After is for attempts with an outcome, and this one fails; use Taking"
 		}
 		return r
 	}
 }
 
-// Taking has the handler run for d.
+// Taking makes the handler run for d.
 func (f Answer) Taking(d time.Duration) Answer { return f.TakingBetween(d, d) }
 
-// TakingBetween is Taking with a time between the two that chance picks, in
-// either order. One below 0 is 0.
+// TakingBetween is Taking with a random time between the two, which may be in either
+// order. A negative time counts as 0.
 func (f Answer) TakingBetween(least, most time.Duration) Answer {
 	return func(a *Attempt) Reply {
 		r := f.reply(a)
@@ -122,7 +121,7 @@ func (f Answer) TakingBetween(least, most time.Duration) Answer {
 	}
 }
 
-// With adds what the handler, or its callback, returns besides the outcome.
+// With sets the data that the handler or the callback returns with the outcome.
 func (f Answer) With(data map[string]any) Answer {
 	return func(a *Attempt) Reply {
 		r := f.reply(a)
@@ -131,7 +130,7 @@ func (f Answer) With(data map[string]any) Answer {
 	}
 }
 
-// ID gives the call the provider's name for it.
+// ID sets the provider's id of the call.
 func (f Answer) ID(callID string) Answer {
 	return func(a *Attempt) Reply {
 		r := f.reply(a)
@@ -140,7 +139,7 @@ func (f Answer) ID(callID string) Answer {
 	}
 }
 
-// Schedule has the handler schedule a message beside the lead's path.
+// Schedule makes the handler schedule a message beside the lead's path.
 func (f Answer) Schedule(m engine.Message) Answer {
 	return func(a *Attempt) Reply {
 		r := f.reply(a)
@@ -149,19 +148,18 @@ func (f Answer) Schedule(m engine.Message) Answer {
 	}
 }
 
-// Choice is an answer among several of [OneOf], and its weight: how likely it is
-// beside the others.
+// Choice is one of the answers of [OneOf], and its weight relative to the others.
 type Choice struct {
 	Weight float64
 	Answer Answer
 }
 
-// Weighted returns a choice. Of two with the weights 60 and 20, the first is the
-// answer three times of four.
+// Weighted returns a choice. Of two choices with the weights 60 and 20, the first is
+// picked three times out of four.
 func Weighted(weight float64, a Answer) Choice { return Choice{weight, a} }
 
-// OneOf leaves the answer to chance. A choice whose weight is not more than 0 is
-// never made; when all are such, the run ends with an error.
+// OneOf picks one of the answers at random. A choice whose weight is not more than 0 is
+// never picked; if there is no other, the run ends with an error.
 func OneOf(choices ...Choice) Answer {
 	choices = slices.DeleteFunc(slices.Clone(choices), func(c Choice) bool { return !(c.Weight > 0) })
 	sum := 0.0
@@ -172,7 +170,7 @@ func OneOf(choices ...Choice) Answer {
 		return misused("OneOf needs a choice whose weight is more than 0")
 	}
 	return func(a *Attempt) Reply {
-		a.choices++ // one of the answers may be left to chance itself
+		a.choices++ // an answer may itself be a OneOf, which needs another number
 		at := a.chance(a.choices) * sum
 		for _, c := range choices {
 			if at -= c.Weight; at < 0 {
@@ -183,8 +181,7 @@ func OneOf(choices ...Choice) Answer {
 	}
 }
 
-// Times answers the first n attempts of a step in one way, and later ones in
-// another.
+// Times answers the first n attempts of a step with first, and later ones with then.
 func Times(n int, first, then Answer) Answer {
 	return func(a *Attempt) Reply {
 		if a.Number <= n {
@@ -194,8 +191,8 @@ func Times(n int, first, then Answer) Answer {
 	}
 }
 
-// Visits answers a lead's first visit to the node with the first of the answers,
-// its second with the second, and every later one with the last.
+// Visits answers a lead's first visit to the node with the first answer, its second
+// visit with the second answer, and so on; further visits get the last answer.
 func Visits(answers ...Answer) Answer {
 	if len(answers) == 0 {
 		return misused("Visits needs an answer")
@@ -203,8 +200,8 @@ func Visits(answers ...Answer) Answer {
 	return func(a *Attempt) Reply { return answers[min(a.Visit, len(answers))-1].reply(a) }
 }
 
-// ByLead answers for each person in another way, by phone number as the store has
-// it (+14155552671) or external id, and for those that are not named as otherwise says.
+// ByLead gives each person an answer of their own, by phone number in E.164 form
+// (+14155552671) or by external id, and all others the answer otherwise.
 func ByLead(answers map[string]Answer, otherwise Answer) Answer {
 	return func(a *Attempt) Reply {
 		if f, ok := answers[a.Contact.PhoneNumber]; ok {

@@ -12,8 +12,8 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// The assertions mark the test as failed and let it go on. They print what
-// happened to the lead, and what the world is.
+// The assertions mark the test as failed and let it continue. They print what happened
+// to the lead, and the state of the world.
 
 // LeadIs asserts the state of a lead.
 func (w *World) LeadIs(t TB, id lead.ID, want lead.State) {
@@ -32,7 +32,7 @@ func (w *World) OutcomeIs(t TB, id lead.ID, want string) {
 	}
 }
 
-// At asserts that a lead is not final and at the node.
+// At asserts that a lead is not final, and is at the node.
 func (w *World) At(t TB, id lead.ID, node string) {
 	t.Helper()
 	if l := w.Lead(t, id); l.State.Final() || l.Node != node {
@@ -40,10 +40,9 @@ func (w *World) At(t TB, id lead.ID, node string) {
 	}
 }
 
-// Path asserts the nodes that a lead has come to, from the first to the one that
-// it is at. A node may be followed by what came of it: "call", or
-// "call:completed". Messages that handlers scheduled are not on the path, nor is
-// what was cancelled.
+// Path asserts the nodes that a lead has visited, from the first to the present one. A
+// node may be followed by the outcome of the step: "call", or "call:completed".
+// Scheduled messages and cancelled steps are not on the path.
 func (w *World) Path(t TB, id lead.ID, want ...string) {
 	t.Helper()
 	var got, short []string
@@ -67,7 +66,7 @@ func (w *World) Path(t TB, id lead.ID, want ...string) {
 	}
 }
 
-// outcomeOf is what came of a step, if something can.
+// outcomeOf is the outcome of a step, or "" at a terminal node.
 func outcomeOf(s *lead.Step) string {
 	if workflow.NodeType(s.NodeType).Terminal() {
 		return ""
@@ -75,9 +74,9 @@ func outcomeOf(s *lead.Step) string {
 	return s.Outcome
 }
 
-// Cancelled asserts what was cancelled of a lead, all of it, in any order: a
-// node that it did not come to, or leave; "call+message" for a message that a
-// handler of call had scheduled; "call+retry" for a queued attempt.
+// Cancelled asserts everything that was cancelled for a lead, in any order: the id of a
+// node for a visit; "call+message" for a message that the handler at call had
+// scheduled; "call+retry" for a queued retry.
 func (w *World) Cancelled(t TB, id lead.ID, want ...string) {
 	t.Helper()
 	var got []string
@@ -99,8 +98,8 @@ func (w *World) Cancelled(t TB, id lead.ID, want ...string) {
 
 func list(words []string) string { return cmp.Or(strings.Join(words, ", "), "nothing") }
 
-// Attempts asserts how many attempts were begun at a node, over all visits. A node
-// that the lead's workflow does not have is a mistake of the test, and fails it.
+// Attempts asserts how many attempts were begun at a node, over all visits. It also
+// fails if the lead's workflow has no such node.
 func (w *World) Attempts(t TB, id lead.ID, node string, want int) {
 	t.Helper()
 	l, err := w.find(id)
@@ -129,7 +128,7 @@ func (w *World) Attempts(t TB, id lead.ID, node string, want int) {
 	}
 }
 
-// PromisesHold asserts what must hold of every lead in every world:
+// PromisesHold asserts what must hold for every lead in every workflow:
 // NoStepAfterRemoval, NothingLeftBehind and NobodyStuck.
 func (w *World) PromisesHold(t TB) {
 	t.Helper()
@@ -138,11 +137,10 @@ func (w *World) PromisesHold(t TB) {
 	w.NobodyStuck(t)
 }
 
-// NoStepAfterRemoval asserts promise 2 of every lead: after removal was asked
-// for nothing started but further attempts of the step that was in flight. What
-// started in the same millisecond counts as before. It also asserts that no
-// handler, of the script or of Config.Engine, was called for a lead that the store
-// had as final.
+// NoStepAfterRemoval asserts promise 2 for every lead: after the removal was requested,
+// nothing started except further attempts of the step that was in flight. What started
+// in the same millisecond counts as before. It also asserts that no handler, neither of
+// the script nor of Config.Engine, was called for a lead that was final in the store.
 func (w *World) NoStepAfterRemoval(t TB) {
 	t.Helper()
 	for _, text := range w.spoken {
@@ -175,8 +173,8 @@ func (w *World) NoStepAfterRemoval(t TB) {
 	})
 }
 
-// NothingLeftBehind asserts promise 5 of every lead: one that is final has
-// nothing that waits, or goes on.
+// NothingLeftBehind asserts promise 5 for every lead: a final lead has no due time and
+// no unfinished step.
 func (w *World) NothingLeftBehind(t TB) {
 	t.Helper()
 	w.each(t, func(l *lead.Lead, steps []lead.Step) string {
@@ -195,8 +193,8 @@ func (w *World) NothingLeftBehind(t TB) {
 	})
 }
 
-// NobodyStuck asserts promise 10 of every lead: one that is not final is due at
-// a known time.
+// NobodyStuck asserts promise 10 for every lead: a lead that is not final is due at a
+// known time.
 func (w *World) NobodyStuck(t TB) {
 	t.Helper()
 	w.each(t, func(l *lead.Lead, _ []lead.Step) string {
@@ -207,10 +205,10 @@ func (w *World) NobodyStuck(t TB) {
 	})
 }
 
-// maxStories is how many leads an assertion about all of them tells of.
+// maxStories is how many leads an assertion about all leads describes.
 const maxStories = 5
 
-// each looks at every lead, and fails for those of which fault says something.
+// each checks every lead, and fails for those for which fault returns a text.
 func (w *World) each(t TB, fault func(l *lead.Lead, steps []lead.Step) string) {
 	t.Helper()
 	list, err := w.eng.Workflows(context.Background(), engine.WorkflowFilter{})
@@ -220,7 +218,7 @@ func (w *World) each(t TB, fault func(l *lead.Lead, steps []lead.Step) string) {
 	faults := 0
 	for _, wf := range list {
 		for l, err := range w.eng.AllLeads(context.Background(), wf.ID, engine.LeadFilter{}) {
-			t.Helper() // this is a function of its own
+			t.Helper() // the body of this loop is a function
 			if err != nil {
 				t.Fatalf("%v", err)
 			}
@@ -238,6 +236,6 @@ func (w *World) each(t TB, fault func(l *lead.Lead, steps []lead.Step) string) {
 		}
 	}
 	if faults > maxStories {
-		t.Errorf("and so for %d leads more", faults-maxStories)
+		t.Errorf("and %d more leads like that", faults-maxStories)
 	}
 }

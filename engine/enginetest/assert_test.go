@@ -146,7 +146,7 @@ func TestBrokenPromisesAreNoticed(t *testing.T) {
 			if rec.State == lead.Removed {
 				rec.Phase, rec.Due = store.PhaseWaiting, 2_000_000_000_000
 			}
-		}}, false, (*enginetest.World).NothingLeftBehind, "cannot be read: it is removed in phase 1"},
+		}}, false, (*enginetest.World).NothingLeftBehind, "cannot be read: state removed cannot be in phase 1"},
 		{"a message is left behind", brokenStore{change: func(rec *store.Record) {
 			if rec.State == lead.Removed {
 				rec.EngineState = []byte(`{"messages": [{"visit": 9, "node": 0, "entered": 1, "due": 2000000000000}]}`)

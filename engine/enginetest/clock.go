@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// clock is the time of a world. It stands still until the world moves it, and
-// what it was asked to call is called then, on the goroutine that moves it. Any
-// number of goroutines may use it.
+// clock is the time of a world. It stands still until the world moves it; functions
+// given to AfterFunc are called then, on the goroutine that moves it. It is safe for
+// concurrent use.
 type clock struct {
 	mu     sync.Mutex // guards what follows; not held while something is called
 	now    time.Time  // a whole millisecond, like all times of the engine
@@ -18,8 +18,8 @@ type clock struct {
 
 // event is something that the clock was asked to call.
 type event struct {
-	at    int64 // in milliseconds since 1970, by which it is faster to compare
-	order int64 // of those at the same time, the one asked for first comes first
+	at    int64 // in milliseconds since 1970, which compare faster than time.Time
+	order int64 // of AfterFunc, for events at the same time
 	f     func()
 	off   bool
 }
@@ -31,7 +31,7 @@ func (c *clock) Now() time.Time {
 	return c.now
 }
 
-// move sets the time, unless it is past that already.
+// move sets the time, unless it is later already.
 func (c *clock) move(to time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -40,7 +40,7 @@ func (c *clock) move(to time.Time) {
 	}
 }
 
-// AfterFunc has f called once d has passed, rounded up to a whole millisecond.
+// AfterFunc calls f once d, rounded up to a whole millisecond, has passed.
 func (c *clock) AfterFunc(d time.Duration, f func()) (stop func() bool) {
 	const most = 200 * 365 * 24 * time.Hour // so that no sum overflows
 	c.mu.Lock()
@@ -58,7 +58,7 @@ func (c *clock) AfterFunc(d time.Duration, f func()) (stop func() bool) {
 	}
 }
 
-// next returns when something is to be called next.
+// next returns the time of the next event, or false if there is none.
 func (c *clock) next() (time.Time, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

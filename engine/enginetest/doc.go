@@ -19,28 +19,27 @@
 //
 // # The world
 //
-// A [World] is a real engine over a real store, by default one in memory. Only
-// two things differ from a program that runs: the clock stands still until it
-// is told to go on and then jumps from one due time to the next, and nothing runs
-// on a goroutine of its own. See [engine.Stepped]. [World.Engine] is that engine,
-// for all that the World has no method for.
+// A [World] is a real engine over a real store, by default one in memory. Only two
+// things differ from a running program: the clock stands still until the test advances
+// it, and then jumps from one due time to the next; and nothing runs on a goroutine of
+// its own. See [engine.Stepped]. [World.Engine] returns that engine, for everything
+// that World has no method for.
 //
 // # The script
 //
-// A [Script] says what comes of the attempts at each node, with the [Answer]
-// functions of this package or one's own. Chance is repeatable, and hangs on
-// nothing but what it decides: a change of one node's answers, or a node more,
-// leaves what chance decided elsewhere as it was.
+// A [Script] has the answers to the attempts at each node, made with the [Answer]
+// functions of this package or your own. Random decisions are repeatable and
+// independent of each other: changing the answers of one node, or adding a node, does
+// not change decisions elsewhere.
 //
-// Handlers of the program under test can take the place of the script, in
-// Config.Engine; they are called one after the other and must not wait for
-// virtual time to pass, because it does not pass while they run.
+// Handlers of the program under test can be used instead of the script, in
+// Config.Engine. They are called one after the other, and must not wait for virtual
+// time to pass, because it does not pass while they run.
 //
 // # Assertions
 //
-// The assertions that take a [TB] print what happened to the lead, with the
-// seed, when they fail. [World.PromisesHold] checks all leads for what must hold
-// whatever the workflow. Nothing here needs package testing: [Open],
-// [World.Advance] and [World.Summarize] make a simulation that is no test, as
-// "leadflow simulate" does.
+// When an assertion fails, it prints the history of the lead and the seed.
+// [World.PromisesHold] checks what must hold for all leads in every workflow. Nothing
+// here needs package testing: with [Open], [World.Advance] and [World.Summarize] a
+// program can run a simulation that is not a test, as "leadflow simulate" does.
 package enginetest

@@ -12,10 +12,10 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// WriteHistory writes all that is known, as one JSON object a line: each
-// workflow, behind it each of its leads, behind each lead its steps, and at the
-// end the call log. Equal worlds write equal bytes. Its error is the store's, or
-// the one with which out failed; what was written by then is cut off somewhere.
+// WriteHistory writes everything in the store, one JSON object a line: each workflow
+// followed by its leads, each lead followed by its steps, and at the end the call log.
+// Equal worlds write equal bytes. The error is the store's or that of out; the output
+// is then incomplete.
 func (w *World) WriteHistory(out io.Writer) error {
 	ctx := context.Background()
 	buffer := bufio.NewWriter(out)
@@ -55,11 +55,10 @@ func (w *World) WriteHistory(out io.Writer) error {
 	return errors.Join(failed, buffer.Flush())
 }
 
-// pageSize is how many entries of the call log are read at once.
+// pageSize is how many entries of the call log are read in one query.
 const pageSize = 1000
 
-// calls yields the call log, in the order in which calls began. After an error it
-// ends.
+// calls yields the call log, in the order in which calls began. It ends after an error.
 func (w *World) calls(ctx context.Context, filter engine.CallFilter) iter.Seq2[lead.Call, error] {
 	return func(yield func(lead.Call, error) bool) {
 		filter.Limit = pageSize

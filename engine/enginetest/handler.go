@@ -11,16 +11,16 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// scheduledSuffix tells the messages that a node's handler scheduled from visits
-// to the node.
+// scheduledSuffix distinguishes messages that a node's handler scheduled from visits to
+// the node.
 const scheduledSuffix = "+message"
 
 // node is a node of a workflow as the script knows it.
 type node struct {
 	key    uint64
 	answer Answer
-	// visits counts how often each lead has come to a node that it can come back
-	// to; nil for the others.
+	// visits counts the visits of each lead to a node on a cycle; nil for other nodes,
+	// to which a lead comes once.
 	visits map[int64]visit
 }
 
@@ -34,7 +34,7 @@ type visit struct {
 	count int
 }
 
-// answer is the handler of all that is scripted.
+// answer is the handler of all scripted nodes.
 func (w *World) answer(n *node, ea engine.Attempt) (engine.Result, error) {
 	a := &Attempt{Attempt: ea, Lead: ea.LeadID.Seq(), Visit: n.visit(&ea)}
 	a.key = attemptKey(w.config.Seed, a.Lead, n.key, a.Visit, a.Number)
@@ -58,16 +58,16 @@ func (w *World) answer(n *node, ea engine.Attempt) (engine.Result, error) {
 	return r.Result, nil
 }
 
-// handler is the engine's handler of a name: the script for the nodes that it has
-// an answer for, else the real handler, else the script's default. It notes when it
-// is called for somebody who is out.
+// handler is the engine's handler of a name: the script for the nodes that it has an
+// answer for, else the real handler, else the script's default. It records when it is
+// called for a final lead.
 type handler struct {
 	name string
 	w    *World
 }
 
-// Handle asks the store itself, because to ask the engine takes four times as
-// long, which a simulation would notice.
+// Handle reads the lead from the store directly, because reading it through the engine
+// takes four times as long, which would slow simulations down.
 func (h handler) Handle(ctx context.Context, a engine.Attempt) (engine.Result, error) {
 	if l, err := h.w.store().Lead(ctx, a.LeadID.Seq()); err == nil && l.State.Final() {
 		h.w.spoken = append(h.w.spoken, fmt.Sprintf("%s: the handler of %s is called for lead %s, which is %s",
@@ -80,7 +80,7 @@ func (h handler) Handle(ctx context.Context, a engine.Attempt) (engine.Result, e
 	return h.w.answer(n, a)
 }
 
-// CheckNode implements [engine.NodeChecker] when the handler does.
+// CheckNode implements [engine.NodeChecker], by the real handler if it is one.
 func (h handler) CheckNode(n workflow.Node) error {
 	if c, ok := h.w.handlers[h.name].(engine.NodeChecker); ok && h.w.config.Script[n.ID] == nil {
 		return c.CheckNode(n)
@@ -111,21 +111,21 @@ func (w *World) callBack(step lead.StepID, out engine.Callback, wait time.Durati
 	}
 }
 
-// A callback that meets a store which fails comes again after the first of
-// these, then after twice that, and at last each time after the other.
+// The back-off of callbacks when the store fails: the first wait, which doubles, and
+// the longest.
 const (
 	firstWait   = time.Second
 	longestWait = time.Hour
 )
 
-// fail keeps the first thing that went wrong while time passes.
+// fail records the first error while time passes.
 func (w *World) fail(err error) {
 	if w.failed == nil {
 		w.failed = fmt.Errorf("enginetest: %w", err)
 	}
 }
 
-// node returns what the script knows of an attempt's node.
+// node returns the script's node for an attempt.
 func (w *World) node(a *engine.Attempt) *node {
 	key := nodeKey{a.WorkflowID, a.Node.ID}
 	if a.Scheduled != nil {
@@ -142,7 +142,7 @@ func (w *World) node(a *engine.Attempt) *node {
 	return n
 }
 
-// comesBack reports whether a way leads from a node back to it.
+// comesBack reports whether the node is on a cycle.
 func (w *World) comesBack(wf lead.WorkflowID, id string) bool {
 	def, err := w.eng.Definition(context.Background(), wf)
 	if err != nil {

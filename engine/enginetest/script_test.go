@@ -61,13 +61,13 @@ func TestAScriptAndHandlersTogether(t *testing.T) {
 func TestAnAnswerThatIsNoneEndsTheRun(t *testing.T) {
 	good, bad := enginetest.Outcome(""), enginetest.Fail("busy")
 	for want, answer := range map[string]enginetest.Answer{
-		"OneOf needs a choice":       enginetest.OneOf(),
-		"weight is more than 0":      enginetest.OneOf(enginetest.Weighted(0, good), enginetest.Weighted(-1, bad)),
-		"Visits needs an answer":     enginetest.Visits(),
-		"at call: there is no":       enginetest.ByLead(map[string]enginetest.Answer{"+14155550000": good}, nil),
-		"there is no answer":         enginetest.Times(1, nil, good).Taking(time.Minute),
-		"has none; use Taking":       bad.After(time.Minute),
-		"call: After has an outcome": enginetest.Visits(enginetest.FailFinal("gone").AfterBetween(time.Minute, time.Hour)),
+		"OneOf needs a choice":        enginetest.OneOf(),
+		"weight is more than 0":       enginetest.OneOf(enginetest.Weighted(0, good), enginetest.Weighted(-1, bad)),
+		"Visits needs an answer":      enginetest.Visits(),
+		"at call: there is no":        enginetest.ByLead(map[string]enginetest.Answer{"+14155550000": good}, nil),
+		"there is no answer":          enginetest.Times(1, nil, good).Taking(time.Minute),
+		"this one fails; use Taking":  bad.After(time.Minute),
+		"call: After is for attempts": enginetest.Visits(enginetest.FailFinal("gone").AfterBetween(time.Minute, time.Hour)),
 	} {
 		w := enginetest.New(t, enginetest.Config{Script: enginetest.Script{"call": answer}})
 		w.Enroll(t, w.Activate(t, followUp()), ada)

@@ -13,11 +13,11 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// This file is what is printed when an assertion fails.
+// This file has the texts that failing assertions print.
 
 const clockLayout = "2006-01-02 15:04:05.000"
 
-// report says what the world is: enough to play it again, and how things stand.
+// report describes the world: what is needed to repeat it, and its present state.
 func (w *World) report() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "the world: seed %d, began %s, it is %s", w.config.Seed, w.config.Start.UTC().Format(clockLayout), w.clock.Now().Format(clockLayout))
@@ -41,8 +41,7 @@ func (w *World) report() string {
 	return b.String()
 }
 
-// story says what happened to a lead, in the order of time, and what the world
-// is.
+// story describes what happened to a lead, in order of time, and the world.
 func (w *World) story(id lead.ID) string {
 	l, err := w.find(id)
 	if err != nil {
@@ -76,7 +75,7 @@ func prefixed(prefix, text string) string {
 	return prefix + text
 }
 
-// chronicle is lines of text, each with its time.
+// chronicle is a list of lines of text, each with its time.
 type chronicle []chronicleLine
 
 type chronicleLine struct {
@@ -129,7 +128,7 @@ func (c *chronicle) addStep(s *lead.Step) {
 	}
 }
 
-// String writes the lines in the order of time.
+// String returns the lines in order of time.
 func (c chronicle) String() string {
 	slices.SortStableFunc(c, func(a, b chronicleLine) int { return a.at.Compare(b.at) })
 	var b strings.Builder
@@ -139,7 +138,7 @@ func (c chronicle) String() string {
 	return b.String()
 }
 
-// stepName is how a step is called in assertions and in their messages.
+// stepName is the name of a step in assertions and in their messages.
 func stepName(s *lead.Step) string {
 	if s.Scheduled {
 		return s.NodeID + scheduledSuffix

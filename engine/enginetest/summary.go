@@ -13,11 +13,11 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// Summary is what became of the leads of a workflow, in numbers.
+// Summary counts what happened to the leads of a workflow.
 type Summary struct {
 	Leads    int
 	States   map[lead.State]int
-	Outcomes map[string]int // of leads that are completed
+	Outcomes map[string]int // of the completed leads
 	// Tally is for [workflow.Definition.MermaidTally].
 	Tally workflow.Tally
 	// Nodes has what happened at each action node, in the order of the definition.
@@ -35,13 +35,12 @@ type NodeSummary struct {
 	ID       string
 	Type     workflow.NodeType
 	Visits   int            // that began
-	Attempts int            // at all visits
-	Outcomes map[string]int // of the visits that are over
+	Attempts int            // over all visits
+	Outcomes map[string]int // of the visits that have ended
 }
 
-// CallSummary is what the call log comes to. Calls that began before
-// Config.Start, in an earlier world on the same store, are in Made and Retries
-// alone.
+// CallSummary counts the entries of the call log. Calls that began before Config.Start,
+// in an earlier world on the same store, are counted only in Made and Retries.
 type CallSummary struct {
 	Made    int
 	Retries int // of those, attempts after a step's first
@@ -56,18 +55,18 @@ type CallSummary struct {
 	AtOncePerDay []int
 }
 
-// Percentile returns the value that a share p, from 0 to 1, of the sorted
-// values does not exceed; 0 when there are none.
+// Percentile returns the smallest of the sorted values that at least a share p, from 0
+// to 1, of the values does not exceed; 0 if there are none.
 func Percentile(sorted []time.Duration, p float64) time.Duration {
 	if len(sorted) == 0 {
 		return 0
 	}
-	rank := int(math.Ceil(p*float64(len(sorted)) - 1e-9)) // the nearest rank; 0.07*100 is a little more than 7
+	rank := int(math.Ceil(p*float64(len(sorted)) - 1e-9)) // nearest rank; 0.07*100 is slightly more than 7
 	return sorted[min(max(rank, 1), len(sorted))-1]
 }
 
-// Summarize reads what became of the leads of a workflow. An unknown workflow is
-// an error that matches lead.ErrNotFound; the other errors are the store's.
+// Summarize counts what happened to the leads of a workflow so far. For an unknown
+// workflow the error matches lead.ErrNotFound; other errors are the store's.
 func (w *World) Summarize(wf lead.WorkflowID) (*Summary, error) {
 	ctx := context.Background()
 	def, err := w.eng.Definition(ctx, wf)
@@ -92,7 +91,7 @@ func (w *World) Summarize(wf lead.WorkflowID) (*Summary, error) {
 	return &s.Summary, nil
 }
 
-// summarizer gathers a Summary.
+// summarizer builds a Summary.
 type summarizer struct {
 	Summary
 	node   map[string]int    // index in the definition
@@ -182,10 +181,10 @@ func (s *summarizer) addAction(step *lead.Step) {
 	}
 }
 
-// summarizeCalls goes through the call log, in which entries stand in the order
-// in which calls began.
+// summarizeCalls reads the call log, whose entries are in the order in which calls
+// began.
 func (w *World) summarizeCalls(ctx context.Context, wf lead.WorkflowID, s *CallSummary) error {
-	var ends moments // of the calls that go on
+	var ends moments // of the calls in progress
 	for c, err := range w.calls(ctx, engine.CallFilter{WorkflowID: wf}) {
 		if err != nil {
 			return err
@@ -203,7 +202,7 @@ func (w *World) summarizeCalls(ctx context.Context, wf lead.WorkflowID, s *CallS
 		for len(ends) > 0 && !ends[0].After(c.StartedAt) {
 			heap.Pop(&ends)
 		}
-		// One without an end goes on still.
+		// A call without an end is still in progress.
 		heap.Push(&ends, cmp.Or(c.EndedAt, c.StartedAt.Add(workflow.MaxDuration)))
 		if len(ends) > s.MostAtOnce {
 			s.MostAtOnce, s.MostAt = len(ends), c.StartedAt
@@ -215,7 +214,7 @@ func (w *World) summarizeCalls(ctx context.Context, wf lead.WorkflowID, s *CallS
 	return nil
 }
 
-// grown returns the counts with at least i+1 of them.
+// grown returns counts, extended to at least i+1 elements.
 func grown(counts []int, i int) []int {
 	if missing := i + 1 - len(counts); missing > 0 {
 		counts = append(counts, make([]int, missing)...)

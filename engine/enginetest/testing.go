@@ -11,8 +11,8 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// TB is what this package needs of a *testing.T, so that other test frameworks
-// will do, and programs that are no tests need not contain package testing.
+// TB is the part of *testing.T that this package needs. So other test frameworks can be
+// used, and programs that are not tests need not link package testing.
 type TB interface {
 	Helper()
 	Errorf(format string, args ...any)
@@ -20,7 +20,8 @@ type TB interface {
 	Logf(format string, args ...any)
 }
 
-// New returns a world for a test, which ends when the test does.
+// New returns a world for a test. It ends the test if that fails, and closes the world
+// when the test ends.
 func New(t TB, c Config) *World {
 	t.Helper()
 	w, err := Open(c)
@@ -37,10 +38,9 @@ func New(t TB, c Config) *World {
 	return w
 }
 
-// The methods that take a TB end the test when something fails that is not the
-// matter of the test.
+// The methods below end the test when the engine returns an error.
 
-// Activate makes a workflow of the definition and sets it going.
+// Activate creates a workflow of the definition and activates it.
 func (w *World) Activate(t TB, def *workflow.Definition) lead.WorkflowID {
 	t.Helper()
 	wf, err := w.eng.CreateWorkflow(context.Background(), def)
@@ -56,8 +56,8 @@ func (w *World) Activate(t TB, def *workflow.Definition) lead.WorkflowID {
 	return wf.ID
 }
 
-// Enroll makes a person a lead. What the lead is due for now happens when time
-// passes, if only by Run(t, 0).
+// Enroll enrolls a contact. The lead's first step starts when time passes, even with
+// Run(t, 0).
 func (w *World) Enroll(t TB, wf lead.WorkflowID, c lead.Contact) lead.ID {
 	t.Helper()
 	l, err := w.eng.Enroll(context.Background(), wf, c)
@@ -67,8 +67,9 @@ func (w *World) Enroll(t TB, wf lead.WorkflowID, c lead.Contact) lead.ID {
 	return l.ID
 }
 
-// EnrollMany makes n people of [Contact] leads, other ones at each call, and
-// returns them in order. One who is refused fails the test, and has the zero id.
+// EnrollMany enrolls n made-up people, as [Contact] returns them, other ones at each
+// call, and returns the ids of their leads in order. A contact that is refused fails
+// the test, and has the zero id.
 func (w *World) EnrollMany(t TB, wf lead.WorkflowID, n int) []lead.ID {
 	t.Helper()
 	ids := make([]lead.ID, 0, n)
@@ -85,8 +86,8 @@ func (w *World) EnrollMany(t TB, wf lead.WorkflowID, n int) []lead.ID {
 	return ids
 }
 
-// Contact returns a made-up person. Each number, from 0, is another one, with a
-// phone number that begins with an area code that nobody has.
+// Contact returns a made-up person for each number, from 0. The area code of their
+// phone numbers, 555, is not in use.
 func Contact(number int) lead.Contact {
 	return lead.Contact{PhoneNumber: "+1" + strconv.Itoa(5_550_000_000+number)}
 }
@@ -104,7 +105,7 @@ func contacts(first, n int) iter.Seq2[lead.Contact, error] {
 	}
 }
 
-// Run lets so much time pass, as Advance does, whose error ends the test.
+// Run is Advance, whose error ends the test.
 func (w *World) Run(t TB, d time.Duration) {
 	t.Helper()
 	if err := w.Advance(d); err != nil {
@@ -112,9 +113,8 @@ func (w *World) Run(t TB, d time.Duration) {
 	}
 }
 
-// RunToEnd lets time pass until nothing is due any more. A world in which
-// something always is, such as a workflow that goes round in a circle, fails the
-// test after ten years.
+// RunToEnd lets time pass until nothing is due any more. It ends the test if something
+// is still due after ten years, for example because of a cycle in the workflow.
 func (w *World) RunToEnd(t TB) {
 	t.Helper()
 	done, err := w.Finish(workflow.MaxDuration)
@@ -136,7 +136,7 @@ func (w *World) Lead(t TB, id lead.ID) lead.Lead {
 	return l
 }
 
-// History returns every step of a lead.
+// History returns all steps of a lead.
 func (w *World) History(t TB, id lead.ID) []lead.Step {
 	t.Helper()
 	steps, err := w.eng.History(context.Background(), w.Lead(t, id).WorkflowID, id)
@@ -146,7 +146,8 @@ func (w *World) History(t TB, id lead.ID) []lead.Step {
 	return steps
 }
 
-// Remove takes a lead out and returns the state that it came to at once.
+// Remove removes a lead and returns its state after that: lead.Removed, or
+// lead.PendingRemoval.
 func (w *World) Remove(t TB, id lead.ID, options ...engine.RemoveOption) lead.State {
 	t.Helper()
 	r, err := w.eng.Remove(context.Background(), w.Lead(t, id).WorkflowID, id, options...)
@@ -156,9 +157,9 @@ func (w *World) Remove(t TB, id lead.ID, options ...engine.RemoveOption) lead.St
 	return r.State
 }
 
-// Complete reports what came of the lead's step in flight, as a callback would.
-// That may be a scheduled message: one step of a lead is in flight at a time, and
-// a call that comes due meanwhile begins after the message.
+// Complete gives the lead's step in flight its outcome, as a callback would. That step
+// may be a scheduled message: one step of a lead is in flight at a time, and a call that
+// comes due meanwhile begins after the message.
 func (w *World) Complete(t TB, id lead.ID, out engine.Callback) {
 	t.Helper()
 	for _, s := range w.History(t, id) {

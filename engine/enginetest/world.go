@@ -17,62 +17,60 @@ import (
 	"github.com/leadflow-go/leadflow/store/memory"
 )
 
-// Config sets a World up. The zero value works: everything succeeds at once.
+// Config configures a World. The zero value works: every attempt succeeds immediately.
 type Config struct {
-	// Seed decides all that is left to chance, ids among it. Two worlds of the
-	// same seed to which the same happens have the same history, byte for byte.
+	// Seed determines all random decisions and ids. Two worlds with the same seed, in
+	// which the same is done, have the same history, byte for byte.
 	Seed uint64
-	// Start is the time at which the world begins, of which what is less than a
-	// millisecond is left out. Default: [DefaultStart].
+	// Start is the time at which the world begins, cut to milliseconds. Default:
+	// [DefaultStart].
 	Start time.Time
-	// Script says what comes of the attempts at each node. A node that no workflow
-	// has is an error when time is to pass, because a misspelled one would change
-	// nothing: make all workflows first.
+	// Script has the answers to the attempts at each node. A node that no workflow has
+	// is an error of Advance, because it may be misspelled: create all workflows before
+	// time passes.
 	Script Script
-	// Engine is for the engine under test. A handler given here, or to World.Handle,
-	// is called for the nodes that name it, but for those that the script has an
-	// answer for. The clock must be left to the world. Default of the logger: nothing
-	// is logged.
+	// Engine configures the engine under test. A handler given here, or to World.Handle,
+	// is called for the nodes that name it, except those that the script has an answer
+	// for. Clock must be nil, because the world has its own. Without a Logger nothing is
+	// logged.
 	Engine engine.Config
-	// Store is the store under the engine, which stays the caller's to close.
-	// Default: one of the world's own, in memory.
+	// Store is the engine's store; the caller closes it. Default: a store in memory.
 	Store store.Store
 }
 
 // DefaultStart is a Monday morning.
 var DefaultStart = time.Date(2030, time.January, 7, 9, 0, 0, 0, time.UTC)
 
-// World is an engine, time that passes when told to, and people who answer as
-// scripted. One goroutine at a time may use it.
+// World is an engine in virtual time, with people who answer as scripted. Only one
+// goroutine at a time may use it, except for Clock.
 //
-// A store that fails ends nothing: the engine tries again later, and so does a
-// callback of the script, after a second of the world's time and then less and
-// less often, at least once an hour.
+// A failing store does not end the run: the engine retries later, and so do callbacks of
+// the script, with a back-off from one second to one hour of the world's time.
 type World struct {
 	config Config
 	clock  *clock
 	own    *memory.Store // in place of Config.Store
 	eng    *engine.Stepped
 	nodes  map[nodeKey]*node
-	people int // whom EnrollMany has enrolled
+	people int // how many EnrollMany has enrolled
 	// handlers are the real ones, by name; nil for a name whose nodes are scripted.
 	handlers map[string]engine.Handler
 
-	checked bool  // the script names nodes that ask it
-	failed  error // what went wrong while time passed
-	moving  bool
-	// settling: the engine turns, and may call scripts and hooks.
+	checked bool  // checkScript has passed
+	failed  error // the first error of a script or a callback since the last Advance
+	moving  bool  // Advance or Finish is running
+	// settling: the engine is running, and may call scripts and hooks.
 	settling bool
-	// spoken says which handlers were called for leads that were final.
+	// spoken describes the calls of handlers for leads that were final.
 	spoken []string
 }
 
-// Open returns a world without any workflow of its own; Config.Store may have
-// some. Tests call [New]. Its errors are a Config.Engine.Clock, and those of
+// Open returns a world; tests call [New]. Its workflows are those in Config.Store, if
+// any. It is an error if Config.Engine.Clock is set; other errors are those of
 // [engine.NewStepped] and of the engine's Start.
 func Open(c Config) (*World, error) {
 	if c.Engine.Clock != nil {
-		return nil, errors.New("enginetest: the clock is the world's; leave Config.Engine.Clock unset")
+		return nil, errors.New("enginetest: Config.Engine.Clock must be nil, because the world has its own clock")
 	}
 	if c.Start.IsZero() {
 		c.Start = DefaultStart
@@ -126,9 +124,9 @@ func (w *World) start() (err error) {
 	return w.eng.Start(context.Background())
 }
 
-// Handle has a handler called for the nodes that name it, as Config.Engine.Handlers
-// does. It is for handlers that need the engine to be made, and is refused when
-// there is a handler of that name.
+// Handle registers a handler for the nodes that name it, as Config.Engine.Handlers
+// does. It is for handlers that are made from the engine. It is an error if h is nil or
+// there is a handler of that name already.
 func (w *World) Handle(name string, h engine.Handler) error {
 	if w.handlers[name] != nil {
 		return fmt.Errorf("enginetest: handler %q is registered already", name)
@@ -139,7 +137,8 @@ func (w *World) Handle(name string, h engine.Handler) error {
 	return w.handle(name, h)
 }
 
-// script has the nodes of a workflow scripted for whose handlers there is none.
+// script makes the script the handler of those nodes of a workflow that have no real
+// one.
 func (w *World) script(id lead.WorkflowID) error {
 	def, err := w.eng.Definition(context.Background(), id)
 	if err != nil {
@@ -166,32 +165,29 @@ func (w *World) handle(name string, h engine.Handler) error {
 	return nil
 }
 
-// Engine returns the engine, for everything that an engine can do. After Crash
-// it is another one.
+// Engine returns the engine of the world. After Crash it is another one.
 func (w *World) Engine() *engine.Stepped { return w.eng }
 
 // Now returns the world's time.
 func (w *World) Now() time.Time { return w.clock.Now() }
 
-// Clock returns the world's clock, for code under test that needs one. Any number
-// of goroutines may use it. What its AfterFunc is given is not called on a
-// goroutine of its own but inside of Advance, as with [World.After].
+// Clock returns the world's clock, for code under test that needs one. It is safe for
+// concurrent use. Its AfterFunc calls functions inside of Advance, as [World.After]
+// does, and not on goroutines of their own.
 func (w *World) Clock() engine.Clock { return w.clock }
 
-// After has f called when so much time has passed, between two steps of the
-// engine, on the goroutine that lets time pass and before that goes on; f may do
-// anything but let time pass itself. A d below 0 is 0.
+// After calls f when d has passed, on the goroutine that calls Advance, between two
+// steps of the engine. f may do anything except let time pass. A negative d counts as
+// 0.
 func (w *World) After(d time.Duration, f func()) { w.clock.AfterFunc(d, f) }
 
-// Advance lets so much time pass, and everything happen that is due by then.
-// The clock jumps from one due time to the next. With 0, or less, everything
-// happens that can happen now.
+// Advance lets d pass, and does everything that is due by then. The clock jumps from
+// one due time to the next. With a d of 0 or less it does what is due now.
 //
-// It fails, and time stands still where that is so, when the script names a node
-// that no workflow has or that has a handler; when a callback of the script is
-// refused as invalid, which matches lead.ErrInvalid and is reported once; when it
-// is called by something that happens in the world; and after Close, which
-// matches engine.ErrNotRunning.
+// On an error the clock stays at the time of the error. It is an error if the script
+// names a node that no workflow has; if a callback of the script is refused as invalid,
+// which matches lead.ErrInvalid and is reported once; if a script, a hook or a function
+// given to After calls Advance; and after Close, which matches engine.ErrNotRunning.
 func (w *World) Advance(d time.Duration) error {
 	until := w.clock.Now().Add(max(d, 0))
 	idle, err := w.advance(until)
@@ -202,8 +198,8 @@ func (w *World) Advance(d time.Duration) error {
 }
 
 // Finish lets time pass until nothing is due any more, but no longer than d. It
-// reports whether that was enough; if so, it is the time at which the last thing
-// happened. Its errors, and a d below 0, are as with Advance.
+// reports whether nothing is due any more; the clock then stays at the time of the last
+// event. Errors, and a negative d, are as with Advance.
 func (w *World) Finish(d time.Duration) (done bool, err error) {
 	return w.advance(w.clock.Now().Add(max(d, 0)))
 }
@@ -212,7 +208,7 @@ func (w *World) Finish(d time.Duration) (done bool, err error) {
 // leaves it where it is.
 func (w *World) advance(until time.Time) (idle bool, err error) {
 	if w.moving {
-		return false, errors.New("enginetest: time cannot pass inside of what happens at one time")
+		return false, errors.New("enginetest: a script, a hook or World.After's function cannot let time pass")
 	}
 	w.moving = true
 	defer func() { w.moving = false }()
@@ -243,17 +239,16 @@ func (w *World) advance(until time.Time) (idle bool, err error) {
 	}
 }
 
-// Crash ends the engine as the end of its process would, and starts another on
-// the same store. The people go on as scripted: callbacks that are under way,
-// and what After was given, come to the new engine. What handlers came to that
-// had not returned yet is lost.
+// Crash ends the engine as the end of its process would, and starts another one on the
+// same store. Callbacks that are under way, and functions given to After, reach the new
+// engine. The results of handlers that have not returned yet are lost.
 //
-// Its errors are those of the engine's end and of its start, such as a store that
-// fails; after one the world has no engine that runs. Scripts and hooks, which are
-// part of what would end, cannot call it; have After call it at that time.
+// Errors are those of the engine's shutdown and start, such as a failing store; after
+// an error no engine runs. Scripts and hooks cannot call it, because they run inside of
+// the engine; let After call it at that time.
 func (w *World) Crash() error {
 	if w.settling {
-		return errors.New("enginetest: a script or a hook cannot end the engine that calls it; have World.After do it")
+		return errors.New("enginetest: a script or a hook cannot call Crash; call it from World.After")
 	}
 	if err := w.Close(); err != nil {
 		return err
@@ -267,9 +262,9 @@ func (w *World) Crash() error {
 	return w.start()
 }
 
-// Close ends the world's engine, without letting anything come to its end; to
-// close twice is no error. What only reads, such as Summarize, works as before. A
-// world that is not closed holds memory, and nothing else.
+// Close stops the world's engine without waiting for anything; closing twice is no
+// error. Methods that only read, such as Summarize, still work. A world that is not
+// closed keeps nothing but its memory.
 func (w *World) Close() error {
 	over, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -279,8 +274,8 @@ func (w *World) Close() error {
 	return nil
 }
 
-// checkScript looks once whether each answer of the script is for a node that a
-// workflow has, since another would change nothing.
+// checkScript checks once that each answer of the script is for a node that a workflow
+// has, because it would otherwise have no effect.
 func (w *World) checkScript() error {
 	if w.checked {
 		return nil
@@ -303,7 +298,7 @@ func (w *World) checkScript() error {
 	}
 	for _, id := range slices.Sorted(maps.Keys(w.config.Script)) {
 		if !known[strings.TrimSuffix(id, scheduledSuffix)] {
-			return fmt.Errorf("enginetest: the script has an answer for %q, and no workflow has such an action node; there are %s; make all workflows before time passes",
+			return fmt.Errorf("enginetest: the script has an answer for %q, but no workflow has such an action node; must be one of %s; create all workflows before time passes",
 				id, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 		}
 	}

@@ -353,7 +353,7 @@ func TestMistakesAreNamed(t *testing.T) {
 
 	w, wf := world(t, enginetest.Script{"cal": enginetest.Outcome("dnp"), "message+message": enginetest.Outcome("")})
 	w.Enroll(t, wf, ada)
-	if err := w.Advance(day); err == nil || !strings.Contains(err.Error(), `"cal", and no workflow has such an action node; there are call, message`) {
+	if err := w.Advance(day); err == nil || !strings.Contains(err.Error(), `"cal", but no workflow has such an action node; must be one of call, message`) {
 		t.Errorf("a misspelled node: %v", err)
 	}
 

@@ -16,38 +16,39 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
 	"github.com/leadflow-go/leadflow/store/memory"
+	"github.com/leadflow-go/leadflow/store/sqlite"
 )
 
-// lockedStore is one that another program can have locked.
-type lockedStore struct {
+// awayStore is one that cannot be used while fault has an error.
+type awayStore struct {
 	store.Store
-	locked atomic.Bool
+	fault atomic.Pointer[error]
 }
 
-func (s *lockedStore) err() error {
-	if s.locked.Load() {
-		return fmt.Errorf("%w: for now", store.ErrBusy)
+func (s *awayStore) err() error {
+	if err := s.fault.Load(); err != nil {
+		return fmt.Errorf("%w: for now", *err)
 	}
 	return nil
 }
 
-func (s *lockedStore) Commit(ctx context.Context, b *store.Batch) (store.Result, error) {
+func (s *awayStore) Commit(ctx context.Context, b *store.Batch) (store.Result, error) {
 	if err := s.err(); err != nil {
 		return store.Result{}, err
 	}
 	return s.Store.Commit(ctx, b)
 }
 
-func (s *lockedStore) Counts(ctx context.Context, workflow int64) (map[lead.State]int64, error) {
+func (s *awayStore) Counts(ctx context.Context, workflow int64) (map[lead.State]int64, error) {
 	if err := s.err(); err != nil {
 		return nil, err
 	}
 	return s.Store.Counts(ctx, workflow)
 }
 
-func TestWhileAnotherProgramHasTheStoreTheAnswerIs503(t *testing.T) {
+func TestWhileTheStoreCannotBeUsedTheAnswerIs503(t *testing.T) {
 	quiet := slog.New(slog.DiscardHandler)
-	st := &lockedStore{Store: memory.New()}
+	st := &awayStore{Store: memory.New()}
 	eng, err := engine.New(st, engine.Config{Logger: quiet})
 	if err != nil {
 		t.Fatal(err)
@@ -70,15 +71,19 @@ func TestWhileAnotherProgramHasTheStoreTheAnswerIs503(t *testing.T) {
 	if res := ask("POST", onlyWait); res.StatusCode != 201 {
 		t.Fatalf("status %d", res.StatusCode)
 	}
-	st.locked.Store(true)
-	for method, body := range map[string]string{"GET": "", "POST": onlyWait} {
-		res := ask(method, body)
-		text, _ := io.ReadAll(res.Body)
-		if res.StatusCode != 503 || res.Header.Get("Retry-After") != "5" || !strings.Contains(string(text), "another program has the database locked") {
-			t.Errorf("%s: %d, Retry-After %q, %s", method, res.StatusCode, res.Header.Get("Retry-After"), text)
+	for fault, says := range map[error]string{
+		store.ErrBusy: "another program has the database locked", store.ErrUnavailable: "the database cannot be used", sqlite.ErrFileGone: "the database cannot be used",
+	} {
+		st.fault.Store(&fault)
+		for method, body := range map[string]string{"GET": "", "POST": onlyWait} {
+			res := ask(method, body)
+			text, _ := io.ReadAll(res.Body)
+			if res.StatusCode != 503 || res.Header.Get("Retry-After") != "5" || !strings.Contains(string(text), says) {
+				t.Errorf("%v: %s: %d, Retry-After %q, %s", fault, method, res.StatusCode, res.Header.Get("Retry-After"), text)
+			}
 		}
 	}
-	st.locked.Store(false)
+	st.fault.Store(nil)
 	if res := ask("GET", ""); res.StatusCode != 200 {
 		t.Errorf("status %d after it", res.StatusCode)
 	}

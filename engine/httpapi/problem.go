@@ -108,6 +108,10 @@ func (h *Handler) refusal(ctx context.Context, err error, within string) *proble
 	case errors.Is(err, store.ErrBusy):
 		exchangeOf(ctx).Header().Set("Retry-After", busyRetryAfter)
 		return newProblem(http.StatusServiceUnavailable, "another program has the database locked; try again later")
+	case errors.Is(err, store.ErrUnavailable):
+		exchangeOf(ctx).Header().Set("Retry-After", busyRetryAfter)
+		h.log.LogAttrs(ctx, slog.LevelError, "leadflow: the store is unavailable", slog.Any("error", err), slog.String("request_id", exchangeOf(ctx).id))
+		return newProblem(http.StatusServiceUnavailable, "the database cannot be used; nothing was changed, and the server's log says why")
 	case errors.Is(err, engine.ErrNotRunning):
 		return newProblem(http.StatusServiceUnavailable, "the engine is not running")
 	case ctx.Err() != nil:

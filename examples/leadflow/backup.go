@@ -17,8 +17,8 @@ func (p *program) backupCommand() *cobra.Command {
 		Use: "backup FILE", Short: "Copy the database while it is in use", Args: wants(1, 1, "needs the name of one file"),
 		Long: `Copy the database while it is in use.
 
-The copy is the database as of one moment, in one file, and complete when it appears. The server
-need not be stopped, nor asked: the command reads the database itself. FILE must not exist.`,
+The copy is a snapshot of the database in one file, which appears when it is complete. The command
+reads the database itself, while the server runs or not. FILE must not exist.`,
 	}
 	db := command.Flags().String("db", "leads.db", "back up this SQLite `file`")
 	command.RunE = func(command *cobra.Command, args []string) error {
@@ -42,14 +42,14 @@ need not be stopped, nor asked: the command reads the database itself. FILE must
 
 func (p *program) restoreCommand() *cobra.Command {
 	command := &cobra.Command{
-		Use: "restore FILE", Short: "Make a database of a backup", Args: wants(1, 1, "needs the name of one backup"),
-		Long: `Make a database of a backup: the file that --db names, which must not exist yet. The backup stays as
-it is. The database is read to its end and opened before the command says that it is there.
+		Use: "restore FILE", Short: "Restore a database from a backup", Args: wants(1, 1, "needs the name of one backup"),
+		Long: `Restore a database from a backup into the file that --db names, which must not exist yet. The backup is
+not changed. The command checks that the restored database can be read and opened.
 
-What happened after the backup was made is not in it: people who were called or removed since are
-due again as they were then. Look through them before you start the server.`,
+The backup does not know what happened after it was made: people who were called or removed since then
+are due again. Check them before you start the server.`,
 	}
-	db := command.Flags().String("db", "leads.db", "make this SQLite `file`, which must not exist")
+	db := command.Flags().String("db", "leads.db", "restore into this SQLite `file`, which must not exist")
 	command.RunE = func(command *cobra.Command, args []string) error {
 		ctx, stop := p.interruptible(command.Context())
 		defer stop()
@@ -66,9 +66,9 @@ due again as they were then. Look through them before you start the server.`,
 	return command
 }
 
-// restore makes the database at path of a backup, or leaves nothing behind.
+// restore restores a backup into path, or leaves nothing behind.
 func restore(ctx context.Context, backup, path string) (err error) {
-	// What SQLite keeps beside a database would be taken for a part of the new one.
+	// SQLite would take the journal of an old database for a part of the new one.
 	for _, name := range []string{path, path + "-wal", path + "-journal"} {
 		if _, err := os.Lstat(name); err == nil {
 			return fmt.Errorf("%s: %w; restore overwrites nothing: move it away, or name another file with --db", name, fs.ErrExist)

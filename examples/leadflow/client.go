@@ -53,7 +53,7 @@ type problem struct {
 		Message  string `json:"message"`
 	} `json:"errors"`
 
-	advice string // what to do about it; of the command's own
+	advice string // what to do about it, added by the command
 }
 
 func (p *problem) Error() string {
@@ -112,7 +112,7 @@ func (c *client) do(ctx context.Context, r request, out ...any) (json.RawMessage
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
-		return nil, fmt.Errorf("the answer of %s broke off: %w", c.server, err)
+		return nil, fmt.Errorf("the connection to %s broke before the answer was complete: %w", c.server, err)
 	}
 	if res.StatusCode >= 300 {
 		p := &problem{}
@@ -120,16 +120,16 @@ func (c *client) do(ctx context.Context, r request, out ...any) (json.RawMessage
 			p = &problem{Status: res.StatusCode, Title: http.StatusText(res.StatusCode), Detail: printable(string(text[:min(len(text), 200)]))}
 		}
 		if p.Status == http.StatusUnauthorized {
-			p.advice = "The commands take the server's token from LEADFLOW_TOKEN, and none is set."
+			p.advice = "No token is set; set LEADFLOW_TOKEN to the server's token."
 			if c.token != "" {
-				p.advice = "The token that the command sent, from LEADFLOW_TOKEN, --token or the configuration file, is not the server's."
+				p.advice = "The token is not the server's; check LEADFLOW_TOKEN, --token and the configuration file."
 			}
 		}
 		return nil, p
 	}
 	for _, o := range out {
 		if err := json.Unmarshal(text, o); err != nil {
-			return nil, fmt.Errorf("%s does not answer as a leadflow server does: %w", c.server, err)
+			return nil, fmt.Errorf("%s is not a leadflow server, or not of this version: %w", c.server, err)
 		}
 	}
 	return text, nil
@@ -143,10 +143,10 @@ func (c *client) unreachable(ctx context.Context, err error) error {
 	if errors.As(err, &failed) {
 		err = failed.Err
 	}
-	return fmt.Errorf("cannot reach the server at %s (%w); does leadflow serve run there?", c.server, err)
+	return fmt.Errorf("cannot reach the server at %s (%w); is leadflow serve running there?", c.server, err)
 }
 
-// printable is a text from elsewhere without what a terminal would act on.
+// printable is a text from elsewhere without control characters.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 {
@@ -168,7 +168,7 @@ func (c *client) workflow(ctx context.Context, id string) (w workflowView, text 
 func (p *program) completeWorkflows(c *client, leads bool, statuses ...string) cobra.CompletionFunc {
 	return func(command *cobra.Command, args []string, _ string) (list []cobra.Completion, _ cobra.ShellCompDirective) {
 		const none = cobra.ShellCompDirectiveNoFileComp
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second) // somebody waits at a prompt
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second) // the user waits at a prompt
 		defer cancel()
 		if p.settle(command) != nil {
 			return nil, none
@@ -224,7 +224,7 @@ type workflowView struct {
 	CreatedAt     time.Time        `json:"created_at"`
 }
 
-// live is how many of the workflow's leads are not over.
+// live is how many of the workflow's leads are not final.
 func (w workflowView) live() int64 {
 	return w.Counts["enrolled"] + w.Counts["in_step"] + w.Counts["pending_removal"]
 }

@@ -101,7 +101,7 @@ Enrolled 10,000 leads; 10 rows rejected.`
 	for i := range bad {
 		want += fmt.Sprintf("\nline %d: phone_number: \"12\" has no known country code; write it as +<country code><number>", 1002+1001*i)
 	}
-	want += "\nIt is a draft: nobody is contacted until you say leadflow activate wfl_ID"
+	want += "\nIt is a draft: nobody is contacted until you run leadflow activate wfl_ID"
 	want += fmt.Sprintf("\nleadflow import: %d rows of %s were rejected\n4", bad, leads)
 	same(t, "import", report, want)
 
@@ -276,8 +276,8 @@ func TestCommandsSayWhyTheyFailed(t *testing.T) {
 		wants []string
 	}{
 		{"list -token wrong", []string{"the server answered 401 Unauthorized: the request needs the header Authorization: Bearer", "LEADFLOW_TOKEN", "is not the server's"}},
-		{"list -server " + closed.URL, []string{"cannot reach the server at " + closed.URL, "connection refused", "does leadflow serve run there?"}},
-		{"list -server " + html.URL, []string{"does not answer as a leadflow server does"}},
+		{"list -server " + closed.URL, []string{"cannot reach the server at " + closed.URL, "connection refused", "is leadflow serve running there?"}},
+		{"list -server " + html.URL, []string{"is not a leadflow server"}},
 		{"list -server " + foreign.URL, []string{"the server answered 404 Not Found: 404 page not found"}},
 		{"show " + none, []string{"the server answered 404 Not Found: no workflow " + none}},
 		{"show nonsense/../x", []string{"the server answered 404"}},

@@ -14,9 +14,9 @@ import (
 	"github.com/leadflow-go/leadflow/engine/workflow"
 )
 
-// doubleDashes writes flags with a single dash, as in -db leads.db, with two, as
-// the library below wants them. It changes known flags of more than one letter only,
-// and neither their values nor what comes after "--".
+// doubleDashes replaces the single dash of flags, as in -db leads.db, by the two that
+// the flag library requires. It changes only known flags of more than one letter, and
+// neither their values nor arguments after "--".
 func doubleDashes(root *cobra.Command, args []string) []string {
 	known := map[string]*pflag.Flag{"version": {NoOptDefVal: "true"}, "help": {NoOptDefVal: "true"}}
 	add := func(f *pflag.Flag) { known[f.Name] = f }
@@ -46,9 +46,9 @@ func doubleDashes(root *cobra.Command, args []string) []string {
 	return out
 }
 
-// secret marks the usage of a flag whose value should not be on a command line,
-// where other users of the machine can read it.
-const secret = "; better given as the environment variable"
+// secret ends the usage of a flag whose value should not be on a command line, where
+// other users of the machine can read it.
+const secret = "; prefer the environment variable"
 
 // duration is a flag such as 30s. Unlike the library's own it says what to write
 // when the unit is missing.
@@ -56,7 +56,7 @@ type duration time.Duration
 
 func (d *duration) String() string { return workflow.Duration(*d).String() }
 
-// Type names the kind of value.
+// Type is the name of the type in the help.
 func (d *duration) Type() string { return "duration" }
 
 // Set reads a duration.

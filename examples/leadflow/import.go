@@ -28,16 +28,16 @@ func (p *program) importCommand() *cobra.Command {
 		Args: noArguments, ValidArgsFunction: cobra.NoFileCompletions,
 		Long: `Create a workflow and enroll a file of leads.
 
-The file of leads has a line of column names first. phone_number must be among them; external_id and
-time_zone have a meaning too, and the other columns become metadata. Good rows are enrolled, bad ones
-are named by line; then the exit code is 4.
+The first line of the file of leads names the columns. phone_number is required, external_id and
+time_zone are optional, and all other columns become metadata. If some rows are rejected, they are
+named by line, the others are enrolled, and the exit code is 4.
 
-The workflow is created as a draft: look at it, and then "leadflow activate" it, or say --activate. If
+The workflow is created as a draft: check it and then use "leadflow activate", or give --activate. If
 something goes wrong, or no row of the file can be enrolled, the workflow is deleted again, and the
 exit code is 1.
 
-A workflow that exists already is given by its id, wfl_…, in place of the file. --leads may be left
-out, to create a workflow only.`,
+To enroll into an existing workflow, give its id, wfl_…, instead of a file. Without --leads the command
+only creates the workflow.`,
 		Example: `  leadflow import --workflow workflow.json --leads leads.csv --dry-run
   leadflow import --workflow workflow.json --leads leads.csv --activate
   leadflow import --workflow wfl_… --leads more.csv`,
@@ -48,7 +48,7 @@ out, to create a workflow only.`,
 	f.StringVar(&i.leads, "leads", "", "enroll the leads in this CSV `file`")
 	f.StringVar(&i.region, "region", "", "read phone numbers without a leading + as those of this `country`, such as US (default: the server's)")
 	f.BoolVar(&i.activate, "activate", false, "activate the workflow, so that its leads are contacted from now on")
-	f.BoolVar(&i.dryRun, "dry-run", false, "say what would be enrolled and what rejected, and write nothing; a workflow's file is checked without the server")
+	f.BoolVar(&i.dryRun, "dry-run", false, "print what would be enrolled and what rejected, and write nothing; with a workflow file no server is needed")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		if i.workflow == "" {
 			return usage("needs --workflow")
@@ -66,7 +66,7 @@ type importer struct {
 	activate, dryRun        bool
 }
 
-// importReport is what came of a file of leads.
+// importReport is the result of a file of leads.
 type importReport struct {
 	LeadsEnrolled int        `json:"leads_enrolled"`
 	Rejected      int        `json:"rejected"`
@@ -80,7 +80,7 @@ type rowError struct {
 }
 
 func (i *importer) run(ctx context.Context, p *program) error {
-	// Opened before anything is created, since the commonest mistake is a name.
+	// Opened before anything is created, because a wrong file name is the commonest mistake.
 	leads, err := i.openLeads()
 	if err != nil {
 		return err
@@ -95,7 +95,7 @@ func (i *importer) run(ctx context.Context, p *program) error {
 	text, err := os.ReadFile(i.workflow)
 	if err != nil {
 		if errors.Is(err, os.ErrNotExist) && strings.HasPrefix(i.workflow, "wfl_") {
-			return fmt.Errorf("%w; nor is it the id of a workflow", err)
+			return fmt.Errorf("%w; and it is not a valid workflow id", err)
 		}
 		return err
 	}
@@ -105,7 +105,7 @@ func (i *importer) run(ctx context.Context, p *program) error {
 	return i.create(ctx, p, text, leads)
 }
 
-// openLeads opens the file of leads; nil when there is none.
+// openLeads opens the file of leads; nil if none was given.
 func (i *importer) openLeads() (*os.File, error) {
 	if i.leads == "" {
 		return nil, nil
@@ -120,7 +120,7 @@ func (i *importer) openLeads() (*os.File, error) {
 	return leads, nil
 }
 
-// into imports into a workflow that is there.
+// into imports into an existing workflow.
 func (i *importer) into(ctx context.Context, p *program, id string, leads *os.File) error {
 	if _, _, err := i.client.workflow(ctx, id); err != nil {
 		return err
@@ -137,7 +137,7 @@ func (i *importer) into(ctx context.Context, p *program, id string, leads *os.Fi
 	return i.rejection(report)
 }
 
-// create makes a workflow of its file, with its leads: all of that, or nothing.
+// create creates a workflow from its file and enrolls its leads: everything, or nothing.
 func (i *importer) create(ctx context.Context, p *program, text []byte, leads *os.File) error {
 	var wf workflowView
 	answer, err := i.do(ctx, jsonRequest(http.MethodPost, "workflows", trimBOM(text)), &wf)
@@ -158,7 +158,7 @@ func (i *importer) create(ctx context.Context, p *program, text []byte, leads *o
 		return i.undo(ctx, wf, err)
 	}
 	if !i.activate {
-		i.say(p, "It is a draft: nobody is contacted until you say leadflow activate %s\n", wf.ID)
+		i.say(p, "It is a draft: nobody is contacted until you run leadflow activate %s\n", wf.ID)
 	}
 	return i.rejection(report)
 }
@@ -181,7 +181,7 @@ func (i *importer) activateNow(ctx context.Context, p *program, id string) error
 	return nil
 }
 
-// rejection is the error of an import of which some rows were rejected.
+// rejection is the error of an import with rejected rows.
 func (i *importer) rejection(report importReport) error {
 	if report.Rejected == 0 {
 		return nil
@@ -196,8 +196,8 @@ func (i *importer) rejection(report importReport) error {
 	return &codeError{exitRejected, fmt.Errorf("%s of %s %s rejected", count(int64(report.Rejected), "row"), i.leads, were)}
 }
 
-// enroll uploads the file and prints what came of it. A file of which nobody was
-// enrolled is an error.
+// enroll uploads the file and prints the result. If no row was enrolled, it returns an
+// error.
 func (i *importer) enroll(ctx context.Context, p *program, workflow string, leads *os.File) (report importReport, err error) {
 	if leads == nil {
 		return report, nil
@@ -230,14 +230,14 @@ func (i *importer) enroll(ctx context.Context, p *program, workflow string, lead
 	return report, i.print(p, report)
 }
 
-// say prints a line for people, where the answers are not asked for as JSON.
+// say prints a line for people, unless --json is set.
 func (i *importer) say(p *program, format string, args ...any) {
 	if !i.json {
 		fmt.Fprintf(p.stdout, format, args...)
 	}
 }
 
-// print prints what came of the file.
+// print prints the result of the file.
 func (i *importer) print(p *program, report importReport) error {
 	enrolled, rejected := count(int64(report.LeadsEnrolled), "lead"), count(int64(report.Rejected), "row")
 	if i.dryRun {
@@ -262,7 +262,7 @@ func (i *importer) print(p *program, report importReport) error {
 	return fmt.Errorf("no row of %s can be enrolled", i.leads)
 }
 
-// rehearse says what create would do, on an engine of its own that writes nothing
+// rehearse prints what create would do, using an engine of its own that writes nothing
 // to disk.
 func (i *importer) rehearse(ctx context.Context, p *program, text []byte, leads *os.File) error {
 	def, err := workflow.Parse(text)

@@ -61,7 +61,7 @@ func TestImportIsAllOrNothing(t *testing.T) {
 	s.run(0, `
 Created workflow wfl_ID, "Follow-up", with 5 nodes.
 Enrolled 1 lead; 0 rows rejected.
-It is a draft: nobody is contacted until you say leadflow activate wfl_ID`, "import", "-workflow", wf, "-leads", good)
+It is a draft: nobody is contacted until you run leadflow activate wfl_ID`, "import", "-workflow", wf, "-leads", good)
 	var body struct{ Data []workflowView }
 	s.call("GET", "workflows", "", &body)
 	id := body.Data[0].ID
@@ -69,7 +69,7 @@ It is a draft: nobody is contacted until you say leadflow activate wfl_ID`, "imp
 	// Into a workflow that was there before, which stays.
 	s.run(1, `
 Enrolled 0 leads; 1 row rejected.
-line 2: contact is already live in the workflow, as wlead_ID (enrolled)
+line 2: contact is already live in the workflow: lead wlead_ID is enrolled
 leadflow import: no row of `+good+` can be enrolled`, "import", "-workflow", id, "-leads", good, "-activate")
 	workflows("into one that is there", 1)
 	s.run(0, `{"workflow_id":"wfl_ID","leads_enrolled":1,"rejected":0,"errors":[]}`,
@@ -203,7 +203,7 @@ leadflow import: 2 rows of `+leads+` would be rejected`, "import", "-json", "-dr
 	s.enroll(id, "+14155550101")
 	s.run(4, `
 Would enroll 1 lead; 3 rows would be rejected. Nothing was written.
-line 3: contact is already live in the workflow, as wlead_ID (enrolled)
+line 3: contact is already live in the workflow: lead wlead_ID is enrolled
 line 5: contact is already live in the workflow: an earlier row has the same phone number
 line 6: phone_number: "reception" is not a phone number
 leadflow import: 3 rows of `+leads+` would be rejected`, "import", "-dry-run", "-activate", "-workflow", id, "-leads", leads, "-region", "US")

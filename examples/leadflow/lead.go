@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// This file is what a command does with one lead: enroll and remove.
+// This file has the commands for one lead: enroll and remove.
 
 func (p *program) enrollCommand() *cobra.Command {
 	command := &cobra.Command{
@@ -20,7 +20,7 @@ func (p *program) enrollCommand() *cobra.Command {
 		Long: `Enroll one person as a lead of a workflow. In an active workflow the lead is due now; in a draft or a
 paused one it waits.
 
-Metadata is what the workflow's conditions and your own programs may read of the person.`,
+Metadata is data about the person that the workflow's conditions and your own programs can read.`,
 		Example: `  leadflow enroll wfl_… +14155552671 --external-id crm-17 --time-zone America/New_York
   leadflow enroll wfl_… +14155552671 --metadata name=Ada --metadata plan=pro
   leadflow enroll wfl_… +14155552671 --metadata '{"name": "Ada", "visits": 3}'`,
@@ -91,25 +91,25 @@ func (m metadata) Set(text string) error {
 
 func (p *program) removeCommand() *cobra.Command {
 	command := &cobra.Command{
-		Use: "remove WORKFLOW LEAD", Short: "Take a lead out",
+		Use: "remove WORKFLOW LEAD", Short: "Remove a lead from its workflow",
 		Args: wants(2, 2, "needs a workflow's id and a lead's"),
-		Long: `Take a lead out of its workflow.
+		Long: `Remove a lead from its workflow.
 
-A retry that is queued is still made, unless you say --skip-retries: say it for somebody who wants no
-more calls.
+A queued retry is still made, unless you give --skip-retries: give it for a person who wants no more
+calls.
 
-Once the server has answered, no new step of the lead starts. A step in flight is not cut short: the
-lead is pending_removal until it is over, and with it its queued retries. With --skip-retries the
-attempt that runs may finish, and no further one is made.`,
+Once the server has answered, no new step of the lead starts. A step in flight is not cut off: the lead
+is pending_removal until the step and its queued retries have ended. With --skip-retries the running
+attempt finishes, and no further one is made.`,
 		Example: `  leadflow remove wfl_… wlead_… --skip-retries --reason "said stop" --actor support
   leadflow remove wfl_… wlead_… --reason "bought elsewhere" --wait 30s`,
 	}
 	c := newClient(command)
 	command.ValidArgsFunction = p.completeWorkflows(c, true, "draft", "active", "paused")
 	f := command.Flags()
-	skip := f.Bool("skip-retries", false, "make no further attempt, a queued retry included; the one that runs may finish")
-	reason := f.String("reason", "", "put on record `why`")
-	actor := f.String("actor", "", "put on record `who` asks")
+	skip := f.Bool("skip-retries", false, "let the running attempt finish, and drop queued retries")
+	reason := f.String("reason", "", "record `why` the lead is removed")
+	actor := f.String("actor", "", "record `who` asked for it")
 	var wait duration
 	f.Var(&wait, "wait", "wait this long, a minute at most, for a step in flight to end")
 	f.Lookup("wait").DefValue = ""

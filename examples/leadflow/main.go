@@ -1,6 +1,6 @@
-// Command leadflow is the whole of leadflow as one static binary: a server that
-// moves leads through workflows and asks your own programs, by webhook, to place
-// the calls and send the messages; and the commands to work with it.
+// Command leadflow is leadflow as one static binary: a server that moves leads through
+// workflows and asks your own programs, by webhook, to place the calls and send the
+// messages; and commands to work with it.
 //
 // "leadflow help" lists the commands, where their settings come from, and the exit
 // codes; "leadflow help COMMAND" a command's flags. README.md, beside this file, goes
@@ -33,15 +33,16 @@ const (
 
 const rootHelp = `leadflow moves leads through outreach workflows.
 
-"leadflow serve" runs the server. The other commands ask it, at the URL in LEADFLOW_SERVER and with
-the token in LEADFLOW_TOKEN; validate, backup, restore and simulate read files and need no server.
+"leadflow serve" runs the server. The other commands send requests to it, at the URL in
+LEADFLOW_SERVER and with the token in LEADFLOW_TOKEN; validate, backup, restore and simulate read
+files and need no server.
 
 A flag's value comes from the first of these that has one:
 
     1. the command line: --db leads.db, --db=leads.db, or with a single dash: -db leads.db
     2. the environment: LEADFLOW_DB for --db, LEADFLOW_SHUTDOWN_TIMEOUT for --shutdown-timeout
     3. the configuration file: the one that --config names, else leadflow.toml in the working
-       directory, else leadflow/config.toml in $XDG_CONFIG_HOME (~/.config where that is not set)
+       directory, else leadflow/config.toml in $XDG_CONFIG_HOME (~/.config if that is not set)
     4. the default
 
 The configuration file is TOML. Its keys are the names of flags; those in a table named after a
@@ -54,22 +55,22 @@ command are for that command only:
 
 Exit codes:
 
-    0    done; or stopped by SIGTERM or SIGINT, with the answer of every webhook on disk
+    0    done; or stopped by SIGTERM or SIGINT, with the answers of all running webhooks on disk
     1    failed; the reason is on standard error
     2    a flag, an argument, the environment or the configuration file is wrong; nothing was done
-    3    serve: stopped, but --shutdown-timeout was over before every webhook was answered. Those
-         attempts are made again, under the same idempotency keys, at the next start
+    3    serve: stopped, but --shutdown-timeout passed before all running webhooks were answered.
+         Their attempts are made again, under the same idempotency keys, at the next start
     4    import: done, but some rows of the file were rejected
     130  stopped by SIGINT: a command, or a server at the second signal
-    143  the same with SIGTERM
+    143  stopped by SIGTERM, likewise
 
 Colors are for terminals only. NO_COLOR=1 or TERM=dumb turns them off.`
 
-// program is one run of the binary, and all of the outside world that it has.
+// program is one run of the binary, with everything that it uses of its environment.
 type program struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	asks           bool // somebody is there who can answer a question
+	asks           bool // standard input is a terminal, so a question can be answered
 	paint, warn    palette
 	env            func(name string) string
 	signals        <-chan os.Signal
@@ -118,7 +119,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 		code = own.code
 	}
 	if code == exitUsage && command != root && command.Name() != "help" {
-		fmt.Fprintf(p.stderr, "leadflow help %s says more.\n", command.Name())
+		fmt.Fprintf(p.stderr, "See leadflow help %s.\n", command.Name())
 	}
 	return code
 }
@@ -173,7 +174,7 @@ func (p *program) root() *cobra.Command {
 	return root
 }
 
-// flagError says what is wrong with a flag, and which was perhaps meant.
+// flagError says what is wrong with a flag, and which flag may be meant.
 func flagError(c *cobra.Command, err error) error {
 	var invalid *pflag.InvalidValueError
 	if errors.As(err, &invalid) {
@@ -223,8 +224,8 @@ func (p *program) helpCommand() *cobra.Command {
 	}
 }
 
-// interruptible returns a context that the first signal ends. Commands that run
-// for a moment and leave nothing half done use it.
+// interruptible returns a context that the first signal cancels. It is for short
+// commands that can be interrupted safely.
 func (p *program) interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	go func() {

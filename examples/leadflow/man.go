@@ -48,7 +48,7 @@ func (p *program) completionCommand() *cobra.Command {
 	}
 	names := []string{"bash", "zsh", "fish", "powershell"}
 	return &cobra.Command{
-		Use: "completion bash|zsh|fish|powershell", Short: "Print a script that has a shell complete commands and flags",
+		Use: "completion bash|zsh|fish|powershell", Short: "Print a script for shell completion of commands and flags",
 		Args: wants(1, 1, "needs a shell: bash, zsh, fish or powershell"), DisableFlagsInUseLine: true, ValidArgs: names,
 		Example: `  bash:        source <(leadflow completion bash)
   zsh:         source <(leadflow completion zsh)      after compinit

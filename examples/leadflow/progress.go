@@ -7,9 +7,8 @@ import (
 	"time"
 )
 
-// progress shows how much of something is done, such as of a file that is sent:
-// a bar on a terminal, which is written over until the end, and nothing
-// elsewhere.
+// progress shows how much of a task is done, such as an upload: as a bar on a terminal,
+// and not at all elsewhere.
 type progress struct {
 	w        io.Writer
 	name     string
@@ -38,7 +37,7 @@ func (b *progress) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// reach says how much is done by now.
+// reach sets how much is done.
 func (b *progress) reach(done int64) {
 	b.done = done
 	if now := b.now(); b.live && (now.Sub(b.drawn) >= redraw || b.done == b.total) {

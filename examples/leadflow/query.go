@@ -47,7 +47,7 @@ func (p *program) listCommand() *cobra.Command {
 	return command
 }
 
-// The statuses, for the shell to complete; what is right is for the server to say.
+// The statuses, for shell completion; the server validates them.
 var (
 	workflowStatuses = []string{"draft", "active", "paused", "completed", "cancelled"}
 	leadStatuses     = []string{"enrolled", "in_step", "pending_removal", "removed", "completed"}
@@ -92,7 +92,7 @@ func (p *program) callsCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use: "calls", Short: "List the call log", Args: noArguments, ValidArgsFunction: cobra.NoFileCompletions,
 		Long: "List the call log: an entry for each attempt at a call, in the order in which they were begun.\n" +
-			"It stays when leads and workflows are gone.",
+			"Entries stay when leads and workflows are deleted.",
 	}
 	c := newClient(command)
 	query := queryFlags(command, map[string]string{
@@ -269,8 +269,8 @@ func (p *program) historyCommand() *cobra.Command {
 	return command
 }
 
-// printStep prints a step, and each of its attempts when one is not enough to
-// tell what happened.
+// printStep prints a step and, if there is more than one attempt to tell about, each
+// attempt.
 func (p *program) printStep(w io.Writer, s stepView) {
 	var notes []string
 	if s.Scheduled {
@@ -303,7 +303,7 @@ func (p *program) printStep(w io.Writer, s stepView) {
 
 func newTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 8, 2, ' ', 0) }
 
-// cell is a text from elsewhere in a table.
+// cell is a text from elsewhere, for a table.
 func cell(text string) string { return cmp.Or(printable(text), "-") }
 
 func moment(t time.Time) string {

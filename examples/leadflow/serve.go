@@ -31,13 +31,13 @@ func (p *program) serveCommand() *cobra.Command {
 		Use: "serve", Short: "Run the server", Args: noArguments, ValidArgsFunction: cobra.NoFileCompletions,
 		Long: `Run the server, with everything in one SQLite file.
 
-A call, a message or whatever else a node stands for is asked for by a webhook to the url in the
-node's config. SIGTERM or SIGINT stops the server: it takes no more requests, lets the webhooks that
-run come to an end, and exits with 0; with 3 when --shutdown-timeout is over before that. A second
-signal stops it immediately, which is as safe as a crash is.
+For each call, message and application step the server sends a webhook to the url in the node's
+config. SIGTERM or SIGINT stops the server: it accepts no more requests, waits for running webhooks
+to be answered, and exits with 0, or with 3 if --shutdown-timeout passes before that. A second signal
+stops it immediately, which is as safe as a crash.
 
-Without a token the server listens on a loopback address only, and whoever can reach that may do
-anything.`,
+Without a token the server listens on a loopback address only, and everybody who can reach that
+address has full access.`,
 	}
 	o := newServeOptions(command)
 	command.RunE = func(command *cobra.Command, _ []string) error { return serve(command.Context(), p, o) }
@@ -76,28 +76,27 @@ func newServeOptions(command *cobra.Command) *serveOptions {
 		logLevel:         choice{"info", []string{"debug", "info", "warn", "error"}},
 	}
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8080", "listen on this `address`; port 0 takes a free one, which the log names")
-	f.StringVar(&o.db, "db", "leads.db", "keep the leads in this SQLite `file`, or in the PostgreSQL database at this URL (postgres://…)")
-	f.BoolVar(&o.standby, "standby", false, "wait while another server has the PostgreSQL database, and take its place when it is gone")
-	f.StringVar(&o.token, "token", "", "ask clients for this `token`"+secret)
+	f.StringVar(&o.db, "db", "leads.db", "keep the leads in this SQLite `file`")
+	f.StringVar(&o.token, "token", "", "require this `token` from clients"+secret)
 	f.StringVar(&o.region, "region", "", "read phone numbers without a leading + as those of this `country`, such as US (default: refuse them)")
 	f.IntVar(&o.workers, "workers", 1000, "run at most this `number` of webhooks at a time")
 	choiceVar(command, &o.synchronous, "synchronous", "sync every commit to disk (full), or only now and then (normal), which is faster and may lose the last commits in a power cut")
-	f.Var(&o.uploadLimit, "upload-limit", "take uploads of leads up to this size")
-	f.Var(&o.readTimeout, "read-timeout", "give a request this long to arrive, the upload of a large file too")
-	f.Var(&o.shutdownTimeout, "shutdown-timeout", "give what runs this long to end when the server is stopped")
+	f.Var(&o.uploadLimit, "upload-limit", "accept uploads of leads up to this size")
+	f.Var(&o.readTimeout, "read-timeout", "allow a request, including a large upload, this long to arrive")
+	f.Var(&o.shutdownTimeout, "shutdown-timeout", "when stopped, wait this long for running webhooks and requests")
 	f.StringVar(&o.callbackURL, "callback-url", "", "the `URL` at which receivers of webhooks reach this server (default: the address that it listens on)")
-	f.StringVar(&o.callbackKey, "callback-key", "", "sign callback URLs with this `key` of 16 bytes or more, so that they work without the token (default: one made of the token)"+secret)
+	f.StringVar(&o.callbackKey, "callback-key", "", "sign callback URLs with this `key` of 16 bytes or more, so that they work without the token (default: derived from the token)"+secret)
 	f.StringVar(&o.webhookSecret, "webhook-secret", "", "sign webhooks with this `secret`"+secret)
-	f.Var(&o.webhookAllow, "webhook-allow", "send webhooks only to these `targets`: hosts, host:port, networks such as 10.0.0.0/8, or URLs that theirs begin with; with commas between them, or the flag several times (default: anywhere)")
+	f.Var(&o.webhookAllow, "webhook-allow", "send webhooks only to these `targets`: hosts, host:port, networks such as 10.0.0.0/8, or URL prefixes; separated by commas, or the flag several times (default: anywhere)")
 	f.Var(&o.webhookTimeout, "webhook-timeout", "wait this long for the answer to a webhook")
-	f.Var(&o.webhookMaxAnswer, "webhook-max-answer", "take answers to webhooks up to this size")
+	f.Var(&o.webhookMaxAnswer, "webhook-max-answer", "accept answers to webhooks up to this size")
 	f.StringVar(&o.pprof, "pprof", "", "serve Go's profiles on this loopback `address` (default: nowhere)")
 	choiceVar(command, &o.logFormat, "log-format", "write the log as text or as JSON")
-	choiceVar(command, &o.logLevel, "log-level", "log from this level on")
+	choiceVar(command, &o.logLevel, "log-level", "log messages of this level and above")
 	return o
 }
 
-// validate finds what can be found before anything is opened.
+// validate checks the options as far as possible before anything is opened.
 func (o *serveOptions) validate() error {
 	for name, d := range map[string]duration{
 		"--read-timeout": o.readTimeout, "--shutdown-timeout": o.shutdownTimeout, "--webhook-timeout": o.webhookTimeout,
@@ -125,13 +124,13 @@ func (o *serveOptions) validate() error {
 			"set LEADFLOW_TOKEN, or listen on 127.0.0.1", o.addr)
 	}
 	if o.pprof != "" && !loopback(o.pprof) {
-		return usage("--pprof must be a loopback address, since profiles are open to whoever can reach them; %q is not", o.pprof)
+		return usage("--pprof must be a loopback address, because profiles need no token; %q is not", o.pprof)
 	}
 	return nil
 }
 
-// bare is the only fault of an error without where it lies, for a message that says
-// so itself.
+// bare is the message of an error's only fault without its location, which the caller
+// names itself.
 func bare(err error) error {
 	var invalid *lead.InvalidError
 	if errors.As(err, &invalid) && len(invalid.Faults) == 1 {
@@ -169,16 +168,20 @@ func serve(ctx context.Context, p *program, o *serveOptions) (err error) {
 	if p.config != "" {
 		log.Info("settings are read from a file", slog.String("file", p.config))
 	}
-	// Before a new file is made: an address that is taken is a common mistake.
+	options := sqlite.Options{}
+	if o.synchronous.value == "normal" {
+		options.Synchronous = sqlite.Normal
+	}
+	// Before a new database file is made, because an address in use is a common mistake.
 	listener, profiles, err := o.listen()
 	if err != nil {
 		return err
 	}
-	defer listener.Close() // by the server, once it has it
+	defer listener.Close() // the server closes it too, once it runs
 	if profiles != nil {
 		defer profiles.Close()
 	}
-	// So are settings that only the engine or the API can tell to be wrong.
+	// For the same reason, have the engine and the API check their settings.
 	if _, _, err := o.assemble(memory.New(), listener.Addr(), log); err != nil {
 		return &codeError{exitUsage, err}
 	}
@@ -217,13 +220,12 @@ func serve(ctx context.Context, p *program, o *serveOptions) (err error) {
 		}()
 	}
 	if o.token == "" {
-		log.Warn("no token is set: whoever can reach this loopback address may do anything")
+		log.Warn("no token is set: everybody who can reach this loopback address has full access")
 	}
 	return s.run(p)
 }
 
-// listen takes the server's addresses. The one for profiles is nil unless it was
-// asked for.
+// listen opens the server's listeners. The one for profiles is nil unless --pprof is set.
 func (o *serveOptions) listen() (listener, profiles net.Listener, err error) {
 	if listener, err = listen("--addr", o.addr); err != nil || o.pprof == "" {
 		return listener, nil, err
@@ -242,8 +244,8 @@ func listen(flag, addr string) (net.Listener, error) {
 	return l, err
 }
 
-// assemble puts the engine together, with the webhook for every action and the
-// HTTP API in front.
+// assemble makes the engine, with the webhook as the handler of all actions, and the
+// HTTP API over it.
 func (o *serveOptions) assemble(db store.Store, addr net.Addr, log *slog.Logger) (*engine.Engine, *httpapi.Handler, error) {
 	base := strings.TrimSuffix(o.callbackURL, "/")
 	if base == "" {
@@ -282,9 +284,9 @@ func (o *serveOptions) assemble(db store.Store, addr net.Addr, log *slog.Logger)
 	return eng, api, nil
 }
 
-// key returns what callback URLs are signed with. It must outlive the process,
-// for a call may be in flight for longer; one that is made of the token does.
-// Without a token nothing needs a signature.
+// key returns the key with which callback URLs are signed. It must be the same after a
+// restart, because a call may be in flight meanwhile; one derived from the token is.
+// Without a token no signature is needed.
 func (o *serveOptions) key() []byte {
 	switch {
 	case o.callbackKey != "":
@@ -305,7 +307,7 @@ func callbackURL(base string, key []byte, step lead.StepID) string {
 	return text
 }
 
-// reachable is where a listener can be reached from this machine.
+// reachable is an address at which a listener can be reached from this machine.
 func reachable(addr net.Addr) string {
 	to, err := netip.ParseAddrPort(addr.String())
 	if err != nil || !to.Addr().IsUnspecified() {

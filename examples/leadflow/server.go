@@ -15,10 +15,10 @@ import (
 )
 
 const (
-	// maxWait is the longest that a client can ask a removal to be waited for.
+	// maxWait is the longest time that a client can have the server wait for a removal.
 	maxWait = time.Minute
-	// maxGrace is the longest that requests are given to end before the engine is
-	// stopped; the rest of the time to shut down is for the webhooks.
+	// maxGrace is how long requests may take to end, at most, before the engine is
+	// stopped; the rest of --shutdown-timeout is for webhooks.
 	maxGrace = 5 * time.Second
 )
 
@@ -28,12 +28,12 @@ type server struct {
 	log      *slog.Logger
 	http     *http.Server
 	profiles *http.Server // nil unless asked for
-	cut      func()       // ends what requests wait for
+	cut      func()       // ends the waits of requests
 	timeout  time.Duration
 	failed   chan error // of Serve
 }
 
-// newServer begins to serve. profiles is nil unless they are asked for.
+// newServer starts to serve. profiles is nil unless --pprof is set.
 func newServer(o *serveOptions, listener, profiles net.Listener, api http.Handler, eng *engine.Engine, log *slog.Logger) *server {
 	if o.token == "" {
 		api = neighboursOnly(api)
@@ -73,27 +73,27 @@ func profileRoutes() http.Handler {
 	return mux
 }
 
-// neighboursOnly keeps web pages, which a browser on this machine may have
-// open, from a server that asks for no token: by the origin that the browser
-// names, and by the host, for a page's own name can be made to lead here.
+// neighboursOnly protects a server without a token from web pages that are open in a
+// browser on this machine. It checks the origin that the browser sends, and the host,
+// because a page's own host name can be made to resolve to this machine.
 func neighboursOnly(h http.Handler) http.Handler {
 	h = http.NewCrossOriginProtection().Handler(h)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := (&url.URL{Host: r.Host}).Hostname()
 		if !loopback(net.JoinHostPort(host, "0")) {
-			http.Error(w, fmt.Sprintf("this server has no token and answers as localhost only, not as %q", host), http.StatusForbidden)
+			http.Error(w, fmt.Sprintf("this server has no token, so it must be addressed as localhost, not as %q", host), http.StatusForbidden)
 			return
 		}
 		h.ServeHTTP(w, r)
 	})
 }
 
-// run serves until a signal comes, and then lets what runs come to an end.
+// run serves until a signal comes, and then shuts down.
 func (s *server) run(p *program) error {
 	var failed error
 	select {
 	case first := <-p.signals:
-		s.log.Info("stopping; another signal stops at once", slog.String("signal", first.String()), slog.Duration("timeout", s.timeout))
+		s.log.Info("stopping; a second signal stops immediately", slog.String("signal", first.String()), slog.Duration("timeout", s.timeout))
 	case failed = <-s.failed:
 		s.log.Error("the server failed; stopping", slog.Any("error", failed))
 	}
@@ -102,7 +102,7 @@ func (s *server) run(p *program) error {
 	go func() {
 		select {
 		case second := <-p.signals:
-			s.log.Warn("stopped at once", slog.String("signal", second.String()))
+			s.log.Warn("stopped immediately", slog.String("signal", second.String()))
 			p.exit(signalCode(second))
 		case <-done:
 		}
@@ -110,20 +110,20 @@ func (s *server) run(p *program) error {
 	return errors.Join(failed, s.shutdown())
 }
 
-// shutdown stops the server and then the engine. Requests have a part of the
-// time and webhooks the rest; callbacks that find nobody here have to come again.
+// shutdown stops the server and then the engine. Requests get a part of the time and
+// webhooks the rest; callbacks that are refused meanwhile have to be sent again.
 func (s *server) shutdown() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
 	defer cancel()
 	if s.profiles != nil {
-		_ = s.profiles.Close() // whoever takes a profile now does without
+		_ = s.profiles.Close() // profiles in progress are cut off
 	}
 	grace, cancelGrace := context.WithTimeout(ctx, min(s.timeout/4, maxGrace))
 	defer cancelGrace()
 	if err := s.http.Shutdown(grace); err != nil {
-		// Waits for a removal end now, with an answer; uploads are cut, and what
-		// they enrolled so far is on disk.
-		s.log.Warn("cutting requests that take long")
+		// Requests that wait for a removal are answered now. Uploads are cut off, and the
+		// leads that they enrolled so far are on disk.
+		s.log.Warn("cutting off requests that take too long")
 		s.cut()
 		last, cancelLast := context.WithTimeout(ctx, min(s.timeout/8, time.Second))
 		defer cancelLast()
@@ -134,7 +134,7 @@ func (s *server) shutdown() error {
 	defer s.cut()
 	err := s.eng.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
-		return &codeError{exitCut, fmt.Errorf("not every webhook was answered within %s; those attempts are made again, under the same idempotency keys, at the next start", s.timeout)}
+		return &codeError{exitCut, fmt.Errorf("not all webhooks were answered within %s; their attempts are made again, under the same idempotency keys, at the next start", s.timeout)}
 	}
 	return err
 }

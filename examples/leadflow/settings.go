@@ -18,15 +18,14 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// This file is where the values of flags come from that the command line does not
-// have: see rootHelp.
+// This file gets the values of flags that are not on the command line: see rootHelp.
 
 const (
 	configFlag = "config"
 	// configName is the configuration file in the working directory.
 	configName = "leadflow.toml"
-	// ownValue annotates a flag whose name means another thing in another command:
-	// it has no variable, and in the configuration file it is in its command's table.
+	// ownValue marks a flag whose name has another meaning in another command: it has no
+	// environment variable, and in the configuration file it is in its command's table.
 	ownValue = "leadflow:own"
 )
 
@@ -35,7 +34,7 @@ func envName(flag string) string {
 	return "LEADFLOW_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// describeVariables adds to the help of flags which variables stand for them.
+// describeVariables adds the names of the environment variables to the help of flags.
 func describeVariables(flags *pflag.FlagSet) {
 	flags.VisitAll(func(f *pflag.Flag) {
 		variable := envName(f.Name)
@@ -46,8 +45,8 @@ func describeVariables(flags *pflag.FlagSet) {
 	})
 }
 
-// settle sets the flags that the command line does not have. Commands without flags
-// take no notice of a faulty setting: a shell's startup runs completion.
+// settle sets the flags that are not on the command line. Commands without flags ignore
+// invalid settings, because "completion" runs when a shell starts.
 func (p *program) settle(c *cobra.Command) error {
 	flags := 0
 	c.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
@@ -92,7 +91,7 @@ func (p *program) settle(c *cobra.Command) error {
 	return nil
 }
 
-// reworded is the error of a flag's value, in words and with the value.
+// reworded is the error of a flag's value in plain words, with the value.
 func reworded(value string, err error) error {
 	var number *strconv.NumError
 	if errors.As(err, &number) {
@@ -111,14 +110,14 @@ func reworded(value string, err error) error {
 	return fmt.Errorf("%q %w", value, err)
 }
 
-// configFile is what a configuration file says; nil where there is none.
+// configFile is the contents of a configuration file; nil if there is none.
 type configFile struct {
 	path   string
 	values map[string]any
 }
 
-// readConfig reads the configuration file, and names every key in it that is none
-// of a flag's.
+// readConfig reads the configuration file, and reports all keys that are not the name of
+// a flag.
 func (p *program) readConfig(root *cobra.Command, path string) (*configFile, error) {
 	candidates := []string{path}
 	if path == "" {
@@ -152,7 +151,7 @@ func (p *program) configHome() string {
 	return filepath.Join(p.env("HOME"), ".config")
 }
 
-// check names every key that means nothing.
+// check reports all unknown keys.
 func (f *configFile) check(root *cobra.Command) error {
 	shared, commands := map[string]bool{}, map[string]map[string]bool{}
 	for _, c := range root.Commands() {
@@ -200,7 +199,7 @@ func prefixed(prefix string, names map[string]bool) (list []string) {
 	return list
 }
 
-// set sets a flag of a command to what the file says, if it says anything.
+// set sets a flag of a command to its value in the file, if it has one.
 func (f *configFile) set(command string, flag *pflag.Flag) error {
 	if f == nil {
 		return nil
@@ -232,7 +231,7 @@ func (f *configFile) set(command string, flag *pflag.Flag) error {
 	return nil
 }
 
-// settingText is a value of the file as it would stand on the command line.
+// settingText is a value of the file as it would be written on the command line.
 func settingText(value any) (string, error) {
 	switch v := value.(type) {
 	case string:
@@ -245,8 +244,8 @@ func settingText(value any) (string, error) {
 	return fmt.Sprint(value), errors.New("must be a string, a number, true or false, or a list of these")
 }
 
-// didYouMean names the known name that is nearest to one that is not known, for
-// the middle of a message; nothing where none is near.
+// didYouMean returns "; did you mean …?" with the known name nearest to an unknown one,
+// or "" if none is near.
 func didYouMean(name string, known []string) string {
 	best, least := "", max(2, len(name)/3)+1
 	for _, k := range known {

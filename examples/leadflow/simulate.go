@@ -23,15 +23,15 @@ func (p *program) simulateCommand() *cobra.Command {
 		Use: "simulate --workflow FILE.json", Short: "Play a workflow in virtual time, before it goes live",
 		Long: `Play a workflow in virtual time, before it goes live.
 
-Nobody is called, and no server is asked: made-up people go through the workflow, on the engine that
-serve runs, while its clock jumps from one due time to the next. The report says how many end how, how
-many calls a day that takes and how many at once, how long conversion takes, and, as a diagram, which
-way they went. The same command prints the same report.
+Nobody is called, and no server is needed: made-up people go through the workflow, on the engine that
+serve runs, while its clock jumps from one due time to the next. The report shows how many leads end in
+which way, how many calls there are per day and at the same time, how long conversion takes, and, as a
+diagram, the paths of the leads. The same command prints the same report.
 
 A workflow is a JSON object with a name, an entry, nodes and edges; examples/quickstart/workflow.json
-is one. How people answer is made up from the outcomes that the workflow's edges name, and what is
-known of them from the values that its conditions ask for. --print-answers prints that as a file; with
-figures of your own in it, --answers takes it.`,
+is an example. The answers of people are made up from the outcomes that the workflow's edges name, and
+their metadata from the values that its conditions compare with. --print-answers prints these
+assumptions as a file; edit it, and give it to --answers.`,
 		Example: `  leadflow simulate --workflow workflow.json --print-answers > answers.json
   leadflow simulate --workflow workflow.json --answers answers.json --leads 5000 --days 14 --enroll-over 120h`,
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -45,8 +45,8 @@ figures of your own in it, --answers takes it.`,
 	var given figures
 	given.define(f, &s)
 	_ = f.SetAnnotation("leads", ownValue, []string{}) // LEADFLOW_LEADS is the file of import
-	f.StringVar(&s.answers, "answers", "", "how people answer, a JSON `file`")
-	f.BoolVar(&s.printAnswers, "print-answers", false, "print how people answer, for --answers, and do nothing else")
+	f.StringVar(&s.answers, "answers", "", "read how people answer from this JSON `file`")
+	f.BoolVar(&s.printAnswers, "print-answers", false, "only print how people answer, as a file for --answers")
 	f.StringVar(&s.picture, "picture", "", "draw the calls of each hour into this SVG `file`")
 	choiceVar(command, &s.progress, "progress", "when to show a progress bar; auto: on a terminal only")
 	command.RunE = func(command *cobra.Command, args []string) error {
@@ -123,14 +123,14 @@ func (s *simulation) run(ctx context.Context, p *program) error {
 	if s.printAnswers {
 		return ways.print(p.stdout)
 	}
-	// Opened before anything is done that takes time, and beside the picture of the
-	// last run, which stays until there is another.
+	// Opened before the simulation, which takes time, and under another name, so that the
+	// picture of the last run stays until there is a new one.
 	var picture *os.File
 	if s.picture != "" {
 		if picture, err = os.Create(s.picture + ".tmp"); err != nil {
 			return err
 		}
-		defer os.Remove(picture.Name()) // unless it has become the picture
+		defer os.Remove(picture.Name()) // unless it was renamed
 		defer picture.Close()
 	}
 	s.ways = ways
@@ -243,8 +243,8 @@ func (s *simulation) pass(ctx context.Context, enrolled func() error) error {
 	return enrolled()
 }
 
-// enrollAll enrolls the leads now, or sees to it that they are later. What it
-// returns says what has gone wrong with that so far.
+// enrollAll enrolls the leads now, or schedules their enrollment. The function that it
+// returns reports errors of the enrollment so far.
 func (s *simulation) enrollAll(ctx context.Context, ways *answers) (failed func() error) {
 	batches := 1
 	if s.enrollOver > 0 {
@@ -275,7 +275,7 @@ func (s *simulation) enrollAll(ctx context.Context, ways *answers) (failed func(
 	return func() error { return first }
 }
 
-// progressText is what stands beside the bar.
+// progressText is the text beside the bar.
 func (s *simulation) progressText(_, _ int64, took float64) string {
 	stats := s.world.Engine().Stats()
 	steps := stats.StepsStarted + stats.Retries

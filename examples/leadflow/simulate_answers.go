@@ -18,9 +18,9 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// answers is how the people of a simulation answer: the file of -answers.
+// answers is how the people of a simulation answer: the contents of the --answers file.
 type answers struct {
-	// Nodes says what comes of the attempts at each action node.
+	// Nodes has the answers to the attempts at each action node.
 	Nodes map[string]nodeAnswers `json:"nodes"`
 	// RemoveOn are outcomes after which the lead is removed.
 	RemoveOn []string `json:"remove_on"`
@@ -29,16 +29,16 @@ type answers struct {
 	Metadata map[string][]any `json:"metadata"`
 }
 
-// nodeAnswers is what comes of the attempts at a node.
+// nodeAnswers has the answers to the attempts at a node.
 type nodeAnswers struct {
 	// Outcomes are weighted against one another.
 	Outcomes map[string]float64 `json:"outcomes"`
-	// Fails is the percentage of attempts that fail, to be tried again as the
-	// node's retry rule says.
+	// Fails is the percentage of attempts that fail, and are retried by the node's retry
+	// policy.
 	Fails float64 `json:"fails"`
 	// Lost is the percentage of outcomes that never come.
 	Lost float64 `json:"lost"`
-	// Lasts is how long it is until the outcome comes, at least and at most.
+	// Lasts is the shortest and the longest time until the outcome comes.
 	Lasts [2]workflow.Duration `json:"lasts"`
 	// Data are the values that the step's data may have, each as likely as the
 	// next; null is none.
@@ -110,8 +110,8 @@ func defaultAnswers(def *workflow.Definition) *answers {
 	return a
 }
 
-// readAnswers returns the answers of a file, or those made up where it says
-// nothing. The error names every fault.
+// readAnswers returns the answers of a file; what the file leaves out is made up. The
+// error names every fault.
 func readAnswers(def *workflow.Definition, path string) (*answers, error) {
 	a := defaultAnswers(def)
 	if path == "" {
@@ -140,7 +140,7 @@ func readAnswers(def *workflow.Definition, path string) (*answers, error) {
 func readNamed(flag, path string) ([]byte, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s %s: there is no such file; leadflow help simulate says what it holds", flag, path)
+		return nil, fmt.Errorf("%s %s: there is no such file; see leadflow help simulate", flag, path)
 	}
 	return text, err
 }
@@ -200,8 +200,8 @@ func (n *nodeAnswers) withData(answer enginetest.Answer) enginetest.Answer {
 	}
 }
 
-// people are the made-up people with the numbers from one to before another.
-// Their metadata hangs on the seed and the number alone.
+// people are the made-up people with the numbers from first up to, but not including,
+// the end. Their metadata depends only on the seed and the number.
 func (a *answers) people(seed uint64, from, to int) iter.Seq2[lead.Contact, error] {
 	keys := slices.Sorted(maps.Keys(a.Metadata))
 	return func(yield func(lead.Contact, error) bool) {

@@ -14,8 +14,8 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// answersReader reads the file of -answers. It is strict, because a name that
-// is misspelled would change the figures without a word, and it goes on after a
+// answersReader reads the --answers file. It is strict, because a misspelled name
+// would silently change the figures, and it goes on after a
 // fault, so that it can name them all.
 type answersReader struct {
 	faults []lead.FieldError
@@ -29,10 +29,10 @@ type located struct {
 	line  int
 	path  string
 	name  string // of a member of an object
-	value any    // a text, a number, true, false, nil, a list or an object
+	value any    // a string, float64, bool, nil, jsonList or jsonObject
 }
 
-// What a located value is if it is a list or an object.
+// What a located value is if it is an array or an object.
 type (
 	jsonList   []located
 	jsonObject []located
@@ -61,7 +61,7 @@ func locate(text []byte) (root located, fault *lead.FieldError) {
 		}
 		return root, &lead.FieldError{
 			Location: fmt.Sprintf("line %d, column %d", 1+bytes.Count(text[:at], []byte("\n")), at-bytes.LastIndexByte(text[:at], '\n')),
-			Message:  message + "; -print-answers prints what is wanted",
+			Message:  message + "; --print-answers prints an example",
 		}
 	}
 	l := &locator{text: text, dec: json.NewDecoder(bytes.NewReader(text)), line: 1}
@@ -114,9 +114,9 @@ func (v located) kind() string {
 	case jsonObject:
 		return "an object"
 	case jsonList:
-		return "a list"
+		return "an array"
 	case string:
-		return "the text " + strconv.Quote(value)
+		return "the string " + strconv.Quote(value)
 	case float64:
 		return "the number " + strconv.FormatFloat(value, 'g', -1, 64)
 	case nil:
@@ -154,7 +154,7 @@ func (r *answersReader) members(v located, example string, read func(located)) {
 	seen := map[string]int{}
 	for _, m := range members {
 		if line, twice := seen[m.name]; twice {
-			r.fault(m, "stands here twice; the first is in line %d", line)
+			r.fault(m, "duplicate field; the first is in line %d", line)
 			continue
 		}
 		seen[m.name] = m.line
@@ -166,7 +166,7 @@ func (r *answersReader) members(v located, example string, read func(located)) {
 
 // file reads the whole of it.
 func (r *answersReader) file(v located, a *answers) {
-	r.members(v, "-print-answers prints", func(m located) {
+	r.members(v, "--print-answers prints", func(m located) {
 		switch m.name {
 		case "nodes":
 			r.members(m, `{"call": {"fails": 5}}`, func(m located) { r.node(m, a) })
@@ -182,7 +182,7 @@ func (r *answersReader) file(v located, a *answers) {
 		case "metadata":
 			r.values(m, a.Metadata)
 		default:
-			r.fault(m, "is unknown; the fields here are nodes, remove_on, metadata")
+			r.fault(m, "unknown field; must be one of nodes, remove_on, metadata")
 		}
 	})
 }
@@ -190,7 +190,7 @@ func (r *answersReader) file(v located, a *answers) {
 func (r *answersReader) elements(v located, example string, read func(located)) {
 	elements, ok := v.value.(jsonList)
 	if !ok {
-		r.fault(v, "must be a list, such as %s, not %s", example, v.kind())
+		r.fault(v, "must be an array, such as %s, not %s", example, v.kind())
 	}
 	for _, e := range elements {
 		read(e)
@@ -203,7 +203,7 @@ func (r *answersReader) values(v located, into map[string][]any) {
 		before, all := len(r.faults), []any{}
 		r.elements(m, `["basic", "pro"]`, func(e located) { all = append(all, e.plain()) })
 		if len(all) == 0 && len(r.faults) == before {
-			r.fault(m, "needs a value; null is none")
+			r.fault(m, "needs at least one value; null means no value")
 		}
 		into[m.name] = all
 	})
@@ -235,7 +235,7 @@ func (r *answersReader) node(v located, a *answers) {
 		case "data":
 			r.values(m, way.Data)
 		default:
-			r.fault(m, "is unknown; the fields here are outcomes, fails, lost, lasts, data")
+			r.fault(m, "unknown field; must be one of outcomes, fails, lost, lasts, data")
 		}
 	})
 	a.Nodes[v.name] = way
@@ -250,9 +250,9 @@ func (r *answersReader) weights(v located, node string) map[string]float64 {
 		case !ok:
 			r.fault(m, "must be a number, such as 50, not %s", m.kind())
 		case m.name == "":
-			r.fault(m, "is without a name")
+			r.fault(m, "must have a name")
 		case weight < 0:
-			r.fault(m, "is less than 0")
+			r.fault(m, "must not be negative")
 		default:
 			all[m.name] = weight
 			sum += weight
@@ -260,7 +260,7 @@ func (r *answersReader) weights(v located, node string) map[string]float64 {
 		r.outcomes[node] = append(r.outcomes[node], m)
 	})
 	if sum == 0 && len(r.faults) == before {
-		r.fault(v, "needs an outcome with more than 0")
+		r.fault(v, "needs an outcome with a weight of more than 0")
 	}
 	return all
 }
@@ -296,7 +296,7 @@ func (r *answersReader) checkOutcomes(known map[string][]string, a *answers) {
 	}
 	for _, e := range r.removeOn {
 		if o, _ := e.value.(string); !some[o] {
-			r.fault(e, "no node has the outcome %q; there are %s", o, strings.Join(slices.Sorted(maps.Keys(some)), ", "))
+			r.fault(e, "no node has the outcome %q; must be one of %s", o, strings.Join(slices.Sorted(maps.Keys(some)), ", "))
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(r.outcomes)) {

@@ -10,15 +10,15 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// decisions is what came of a node that decides by what is known of a lead: a
-// condition, or a wait.
+// decisions counts the results at a node that decides by the data of a lead: a condition
+// or a wait.
 type decisions struct {
 	visits, yes, failed int
-	why                 string // the first that failed did
+	why                 string // the error of the first that failed
 }
 
-// decide reads what came of the nodes that decide. Those that nobody came to are
-// in it, too.
+// decide counts the results at all nodes that decide, including those to which no lead
+// came.
 func (s *simulation) decide() (map[string]*decisions, error) {
 	all := map[string]*decisions{}
 	for id := range readsOf(s.def) {
@@ -70,9 +70,9 @@ func (d *decisions) shares() string {
 	return text
 }
 
-// reportDecisions names the nodes that tested nothing: a condition that was the
-// same for everybody, or one that lacked something. Most often the made-up
-// people lack what it reads.
+// reportDecisions names the nodes that were not really tested: conditions that had the
+// same result for everybody, or could not be evaluated. Most often the made-up people
+// lack the data that they read.
 func (s *simulation) reportDecisions(b *strings.Builder, all map[string]*decisions) {
 	reads, before := readsOf(s.def), b.Len()
 	say := func(id, format string, args ...any) {

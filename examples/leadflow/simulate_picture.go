@@ -81,8 +81,8 @@ func (s *simulation) draw(sum *enginetest.Summary) string {
 // for font-size 13.
 const digitWidth = 9
 
-// fitting returns so much of a title, in font-size 18, as fits into a width. Which
-// font a viewer has is not known; the widths are those of a wide one.
+// fitting returns as much of a title, in font-size 18, as fits into a width. The
+// viewer's font is not known; the widths are those of a wide one.
 func fitting(title string, width int) string {
 	before := 0 // where the letter before begins, which gives way to the …
 	for i, r := range title {

@@ -14,8 +14,8 @@ import (
 	"github.com/leadflow-go/leadflow/engine/workflow"
 )
 
-// reads is what the conditions of a node read: each name, in the order in which
-// it is read first, with the values that it is compared with for equality.
+// reads is what the conditions of a node read: each name, in the order in which they are
+// first read, with the values that it is compared with for equality.
 type reads struct {
 	source string // as it stands in the workflow, on one line
 	names  []readName
@@ -62,7 +62,7 @@ func readsOf(def *workflow.Definition) map[string]*reads {
 	return all
 }
 
-// add takes a path up, if it is one to a value and not to something on the way.
+// add adds a path if it leads to a value, and not only to an object.
 func (r *reads) add(path []string, values ...any) {
 	most := 2
 	switch {
@@ -181,7 +181,7 @@ func (n *readName) String() string {
 	return text
 }
 
-// place is where the file of -answers has the values, or "" if it has none.
+// place is where the --answers file has the values, or "" if it has none.
 func (n *readName) place(a *answers) string {
 	if n.path[0] == "metadata" {
 		return `"metadata"`
@@ -216,7 +216,7 @@ func (r *reads) advice(a *answers) string {
 	case len(places) == 0:
 		return "it reads " + listed(names)
 	}
-	return "it reads " + listed(names) + ": give values under " + listed(places) + " in the file of -answers"
+	return "it reads " + listed(names) + ": give values under " + listed(places) + " in the --answers file"
 }
 
 func listed(names []string) string {

@@ -47,9 +47,9 @@ func TestSimulateNamesConditionsThatTestNothing(t *testing.T) {
 		"\n  pro   conditional  1,000   -         true 0.0%, false 100.0%\n",
 		"%, could not be evaluated ",
 		" of 1,000 visits, and leads went on as if it were false: ",
-		`; it reads metadata.income: give values under "metadata" in the file of -answers.`,
+		`; it reads metadata.income: give values under "metadata" in the --answers file.`,
 		"\n" + `pro was false at all 1,000 visits; it reads metadata["First plan"] and steps.call.data.score: ` +
-			`give values under "metadata" and "nodes.call.data" in the file of -answers.` + "\n",
+			`give values under "metadata" and "nodes.call.data" in the --answers file.` + "\n",
 		"\nlate was false at all 1,000 visits; it is now().Year() >= 2100.\n",
 		"\nhere was false at all 1,000 visits; it reads lead.time_zone.\n",
 	} {
@@ -61,7 +61,7 @@ func TestSimulateNamesConditionsThatTestNothing(t *testing.T) {
 	out = simulate(t, "-workflow", dir+"wf.json")
 	for _, want := range []string{
 		"\nrest did not know until when to wait at 1,000 of 1,000 visits: ",
-		`; it reads metadata.appointment: give values under "metadata" in the file of -answers.`,
+		`; it reads metadata.appointment: give values under "metadata" in the --answers file.`,
 		"\n  rich  conditional  0       -         -\n",
 	} {
 		if !strings.Contains(out, want) {

@@ -16,24 +16,24 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// report prints what an operator wants to know before a workflow goes live.
+// report prints the results of the simulation.
 func (s *simulation) report(w io.Writer, sum *enginetest.Summary, decided map[string]*decisions) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s leads, %g days from %s, seed %d.\n", printable(s.def.Name), thousands(sum.Leads), s.days,
 		s.start.UTC().Format("Mon 2006-01-02 15:04 MST"), s.seed)
 	if s.answers == "" {
-		b.WriteString("How people answer is made up; -print-answers prints it, and -answers takes other figures.\n")
+		b.WriteString("How people answer is made up; --print-answers prints it, and --answers reads your own figures.\n")
 	}
 	s.reportEnds(&b, sum)
 	s.reportNodes(&b, sum, decided)
 	s.reportCalls(&b, &sum.Calls)
-	fmt.Fprintf(&b, "\nWhich way they went, in Mermaid's language:\n\n```mermaid\n%s```\n", s.def.MermaidTally(&sum.Tally))
+	fmt.Fprintf(&b, "\nThe paths of the leads, as a Mermaid diagram:\n\n```mermaid\n%s```\n", s.def.MermaidTally(&sum.Tally))
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
 func (s *simulation) reportEnds(b *strings.Builder, sum *enginetest.Summary) {
-	b.WriteString("\nHow they end:\n")
+	b.WriteString("\nHow the leads ended:\n")
 	line := func(name string, n int, note string) {
 		text := fmt.Sprintf("  %-15s %9s %7s  %s", name, thousands(n), percent(n, sum.Leads), note)
 		b.WriteString(strings.TrimRight(text, " ") + "\n")
@@ -44,7 +44,7 @@ func (s *simulation) reportEnds(b *strings.Builder, sum *enginetest.Summary) {
 		case lead.OutcomeNoRoute:
 			note = "an outcome had no edge"
 		case lead.OutcomeStepLimit:
-			note = "went round and round"
+			note = "too many steps; is there a cycle without an end?"
 		}
 		line(outcome, sum.Outcomes[outcome], note)
 	}
@@ -52,7 +52,7 @@ func (s *simulation) reportEnds(b *strings.Builder, sum *enginetest.Summary) {
 		line("removed", n, "")
 	}
 	left := []lead.State{lead.Enrolled, lead.InStep, lead.PendingRemoval}
-	for i, name := range []string{"wait still", "in a step still", "removal pending"} {
+	for i, name := range []string{"still waiting", "still in a step", "removal pending"} {
 		if n := sum.States[left[i]]; n > 0 {
 			line(name, n, "")
 		}
@@ -67,7 +67,7 @@ func (s *simulation) reportNodes(b *strings.Builder, sum *enginetest.Summary, de
 	if len(sum.Nodes)+len(decided) == 0 {
 		return
 	}
-	b.WriteString("\nWhat came of each node:\n")
+	b.WriteString("\nResults at each node:\n")
 	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	fmt.Fprint(table, "  NODE\tTYPE\tVISITS\tATTEMPTS\tOUTCOMES\n")
 	actions := sum.Nodes
@@ -105,7 +105,7 @@ func (s *simulation) reportCalls(b *strings.Builder, c *enginetest.CallSummary) 
 		b.WriteString("\nCalls: none.\n")
 		return
 	}
-	fmt.Fprintf(b, "\nCalls: %s, of them %s retries. At once at most %s, first on %s.\n",
+	fmt.Fprintf(b, "\nCalls: %s, of them %s retries. At most %s at the same time, first on %s.\n",
 		thousands(c.Made), thousands(c.Retries), thousands(c.MostAtOnce), c.MostAt.Format("Mon 2006-01-02 15:04:05"))
 	days := len(c.AtOncePerDay)
 	each := (days + mostLines - 1) / mostLines

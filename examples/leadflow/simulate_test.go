@@ -75,24 +75,24 @@ func TestSimulateReportsWhatAnOperatorWants(t *testing.T) {
 	got := simulate(t, "-workflow", dir+"wf.json", "-answers", dir+"answers.json", "-leads", "1200", "-days", "7", "-enroll-over", "48h")
 	want := `Certain <things>: 1,200 leads, 7 days from Mon 2030-01-07 09:00 UTC, seed 1.
 
-How they end:
+How the leads ended:
   removed             1,200  100.0%
 
-What came of each node:
+Results at each node:
   NODE   TYPE         VISITS  ATTEMPTS  OUTCOMES
   call   voice_call   1,200   1,200     completed 100.0%
   rich   conditional  1,200   -         true 100.0%, false 0.0%
   offer  message      1,200   1,200     sent 100.0%
   more   application  1,200   1,200     thanks, no 100.0%
 
-rich was true at all 1,200 visits; it reads metadata.plan and steps.call.data.score: give values under "metadata" and "nodes.call.data" in the file of -answers.
+rich was true at all 1,200 visits; it reads metadata.plan and steps.call.data.score: give values under "metadata" and "nodes.call.data" in the --answers file.
 
-Calls: 1,200, of them 0 retries. At once at most 1, first on Mon 2030-01-07 09:00:00.
+Calls: 1,200, of them 0 retries. At most 1 at the same time, first on Mon 2030-01-07 09:00:00.
                     from  calls  at once
     Mon 2030-01-07 09:00    600        1
     Tue 2030-01-08 09:00    600        1
 
-Which way they went, in Mermaid's language:
+The paths of the leads, as a Mermaid diagram:
 
 ` + "```" + `mermaid
 flowchart TD
@@ -120,14 +120,14 @@ flowchart TD
 	write(t, dir+"answers.json", answers)
 	got = simulate(t, "-workflow", dir+"wf.json", "-answers", dir+"answers.json", "-leads", "1200", "-days", "2.03", "-enroll-over", "1h")
 	for _, want := range []string{
-		"  converted  ", "  no_route  ", "  an outcome had no edge\n", "  wait still  ",
+		"  converted  ", "  no_route  ", "  an outcome had no edge\n", "  still waiting  ",
 		"Time to conversion: half of them within 2d (p50), nine of ten within 2d (p90).\n", "failed 3", "failure 2", "success 7",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)
 		}
 	}
-	if short := simulate(t, "-workflow", dir+"wf.json", "-answers", dir+"answers.json", "-days", "0.02"); !strings.Contains(short, "  in a step still  ") {
+	if short := simulate(t, "-workflow", dir+"wf.json", "-answers", dir+"answers.json", "-days", "0.02"); !strings.Contains(short, "  still in a step  ") {
 		t.Errorf("nobody is in a step after half an hour:\n%s", short)
 	}
 }
@@ -215,7 +215,7 @@ func TestSimulateNamesEveryFault(t *testing.T) {
 		code  int
 		wants []string
 	}{
-		{"", exitUsage, []string{"needs --workflow", "leadflow help simulate says more."}},
+		{"", exitUsage, []string{"needs --workflow", "See leadflow help simulate."}},
 		{"-workflow wf.json more", exitUsage, []string{`takes no arguments, and got ["more"]`}},
 		{"wf.json", exitUsage, []string{"takes no arguments, and got [", "; did you mean --workflow "}},
 		{"-workflow wf.json -leads 0", exitUsage, []string{"-leads must be 1 or more"}},
@@ -225,41 +225,41 @@ func TestSimulateNamesEveryFault(t *testing.T) {
 		{"-workflow wf.json -days 1 -enroll-over 25h", exitUsage, []string{"-enroll-over must be a time from 0 to the 1 days"}},
 		{"-workflow wf.json -picture calls.png", exitUsage, []string{"name a file that ends in .svg"}},
 		{"-workflow wf.json -progress sometimes", exitUsage, []string{`"sometimes" must be one of auto, always, never`}},
-		{"-workflow wf.json -start tomorrow", exitUsage, []string{`-start: "tomorrow" is no time; write a time such as 2026-01-01T09:00:00Z`}},
+		{"-workflow wf.json -start tomorrow", exitUsage, []string{`-start: "tomorrow" is not a time; write one such as 2026-01-01T09:00:00Z`}},
 		{"-workflow wf.json -seed abc -leads 1e3 -days ten -enroll-over 5d", exitUsage, []string{
-			`-seed: "abc" is no whole number; write one from 0 to 18446744073709551615`, `-leads: "1e3" is no whole number; write one such as 1000`,
-			`-days: "ten" is no number; write one such as 30 or 0.5`, `-enroll-over: "5d" is no duration; write one such as 120h or 30m`,
+			`-seed: "abc" is not a whole number; write one from 0 to 18446744073709551615`, `-leads: "1e3" is not a whole number; write one such as 1000`,
+			`-days: "ten" is not a number; write one such as 30 or 0.5`, `-enroll-over: "5d" is not a duration; write one such as 120h or 30m`,
 		}},
 		{"-workflow wf.json -start 1969-01-01T00:00:00Z", exitUsage, []string{"between the years 1970 and 2200"}},
 		{"-workflow wf.json -picture none/calls.svg", exitFailed, []string{"none/calls.svg", "no such file"}},
-		{"-workflow none.json", exitFailed, []string{"-workflow ", "none.json: there is no such file; leadflow help simulate says what it holds"}},
+		{"-workflow none.json", exitFailed, []string{"-workflow ", "none.json: there is no such file; see leadflow help simulate"}},
 		{"-workflow bad.json", exitFailed, []string{
 			"bad.json: the workflow is not valid", "\n  name: ", "\n  nodes[0].type: ", "\n  nodes[1].config.duration: ", `write "48h"`,
 		}},
 		{"-workflow no.json", exitFailed, []string{"no.json: "}},
-		{"-workflow wf.json -answers none.json", exitFailed, []string{"-answers ", "none.json: there is no such file; leadflow help simulate says"}},
-		{"-workflow wf.json -answers what.json", exitFailed, []string{"\n  line 2, node: is unknown; the fields here are nodes, remove_on, metadata"}},
-		{"-workflow wf.json -answers two.json", exitFailed, []string{"\n  line 2, column 2: is not JSON: ", "-print-answers prints what is wanted"}},
-		{"-workflow wf.json -answers empty.json", exitFailed, []string{": is empty; -print-answers prints"}},
-		{"-workflow wf.json -answers list.json", exitFailed, []string{"\n  line 1: must be an object, such as -print-answers prints, not a list"}},
+		{"-workflow wf.json -answers none.json", exitFailed, []string{"-answers ", "none.json: there is no such file; see leadflow help simulate"}},
+		{"-workflow wf.json -answers what.json", exitFailed, []string{"\n  line 2, node: unknown field; must be one of nodes, remove_on, metadata"}},
+		{"-workflow wf.json -answers two.json", exitFailed, []string{"\n  line 2, column 2: is not JSON: ", "--print-answers prints an example"}},
+		{"-workflow wf.json -answers empty.json", exitFailed, []string{": is empty; --print-answers prints"}},
+		{"-workflow wf.json -answers list.json", exitFailed, []string{"\n  line 1: must be an object, such as --print-answers prints, not an array"}},
 		{"-workflow wf.json -answers more.json", exitFailed, []string{
-			"\n  line 1, nodes.call: must be an object, such as ", "not the number 5", `line 1, remove_on: must be a list, such as ["stop"], not the text "stop"`,
+			"\n  line 1, nodes.call: must be an object, such as ", "not the number 5", `line 1, remove_on: must be an array, such as ["stop"], not the string "stop"`,
 			"\n  line 1, metadata: must be an object",
 		}},
 		{"-workflow wf.json -answers answers.json", exitFailed, []string{
 			"answers.json: the file of answers is not valid", "\n  line 2, nodes.cal: the workflow has no such action node; it has call, more, offer",
-			"\n  line 2, nodes.rest: the workflow has no such", "\n  line 3, nodes.call.outcomes.a: is less than 0", "\n  line 3, nodes.call.outcomes.: is without a name",
+			"\n  line 2, nodes.rest: the workflow has no such", "\n  line 3, nodes.call.outcomes.a: must not be negative", "\n  line 3, nodes.call.outcomes.: must have a name",
 			"\n  line 3, nodes.call.fails: is a percentage", "\n  line 3, nodes.call.lost: is a percentage, a number from 0 to 100, not the number -1",
-			"\n  line 3, nodes.call.lasts: must be the shortest", "\n  line 3, nodes.call.data.x: needs a value",
+			"\n  line 3, nodes.call.lasts: must be the shortest", "\n  line 3, nodes.call.data.x: needs at least one value",
 			"\n  line 3, nodes.call.outcomes.a: neither an edge of the node, nor a condition, nor remove_on names this outcome; they name completed, failed",
-			"\n  line 4, nodes.offer.fail: is unknown; the fields here are outcomes, fails, lost, lasts, data",
+			"\n  line 4, nodes.offer.fail: unknown field; must be one of outcomes, fails, lost, lasts, data",
 			"\n  line 4, nodes.offer.outcomes.snet: neither an edge", "they name failure, sent, success",
-			`line 4, nodes.offer.outcomes.sent: must be a number, such as 50, not the text "often"`,
+			`line 4, nodes.offer.outcomes.sent: must be a number, such as 50, not the string "often"`,
 			"\n  line 5, nodes.more.lasts[0]: ", `write "24h"`, "\n  line 5, nodes.more.lasts[1]: invalid duration 2; it has no unit",
-			`line 5, nodes.more.lost: is a percentage, a number from 0 to 100, not the text "3%"`,
-			"\n  line 5, nodes.more.outcomes: needs an outcome", "\n  line 5, nodes.more.data.y: must be a list",
-			"\n  line 5, nodes.more.data: stands here twice; the first is in line 5",
-			"\n  line 6, metadata.plan: needs a value", `line 6, remove_on[0]: no node has the outcome "stpo"; there are completed, `,
+			`line 5, nodes.more.lost: is a percentage, a number from 0 to 100, not the string "3%"`,
+			"\n  line 5, nodes.more.outcomes: needs an outcome", "\n  line 5, nodes.more.data.y: must be an array",
+			"\n  line 5, nodes.more.data: duplicate field; the first is in line 5",
+			"\n  line 6, metadata.plan: needs at least one value", `line 6, remove_on[0]: no node has the outcome "stpo"; must be one of completed, `,
 			`line 6, remove_on[1]: must be an outcome, such as "stop", not the number 5`,
 		}},
 	} {

@@ -55,7 +55,7 @@ func TestAWebhookThatOutlastsTheShutdownIsMadeAgain(t *testing.T) {
 	if code := s.wait(); code != exitCut {
 		t.Errorf("exit code %d, want %d", code, exitCut)
 	}
-	s.logged("not every webhook was answered within 300ms")
+	s.logged("not all webhooks were answered within 300ms")
 	s = s.restart()
 	again := p.next(t, phone)
 	if again.IdempotencyKey != a.IdempotencyKey || !again.Redelivered {

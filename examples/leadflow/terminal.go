@@ -12,16 +12,16 @@ import (
 	"golang.org/x/term"
 )
 
-// isTerminal reports whether a stream is a terminal, with somebody before it.
+// isTerminal reports whether a stream is a terminal.
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// palette colors words for a terminal; its zero value leaves them as they are.
+// palette colors words for a terminal; the zero palette does not change them.
 type palette struct{ on bool }
 
-// paletteFor returns the palette for what is written to a stream.
+// paletteFor returns the palette for a stream.
 func paletteFor(stream any, env func(string) string) palette {
 	return palette{isTerminal(stream) && env("NO_COLOR") == "" && env("TERM") != "dumb"}
 }
@@ -37,7 +37,7 @@ func (p palette) in(text string, of color.Attribute) string {
 
 func (p palette) bad(text string) string { return p.in(text, color.FgRed) }
 
-// plain has the width that a table gives to a colored word, for a header.
+// plain pads a header to the width that a table gives to a colored word.
 func (p palette) plain(text string) string { return p.in(text, color.Reset+39) }
 
 // statusColors are those of the statuses of workflows, leads, steps and calls.
@@ -57,11 +57,11 @@ func (p palette) status(text string) string {
 	return p.in(text, of)
 }
 
-// errDeclined: somebody was asked and did not say yes.
+// errDeclined: the user was asked and did not say yes.
 var errDeclined = &codeError{exitFailed, errors.New("nothing was done")}
 
-// confirm asks before something that cannot be taken back, when somebody is there
-// to answer. yes is the answer that was given on the command line.
+// confirm asks the user before an action that cannot be undone, if there is a terminal.
+// yes is the answer given on the command line.
 func (p *program) confirm(ctx context.Context, yes bool, question string) error {
 	if yes || !p.asks {
 		return nil

@@ -30,7 +30,7 @@ func buildVersion() string {
 	return "(devel)"
 }
 
-// revision is the commit that the binary was built from, where the build knew.
+// revision is the commit that the binary was built from, if it is known.
 func revision() string {
 	settings := buildSettings()
 	commit := settings["vcs.revision"]
@@ -44,7 +44,7 @@ func revision() string {
 	return text + ")"
 }
 
-// buildSettings is what the build knew of itself.
+// buildSettings are the settings that the go command recorded in the binary.
 func buildSettings() map[string]string {
 	settings := map[string]string{}
 	if info, ok := debug.ReadBuildInfo(); ok {

@@ -19,16 +19,16 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// This file is what a command does with a workflow as a whole.
+// This file has the commands for whole workflows.
 
 func (p *program) validateCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "validate FILE...", Short: "Check workflow files", Args: wants(1, math.MaxInt, "needs files to check"), DisableFlagsInUseLine: true,
-		Long: `Check workflow files, and list every fault of every file. "-" is standard input. No server is asked.
+		Long: `Check workflow files, and list every fault of every file. "-" is standard input. No server is needed.
 The exit code is 0 if all of them are valid.
 
-Beside what the server checks when a workflow is created, each call, message and application needs a
-url to send its webhook to, as the server asks for when the workflow is activated.`,
+This also checks what the server checks only when a workflow is activated: each call, message and
+application node needs a url for its webhook.`,
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			return workflowFiles()
 		},
@@ -55,7 +55,7 @@ url to send its webhook to, as the server asks for when the workflow is activate
 	}
 }
 
-// workflowFiles has a shell complete the names of JSON files.
+// workflowFiles makes a shell complete the names of JSON files.
 func workflowFiles() ([]cobra.Completion, cobra.ShellCompDirective) {
 	return []cobra.Completion{"json"}, cobra.ShellCompDirectiveFilterFileExt
 }
@@ -78,7 +78,7 @@ func (p *program) readWorkflow(path string) (*workflow.Definition, error) {
 	return workflow.Parse(text)
 }
 
-// checkWebhooks names every node that the server would have nobody to ask for.
+// checkWebhooks reports every node without a valid webhook.
 func checkWebhooks(def *workflow.Definition) error {
 	hook, err := webhook.New(webhook.Config{CallbackURL: func(lead.StepID) string { return "" }})
 	if err != nil {
@@ -101,10 +101,10 @@ func checkWebhooks(def *workflow.Definition) error {
 
 func (p *program) editCommand() *cobra.Command {
 	command := &cobra.Command{
-		Use: "edit WORKFLOW FILE.json", Short: "Put another graph into a draft",
+		Use: "edit WORKFLOW FILE.json", Short: "Replace the graph of a draft",
 		Args: wants(2, 2, "needs a workflow's id and a file"),
-		Long: `Put the name, description and graph of a file into a workflow that is a draft and has no leads. All
-of the workflow is replaced.
+		Long: `Replace the name, the description and the graph of a workflow by those in a file. The workflow must be
+a draft without leads.
 
 The graph of a workflow that was activated, or has leads, cannot be changed: import the file as a new
 workflow.`,
@@ -153,20 +153,19 @@ func (p *program) activateCommand() *cobra.Command {
 }
 
 func (p *program) pauseCommand() *cobra.Command {
-	return p.turnCommand("pause", "active", "Pause an active workflow", `Pause an active workflow: attempts that run may finish, and no further one begins, a queued retry
-included. A wait keeps its due time; one that comes due meanwhile ends when the workflow is resumed.`, "Paused", func(w workflowView) string {
-		return fmt.Sprintf("%s at rest until it is resumed.", are(w.live(), "lead"))
+	return p.turnCommand("pause", "active", "Pause an active workflow", `Pause an active workflow: running attempts finish, and no further one begins, not even a queued retry.
+A wait keeps its due time; one that comes due during the pause ends when the workflow is resumed.`, "Paused", func(w workflowView) string {
+		return fmt.Sprintf("%s waiting until it is resumed.", are(w.live(), "lead"))
 	})
 }
 
 func (p *program) resumeCommand() *cobra.Command {
 	return p.turnCommand("resume", "paused", "Resume a paused workflow", `Resume a paused workflow.`, "Resumed", func(w workflowView) string {
-		return fmt.Sprintf("%s on the way again.", are(w.live(), "lead"))
+		return fmt.Sprintf("%s moving again.", are(w.live(), "lead"))
 	})
 }
 
-// turnCommand is a command that changes a workflow's status, which can be taken
-// back.
+// turnCommand is a command that changes a workflow's status without asking.
 func (p *program) turnCommand(name, from, short, long, done string, after func(workflowView) string) *cobra.Command {
 	command := &cobra.Command{
 		Use: name + " WORKFLOW", Short: short, Long: long, Args: wants(1, 1, "needs a workflow's id"),
@@ -195,8 +194,8 @@ func (c *client) turn(ctx context.Context, id, action string) (w workflowView, t
 func (p *program) cancelCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use: "cancel WORKFLOW", Short: "Stop a workflow for good", Args: wants(1, 1, "needs a workflow's id"),
-		Long: `Stop a workflow for good. Attempts that run may finish, queued retries are dropped, and every lead
-ends removed. Somebody at a terminal is asked first.`,
+		Long: `Stop a workflow for good. Running attempts finish, queued retries are dropped, and all leads are
+removed. At a terminal the command asks first.`,
 	}
 	c := newClient(command)
 	command.ValidArgsFunction = p.completeWorkflows(c, false, "draft", "active", "paused")
@@ -219,7 +218,7 @@ ends removed. Somebody at a terminal is asked first.`,
 		}
 		fmt.Fprintf(p.stdout, "Cancelled workflow %s, which had %s.\n", title(w), leads)
 		if w.live() > 0 {
-			fmt.Fprintf(p.stdout, "%s a step in flight, and will be removed when that is over.\n", have(w.live(), "lead"))
+			fmt.Fprintf(p.stdout, "%s a step in flight, and will be removed when it ends.\n", have(w.live(), "lead"))
 		}
 		return nil
 	}
@@ -230,7 +229,7 @@ func (p *program) deleteCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use: "delete WORKFLOW", Short: "Delete a workflow and its leads", Args: wants(1, 1, "needs a workflow's id"),
 		Long: `Delete a workflow with its leads and their history; the call log stays. The workflow must be a draft,
-completed or cancelled. Somebody at a terminal is asked first.`,
+completed or cancelled, without a step in flight. At a terminal the command asks first.`,
 	}
 	c := newClient(command)
 	command.ValidArgsFunction = p.completeWorkflows(c, false, "draft", "completed", "cancelled")
@@ -286,5 +285,5 @@ func have(n int64, what string) string {
 	return count(n, what) + " have"
 }
 
-// trimBOM is a JSON text without the mark that editors on Windows put before it.
+// trimBOM is a JSON text without the byte order mark that some editors write.
 func trimBOM(text []byte) []byte { return bytes.TrimPrefix(text, []byte("\uFEFF")) }

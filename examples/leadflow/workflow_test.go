@@ -32,7 +32,7 @@ func TestAWorkflowsLifeByCommands(t *testing.T) {
 	write(t, other, strings.Replace(definition(p, 2*time.Hour), "Follow-up", "Other", 1))
 	s.run(0, `
 Created workflow wfl_ID, "Follow-up", with 5 nodes.
-It is a draft: nobody is contacted until you say leadflow activate wfl_ID`, "import", "-workflow", file)
+It is a draft: nobody is contacted until you run leadflow activate wfl_ID`, "import", "-workflow", file)
 	var list struct{ Data []workflowView }
 	s.call("GET", "workflows", "", &list)
 	wf := list.Data[0].ID
@@ -62,8 +62,8 @@ Metadata {"plan":"a=b","visits":3}`, "show", wf, l.ID)
 	s.run(0, `Activated workflow wfl_ID, "Other". 1 lead is contacted from now on.`, "activate", wf)
 	p.next(t, phone).reply(503, "busy")
 	s.until(wf, l.ID, func(_ leadView, last stepView) bool { return last.Status == "retrying" })
-	s.run(0, `Paused workflow wfl_ID, "Other". 1 lead is at rest until it is resumed.`, "pause", wf)
-	s.run(0, `Resumed workflow wfl_ID, "Other". 1 lead is on the way again.`, "resume", wf)
+	s.run(0, `Paused workflow wfl_ID, "Other". 1 lead is waiting until it is resumed.`, "pause", wf)
+	s.run(0, `Resumed workflow wfl_ID, "Other". 1 lead is moving again.`, "resume", wf)
 	s.run(1, `leadflow delete: the server answered 409 Conflict: not possible in the workflow's status (workflow wfl_ID, now active)`, "delete", wf)
 	s.run(0, `Cancelled workflow wfl_ID, "Other", which had 1 live lead.`, "cancel", wf, "-yes")
 	s.run(0, `Deleted workflow wfl_ID, "Other", which had 1 lead. The call log stays.`, "delete", wf)
@@ -111,7 +111,7 @@ func TestCancelSaysWhoseStepIsInFlight(t *testing.T) {
 	call := p.next(t, phone)
 	s.run(0, `
 Cancelled workflow wfl_ID, "Follow-up", which had 1 live lead.
-1 lead has a step in flight, and will be removed when that is over.`, "cancel", wf)
+1 lead has a step in flight, and will be removed when it ends.`, "cancel", wf)
 	call.reply(200, `{"outcome":"dnp"}`)
 }
 

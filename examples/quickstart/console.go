@@ -43,7 +43,7 @@ func (c *console) event(format string, args ...any) {
 	c.write(c.stamp(fmt.Sprintf(format, args...)) + "\n")
 }
 
-// setStatus says how things stand now.
+// setStatus sets the status.
 func (c *console) setStatus(text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -57,7 +57,7 @@ func (c *console) setStatus(text string) {
 	}
 }
 
-// endStatus takes the status line away.
+// endStatus removes the status line.
 func (c *console) endStatus() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,24 +1,24 @@
-// Command quickstart is the main job of leadflow in one small program: it
+// Command quickstart shows the main job of leadflow in one small program: it
 // enrolls a file of leads, takes them through a workflow that calls, waits,
-// branches and writes to them, removes four of them on the way, and prints what
-// became of everybody. The telephone is simulated, the rest is not.
+// branches and sends messages, removes four of them on the way, and prints how each
+// lead ended. Only the telephone is simulated.
 //
 //	go run ./examples/quickstart
 //	go run ./examples/quickstart -leads my.csv -db my.db
 //
 // It takes about ten seconds. What to watch for:
 //
-//   - Rows of the file that cannot be enrolled are refused by number, and the
-//     others go on without them.
-//   - Remove answers at once: "removed" for a lead that waits, "pending_removal"
-//     for one with a call in flight, which ends in its own time and is not cut.
-//     What would have come after is cancelled, and the table at the end names it.
+//   - Rows of the file that cannot be enrolled are reported by number, and the
+//     others are enrolled.
+//   - Remove answers immediately: "removed" for a lead that waits, "pending_removal"
+//     for one with a call in flight, which is not cut off. What would have come after
+//     it is cancelled, and listed in the table at the end.
 //   - The database stays, as quickstart.db. Run the program again: nobody is
 //     called twice. Stop it half way with Ctrl-C, or with kill -9, and run it
 //     again: everybody goes on from where they were. An attempt that was cut off
 //     is made again and marked REDELIVERED.
 //
-// main.go is what a program does that embeds the engine; enroll.go reads the file,
+// main.go shows how a program embeds the engine; enroll.go reads the file,
 // telephone.go has the step handlers, optout.go the removals, report.go the queries.
 //
 // The exit code is 0 at the end, 1 after an error, and 130 when it was stopped
@@ -52,7 +52,7 @@ type options struct {
 	fresh bool   // delete the database first
 }
 
-// errStopped: the program was told to stop before every lead was at its end.
+// errStopped: the program was told to stop before all leads were final.
 var errStopped = errors.New("stopped")
 
 func main() {
@@ -63,7 +63,7 @@ func main() {
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program immediately
 	err := run(ctx, opts, newConsole(os.Stdout))
 	switch {
 	case errors.Is(err, errStopped):
@@ -115,7 +115,7 @@ func run(ctx context.Context, opts options, out *console) (err error) {
 		wf = known[0]
 	}
 	if wf.Status.Final() {
-		out.printf("All %d leads in %s are at their end: nobody is called again. Start over with -fresh.\n",
+		out.printf("All %d leads in %s are final: nobody is called again. Start over with -fresh.\n",
 			wf.EnrolledLeads, opts.db)
 		return q.report(ctx, wf.ID)
 	}
@@ -142,9 +142,9 @@ func run(ctx context.Context, opts options, out *console) (err error) {
 	return q.report(ctx, wf.ID)
 }
 
-// open opens the database, or with -fresh an empty one. A database that has other
-// workflows than this program's is refused: its leads are no matter for a telephone
-// that is a toy, nor is it to be deleted.
+// open opens the database, or with -fresh an empty one. A database with other workflows
+// than this program's is refused: a simulated telephone must not process its leads, nor
+// -fresh delete it.
 func (q *quickstart) open(ctx context.Context) (*sqlite.Store, error) {
 	db, err := sqlite.Open(ctx, q.opts.db, sqlite.Options{})
 	if err != nil {
@@ -168,8 +168,8 @@ func (q *quickstart) open(ctx context.Context) (*sqlite.Store, error) {
 	return sqlite.Open(ctx, q.opts.db, sqlite.Options{})
 }
 
-// work brings every lead of the workflow to its end, unless ctx ends first. wf is
-// what the last run left, or zero.
+// work runs until all leads of the workflow are final, or ctx ends. wf is the workflow
+// that the last run left, or zero.
 func (q *quickstart) work(ctx context.Context, wf engine.Workflow) (_ engine.Workflow, err error) {
 	switch wf.Status {
 	case 0:
@@ -192,10 +192,10 @@ func (q *quickstart) work(ctx context.Context, wf engine.Workflow) (_ engine.Wor
 		if err != nil {
 			return wf, err
 		}
-		q.out.printf("%s has %d leads already, %d of them at their end. The others go on; %d of them are on the line.\n",
+		q.out.printf("%s has %d leads already, %d of them final. The others go on; %d of them are in a call.\n",
 			q.opts.db, wf.EnrolledLeads, wf.Counts[lead.Removed]+wf.Counts[lead.Completed], live)
 		if q.opts.leads != "" {
-			q.out.printf("%s is not read; to begin with it, use -fresh.\n", q.opts.leads)
+			q.out.printf("%s is not read; use -fresh to start over with it.\n", q.opts.leads)
 		}
 	}
 	q.out.printf("\nCalling, on a simulated telephone. Stop it with Ctrl-C, or kill it: the same command goes on.\n")
@@ -212,8 +212,7 @@ func (q *quickstart) work(ctx context.Context, wf engine.Workflow) (_ engine.Wor
 	return wf, err
 }
 
-// follow shows how things stand until every lead is at its end, and then closes
-// the workflow.
+// follow shows the status until all leads are final, and then completes the workflow.
 func (q *quickstart) follow(ctx context.Context, id lead.WorkflowID) (engine.Workflow, error) {
 	for {
 		wf, err := q.eng.Workflow(ctx, id)

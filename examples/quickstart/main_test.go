@@ -90,9 +90,9 @@ func TestEveryLeadComesToItsEndAndIsNotCalledAgain(t *testing.T) {
 			"  row 21  contact is already live in the workflow\n",
 			"Dario Conti opts out while waiting: Remove answers removed\n",
 			"Greta Lind  opts out during a live call: Remove answers pending_removal\n",
-			"Greta Lind  is detached 2.0s after that; what was in flight came to call:completed\n",
+			"Greta Lind  is removed 2.0s later; the step in flight ended: call:completed\n",
 			"Jonas Weber opts out while a retry is queued: Remove answers pending_removal\n",
-			"Jonas Weber is detached 4.",
+			"Jonas Weber is removed 4.",
 			"Mila Novak  opts out while a retry is queued (SkipRetries): Remove answers removed\n",
 		)
 		if took := time.Since(began); took > 15*time.Second {

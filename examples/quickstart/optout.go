@@ -12,11 +12,11 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// optsOutColumn is the column of the leads file that names the moment at which a
-// person asks to be left alone; most never do.
+// optsOutColumn is the column of the leads file that names the moment at which a person
+// opts out; it is empty for most.
 const optsOutColumn = "opts_out"
 
-// moment is a state of a lead in which removing it is telling.
+// moment is a situation of a lead in which this program removes it.
 type moment struct {
 	when    string
 	came    func(lead.Step) bool // holds for a step of the lead's history
@@ -52,8 +52,8 @@ var moments = map[string]moment{
 
 func retryQueued(s lead.Step) bool { return s.Status == lead.StepRetrying }
 
-// watchOptOuts has every lead opt out whose row says so, each on a goroutine of
-// its own, and returns a function that waits for them.
+// watchOptOuts removes every lead whose row says so, each on a goroutine of its own, and
+// returns a function that waits for them.
 func (q *quickstart) watchOptOuts(ctx context.Context, wf lead.WorkflowID) (wait func(), err error) {
 	var all sync.WaitGroup
 	notFinal := engine.LeadFilter{States: []lead.State{lead.Enrolled, lead.InStep, lead.PendingRemoval}}
@@ -73,9 +73,9 @@ func (q *quickstart) watchOptOuts(ctx context.Context, wf lead.WorkflowID) (wait
 	return all.Wait, nil
 }
 
-// optOut waits until the lead comes to the moment, takes it out of its workflow,
-// and waits until it is detached. It has what every user of the engine has:
-// Lead and History to look, Remove to ask, Wait for the end.
+// optOut waits until the lead comes to the moment, removes it from its workflow, and
+// waits until it is removed. It uses only the public API: Lead and History to look,
+// Remove to ask, Wait for the end.
 func (q *quickstart) optOut(ctx context.Context, l lead.Lead, m moment) error {
 	when, err := q.await(ctx, l, m)
 	if err != nil {
@@ -84,7 +84,7 @@ func (q *quickstart) optOut(ctx context.Context, l lead.Lead, m moment) error {
 	removal, err := q.eng.Remove(ctx, l.WorkflowID, l.ID, m.options...)
 	if errors.Is(err, lead.ErrLeadFinal) {
 		// Only after an interrupted run: nobody was there to see the moment pass.
-		q.out.event("%-11s is at the end already: Remove is refused", name(l.Contact))
+		q.out.event("%-11s is final already: Remove is refused", name(l.Contact))
 		return nil
 	}
 	if err != nil {
@@ -103,13 +103,13 @@ func (q *quickstart) optOut(ctx context.Context, l lead.Lead, m moment) error {
 		return err
 	}
 	took := removed.Removal.RemovedAt.Sub(removed.Removal.RequestedAt)
-	q.out.event("%-11s is detached %.1fs after that; what was in flight came to %s", name(l.Contact), took.Seconds(), path(steps))
+	q.out.event("%-11s is removed %.1fs later; the step in flight ended: %s", name(l.Contact), took.Seconds(), path(steps))
 	return nil
 }
 
-// await returns when the moment has come, or when the lead is final, or when its
-// removal is pending since the last run: asking again is safe then, and gives
-// something to wait for.
+// await returns when the moment has come, when the lead is final, or when its removal is
+// pending since the last run: calling Remove again is safe then, and returns a Removal
+// to wait for.
 func (q *quickstart) await(ctx context.Context, l lead.Lead, m moment) (when string, err error) {
 	for {
 		now, err := q.eng.Lead(ctx, l.WorkflowID, l.ID)

@@ -17,10 +17,10 @@ import (
 // query is one to try on the database.
 const query = `SELECT node_id, coalesce(outcome, error) AS came_to, count(*) FROM calls GROUP BY 1, 2`
 
-// section is the one of the README that says what was seen here.
+// section is the section of the README that explains what was seen here.
 const section = "The life of a lead"
 
-// report prints what became of every lead. All of it is read from the database.
+// report prints how each lead ended. All of it is read from the database.
 func (q *quickstart) report(ctx context.Context, wf lead.WorkflowID) error {
 	var text strings.Builder
 	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
@@ -108,8 +108,8 @@ func path(steps []lead.Step) string {
 	return strings.Join(stops, " → ")
 }
 
-// cancellations says what of a lead's history was cancelled, and when it
-// would have been due.
+// cancellations lists what was cancelled in a lead's history, and when it would have
+// been due.
 func cancellations(steps []lead.Step) []string {
 	var out []string
 	for _, s := range steps {

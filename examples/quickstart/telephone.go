@@ -14,9 +14,8 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// telephone stands for a telephony provider and a message gateway. What comes of
-// a call is a matter of the number, the node and the attempt alone, so every run
-// goes the same way.
+// telephone simulates a telephony provider and a message gateway. The outcome of a call
+// depends only on the number, the node and the attempt, so all runs are alike.
 type telephone struct {
 	out *console
 	eng *engine.Engine // set before the engine is started
@@ -45,13 +44,13 @@ func (t *telephone) Call(ctx context.Context, a engine.Attempt) (engine.Result, 
 		return engine.Result{Outcome: will.outcome}, nil
 	}
 	t.talk(a.StepID, a.Number, will)
-	// A real provider would be given the key too, and would know an attempt that is
-	// made again after a crash.
+	// A real provider would be given the idempotency key, and would recognize an attempt
+	// that is made again after a crash.
 	return engine.InFlight("sim/" + a.IdempotencyKey), nil
 }
 
-// talk ends a live call after a while and reports what came of it, as a
-// provider's callback would.
+// talk ends a live call after a while and reports its outcome, as a provider's callback
+// would.
 func (t *telephone) talk(step lead.StepID, attempt int, will fate) {
 	t.calls.Go(func() {
 		select {
@@ -70,15 +69,15 @@ func (t *telephone) talk(step lead.StepID, attempt int, will fate) {
 	})
 }
 
-// Reattach follows the calls that were live when the last process ended, and
-// returns how many they are. The engine waits for their outcome and does not make
-// them again; but this provider died with the process, and would owe it for ever.
+// Reattach continues the calls that were live when the last process ended, and returns
+// how many there are. The engine waits for their outcomes and does not make them again;
+// but this provider ended with the process, and would otherwise never report them.
 func (t *telephone) Reattach(ctx context.Context, wf lead.WorkflowID) (int, error) {
 	calls, _, err := t.eng.Calls(ctx, engine.CallFilter{WorkflowID: wf, Status: lead.StepInProgress})
 	live := 0
 	for _, c := range calls {
 		if c.CallID == "" {
-			continue // it was ringing still: the engine calls the handler again
+			continue // it was still ringing: the engine calls the handler again
 		}
 		l, err := t.eng.Lead(ctx, c.WorkflowID, c.LeadID)
 		if err != nil {
@@ -133,7 +132,7 @@ func (t *telephone) markRedelivered(a engine.Attempt) {
 	}
 }
 
-// fate is what will come of a call.
+// fate is how a call will go.
 type fate struct {
 	ring    time.Duration
 	outcome string
@@ -146,7 +145,7 @@ func foretell(c lead.Contact, node string, attempt int) fate {
 		ring: 400*time.Millisecond + time.Duration(n)*4*time.Millisecond,
 		talk: time.Second + time.Duration(n)*10*time.Millisecond,
 	}
-	// Those who will opt out must come to the moment at which they do.
+	// People who opt out must come to the moment at which they do.
 	switch scenario := c.Metadata[optsOutColumn]; {
 	case scenario == nil:
 	case (scenario == "queued_retry" || scenario == "no_redial") && attempt == 1:

@@ -1,21 +1,21 @@
-// Package simulation is a workflow of thirty days with a unit test that plays
-// the thirty days: in virtual time, with scripted people, in a fraction of a
-// second. It is what a test of your own workflow can look like.
+// Package simulation has a workflow of thirty days and a unit test that plays it: in
+// virtual time, with scripted people, in a fraction of a second. It shows what a test
+// of your own workflow can look like.
 //
 //	go test ./examples/simulation
 //
-// nurture.go and optout.go are the program: the workflow, and the code that takes
-// people out who say stop. Nothing in them knows of the test. nurture_test.go is
-// the test, with package engine/enginetest:
+// nurture.go and optout.go are the program: the workflow, and the code that removes
+// people who say stop. They do not depend on the test. nurture_test.go is the test, with
+// package engine/enginetest:
 //
-//   - One person at a time, each scripted from the first call to the end: which
-//     way do they go, and what of it is cancelled when they say stop?
-//   - A thousand people who answer as chance has it: how many are won, is nobody
-//     contacted after stop, do the telephone lines suffice? The same seed gives the
-//     same month, so such a test does not fail one time in a hundred.
+//   - One person at a time, each scripted from the first call to the end: which path do
+//     they take, and what is cancelled when they say stop?
+//   - A thousand people who answer at random: how many convert, is nobody contacted
+//     after stop, are there enough telephone lines? The same seed gives the same month,
+//     so such a test is not flaky.
 //
-// When an assertion fails the test prints the story of the lead. Change an
-// expected path to see one:
+// When an assertion fails, the test prints the history of the lead. Change an expected
+// path to see one:
 //
 //	lead went welcome:completed → guide:success → read → follow-up:completed → …
 //	want      welcome → guide → offer → decide → closing:signed → won

@@ -9,7 +9,7 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// Method is a method of a store, by its name.
+// Method is the name of a method of a store.
 type Method string
 
 // The methods.
@@ -31,33 +31,33 @@ const (
 	Workflows  Method = "Workflows"
 )
 
-// Always is a number of Times that is never used up.
+// Always, as Fault.Times, means that the fault hits any number of calls.
 const Always = -1
 
-// Fault says which calls it hits, and what happens to them. Its zero value hits
-// the next call, does nothing to it, and is used up by that.
+// Fault says which calls are hit, and what happens to them. The zero value hits one
+// call, the next, and does nothing to it.
 type Fault struct {
-	Method Method                    // of these calls; "" for all
-	If     func(b *store.Batch) bool // of these commits alone; it must not call the Store
-	Nth    int                       // the first that it hits, from 1; 0 is 1
-	Every  int                       // after that, every Every-th call; 0 means every call
+	Method Method                    // only calls of this method; "" for all methods
+	If     func(b *store.Batch) bool // only commits for which it returns true; it must not call the Store
+	Nth    int                       // the first matching call that is hit, from 1; 0 means 1
+	Every  int                       // after that, every Every-th matching call; 0 means every one
 	Times  int                       // how many calls are hit, or Always; 0 means 1
 
-	Delay time.Duration   // the call waits so long, by the clock of package time (see the package comment)
-	Until <-chan struct{} // and until this is closed
-	Err   error           // and fails with this error; nil lets it go on
+	Delay time.Duration   // the call waits this long, in real time (see the package comment)
+	Until <-chan struct{} // then until this channel is closed
+	Err   error           // then fails with this error; nil lets the call go on
 }
 
-// LeadConflict is the error of a commit that was decided on a lead, of that
-// number, as it is no longer.
+// LeadConflict is the error of a commit that is based on a stale version of the lead
+// with that number.
 func LeadConflict(seq int64) error { return &store.ConflictError{Kind: "lead", Seq: seq} }
 
-// WorkflowConflict is the error of a commit that was decided on a workflow, of
-// that number, as it is no longer.
+// WorkflowConflict is the error of a commit that is based on a stale version of the
+// workflow with that number.
 func WorkflowConflict(seq int64) error { return &store.ConflictError{Kind: "workflow", Seq: seq} }
 
-// Store is a [store.Store] with faults before another one. What it has no fault
-// for goes through. It may be used from any number of goroutines.
+// Store is a [store.Store] that passes calls to another one, unless a fault hits them.
+// It is safe for concurrent use, as far as the other store is.
 type Store struct {
 	store store.Store
 
@@ -66,7 +66,7 @@ type Store struct {
 	calls  map[Method]int
 }
 
-// injected is a fault and the calls that it has met.
+// injected is a fault and its counts of calls.
 type injected struct {
 	Fault
 	met, hit int
@@ -74,11 +74,12 @@ type injected struct {
 
 var _ store.Store = (*Store)(nil)
 
-// New returns a store without faults before s.
+// New returns a store that wraps s and has no faults yet.
 func New(s store.Store) *Store { return &Store{store: s, calls: map[Method]int{}} }
 
-// Inject adds faults, which count calls from now on. When a call is hit by
-// several it waits for all, and fails with the error of the first that has one.
+// Inject adds faults, which count calls from now on. A call that several faults hit
+// waits for all of them, and fails with the error of the first that has one. A call
+// whose ctx ends while it waits fails with ctx's cause.
 func (s *Store) Inject(faults ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,22 +88,22 @@ func (s *Store) Inject(faults ...Fault) {
 	}
 }
 
-// Clear takes all faults away. A call that is waiting goes on waiting.
+// Clear removes all faults. A call that is waiting goes on waiting.
 func (s *Store) Clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = nil
 }
 
-// Count returns how often a method was called, whether it was hit or not; "" for
-// all.
+// Count returns how often a method was called, calls that were hit included; "" counts
+// the calls of all methods.
 func (s *Store) Count(m Method) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.calls[m]
 }
 
-// meet has a call meet the faults. b is nil if it is no commit.
+// meet counts a call and applies the faults that hit it. b is nil unless it is a commit.
 func (s *Store) meet(ctx context.Context, m Method, b *store.Batch) error {
 	s.mu.Lock()
 	s.calls[m]++

@@ -8,8 +8,8 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// putCall writes an entry of the call log. What was taken from the lead's
-// contact when it was first written stays: by now the lead may be forgotten.
+// putCall writes an entry of the call log. What the entry has from the lead's contact
+// is taken when it is first written, and kept, because the lead may be deleted later.
 func (c *contents) putCall(from *store.Call) {
 	call := *from
 	if old := c.calls.get(call.Seq); old != nil {
@@ -30,7 +30,7 @@ func (c *contents) putCall(from *store.Call) {
 	c.calls.put(call.Seq, c.bytes)
 }
 
-// callHead reads what a query may ask for, and what never changes.
+// callHead reads the fields that a query may select by and those that never change.
 func (d *decoder) callHead(seq int64) store.Call {
 	call := store.Call{Seq: seq}
 	call.Lead, call.Workflow, call.Phone = d.int(), d.int(), d.int()
@@ -39,7 +39,7 @@ func (d *decoder) callHead(seq int64) store.Call {
 	return call
 }
 
-// callRest reads what follows the head.
+// callRest reads the fields that follow those of callHead.
 func (d *decoder) callRest(call *store.Call) {
 	call.Visit, call.Entered = int32(d.int()), call.Started+store.Millis(d.int())
 	call.Attempt, call.Ended = int32(d.int()), call.Started+store.Millis(d.int())
@@ -47,8 +47,8 @@ func (d *decoder) callRest(call *store.Call) {
 	call.Data = d.blob()
 }
 
-// Calls implements [store.CallReader]. It looks at every entry behind After
-// until it has found enough.
+// Calls implements [store.CallReader]. It scans all entries after After until it has
+// found Limit of them.
 func (s *Store) Calls(ctx context.Context, q store.CallQuery) (list []store.Call, err error) {
 	c, err := s.startReading(ctx)
 	if err != nil {

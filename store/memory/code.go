@@ -5,8 +5,8 @@ import (
 	"encoding/binary"
 )
 
-// Entries of a pack are numbers of one to ten bytes, the smaller the shorter,
-// so a moment is written as its distance from another; and texts with their
+// Entries of a pack consist of varints, which are shorter for smaller numbers (so a
+// time is written as its distance from another time), and of texts behind their
 // lengths.
 
 func appendInts(b []byte, list ...int64) []byte {
@@ -20,7 +20,7 @@ func appendText[T string | []byte](b []byte, text T) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
 }
 
-// decoder takes an entry apart from the front.
+// decoder reads an entry from its beginning.
 type decoder struct{ rest []byte }
 
 func (d *decoder) int() int64 {

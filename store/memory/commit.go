@@ -7,9 +7,9 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// Commit implements [store.Writer]. It looks at the whole batch before it
-// changes anything, so that there is nothing to take back. ctx is looked at
-// once, before it waits for readers.
+// Commit implements [store.Writer]. It checks the whole batch before it changes
+// anything, so that it need never undo a change. It checks ctx once, before it waits
+// for readers.
 //
 // A stale version is a [*store.ConflictError], and a row that cannot be written is
 // a [*store.RowError].
@@ -27,8 +27,7 @@ func (s *Store) Commit(ctx context.Context, b *store.Batch) (store.Result, error
 	return store.Result{Refused: p.refusals}, nil
 }
 
-// apply writes a batch that is known to be good, in the order that store.Batch
-// promises.
+// apply writes a batch that plan has checked, in the order that store.Batch specifies.
 func (c *contents) apply(b *store.Batch, p *plan) {
 	c.workflows = p.workflows
 	for i := range b.Changes {

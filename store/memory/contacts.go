@@ -14,7 +14,7 @@ func (c *contents) putContact(from *store.Contact) {
 	c.contacts.put(from.Seq, b)
 }
 
-// contact returns the contact of a lead that is there.
+// contact returns the contact of a lead that exists.
 func (c *contents) contact(seq int64) store.Contact {
 	d := decoder{c.contacts.get(seq)}
 	contact := store.Contact{Seq: seq}
@@ -24,7 +24,7 @@ func (c *contents) contact(seq int64) store.Contact {
 	return contact
 }
 
-// changeContact sets what may change about a contact.
+// changeContact sets the fields of a contact that may change.
 func (c *contents) changeContact(to *store.Contact) {
 	contact := c.contact(to.Seq)
 	if contact.ExternalID != to.ExternalID {
@@ -36,7 +36,7 @@ func (c *contents) changeContact(to *store.Contact) {
 	c.putContact(&contact)
 }
 
-// list has the contact's lead found by the external id, if there is one.
+// list adds the contact's lead to the index of external ids, if it has one.
 func (c *contents) list(contact *store.Contact) {
 	if contact.ExternalID != "" {
 		c.externalIDs.add(contact.ExternalID, contact.Seq)
@@ -49,10 +49,10 @@ func (c *contents) unlist(contact *store.Contact) {
 	}
 }
 
-// leadsBy finds the leads of a phone, or of an external id. Most have one.
+// leadsBy is an index of leads by phone or by external id. Most keys have one lead.
 type leadsBy[K comparable] struct {
 	latest map[K]int64     // the lead added last, by key
-	before map[int64]int64 // the one of the same key before it, by lead
+	before map[int64]int64 // the lead added before it with the same key, by lead
 }
 
 func newLeadsBy[K comparable]() leadsBy[K] {
@@ -75,7 +75,7 @@ func (l *leadsBy[K]) add(key K, seq int64) {
 	l.latest[key] = seq
 }
 
-// remove takes away a lead that was added.
+// remove removes a lead that was added.
 func (l *leadsBy[K]) remove(key K, seq int64) {
 	older := l.before[seq]
 	delete(l.before, seq)
@@ -90,7 +90,7 @@ func (l *leadsBy[K]) remove(key K, seq int64) {
 	put(l.latest, key, older)
 }
 
-// put sets the key's value; 0 is none.
+// put sets the key's value; 0 deletes the key.
 func put[K comparable](m map[K]int64, key K, value int64) {
 	if value == 0 {
 		delete(m, key)

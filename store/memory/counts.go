@@ -7,7 +7,7 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// counts is how many leads a workflow has in each state, which is a byte.
+// counts is how many leads each workflow has in each state, indexed by the state.
 type counts map[int64]*[256]int64
 
 func (k counts) add(workflow int64, state lead.State, n int64) {

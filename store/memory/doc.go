@@ -4,48 +4,44 @@
 //	st := memory.New()
 //	eng, err := engine.New(st, engine.Config{…})
 //
-// # What it does not do
+// # Not durable
 //
-// Nothing outlives the process, so promise 1 ends with it: what a commit
-// acknowledged is as safe as the process is. Use store/sqlite for leads that are
-// people. Everything else that package store asks for is kept, and checked by
-// store/storetest.
+// Nothing outlives the process, so promise 1 of package engine does not hold across its
+// end. Use store/sqlite for real leads. Everything else in the contract of package store
+// holds, and store/storetest checks it.
 //
-// [Store.Reopen] plays the end of one process and the start of the next: the new
-// Store has what was committed, and the old one refuses whatever somebody may
-// still ask of it. So what an engine does after a crash can be tested without a
-// file.
+// [Store.Reopen] simulates the end of one process and the start of the next: the new
+// Store has what was committed, and every call to the old one fails. So recovery after a
+// crash can be tested without a file.
 //
 // # Size and speed
 //
-// A lead takes about 210 bytes when it is new, and 365 when it has gone four
-// steps and waits; its metadata, what handlers returned and the call log, at
-// about 100 bytes a call, come on top. The garbage collector has next to nothing
-// to look at, but lets a heap grow to twice its size before it does; see GOGC. A
-// lead that is forgotten gives all of it back, except its calls.
+// A lead takes about 210 bytes when it is new, and 365 when it has gone through four
+// steps and waits, not counting its metadata, the data of steps, and the call log (about
+// 100 bytes a call). There are few pointers for the garbage collector to follow, but it
+// lets the heap grow to twice its size between collections; see GOGC. Deleting a lead
+// frees all of that except its calls.
 //
-// Commit writes several million steps a second in batches of a thousand, and
-// between half a million and two when every step is followed by a wait, which
-// moves the lead in the due order: BenchmarkCommit and BenchmarkMillion say it
-// for the machine at hand.
+// Commit writes several million steps a second in batches of a thousand, and half a
+// million to two million if every step is followed by a wait, which moves the lead in
+// the due order. BenchmarkCommit and BenchmarkMillion measure it.
 //
-// What a lead's number, phone or external id finds is found immediately, and so
-// are counts by state. Other questions about leads and calls look at all of them
-// behind After, some ten million a second. A contact that is enrolled thousands of
-// times makes its own enrollments slow.
+// Looking up leads by number, phone or external id, and counting them by state, takes
+// constant time. Other queries scan all leads or calls after After, some ten million a
+// second. The cost of enrolling a contact grows with the number of its earlier leads,
+// which matters from thousands on.
 //
 // # Concurrency
 //
-// Every method may be called from any number of goroutines. A reader sees the
-// store as of one moment, and a commit waits until nobody reads. Readers run side
-// by side, those of an engine's loop among them, and there is no row that cannot
-// be read. What a reader
-// got is its own, and so is a batch once Commit has returned.
+// All methods are safe for concurrent use. A reader sees the store at one moment; a
+// commit waits until no reader runs. Readers run concurrently, those of an engine's loop
+// included. A reader's result belongs to its caller, and so does a batch after Commit
+// has returned. No row is ever unreadable.
 //
-// The same calls in the same order give the same answers, to the byte.
+// The same calls in the same order give the same answers, byte for byte.
 //
-// # Refusals of its own
+// # Additional refusals
 //
-// Tables grow with the numbers in them, so a number that [Store.Reserve] has not
-// handed out is refused.
+// A row whose number [Store.Reserve] has not handed out is refused, because tables grow
+// with the largest number in them.
 package memory

@@ -9,15 +9,15 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// dueIndex has the keys of all leads that are not final, in order. Most steps
-// leave it alone: see [store.Record.Wake].
+// dueIndex has the keys of all leads that are not final, in order. Most steps do not
+// change it: see [store.Record.Wake].
 type dueIndex struct{ *btree.BTreeG[store.Key] }
 
 func newDueIndex() dueIndex {
 	return dueIndex{btree.NewBTreeGOptions(store.Key.Less, btree.Options{NoLocks: true})}
 }
 
-// move gives a lead another place; a wake of zero is none.
+// move moves a lead's key; a wake of zero means that it has no key.
 func (x dueIndex) move(seq int64, from, to store.Millis) {
 	if from == to {
 		return

@@ -10,15 +10,15 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// Leads implements [store.LeadReader]. Without Phone and ExternalID it looks at
-// every lead behind After until it has found enough.
+// Leads implements [store.LeadReader]. Without Phone and ExternalID it scans all leads
+// after After until it has found Limit of them.
 func (s *Store) Leads(ctx context.Context, q store.LeadQuery) (list []store.Lead, err error) {
 	return find(ctx, s, q, func(c *contents, seq int64, row *leadRow) store.Lead {
 		return store.Lead{Record: c.record(seq, row), Contact: c.contact(seq)}
 	})
 }
 
-// Sweep implements [store.LoopReader]. It looks at as many leads as Leads does.
+// Sweep implements [store.LoopReader]. It scans as many leads as Leads does.
 func (s *Store) Sweep(ctx context.Context, q store.LeadQuery) ([]store.Record, error) {
 	return find(ctx, s, q, (*contents).record)
 }
@@ -46,9 +46,8 @@ func find[T any](ctx context.Context, s *Store, q store.LeadQuery, read func(*co
 	return list, nil
 }
 
-// CountLeads implements [store.LeadReader]. Without Node, Phone and ExternalID it
-// takes the same short time whatever the count; with Node alone it looks at every
-// lead.
+// CountLeads implements [store.LeadReader]. Without Node, Phone and ExternalID it takes
+// constant time; with Node alone it scans all leads.
 func (s *Store) CountLeads(ctx context.Context, q store.LeadQuery) (n int64, err error) {
 	c, err := s.startReading(ctx)
 	if err != nil {
@@ -73,7 +72,7 @@ func (s *Store) CountLeads(ctx context.Context, q store.LeadQuery) (n int64, err
 	return n, nil
 }
 
-// matching yields the leads that match, in order, whatever Offset and Limit.
+// matching yields the leads that match, in order; it ignores Offset and Limit.
 func (c *contents) matching(q store.LeadQuery) iter.Seq2[int64, *leadRow] {
 	return func(yield func(int64, *leadRow) bool) {
 		for seq, row := range c.candidates(q) {
@@ -85,8 +84,8 @@ func (c *contents) matching(q store.LeadQuery) iter.Seq2[int64, *leadRow] {
 	}
 }
 
-// candidates yields the leads behind After in the order of the query: those of
-// the phone or the external id, if one is asked for.
+// candidates yields the leads after After in the order of the query; if the query has a
+// phone or an external id, only those with it.
 func (c *contents) candidates(q store.LeadQuery) iter.Seq2[int64, *leadRow] {
 	behind := q.After
 	if q.Newest && behind == 0 {

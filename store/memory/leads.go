@@ -10,8 +10,8 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// leadRow is a record without its number, Outcome and Extra: what most steps
-// change, 96 bytes without a pointer.
+// leadRow is a record without its number, Outcome and EngineState: the part that most
+// steps change, 96 bytes without a pointer.
 type leadRow struct {
 	workflow, version               int64
 	entered, due, started, deadline store.Millis
@@ -23,7 +23,7 @@ type leadRow struct {
 	there                           bool
 }
 
-// set takes over everything but the workflow.
+// set copies everything but the workflow.
 func (r *leadRow) set(from *store.Record) {
 	r.version, r.state, r.phase = from.Version, from.State, from.Phase
 	r.node, r.visit, r.visits, r.attempt = from.Node, from.Visit, from.Visits, from.Attempt
@@ -31,13 +31,13 @@ func (r *leadRow) set(from *store.Record) {
 	r.wake, r.lastStep, r.updated = from.Wake, from.LastStep, from.Updated
 }
 
-// leadTable has the rows by number, in runs of 256, the size of which the
-// allocator has a class for.
+// leadTable has the rows by number, in runs of 256 rows, whose size is one of the
+// allocator's size classes.
 type leadTable struct{ runs []leadRun }
 
 type leadRun struct {
-	rows *[leadRunLen]leadRow // nil when there is none
-	n    int                  // how many are there
+	rows *[leadRunLen]leadRow // nil when there are none
+	n    int                  // how many rows are in use
 }
 
 const leadRunLen = 256
@@ -90,7 +90,7 @@ func (t *leadTable) before(seq int64) iter.Seq2[int64, *leadRow] {
 	}
 }
 
-// among yields the rows that are there among seqs, in order.
+// among yields the rows that exist among seqs, in order.
 func (t *leadTable) among(seqs []int64) iter.Seq2[int64, *leadRow] {
 	return func(yield func(int64, *leadRow) bool) {
 		for _, seq := range slices.Compact(slices.Sorted(slices.Values(seqs))) {
@@ -117,7 +117,7 @@ func (t *leadTable) add(seq int64) *leadRow {
 	return row
 }
 
-// remove takes away a row that is there.
+// remove removes a row that exists.
 func (t *leadTable) remove(seq int64) {
 	run := &t.runs[seq/leadRunLen]
 	run.rows[seq%leadRunLen] = leadRow{}

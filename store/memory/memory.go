@@ -13,15 +13,15 @@ import (
 // ErrClosed: the Store was closed, or reopened, which closes it.
 var ErrClosed = errors.New("memory: store is closed")
 
-// Store is a [store.Store] in memory. Every method may be called from any
-// number of goroutines.
+// Store is a [store.Store] in memory. Make one with [New]. It is safe for concurrent
+// use.
 type Store struct {
-	// mu is held for writing by what changes anything, for reading by readers: so
-	// each of them sees one moment, and whole batches.
+	// mu is held for writing by Commit, Close and Reopen, and for reading by readers, so
+	// that readers see whole batches.
 	mu       sync.RWMutex
 	closed   atomic.Bool // set under mu
-	contents *contents   // nil once the store is reopened
-	numbers  *numbers    // needs no mu: nobody waits for a number
+	contents *contents   // nil after Reopen
+	numbers  *numbers    // not guarded by mu, so that Reserve never waits
 }
 
 var _ store.Store = (*Store)(nil)
@@ -32,9 +32,8 @@ func New() *Store {
 	return &Store{contents: newContents(n), numbers: n}
 }
 
-// Close ends the store: every later call of another method than Close and
-// [Store.Reopen] fails with [ErrClosed]. It returns nil, and may be called
-// twice.
+// Close closes the store: all later calls, except to Close and [Store.Reopen], fail with
+// [ErrClosed]. It returns nil, and may be called twice.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -42,16 +41,15 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Reopen stands for the end of a process and the start of the next: it closes
-// the store, if that was not done, and returns another with what was committed.
-// Whoever still has the old one can do nothing with it, so what is committed has
-// one owner (promise 12); a second Reopen of the same store fails with
-// [ErrClosed].
+// Reopen simulates the end of a process and the start of the next: it closes the store,
+// if it is not closed yet, and returns another one with what was committed. All calls to
+// the old store fail, so the committed data has one owner (promise 12 of package
+// engine); a second Reopen of the same store fails with [ErrClosed].
 func (s *Store) Reopen() (*Store, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.contents == nil {
-		return nil, fmt.Errorf("%w, and was reopened before", ErrClosed)
+		return nil, fmt.Errorf("%w; it was reopened already", ErrClosed)
 	}
 	next := &Store{contents: s.contents, numbers: s.numbers}
 	s.closed.Store(true)
@@ -59,14 +57,13 @@ func (s *Store) Reopen() (*Store, error) {
 	return next, nil
 }
 
-// contents is what a store knows. Texts and bytes are in it in the form of
-// [pack], never as they came, so nothing of a batch is kept and nothing that a
-// reader got can be reached by another.
+// contents is the data of a store. Strings and byte slices are copied into a [pack], so
+// the store shares no memory with a batch or with the result of a reader.
 type contents struct {
 	numbers   *numbers
 	workflows []store.Workflow // in order of Seq; replaced, never changed
 	leads     leadTable
-	tails     pack // Outcome and Extra of the records that have any, by lead
+	tails     pack // Outcome and EngineState of the records that have any, by lead
 	contacts  pack // by lead
 	due       dueIndex
 	counts    counts
@@ -78,7 +75,7 @@ type contents struct {
 	externalIDs leadsBy[string]
 
 	seqs  []int64 // for twice
-	bytes []byte  // for what is about to go into a pack
+	bytes []byte  // for entries that are about to go into a pack
 }
 
 func newContents(n *numbers) *contents {
@@ -88,7 +85,7 @@ func newContents(n *numbers) *contents {
 	}
 }
 
-// startReading returns what stays as it is until stopReading.
+// startReading returns the contents, which do not change until stopReading.
 func (s *Store) startReading(ctx context.Context) (*contents, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -103,7 +100,7 @@ func (s *Store) startReading(ctx context.Context) (*contents, error) {
 
 func (s *Store) stopReading() { s.mu.RUnlock() }
 
-// startWriting returns what nobody else uses until stopWriting.
+// startWriting returns the contents, which nobody else uses until stopWriting.
 func (s *Store) startWriting(ctx context.Context) (*contents, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

@@ -12,11 +12,11 @@ import (
 // numbers has the last number handed out of each store.Sequence.
 type numbers [store.WorkflowSequence + 1]atomic.Int64
 
-// Reserve implements [store.Writer]. It waits for nobody. A number is handed out
-// once, whatever becomes of it.
+// Reserve implements [store.Writer]. It never waits. A number is handed out only once,
+// even if it is not used.
 func (s *Store) Reserve(ctx context.Context, kind store.Sequence, n int) (first int64, err error) {
 	if kind < 1 || kind > store.WorkflowSequence || n < 1 {
-		return 0, fmt.Errorf("memory: reserve %d of sequence %d: no such thing", n, kind)
+		return 0, fmt.Errorf("memory: reserve %d of sequence %d: n must be at least 1, and the sequence from %d to %d", n, kind, store.LeadSequence, store.WorkflowSequence)
 	}
 	if err := ctx.Err(); err != nil {
 		return 0, fmt.Errorf("memory: reserve: %w", err)
@@ -27,7 +27,7 @@ func (s *Store) Reserve(ctx context.Context, kind store.Sequence, n int) (first 
 	for sequence := &s.numbers[kind]; ; {
 		last := sequence.Load()
 		if int64(n) > lead.MaxSeq-last { // the leads' limit is enough for the others
-			return 0, fmt.Errorf("memory: reserve: a store has at most %d numbers of a kind", int64(lead.MaxSeq))
+			return 0, fmt.Errorf("memory: reserve: sequence %d has no more than %d numbers", kind, int64(lead.MaxSeq))
 		}
 		if sequence.CompareAndSwap(last, last+int64(n)) {
 			return last + 1, nil
@@ -35,8 +35,8 @@ func (s *Store) Reserve(ctx context.Context, kind store.Sequence, n int) (first 
 	}
 }
 
-// reserved reports whether the number was handed out. Tables grow with the
-// numbers in them, so any other number is refused.
+// reserved reports whether the number was handed out. Other numbers are refused, because
+// tables grow with the largest number in them.
 func (n *numbers) reserved(kind store.Sequence, seq int64) bool {
 	return seq >= 1 && seq <= n[kind].Load()
 }

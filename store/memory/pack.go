@@ -7,11 +7,10 @@ import (
 	"slices"
 )
 
-// pack keeps entries of bytes by number, for what is written once or twice and
-// seldom read. An entry costs its bytes and five more, where a struct of the
-// same fields would cost three times as much, and there is no pointer in it for
-// the garbage collector to follow. Numbers are dense; one that has no entry
-// costs four bytes, or none when its neighbours have none either.
+// pack keeps byte slices (entries) by number, for data that is written once or twice and
+// seldom read. An entry takes its bytes and five more, a third of a struct of the same
+// fields, and has no pointer for the garbage collector to follow. Numbers should be
+// dense; a number without an entry takes four bytes, or none if its whole run is empty.
 type pack struct {
 	runs []packRun
 	// large has the entries that are too long for a run.
@@ -27,14 +26,14 @@ const (
 type packRun struct {
 	at   *[packRunLen]uint32 // where in data an entry begins, plus one; 0 for none
 	data []byte              // entries: the length, then the bytes
-	used int                 // bytes of data that are not left over
+	used int                 // bytes of data that entries use
 	n    int                 // entries
 }
 
-// elsewhere is the place of an entry that is too long for the run.
+// elsewhere marks an entry that is too long for the run.
 const elsewhere = 1<<32 - 1
 
-// slot returns where the number's entry is noted, or nil.
+// slot returns where the place of the number's entry is stored, or nil.
 func (p *pack) slot(seq int64) (*packRun, *uint32) {
 	if i := uint64(seq) / packRunLen; i < uint64(len(p.runs)) && p.runs[i].at != nil {
 		return &p.runs[i], &p.runs[i].at[seq%packRunLen]
@@ -42,8 +41,8 @@ func (p *pack) slot(seq int64) (*packRun, *uint32) {
 	return nil, nil
 }
 
-// get returns the number's entry, or nil. It is not to be changed, and good
-// until the pack is.
+// get returns the number's entry, or nil. It must not be changed, and is valid until the
+// pack changes.
 func (p *pack) get(seq int64) []byte {
 	run, at := p.slot(seq)
 	if run == nil || *at == 0 {
@@ -81,8 +80,7 @@ func (p *pack) after(seq int64) iter.Seq2[int64, []byte] {
 	}
 }
 
-// put copies the entry, which is not empty, to the number's place. What was
-// there before is gone.
+// put sets the number's entry to a copy of entry, which must not be empty.
 func (p *pack) put(seq int64, entry []byte) {
 	p.drop(seq)
 	i := seq / packRunLen
@@ -92,7 +90,7 @@ func (p *pack) put(seq int64, entry []byte) {
 	run := &p.runs[i]
 	if run.at == nil {
 		run.at = new([packRunLen]uint32)
-		if i > 0 { // much as it will need, so that it seldom has to grow
+		if i > 0 { // make room for as much as the run before has, so that it seldom grows
 			run.data = slices.Grow(run.data, p.runs[i-1].used*33/32)
 		}
 	}
@@ -135,7 +133,7 @@ func (p *pack) drop(seq int64) {
 	}
 }
 
-// tidy gives back what dropped entries have left over.
+// tidy frees the space of dropped entries.
 func (r *packRun) tidy() {
 	tidied := packRun{at: r.at, data: make([]byte, 0, r.used), n: r.n}
 	for slot, at := range r.at {

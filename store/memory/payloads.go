@@ -37,7 +37,7 @@ func (all payloads) put(p store.Payload) {
 	}
 }
 
-// of returns copies of a lead's payloads, all of them when visits is nil.
+// of returns copies of a lead's payloads at visits, or of all of them if visits is nil.
 func (all payloads) of(lead int64, visits []int32) (found []store.Payload) {
 	for _, p := range all[lead] {
 		if visits == nil || slices.Contains(visits, p.Visit) {

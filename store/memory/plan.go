@@ -9,12 +9,12 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// plan is what a batch comes to, found out before anything is changed.
+// plan is the effect of a batch, computed before anything is changed.
 type plan struct {
 	workflows []store.Workflow // all of them, as they will be
 	refusals  []store.Refusal
-	refused   map[int64]bool // leads that are not enrolled; nil if there are none
-	enrolled  map[int64]bool // leads that are; nil if there are none
+	refused   map[int64]bool // enrollments that are refused; nil if there are none
+	enrolled  map[int64]bool // enrollments that are not; nil if there are none
 }
 
 func (c *contents) plan(b *store.Batch) (p plan, err error) {
@@ -47,11 +47,11 @@ func (c *contents) planChanges(b *store.Batch) error {
 			return &store.ConflictError{Kind: "lead", Seq: before.Seq}
 		}
 		if after.Seq != before.Seq || after.Workflow != before.Workflow {
-			return refused("lead", before.Seq, before.Seq, errors.New("a change makes another lead of it"))
+			return refused("lead", before.Seq, before.Seq, errors.New("a change must not change its number or workflow"))
 		}
 		c.seqs = append(c.seqs, before.Seq)
 	}
-	if seq := twice(c.seqs); seq != 0 { // the second was decided on what the first changes
+	if seq := twice(c.seqs); seq != 0 { // the second change is based on a stale version
 		return &store.ConflictError{Kind: "lead", Seq: seq}
 	}
 	return nil
@@ -94,7 +94,7 @@ func (c *contents) planEnroll(p *plan, b *store.Batch) error {
 			return refused("lead", r.Seq, r.Seq, errNumber)
 		}
 		if contact.Seq != r.Seq {
-			return refused("contact", r.Seq, r.Seq, fmt.Errorf("it has the number %d", contact.Seq))
+			return refused("contact", r.Seq, r.Seq, fmt.Errorf("its number is %d; must be that of its lead", contact.Seq))
 		}
 		p.enrolled[r.Seq] = true
 	}
@@ -130,8 +130,7 @@ func (c *contents) planSteps(p *plan, b *store.Batch) error {
 	return nil
 }
 
-// planCalls makes sure that an entry is in the log already, or has a lead to
-// take its contact from.
+// planCalls checks that an entry is in the log already, or that its lead exists.
 func (c *contents) planCalls(p *plan, b *store.Batch) error {
 	for i := range b.Calls {
 		call := &b.Calls[i]
@@ -148,7 +147,7 @@ func (c *contents) planCalls(p *plan, b *store.Batch) error {
 	return nil
 }
 
-// planContacts makes sure that a contact that is to change exists.
+// planContacts checks that the contacts that are to change exist.
 func (c *contents) planContacts(p *plan, b *store.Batch) error {
 	for i := range b.Contacts {
 		if seq := b.Contacts[i].Seq; !p.refused[seq] && !c.exists(p, seq) {
@@ -158,7 +157,8 @@ func (c *contents) planContacts(p *plan, b *store.Batch) error {
 	return nil
 }
 
-// planPayloads makes sure that a payload has a lead, unless it is to be deleted.
+// planPayloads checks that the lead of each payload exists, unless the payload is to be
+// deleted.
 func (c *contents) planPayloads(p *plan, b *store.Batch) error {
 	for i := range b.Payloads {
 		payload := &b.Payloads[i]
@@ -179,7 +179,7 @@ func (c *contents) exists(p *plan, seq int64) bool {
 }
 
 var (
-	errNumber = errors.New("its number is taken, or was not reserved")
+	errNumber = errors.New("its number is in use already, or was not reserved")
 	errNoLead = errors.New("the lead does not exist")
 )
 
@@ -188,8 +188,8 @@ func refused(kind string, seq, key int64, err error) error {
 	return &store.RowError{Kind: kind, Seq: seq, Key: key, Err: err}
 }
 
-// twice returns a number that is in the list more than once, or 0. The list is
-// sorted, which it mostly is already.
+// twice returns a number that is in the list more than once, or 0. It sorts the list,
+// which is mostly sorted already.
 func twice(seqs []int64) int64 {
 	slices.Sort(seqs)
 	for i := 1; i < len(seqs); i++ {

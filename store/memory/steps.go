@@ -31,7 +31,7 @@ func stepOf(seq int64, entry []byte) store.Step {
 	return s
 }
 
-// dropSteps removes a lead's steps, of which last is the latest.
+// dropSteps removes all of a lead's steps; last is the number of the latest.
 func (c *contents) dropSteps(last int64) {
 	for entry := c.steps.get(last); entry != nil; entry = c.steps.get(last) {
 		d := decoder{entry}
@@ -73,6 +73,6 @@ func (s *Store) History(ctx context.Context, seq int64) (l store.Lead, steps []s
 		}
 		steps = append(steps, stepOf(last, found))
 	}
-	slices.Reverse(steps) // the chain goes back in time
+	slices.Reverse(steps) // they were read from the last to the first
 	return l, steps, c.payloads.of(seq, nil), nil
 }

@@ -15,9 +15,8 @@ func findWorkflow(list []store.Workflow, seq int64) (at int, found bool) {
 	return slices.BinarySearchFunc(list, seq, func(w store.Workflow, seq int64) int { return cmp.Compare(w.Seq, seq) })
 }
 
-// withWorkflows returns the workflows as they are after those of a batch, and
-// changes nothing itself. They are few, so a copy of all costs less than to
-// take a half-written batch back.
+// withWorkflows returns the workflows as they are after a batch, and changes nothing.
+// Workflows are few, so copying all of them is simpler than undoing changes.
 func (c *contents) withWorkflows(batch []store.Workflow) ([]store.Workflow, error) {
 	if len(batch) == 0 {
 		return c.workflows, nil
@@ -31,7 +30,7 @@ func (c *contents) withWorkflows(batch []store.Workflow) ([]store.Workflow, erro
 		case w.Version != 1 && (!found || list[at].Version != w.Version-1):
 			return nil, &store.ConflictError{Kind: "workflow", Seq: w.Seq}
 		case slices.ContainsFunc(list, func(other store.Workflow) bool { return other.ID == w.ID && other.Seq != w.Seq }):
-			return nil, refused("workflow", 0, w.Seq, errors.New("another one has its id"))
+			return nil, refused("workflow", 0, w.Seq, errors.New("another workflow has its id"))
 		}
 		w.Definition = bytes.Clone(w.Definition)
 		if found {

@@ -4,12 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+
+	"github.com/leadflow-go/leadflow/store"
 )
 
 // ErrFileGone: the file, or its write-ahead log, was removed, renamed or replaced
 // while the Store is open. What is committed then would not be found by whoever
-// opens the file next, so nothing is.
-var ErrFileGone = errors.New("the database file is not where it was opened")
+// opens the file next, so nothing is. It matches [store.ErrUnavailable].
+var ErrFileGone error = fileGone{}
+
+type fileGone struct{}
+
+func (fileGone) Error() string        { return "the database file is not where it was opened" }
+func (fileGone) Is(target error) bool { return target == store.ErrUnavailable }
 
 // whereabouts are which files a Store has open, to be compared with those that are
 // found under their names.

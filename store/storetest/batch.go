@@ -11,11 +11,11 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// This file is what the tests of stores have in common beside the contract.
+// This file has helpers for other tests and benchmarks of stores.
 
-// Seed returns the number that a random test starts from, LEADFLOW_SEED if that
-// is set, and logs it. It repeats what the test chooses; where goroutines draw
-// from it, not which of them gets which choice.
+// Seed returns the seed of a random test, LEADFLOW_SEED if that is set, and logs it. A
+// test with the same seed makes the same random choices; if several goroutines draw
+// from it, which of them gets which choice may differ.
 func Seed(t *testing.T) uint64 {
 	t.Helper()
 	seed := rand.Uint64()
@@ -54,8 +54,8 @@ func Enrollments(tb testing.TB, s store.Writer, workflow int64, n int) []store.E
 	return list
 }
 
-// StepBatch returns the batch in which each of the leads ends its step and begins
-// the next, a second later; the steps have numbers that it reserves.
+// StepBatch returns a batch in which each of the leads ends its step and begins the
+// next one, a second later; the steps have numbers that it reserves.
 func StepBatch(tb testing.TB, s store.Writer, leads []store.Record) (batch store.Batch) {
 	tb.Helper()
 	first, err := s.Reserve(tb.Context(), store.StepSequence, len(leads))

@@ -4,7 +4,7 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// contactUpdate changes contacts: what may change does, the rest does not.
+// contactUpdate changes contacts: only the fields that may change do.
 func contactUpdate(s *suite) {
 	workflow, leads := s.enrolled(3)
 	change := leads[1].Contact
@@ -42,7 +42,7 @@ func contactUpdate(s *suite) {
 	leads[0].Contact, leads[1].Contact = more[0], more[1]
 	check()
 
-	// And none any more, nor for one that is forgotten.
+	// And none any more; nor is a deleted lead found by it.
 	more[0].ExternalID = ""
 	s.must(store.Batch{Contacts: more[:1], Forget: []int64{e.Record.Seq}})
 	leads = leads[:3]
@@ -97,8 +97,8 @@ func payloadUpdate(s *suite) {
 	delete(want, leads[2].Seq)
 	check()
 
-	// They stay when the lead is final, and go when it is forgotten. One of a lead
-	// that is gone can be deleted all the same.
+	// They stay when the lead is final, and are deleted with it. A payload of a lead that
+	// does not exist can be deleted all the same.
 	s.must(store.Batch{Changes: []store.Change{finish(step.After)}})
 	check()
 	s.must(store.Batch{Payloads: []store.Payload{of(1, 4, "four")}, Forget: []int64{leads[0].Seq, leads[1].Seq}})

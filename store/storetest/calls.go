@@ -111,7 +111,7 @@ func callOutlives(s *suite) {
 	s.reopen()
 	s.callsAre(store.CallQuery{}, calls)
 	s.callsAre(store.CallQuery{Phone: leads[0].Contact.Phone}, calls)
-	// The provider's word may come late.
+	// The provider may report the end of the call later.
 	calls[0].Status, calls[0].Outcome = lead.StepCompleted, "answered"
 	s.must(store.Batch{Calls: calls[:1]})
 	s.callsAre(store.CallQuery{Lead: leads[0].Seq}, calls)

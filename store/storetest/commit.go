@@ -20,7 +20,7 @@ func emptyStore(s *suite) {
 	if _, _, _, err := s.History(s.ctx, 1); !errors.Is(err, store.ErrNotFound) {
 		s.Errorf("History: got error %v, want ErrNotFound", err)
 	}
-	// Numbers may come from an id that somebody made up.
+	// Numbers may come from a forged id.
 	for _, seq := range []int64{0, -1, math.MinInt64, math.MaxInt64} {
 		if _, err := s.Lead(s.ctx, seq); !errors.Is(err, store.ErrNotFound) {
 			s.Errorf("Lead %d: got error %v, want ErrNotFound", seq, err)
@@ -134,8 +134,7 @@ func emptyBatch(s *suite) {
 	equal(s, "contents", s.contents(), before)
 }
 
-// fullBatch has something of everything, all of it good: a change of each of
-// the leads among them.
+// fullBatch has a valid row of each kind, and a change of each of the leads.
 func (s *suite) fullBatch(workflow store.Workflow, leads []store.Lead) store.Batch {
 	s.Helper()
 	b := store.Batch{Workflows: []store.Workflow{s.newWorkflow()}}
@@ -184,7 +183,7 @@ func conflictLeavesNothing(s *suite) {
 	}
 	s.reopen()
 	equal(s, "contents after reopening", s.contents(), before)
-	s.must(s.fullBatch(workflow, leads)) // nothing of the failures is in its way
+	s.must(s.fullBatch(workflow, leads)) // the failed batches have left nothing behind
 	if cmp.Equal(s.contents(), before) {
 		s.Error("the good batch changed nothing")
 	}

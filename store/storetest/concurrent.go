@@ -11,10 +11,9 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// wholeBatches changes every lead of a workflow in each batch, a call of each, and
-// as many workflows, so that a reader who finds two of different versions has
-// seen half a batch, and one who finds an older version than was acknowledged
-// before it asked has missed one.
+// wholeBatches changes all leads of a workflow in each batch, one call of each, and as
+// many workflows. A reader that finds two different versions has seen half a batch. One
+// that finds an older version than was acknowledged before it began has missed a batch.
 func wholeBatches(s *suite) {
 	const n = 20
 	workflow, leads := s.enrolled(n)
@@ -38,7 +37,7 @@ func wholeBatches(s *suite) {
 			for ended := false; !ended; reads.Add(1) {
 				select {
 				case <-done:
-					ended = true // one more, which sees the end
+					ended = true // read once more, to see the last version
 				default:
 				}
 				least := acknowledged.Load()

@@ -1,12 +1,12 @@
-// Package storetest is the contract of a store as a test suite: what package
-// store says in words, it checks. A store is fit to be under an engine when
+// Package storetest tests whether a store keeps the contract of package store. An engine
+// can rely on a store if this test passes with the race detector:
 //
 //	func TestContract(t *testing.T) {
 //		storetest.Run(t, storetest.Factory{Open: open, Reopen: reopen})
 //	}
 //
-// passes, with the race detector on. The names of the subtests are the rules.
+// The names of the subtests state the rules.
 //
-// One subtest is a random walk against a model. It logs its seed; set
-// STORETEST_SEED to that number to walk the same way again.
+// One subtest compares the store with a model in a random walk. It logs its seed; set
+// STORETEST_SEED to that number to repeat it.
 package storetest

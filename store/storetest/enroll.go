@@ -25,7 +25,7 @@ func refuseStored(s *suite) {
 	b.Enroll[0], b.Enroll[2] = s.newLead(workflow), s.newLead(workflow)
 	check(b)
 
-	// Nothing of a lead's way but its end frees its contact.
+	// Only the end of a lead frees its contact.
 	for _, state := range []lead.State{lead.InStep, lead.PendingRemoval} {
 		change := changeOf(leads[0].Record, func(r *store.Record) { r.State = state })
 		leads[0].Record = change.After

@@ -10,15 +10,15 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// stock is something of each kind that the store has already.
+// stock has a row of each kind that is in the store already.
 type stock struct {
 	workflow store.Workflow
 	lead     store.Lead
 	step     store.Step
 }
 
-// fault is one thing wrong with a batch. It comes last of its kind, so that a
-// store that writes as it reads has written much before it meets it.
+// fault is an invalid row of a batch. It comes last of its kind, so that a store that
+// writes while it checks has written many rows before it.
 type fault struct {
 	name     string
 	conflict string // the kind that the ConflictError names; "" for another error
@@ -85,7 +85,7 @@ var faults = []fault{
 	}},
 }
 
-// endedLead is a lead that is refused for no live contact.
+// endedLead is a final lead, which no live contact can have refused.
 func (s *suite) endedLead(workflow, seq int64) store.Enrollment {
 	s.Helper()
 	e := s.newLead(workflow)
@@ -98,7 +98,7 @@ func (s *suite) endedLead(workflow, seq int64) store.Enrollment {
 func (s *suite) refused(f fault, b store.Batch, has stock) {
 	s.Helper()
 	f.spoil(s, &b, has)
-	// The lead that a RowError must name is that of the row that comes last.
+	// A RowError must name the lead of the last row.
 	var seq int64
 	switch f.row {
 	case "lead":
@@ -153,7 +153,7 @@ func faultsLeaveNothing(s *suite) {
 					[]store.Refusal{{Index: 0, Live: leads[1].Seq}})
 			}
 			s.refused(f, b, has)
-			s.must(b) // nobody is live who was not enrolled, no number is taken
+			s.must(b) // the refused batch has made no contact live and used no number
 			if cmp.Equal(s.contents(), before) {
 				s.Error("the good batch changed nothing")
 			}

@@ -45,8 +45,8 @@ func historyOrder(s *suite) {
 	equal(s, "steps of the final lead", steps, want[leads[0].Seq])
 }
 
-// historySnapshot lets leads step and be forgotten while others read them: who
-// finds a lead finds as many steps as its version says.
+// historySnapshot changes and deletes leads while others read them: whoever finds a lead
+// finds as many steps as its version says.
 func historySnapshot(s *suite) {
 	workflow, leads := s.enrolled(1)
 	var current atomic.Int64
@@ -127,7 +127,7 @@ func forgetLeads(s *suite) {
 	s.reopen()
 	check()
 
-	// A lead that changes, or comes, in the batch that forgets it.
+	// A lead that is changed or enrolled in the batch that deletes it.
 	change, step := s.stepOf(leads[0].Record)
 	fresh := s.newLead(workflow.Seq)
 	s.must(store.Batch{

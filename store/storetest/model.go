@@ -9,7 +9,7 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// model is a store made of maps, written to be obviously right.
+// model is a simple store made of maps, written to be obviously correct.
 type model struct {
 	workflows map[int64]store.Workflow
 	leads     map[int64]store.Lead
@@ -40,7 +40,7 @@ func (m *model) clone() *model {
 	return c
 }
 
-// apply returns the model after the batch. It knows no conflict: who walks
+// apply returns the model after the batch. It does not check for conflicts: the walker
 // knows which batches are stale.
 func (m *model) apply(b *store.Batch) (*model, store.Result) {
 	m = m.clone()

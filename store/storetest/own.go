@@ -5,7 +5,8 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// nothingShared overwrites what it gave to the store and what it got from it.
+// nothingShared overwrites memory that it passed to the store and got from it: the store
+// must not share it.
 func nothingShared(s *suite) {
 	data := func() []byte { return []byte(`{"a":1}`) }
 	w := s.newWorkflow()
@@ -110,7 +111,7 @@ func wipeEntries(entries ...store.Lead) {
 	}
 }
 
-// closedStore asks the store of a process that has ended.
+// closedStore calls the methods of a store that was closed.
 func closedStore(s *suite) {
 	if s.factory.Reopen == nil {
 		s.Skip("the store keeps nothing")

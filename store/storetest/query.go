@@ -40,15 +40,15 @@ func (s *suite) mixed(n int) (workflow int64, leads []store.Lead) {
 	return w.Seq, leads
 }
 
-// matches is LeadQuery in plain words, without paging.
+// matches reports whether a lead matches the query, without paging.
 func matches(q store.LeadQuery, l store.Lead) bool {
 	return (q.Workflow == 0 || l.Workflow == q.Workflow) && (len(q.States) == 0 || slices.Contains(q.States, l.State)) &&
 		(q.Node == nil || l.Node == *q.Node) && (q.Phone == 0 || l.Contact.Phone == q.Phone) &&
 		(q.ExternalID == "" || l.Contact.ExternalID == q.ExternalID)
 }
 
-// leadsAre compares, in both orders, what the store answers with what it should
-// of all leads, which are in order of Seq.
+// leadsAre compares the store's answer, in both orders, with the matching ones of all
+// leads, which are in order of Seq.
 func (s *suite) leadsAre(q store.LeadQuery, all []store.Lead) {
 	s.Helper()
 	s.leadsInOrderAre(q, all)
@@ -241,7 +241,7 @@ func contactQueries(s *suite) {
 		s.leadsAre(q, all)
 	}
 
-	// Whoever asks for nobody in particular does not get everybody.
+	// A query without a workflow, phone or external id must not return all leads.
 	for _, q := range []store.LeadQuery{{}, {Limit: 1}, {States: []lead.State{lead.Enrolled}}, {Node: &node}} {
 		if _, err := s.Leads(s.ctx, q); err == nil {
 			s.Errorf("Leads of %+v: no error", q)
@@ -255,8 +255,8 @@ func contactQueries(s *suite) {
 	}
 }
 
-// waking is a workflow with a lead for each of the moments, in the order of
-// their numbers.
+// waking makes a workflow with a lead for each of the due times, in order of their
+// numbers.
 func (s *suite) waking(wakes ...store.Millis) []store.Record {
 	s.Helper()
 	w := s.newWorkflow()

@@ -9,8 +9,8 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// largeValues writes a megabyte wherever there may be much, between leads that
-// have little.
+// largeValues writes a megabyte into each field without a small bound, for every other
+// lead.
 func largeValues(s *suite) {
 	w := s.newWorkflow()
 	var b store.Batch
@@ -94,8 +94,8 @@ func contactsOf(leads []store.Lead) []store.Contact {
 	return contacts
 }
 
-// manyLeads goes through batches of 1,500, in three crowds of numbers far from
-// each other: what a process has reserved and not used leaves gaps.
+// manyLeads uses batches of 1,500 leads with three groups of numbers far from each
+// other: numbers that a process has reserved and not used leave gaps.
 func manyLeads(s *suite) {
 	w := s.newWorkflow()
 	var leads []store.Lead
@@ -145,7 +145,7 @@ func manyLeads(s *suite) {
 	s.reopen()
 	check()
 
-	// Ask for all numbers there may be.
+	// Load all numbers, those in the gaps too.
 	var seqs []int64
 	for seq := range leads[len(leads)-1].Seq + 1000 {
 		seqs = append(seqs, seq)
@@ -178,7 +178,7 @@ func manyLeads(s *suite) {
 	check()
 }
 
-// lateNumbers commits what was reserved last first.
+// lateNumbers commits the numbers that were reserved last first.
 func lateNumbers(s *suite) {
 	var workflows []store.Workflow
 	var leads []store.Lead

@@ -16,17 +16,17 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// Factory makes the stores under test.
+// Factory makes the stores under test. Its functions end the test when they fail.
 type Factory struct {
 	// Open returns a new, empty store, which ends with the test.
 	Open func(t *testing.T) store.Store
-	// Reopen closes a store that Open or Reopen returned, as the end of its
-	// process would, and returns it as the next process finds it. Nil for a store
-	// that keeps nothing.
+	// Reopen closes a store that Open or Reopen returned, as the end of its process
+	// would, and opens it again as the next process does. Nil for a store that keeps
+	// nothing.
 	Reopen func(t *testing.T, s store.Store) store.Store
 }
 
-// Run runs the suite, each rule on a store of its own.
+// Run runs the suite. Each rule is a subtest with a store of its own.
 func Run(t *testing.T, f Factory) {
 	for _, rule := range []struct {
 		name string
@@ -90,7 +90,7 @@ func Run(t *testing.T, f Factory) {
 	}
 }
 
-// suite is a test and its store, with short words for what all tests do.
+// suite is a test and its store, with helpers that all tests use.
 type suite struct {
 	*testing.T
 	store.Store
@@ -99,7 +99,7 @@ type suite struct {
 	phones  int64
 }
 
-// reopen gives the store to its next process, if it can.
+// reopen reopens the store, if the factory can.
 func (s *suite) reopen() {
 	if s.factory.Reopen != nil {
 		s.Store = s.factory.Reopen(s.T, s.Store)
@@ -154,7 +154,7 @@ func (s *suite) conflict(b store.Batch, kind string, seq int64) {
 // equal compares; nil and empty are the same to a store.
 func equal[T any](s *suite, what string, got, want T) {
 	s.Helper()
-	if reflect.DeepEqual(got, want) { // most are, and cmp takes ten times as long to say so
+	if reflect.DeepEqual(got, want) { // ten times faster than cmp, and usually true
 		return
 	}
 	if diff := cmp.Diff(want, got, exactly); diff != "" {
@@ -164,8 +164,8 @@ func equal[T any](s *suite, what string, got, want T) {
 
 var exactly = cmp.Options{cmpopts.EquateEmpty(), long[[]byte](), long[string]()}
 
-// long has long values compared by their sums: to compare them byte by byte, as
-// cmp does, takes minutes, and to print them helps nobody.
+// long compares long values by their hashes: comparing them byte by byte, as cmp does,
+// takes minutes, and printing them does not help.
 func long[T string | []byte]() cmp.Option {
 	return cmp.FilterValues(func(a, b T) bool { return len(a)+len(b) > 4000 },
 		cmp.Transformer("long", func(value T) string {
@@ -183,7 +183,7 @@ func (s *suite) newWorkflow() store.Workflow {
 	}
 }
 
-// newLead is a lead at its first node, due at once, with a phone of its own.
+// newLead is a lead at its first node, due immediately, with a phone of its own.
 func (s *suite) newLead(workflow int64) store.Enrollment {
 	s.Helper()
 	s.phones++
@@ -258,7 +258,7 @@ func (s *suite) callOf(e store.Lead) store.Call {
 	}
 }
 
-// contents is all that a store can be asked about.
+// contents is everything that can be read from a store.
 type contents struct {
 	Workflows []store.Workflow
 	Leads     map[int64][]store.Lead // by workflow

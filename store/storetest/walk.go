@@ -12,8 +12,8 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// walker makes random batches, most of them good, and compares what they come
-// to with the model.
+// walker commits random batches, most of them valid, and compares the store with the
+// model.
 type walker struct {
 	*suite
 	*rand.Rand
@@ -52,7 +52,7 @@ func (w *walker) round() {
 		stale := &b.Changes[w.IntN(len(b.Changes))].Before
 		stale.Version += 1 - 2*w.Int64N(2)
 		w.conflict(b, "lead", stale.Seq)
-		return // the model stays, and so must the store
+		return // the batch failed: the model is unchanged, and so must the store be
 	}
 	if w.IntN(6) == 0 && w.spoil(b) {
 		return
@@ -63,7 +63,7 @@ func (w *walker) round() {
 	w.ask()
 }
 
-// spoil commits a batch with a fault, if the store has what that takes.
+// spoil commits a batch with a fault, if the store has the rows for it.
 func (w *walker) spoil(b store.Batch) bool {
 	if len(w.model.steps) == 0 {
 		return false
@@ -104,7 +104,7 @@ func (w *walker) batch() store.Batch {
 		}
 	}
 	for range w.IntN(6) {
-		// Few phones, so that many are refused.
+		// Few phone numbers, so that many enrollments are refused.
 		e := w.newLeadOf(pick(w, workflows), 14155550100+w.Int64N(12))
 		e.Record.Wake = start + store.Millis(w.IntN(20))
 		e.Contact.ExternalID = w.externalID()
@@ -149,7 +149,7 @@ func (w *walker) batch() store.Batch {
 
 func (w *walker) externalID() string { return pick(w, []string{"", "crm-1", "crm-2", "crm-3"}) }
 
-// payload writes, replaces or deletes one of few.
+// payload writes, replaces or deletes one of a few payloads.
 func (w *walker) payload(lead int64) store.Payload {
 	p := store.Payload{Lead: lead, Visit: w.Int32N(4)}
 	if w.IntN(4) > 0 {
@@ -158,7 +158,7 @@ func (w *walker) payload(lead int64) store.Payload {
 	return p
 }
 
-// change adds one of the changes that a lead's life has.
+// change adds one of the changes that happen to leads.
 func (w *walker) change(b *store.Batch, l store.Lead) {
 	var c store.Change
 	switch w.IntN(6) {
@@ -170,7 +170,7 @@ func (w *walker) change(b *store.Batch, l store.Lead) {
 		c = changeOf(l.Record, func(r *store.Record) {
 			r.Wake, r.Due, r.Phase = start+store.Millis(w.IntN(20)), start, pick(w, phases)
 		})
-	case 3: // a state alone
+	case 3: // only the state changes
 		c = changeOf(l.Record, func(r *store.Record) { r.State, r.Phase = lead.States()[w.IntN(3)], pick(w, phases) })
 	case 4: // both
 		c = changeOf(l.Record, func(r *store.Record) {
@@ -188,7 +188,7 @@ func (w *walker) change(b *store.Batch, l store.Lead) {
 	b.Changes = append(b.Changes, c)
 }
 
-// ask puts a random question to both.
+// ask reads something random from both the store and the model.
 func (w *walker) ask() {
 	leads := w.model.sorted()
 	if len(leads) == 0 {

@@ -15,15 +15,15 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// Reply is what the expression of a node came to.
+// Reply is the result of a node's expression.
 type Reply struct {
 	Yes    bool         // of a conditional node
 	Until  store.Millis // of a time node
 	Failed string       // why it could not be evaluated, empty when it could
 }
 
-// answer answers the expression of the node that the lead has come to, if that
-// is cheap and everything it reads is at hand.
+// answer evaluates the expression of the lead's node, if that is cheap and everything
+// that it reads is in memory.
 func (t *Turn) answer(v *View) (Reply, bool) {
 	g, node := t.Flow.Graph, v.Rec.Node
 	if !g.Cheap(node) || g.NeedsContact(node) && t.Person == nil {
@@ -59,18 +59,17 @@ func lastOf(steps []store.Step, node int32) *store.Step {
 // isResult reports whether an expression sees the step as the result of its node.
 func isResult(s *store.Step) bool { return s.Kind == store.StepVisit && s.Status != lead.StepCancelled }
 
-// Asked is what must be read to answer the expression of the node that a lead
-// rests at.
+// Asked is what must be read to evaluate the expression of a lead's node.
 type Asked struct {
 	Visit   int32
 	Node    int32
 	Contact bool    // its contact
 	Steps   []int64 // finished steps, by their numbers
-	// History: the whole of it, of a lead whose last steps are not known.
+	// History: all of its finished steps, because View.Notes.Last is not known.
 	History bool
 }
 
-// Ask returns what must be read to answer the expression that the lead rests at.
+// Ask returns what must be read to evaluate the expression of the lead's node.
 func (v *View) Ask(f *Flow) Asked {
 	a := Asked{Visit: v.Rec.Visit, Node: v.Rec.Node, Contact: f.Graph.NeedsContact(v.Rec.Node)}
 	reads := f.Graph.ReadsSteps(a.Node)
@@ -99,9 +98,9 @@ func LastSteps(f *Flow, history []store.Step) map[int32]int64 {
 	return last
 }
 
-// Evaluate answers the expression of a node: steps are those that it reads, of
-// which the last of each node counts. What is wrong with any of it is the
-// reply's, and so that lead's alone.
+// Evaluate evaluates the expression of a node. steps are those that it reads; of each
+// node the last one counts. Errors are part of the reply, so they concern this lead
+// only.
 func Evaluate(f *Flow, node int32, person *lead.Contact, steps []store.Step, now store.Millis) Reply {
 	env := &workflow.Env{Now: now.Time()}
 	if person != nil {
@@ -129,13 +128,13 @@ func Evaluate(f *Flow, node int32, person *lead.Contact, steps []store.Step, now
 	return Reply{Until: roundUp(until)}
 }
 
-// addResult makes a finished step known to expressions.
+// addResult adds a finished step to those that expressions see.
 func addResult(results map[string]workflow.StepResult, f *Flow, s *store.Step) error {
 	if !isResult(s) {
 		return nil
 	}
 	if !f.has(s.Node) {
-		return fmt.Errorf("core: unexpected data in the store: step %d is of node %d of %d", s.Seq, s.Node, f.Graph.Len())
+		return fmt.Errorf("core: unexpected data in the store: step %d is at node %d, but the workflow has %d nodes", s.Seq, s.Node, f.Graph.Len())
 	}
 	id := f.Graph.Node(s.Node).ID
 	d, err := decodeDetail(s.Detail)
@@ -213,15 +212,16 @@ func plainNumbers(v any) (_ any, err error) {
 	return v, nil
 }
 
-// ClonePerson returns a copy of the contact, whose map of metadata is its own.
+// ClonePerson returns a copy of the contact with its own metadata map. The values in
+// the map are shared.
 func ClonePerson(c *lead.Contact) lead.Contact {
 	out := *c
 	out.Metadata = maps.Clone(c.Metadata)
 	return out
 }
 
-// roundUp returns the first whole millisecond at or after t, so that no wait
-// ends early, within what a store holds.
+// roundUp returns the first whole millisecond at or after t, so that no wait ends
+// early, clamped to the range of times that a store holds.
 func roundUp(t time.Time) store.Millis {
 	ms := t.UnixMilli()
 	if t.Nanosecond()%int(time.Millisecond) != 0 {

@@ -8,9 +8,9 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// Begin gives a lead the worker that Next says it needs: the next attempt is on
-// record, and its handler is to be called. It is ErrNotNow when a worker is not
-// what the lead needs, whatever it needed when it was queued.
+// Begin gives a lead the worker that Next says it needs: the next attempt is put on
+// record, and its handler is to be called. It is ErrNotNow if the lead does not need a
+// worker now, even if it did when it was queued.
 type Begin struct{}
 
 func (Begin) apply(t *Turn, v *View) error {
@@ -34,7 +34,7 @@ func (Begin) apply(t *Turn, v *View) error {
 }
 
 // deliverAgain has the handler called for an attempt that is on record as begun:
-// after a crash, or because it could not be called at first.
+// because a crash interrupted it, or because the handler could not be called before.
 func (t *Turn) deliverAgain(v *View) {
 	if !v.Uncalled {
 		v.Notes.Redelivered = true
@@ -73,12 +73,12 @@ func (t *Turn) begin(v *View) {
 	}
 }
 
-// noteCall writes what is known of the attempt begun last to the call log.
+// noteCall writes the attempt begun last to the call log.
 func (t *Turn) noteCall(v *View, end Ended) {
 	t.logCall(v, v.Notes.CallSeq, v.Rec.Attempt, v.Rec.Started, end)
 }
 
-// logCall writes what is known of an attempt at the current step to the call log.
+// logCall writes an attempt at the current step to the call log.
 func (t *Turn) logCall(v *View, seq int64, attempt int32, started store.Millis, end Ended) {
 	if seq == 0 {
 		return
@@ -104,7 +104,7 @@ func (v *View) takeMessage() {
 }
 
 // NotCalled says that the handler of the attempt in flight could not be called,
-// since what it needs could not be read. It is tried again in a while.
+// because the contact or the message could not be read. Again is when to try again.
 type NotCalled struct{ Again store.Millis }
 
 func (e NotCalled) apply(t *Turn, v *View) error {

@@ -9,12 +9,12 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// Callback is what somebody other than the handler says of the step in flight:
-// its outcome or, where Failed is set, that the attempt failed.
+// Callback gives the step in flight its outcome from outside the handler or, if Failed
+// is set, reports that the attempt failed.
 type Callback struct {
 	Visit   int32  // of the step
 	Attempt int    // the attempt that it belongs to; 0 for the one begun last
-	Outcome string // empty: the type's good one
+	Outcome string // empty: the node type's success outcome
 	CallID  string
 	Data    []byte
 	// Failed says why the attempt failed; RetryAfter and Final as in Answer.
@@ -23,10 +23,10 @@ type Callback struct {
 	Final      bool
 }
 
-// Refused is a callback's conflict with the step in flight.
+// Refused is the error of a callback that is in conflict with the step in flight.
 type Refused struct {
-	Reason error  // of lead.ConflictError
-	State  string // what stands against it
+	Reason error  // for lead.ConflictError
+	State  string // the present state, which does not allow the callback
 }
 
 func (e *Refused) Error() string { return e.Reason.Error() }
@@ -34,7 +34,7 @@ func (e *Refused) Error() string { return e.Reason.Error() }
 // Unwrap returns the reason.
 func (e *Refused) Unwrap() error { return e.Reason }
 
-// ErrUnchanged: what was asked for, or said, is on record already.
+// ErrUnchanged: what the event asks for, or reports, is on record already.
 var ErrUnchanged = errors.New("core: nothing to change")
 
 func (c Callback) apply(t *Turn, v *View) error {
@@ -59,8 +59,8 @@ func (c Callback) apply(t *Turn, v *View) error {
 	case r.Phase == store.PhaseRetrying && end.Attempt:
 		return ErrUnchanged // that attempt has failed
 	case v.Running:
-		// The handler is not cut short (promise 3), and one handler of a lead runs
-		// at a time: the step ends with this when it returns.
+		// The running handler is not cancelled (promise 3), and a lead has one handler
+		// at a time: the step ends with this outcome when the handler returns.
 		end.At = t.Now
 		v.Notes.Ended = &end
 		return nil
@@ -71,7 +71,7 @@ func (c Callback) apply(t *Turn, v *View) error {
 	return t.end(v, end, nil)
 }
 
-// ended is the callback as the end of the step.
+// ended returns how the step, or the attempt, ends by the callback.
 func (c Callback) ended(t *Turn, v *View) Ended {
 	if c.Failed != "" {
 		return Ended{
@@ -86,8 +86,8 @@ func (c Callback) ended(t *Turn, v *View) Ended {
 	return end
 }
 
-// reviveAttempt makes the failed attempt whose outcome has come after all the
-// one in flight, and drops the queued one.
+// reviveAttempt drops the queued retry and puts the failed attempt, whose outcome has
+// come after all, back in flight.
 func (v *View) reviveAttempt() {
 	n, last := &v.Notes, len(v.Notes.Attempts)-1
 	failed := &n.Attempts[last]

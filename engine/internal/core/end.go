@@ -9,10 +9,10 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// Answer is what the handler of the attempt in flight came to.
+// Answer is the answer of the handler of the attempt in flight.
 type Answer struct {
-	// Failed says why the attempt failed, empty when it did not. RetryAfter is the
-	// least time to the next attempt, and Final: there is none. NotMade: nothing was
+	// Failed says why the attempt failed; empty if it did not. RetryAfter is the least
+	// time to the next attempt. Final: there is no next attempt. NotMade: nothing was
 	// done, and the attempt is not counted.
 	Failed     string
 	RetryAfter time.Duration
@@ -20,7 +20,7 @@ type Answer struct {
 	NotMade    bool
 	// InFlight: the outcome will come by a callback.
 	InFlight bool
-	Outcome  string // empty: the type's good one
+	Outcome  string // empty: the node type's success outcome
 	CallID   string
 	Data     []byte // a JSON object, or nil
 	Schedule []Scheduled
@@ -33,7 +33,7 @@ func (a Answer) apply(t *Turn, v *View) error {
 	v.Running = false
 	switch {
 	case v.Notes.Ended != nil:
-		// A callback was faster. It counts, whatever the handler says.
+		// A callback came first. Its outcome counts, not the handler's.
 		end := *v.Notes.Ended
 		if end.CallID == "" {
 			end.CallID = a.CallID
@@ -102,9 +102,8 @@ func (t *Turn) timeOut(v *View) error {
 	return t.end(v, v.failure(t.Flow, text), nil)
 }
 
-// drop ends a step of which no further attempt is wanted: one whose next attempt
-// is queued, or one whose attempt a crash interrupted, so that nobody knows what
-// came of it.
+// drop ends a step that is to have no further attempt: one whose next attempt is
+// queued, or one whose attempt a crash interrupted, so that its outcome is unknown.
 func (t *Turn) drop(v *View) error {
 	text := "the process ended during the attempt"
 	switch n := &v.Notes; {
@@ -123,12 +122,12 @@ func (v *View) parked() string {
 	return fmt.Sprintf("the process ended %d times during the attempt, which is not made again", v.Notes.Redeliveries+1)
 }
 
-// failure is how the current step ends when its last attempt has failed.
+// failure returns how the current step ends when its last attempt has failed.
 func (v *View) failure(f *Flow, text string) Ended {
 	return Ended{Status: lead.StepFailed, Outcome: v.NodeType(f).FailureOutcome(), Error: text}
 }
 
-// addAttempt notes how the attempt begun last has ended.
+// addAttempt records how the attempt begun last ended.
 func (v *View) addAttempt(end Ended) {
 	v.Notes.Attempts = append(slices.Clip(v.Notes.Attempts), Attempt{
 		Number: v.Rec.Attempt, Started: v.Rec.Started, Ended: end.At,
@@ -177,7 +176,7 @@ func (t *Turn) end(v *View, end Ended, schedule []Scheduled) error {
 	}
 	v.Rec.Phase = store.PhaseHooks
 	v.Rec.Wake = min(v.Rec.Wake, t.Now)
-	ended := end // so that a step without hooks has nothing allocated
+	ended := end // a copy here, so that a step without hooks allocates nothing
 	v.Notes.Ended = &ended
 	return nil
 }
@@ -199,7 +198,7 @@ func (e HooksEnded) apply(t *Turn, v *View) error {
 // and the lead goes on, or is detached when its removal is pending.
 func (t *Turn) complete(v *View, end Ended, hookErrors []string) error {
 	if t.Flow.cancelled() && v.Rec.State == lead.InStep {
-		// Cancelled, and the sweep over its leads has not come by yet.
+		// The workflow was cancelled, and the sweep has not reached this lead yet.
 		if err := t.ask(v, Removal{Reason: lead.ReasonWorkflowCancelled}); err != nil {
 			return err
 		}
@@ -236,7 +235,7 @@ func (t *Turn) complete(v *View, end Ended, hookErrors []string) error {
 	case r.State == lead.Removed:
 		r.Phase = store.PhaseEnded
 		if ok {
-			// What the outcome would have led to is part of what removal cancelled.
+			// The node that the outcome would have led to is recorded as cancelled.
 			if err := t.cancelNext(v, next); err != nil {
 				return err
 			}
@@ -254,8 +253,7 @@ func (t *Turn) complete(v *View, end Ended, hookErrors []string) error {
 	return t.enter(v, next)
 }
 
-// waitOver reports whether the wait that the lead is at is over, and nothing
-// stands in the way of going on.
+// waitOver reports whether the lead's wait is over and the lead may go on now.
 func (t *Turn) waitOver(v *View) bool {
 	need := Next(v, t.Flow, t.Now)
 	return need.Kind == Change && need.Change == StepPass

@@ -10,29 +10,29 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// Flow is a workflow that can run. It never changes, but for Rules; a change of the
-// workflow makes a new one.
+// Flow is a workflow that can run. It never changes, except for what Rules points to; a
+// change of the workflow makes a new Flow.
 type Flow struct {
 	Row   store.Workflow
 	Graph *workflow.Graph
-	// RateKeys are those of its nodes, once their handlers are known.
+	// RateKeys are those of its nodes, set when the workflow is active or paused.
 	RateKeys []RateKey
 	// Rules are those of the engine, which do change; nil for none.
 	Rules *Rules
 }
 
-// NewFlow compiles a stored workflow. An expression that an earlier version took and
-// this one refuses fails when it is evaluated, and concerns nothing else.
+// NewFlow compiles a stored workflow. An expression that an earlier version accepted
+// and this one does not fails when it is evaluated, and has no other effect.
 func NewFlow(row store.Workflow) (*Flow, error) {
 	var def workflow.Definition
 	if err := json.Unmarshal(row.Definition, &def); err != nil {
 		return nil, fmt.Errorf("core: workflow %s: %w", row.ID, err)
 	}
 	if row.Seq < 1 {
-		return nil, fmt.Errorf("core: workflow %s has the number %d, which is none", row.ID, row.Seq)
+		return nil, fmt.Errorf("core: workflow %s has the invalid number %d; must be at least 1", row.ID, row.Seq)
 	}
 	if s := row.Status; s < lead.WorkflowDraft || s > lead.WorkflowCancelled {
-		return nil, fmt.Errorf("core: workflow %s is in no status (%d)", row.ID, s)
+		return nil, fmt.Errorf("core: workflow %s has the invalid status %d", row.ID, s)
 	}
 	graph, err := workflow.CompileKept(&def)
 	if err != nil {
@@ -41,15 +41,15 @@ func NewFlow(row store.Workflow) (*Flow, error) {
 	return &Flow{Row: row, Graph: graph}, nil
 }
 
-// Exists reports whether there is such a workflow, for everybody but the sweep
-// that forgets the leads of a deleted one.
+// Exists reports whether f is a workflow that was not deleted. A deleted one is kept
+// only until its leads are deleted.
 func (f *Flow) Exists() bool { return f != nil && !f.Row.Deleted }
 
 // Active reports whether leads of the workflow may begin steps.
 func (f *Flow) Active() bool { return f.Exists() && f.Row.Status == lead.WorkflowActive }
 
-// Enrollable returns the *lead.ConflictError with which the workflow takes no more
-// leads, or nil.
+// Enrollable returns nil, or a *lead.ConflictError if no lead can be enrolled in the
+// workflow.
 func (f *Flow) Enrollable() error {
 	if f.Row.Status.Final() {
 		return f.conflict(f.Row.Status.String())
@@ -57,9 +57,9 @@ func (f *Flow) Enrollable() error {
 	return nil
 }
 
-// Redraw returns the workflow with another graph, whose JSON is text. Only a draft
-// can have one, and only while it has no leads, not even removed ones: what is on
-// record of a lead names its nodes by their numbers.
+// Redraw returns the workflow with another graph, whose JSON is text. It must be a
+// draft without leads, not even removed ones, because the rows of a lead name nodes by
+// their numbers in the graph.
 func (f *Flow) Redraw(graph *workflow.Graph, text []byte, leads int64) (*Flow, error) {
 	next, err := f.Turn(lead.WorkflowDraft, lead.WorkflowDraft)
 	switch {
@@ -72,7 +72,7 @@ func (f *Flow) Redraw(graph *workflow.Graph, text []byte, leads int64) (*Flow, e
 	return next, nil
 }
 
-// conflict is the refusal of what the workflow does not allow in its present state.
+// conflict is the error for what the workflow does not allow in its present state.
 func (f *Flow) conflict(state string) error {
 	return &lead.ConflictError{Reason: lead.ErrWorkflowStatus, Workflow: f.Row.ID, State: state}
 }
@@ -86,8 +86,8 @@ func (f *Flow) Definition() *workflow.Definition {
 	return def
 }
 
-// Turn returns the workflow in another status, or a *lead.ConflictError when it is
-// in none of those from which it may come there.
+// Turn returns the workflow in the status to, or a *lead.ConflictError unless its
+// present status is one of from.
 func (f *Flow) Turn(to lead.WorkflowStatus, from ...lead.WorkflowStatus) (*Flow, error) {
 	if !slices.Contains(from, f.Row.Status) {
 		return nil, f.conflict(f.Row.Status.String())
@@ -97,8 +97,8 @@ func (f *Flow) Turn(to lead.WorkflowStatus, from ...lead.WorkflowStatus) (*Flow,
 	return &next, nil
 }
 
-// remembersSteps reports whether any expression of the workflow reads what came
-// of a step.
+// remembersSteps reports whether any expression of the workflow reads the result of a
+// step.
 func (f *Flow) remembersSteps() bool {
 	for i := range f.Graph.Len() {
 		if f.Graph.StepRead(int32(i)) {

@@ -39,9 +39,9 @@ func Lead(f *Flow, v *View, c *store.Contact, person lead.Contact) lead.Lead {
 	return out
 }
 
-// Person returns a stored contact as handlers and expressions see it. The error
-// says what is wrong with the metadata, without which the contact is returned then;
-// it concerns that lead alone.
+// Person returns a stored contact as handlers and expressions see it. If the metadata
+// cannot be read, it returns the contact without it, and an error that concerns this
+// lead only.
 func Person(c *store.Contact) (*lead.Contact, error) {
 	out := &lead.Contact{PhoneNumber: lead.PhoneFromDigits(c.Phone), ExternalID: c.ExternalID, TimeZone: c.TimeZone}
 	if len(c.Metadata) > 0 {
@@ -59,10 +59,10 @@ func StepID(entered store.Millis, id lead.ID, visit int32) lead.StepID {
 	return lead.NewStepID(entered.Time(), id, visit)
 }
 
-// describe fills in what a step is, from its node.
+// describe returns a step with the fields that come from its node.
 func describe(f *Flow, node int32, scheduled bool) lead.Step {
 	if !f.has(node) {
-		return lead.Step{Scheduled: scheduled} // of a row that was damaged
+		return lead.Step{Scheduled: scheduled} // the row is damaged
 	}
 	n := f.Graph.Node(node)
 	s := lead.Step{NodeID: n.ID, NodeLabel: n.Label, NodeType: string(n.Type), Scheduled: scheduled}
@@ -72,7 +72,7 @@ func describe(f *Flow, node int32, scheduled bool) lead.Step {
 	return s
 }
 
-// CurrentStep returns the step that a lead which is not final is at.
+// CurrentStep returns the present step of a lead that is not final.
 func CurrentStep(f *Flow, v *View, id lead.ID) lead.Step {
 	r, n := &v.Rec, &v.Notes
 	s := describe(f, r.Node, n.Sending != nil)
@@ -115,8 +115,8 @@ func CurrentStep(f *Flow, v *View, id lead.ID) lead.Step {
 	return s
 }
 
-// waitingStep returns a step that waits beside the current one: a scheduled
-// message, or the wait that a message being sent interrupts.
+// waitingStep returns a step that waits beside the current one: a scheduled message,
+// or the wait of the path while a message is being sent.
 func waitingStep(f *Flow, id lead.ID, w Wait, scheduled bool, data json.RawMessage) lead.Step {
 	s := describe(f, w.Node, scheduled)
 	s.ID, s.Status = StepID(w.Entered, id, w.Visit), lead.StepWaiting
@@ -160,9 +160,9 @@ func attemptsOf(list []Attempt) []lead.Attempt {
 	return out
 }
 
-// History returns every step of a lead in the order in which the lead came to
-// them: those that are over, the one it is at, and those that wait beside it.
-// payloads are the data of its scheduled messages.
+// History returns all steps of a lead in the order in which the lead came to them:
+// the finished ones, the present one, and those that wait beside it. payloads are the
+// data of its scheduled messages.
 func History(f *Flow, v *View, id lead.ID, rows []store.Step, payloads []store.Payload) ([]lead.Step, error) {
 	type numbered struct {
 		visit int32

@@ -15,14 +15,14 @@ type Scheduled struct {
 	Data  []byte // a JSON value, or nil
 }
 
-// Bounds of what waits for one lead.
+// Bounds of the scheduled messages that wait for one lead.
 const (
 	MaxScheduled     = 100
 	MaxScheduledData = 8 << 20 // bytes, of all messages together
 )
 
-// schedule queues messages beside the lead's path, all or, when they are too
-// many, none: then it says why.
+// schedule queues messages beside the lead's path. If they exceed a bound, it queues
+// none of them and says why.
 func (t *Turn) schedule(v *View, messages []Scheduled) (failed string) {
 	if len(messages) == 0 {
 		return ""
@@ -55,7 +55,7 @@ func (t *Turn) schedule(v *View, messages []Scheduled) (failed string) {
 	return ""
 }
 
-// withMessage returns the messages with m among them, in order of due time.
+// withMessage returns a copy of the messages with m added, in order of due time.
 func withMessage(messages []Message, m Message) []Message {
 	i := len(messages)
 	for i > 0 && messages[i-1].Due > m.Due {

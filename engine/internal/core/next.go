@@ -10,27 +10,27 @@ import (
 type Need struct {
 	Kind   Kind
 	Reason Reason
-	// At is, of Until and Closed, the moment at which to ask again; of Worker, the lead's place
-	// among those that want one: the least first.
+	// At, with Until and Closed, is when to ask again; with Worker it is the lead's place
+	// in the queue for workers: the smallest comes first.
 	At store.Millis
-	// Change is what happens, when Kind is Change.
+	// Change says which change, if Kind is Change.
 	Change Step
 }
 
-// Kind is what kind of thing a lead needs.
+// Kind is the kind of a Need.
 type Kind uint8
 
 // What a lead may need.
 const (
-	Nothing Kind = iota // before something else happens: to it, or to its workflow
+	Nothing Kind = iota // nothing, until an event changes the lead or its workflow
 	Until               // nothing before Need.At
-	Closed              // the lead is due, and nothing of its kind begins before Need.At
+	Closed              // the lead is due, but no attempt with its rate key begins before Need.At
 	Worker              // a free worker, to begin an attempt: see Begin
-	Fact                // an expression to be answered: see Answered
-	Change              // Need.Change to be made: see Advance
+	Fact                // the result of an expression: see Answered
+	Change              // the change Need.Change: see Advance
 )
 
-// Reason says why a lead is where it is.
+// Reason says why a lead needs what it needs.
 type Reason string
 
 // The reasons, in the words of the HTTP contract.
@@ -46,42 +46,41 @@ const (
 	ReasonCallback  Reason = "callback"
 	ReasonRetry     Reason = "retry"
 	ReasonHooks     Reason = "hooks"
-	ReasonRest      Reason = "rest" // something could not be read, and is tried again
+	ReasonRest      Reason = "rest" // the store could not be read; it is read again after a pause
 	ReasonFact      Reason = "expression"
 	ReasonRemoval   Reason = "removal"
-	ReasonCooling   Reason = "cooling" // nothing can be done for the rate key
-	ReasonParked    Reason = "parked"  // the end of a process interrupted the attempt too often
+	ReasonCooling   Reason = "cooling" // back-off of the rate key: its attempts cannot be made
+	ReasonParked    Reason = "parked"  // the process ended too often during the attempt
 )
 
 // Step is a change that is due.
 type Step uint8
 
-// The changes that happen to a lead without anybody asking for them.
+// The changes that happen to a lead without a request, an answer or a callback.
 const (
 	StepPass    Step = iota + 1 // its wait is over: it goes on
-	StepTimeOut                 // the attempt in flight has been in flight for too long
-	StepEnd                     // a callback has ended the step, and no handler is to return
-	StepDrop                    // no further attempt is wanted: the step ends
+	StepTimeOut                 // the attempt in flight has passed its deadline
+	StepEnd                     // a callback gave the outcome, and no handler runs that could return
+	StepDrop                    // there is to be no further attempt: the step ends
 	StepHooks                   // its hooks are to be called
 	StepCancel                  // its workflow was cancelled: it is removed
 	StepPark                    // the attempt in flight is not delivered again
 )
 
-// byRule reports whether the change follows from what just happened, and not
-// from the time.
+// byRule reports whether the change follows from the event before it, and not from the
+// time.
 func (s Step) byRule() bool { return s == StepDrop || s == StepHooks }
 
-// Places among those that want a worker: attempts that a crash interrupted come
-// first, then queued retries, because removals may wait for either and of leads
-// that have not started there may be no end (promise 4); then those, by when
-// they came due.
+// Places in the queue for workers: attempts that a crash interrupted come first, then
+// queued retries, then first attempts in order of due time. Removals may wait for the
+// former two, and new leads may keep coming (promise 4).
 const (
 	placeAgain = -store.MaxMillis
 	placeRetry = -store.MaxMillis / 2
 )
 
-// Next returns what a lead needs at the moment now, and why. A nil flow is one
-// that is not there any more.
+// Next returns what a lead needs at the time now, and why. f is nil if the workflow
+// does not exist any more.
 func Next(v *View, f *Flow, now store.Millis) Need {
 	r := &v.Rec
 	switch {
@@ -154,7 +153,7 @@ func nextRetrying(v *View, f *Flow, now store.Millis) Need {
 	return Need{Kind: Worker, At: placeRetry + r.Due, Reason: ReasonWorker}
 }
 
-// nextWaiting: nothing of the lead is in flight.
+// nextWaiting: the lead has no step in flight.
 func nextWaiting(v *View, f *Flow, now store.Millis) Need {
 	r := &v.Rec
 	switch {
@@ -179,8 +178,8 @@ func nextWaiting(v *View, f *Flow, now store.Millis) Need {
 	return Need{Kind: Worker, At: r.Wake, Reason: ReasonWorker}
 }
 
-// DueAt returns when the engine is to act on a lead by itself, whether its
-// workflow is active or not; zero for a final lead.
+// DueAt returns when the engine will next act on a lead by itself, assuming that its
+// workflow is active; zero for a final lead.
 func (v *View) DueAt() store.Millis {
 	switch v.Rec.Phase {
 	case store.PhaseWaiting:
@@ -195,8 +194,8 @@ func (v *View) DueAt() store.Millis {
 	return 0
 }
 
-// nextDue is when a lead that is not in flight is due: for its step, or for a
-// message beside it.
+// nextDue is when a lead without a step in flight is due: for its step, or for a
+// scheduled message.
 func (v *View) nextDue() store.Millis {
 	if len(v.Notes.Messages) > 0 {
 		return min(v.Rec.Due, v.Notes.Messages[0].Due)

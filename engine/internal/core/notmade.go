@@ -6,8 +6,8 @@ import (
 )
 
 // notMade queues the attempt in flight to be begun again under the same number,
-// because nothing was done: the network is down, say. It is no failure of the
-// step's, so it uses up none of its attempts.
+// because nothing was done, for example because the network is down. The attempt is
+// not counted.
 func (t *Turn) notMade(v *View, a Answer) error {
 	if err := t.fire(v, lead.EventRetry); err != nil {
 		return err
@@ -30,7 +30,7 @@ func (t *Turn) notMade(v *View, a Answer) error {
 	return nil
 }
 
-// giveUpNotMade puts on record that the attempt that was not made never will be.
+// giveUpNotMade records that the attempt that was not made never will be.
 func (t *Turn) giveUpNotMade(v *View) {
 	if n := v.Notes.NotMade; n != nil {
 		t.logCall(v, n.CallSeq, v.Rec.Attempt+1, n.Started, Ended{At: t.Now, Status: lead.StepCancelled, Error: n.Error})

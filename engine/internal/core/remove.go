@@ -6,10 +6,9 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// Remove takes a lead out of its workflow: now, or when its step in flight is
-// over. Asked for again it is ErrUnchanged, unless it now gives up the retries. Of
-// a final lead it is the machine's refusal, which matches
-// lead.ErrLeadFinal.
+// Remove takes a lead out of its workflow: now, or when its step in flight has ended.
+// If removal is pending already, it is ErrUnchanged, unless SkipRetries is new. For a
+// final lead it is the machine's error, which matches lead.ErrLeadFinal.
 type Remove struct{ How Removal }
 
 func (e Remove) apply(t *Turn, v *View) error { return t.remove(v, e.How) }
@@ -24,7 +23,7 @@ func (t *Turn) remove(v *View, how Removal) error {
 	return nil
 }
 
-// ask puts on record that removal is wanted.
+// ask records that removal was asked for.
 func (t *Turn) ask(v *View, how Removal) error {
 	was := v.Rec.State
 	if err := t.fire(v, lead.EventRemove); err != nil {
@@ -35,8 +34,7 @@ func (t *Turn) ask(v *View, how Removal) error {
 		how.Requested = t.Now
 		v.Notes.Removal = &how
 	case how.SkipRetries && !v.Notes.Removal.SkipRetries:
-		// Asked again, it still gives up the retries. Reason and actor stay those
-		// of the first request.
+		// A second request can add SkipRetries. Reason and actor stay those of the first.
 		skipping := *v.Notes.Removal
 		skipping.SkipRetries = true
 		v.Notes.Removal = &skipping
@@ -46,8 +44,8 @@ func (t *Turn) ask(v *View, how Removal) error {
 	return nil
 }
 
-// detach ends a lead that the machine has brought to removed: what it waited
-// for is cancelled, each on record.
+// detach ends a lead whose state has become removed: its wait and its scheduled
+// messages are recorded as cancelled.
 func (t *Turn) detach(v *View) error {
 	r := &v.Rec
 	if r.Phase == store.PhaseWaiting {
@@ -60,8 +58,8 @@ func (t *Turn) detach(v *View) error {
 	return t.over(v)
 }
 
-// cancelNext puts on record that the lead, being removed, does not go on to the
-// node that its last outcome leads to.
+// cancelNext records as cancelled the node to which the outcome of a removed lead's
+// last step leads.
 func (t *Turn) cancelNext(v *View, node int32) error {
 	r := &v.Rec
 	if r.Visits >= lead.MaxVisits {
@@ -70,8 +68,8 @@ func (t *Turn) cancelNext(v *View, node int32) error {
 	r.Visits++
 	due, g := t.Now, t.Flow.Graph
 	if g.Node(node).Type == workflow.Time && !g.NeedsContact(node) && !g.NeedsSteps(node) && g.Cheap(node) {
-		// The wait that would have begun now. One that hangs on the lead is not
-		// worked out any more.
+		// The wait that would have begun now. If its end depends on the lead's data, it is
+		// not computed any more.
 		if reply := Evaluate(t.Flow, node, nil, nil, t.Now); reply.Failed == "" {
 			due = reply.Until
 		}
@@ -79,8 +77,8 @@ func (t *Turn) cancelNext(v *View, node int32) error {
 	return t.cancelStep(v, store.Step{Visit: r.Visits, Node: node, Entered: t.Now, Due: due}, nil)
 }
 
-// Touch is a change of what stands beside the lead, such as its contact. It is
-// refused, as a removal would be, when the lead is final.
+// Touch goes with a change of the lead's contact. It is refused if the lead is final,
+// as a removal would be.
 type Touch struct{}
 
 func (Touch) apply(_ *Turn, v *View) error {

@@ -9,11 +9,11 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// circlePause is how long a lead rests that would go round in a circle without
-// a step or a wait.
+// circlePause is the time of one turn for a lead that goes through a cycle of nodes
+// without a step or a wait.
 const circlePause = time.Minute
 
-// Enroll takes a new lead to the entry of its workflow. View.Rec has its number.
+// Enroll takes a new lead to the entry of its workflow. View.Rec.Seq must be set.
 type Enroll struct{}
 
 func (Enroll) apply(t *Turn, v *View) error {
@@ -25,9 +25,9 @@ func (Enroll) apply(t *Turn, v *View) error {
 	return t.enter(v, t.Flow.Graph.Entry())
 }
 
-// enter takes a lead into a node, and on through conditions and waits that are
-// over, until it rests: at an action, at a wait, at an expression that cannot be
-// answered here, or at an end.
+// enter takes a lead into a node, and on through conditions and waits that are over,
+// until it stops: at an action, at a wait, at an expression that cannot be evaluated
+// here, or at a terminal node.
 func (t *Turn) enter(v *View, node int32) error {
 	passed := v.Notes.Passed
 	v.Notes.Passed = 0
@@ -42,9 +42,9 @@ func (t *Turn) enter(v *View, node int32) error {
 		n := t.Flow.Graph.Node(node)
 		switch {
 		case n.Type.Action():
-			// A lead that comes from a step keeps the Wake it had, so that the store
-			// moves no index entry for it; but not one that has been round in a circle,
-			// or others would wait behind it for ever.
+			// A lead that comes from a step keeps its Wake, so that the store need not move
+			// its index entry. But after a cycle it gets a new one, or others would wait
+			// behind it for ever.
 			if r.Wake == 0 || r.Wake > t.Now || int(r.Visits) > t.Flow.Graph.Len() {
 				r.Wake = t.Now
 			}
@@ -72,15 +72,15 @@ func (t *Turn) enter(v *View, node int32) error {
 // restHere is what leave returns for a lead that goes no further.
 const restHere = -1
 
-// leave lets a lead go on from a time or a conditional node, by what its
-// expression came to, and returns the next node, or restHere.
+// leave takes a lead on from a time or a conditional node, by the result of its
+// expression, and returns the next node, or restHere.
 func (t *Turn) leave(v *View, fact Reply, passed int) (next int32, err error) {
 	if t.Flow.Graph.Node(v.Rec.Node).Type == workflow.Time {
 		return t.wait(v, fact, passed)
 	}
 	status := lead.StepCompleted
 	if fact.Failed != "" {
-		status = lead.StepFailed // a condition that cannot be told is not met; the history says why
+		status = lead.StepFailed // a condition that cannot be evaluated is false; the history says why
 	}
 	outcome := fmt.Sprint(fact.Yes)
 	node := v.Rec.Node
@@ -94,11 +94,11 @@ func (t *Turn) leave(v *View, fact Reply, passed int) (next int32, err error) {
 	return next, nil
 }
 
-// wait has a lead wait at a time node, unless the wait is over already.
+// wait makes a lead wait at a time node, unless the wait is over already.
 func (t *Turn) wait(v *View, fact Reply, passed int) (next int32, err error) {
 	r := &v.Rec
 	if fact.Failed != "" {
-		// Nobody can say when; going on at once might be at a bad time.
+		// The end of the wait is unknown, and now may be a bad time to call somebody.
 		if err := t.pastStep(v, lead.StepFailed, "failed", fact.Failed); err != nil {
 			return restHere, err
 		}
@@ -115,11 +115,11 @@ func (t *Turn) wait(v *View, fact Reply, passed int) (next int32, err error) {
 	if err := t.pastStep(v, lead.StepCompleted, "", ""); err != nil {
 		return restHere, err
 	}
-	next, _ = t.Flow.Graph.After(r.Node) // validation sees to it that there is one
+	next, _ = t.Flow.Graph.After(r.Node) // validation ensures that there is one
 	return next, nil
 }
 
-// pass takes a lead on whose wait is over.
+// pass takes a lead on from a wait that is over.
 func (t *Turn) pass(v *View) error {
 	node, _ := t.Flow.Graph.After(v.Rec.Node)
 	if err := t.pastStep(v, lead.StepCompleted, "", ""); err != nil {
@@ -128,11 +128,11 @@ func (t *Turn) pass(v *View) error {
 	return t.enter(v, node)
 }
 
-// Answered tells a lead that rests at an expression what that came to.
+// Answered gives a lead that waits at an expression its result.
 type Answered struct {
-	Visit int32 // at which it was asked
+	Visit int32 // the visit for which it was evaluated
 	Fact  Reply
-	// Last, if not nil, is what View.Notes.Last is to be, of a lead that had none.
+	// Last, if not nil, becomes View.Notes.Last of a lead that has none.
 	Last map[int32]int64
 }
 
@@ -163,7 +163,8 @@ func (t *Turn) finish(v *View, outcome string) error {
 	return t.over(v)
 }
 
-// over leaves nothing of a final lead behind (promise 5).
+// over cancels the scheduled messages of a final lead, and clears its notes and timers
+// (promise 5).
 func (t *Turn) over(v *View) error {
 	for _, m := range v.Notes.Messages {
 		err := t.cancelStep(v, store.Step{

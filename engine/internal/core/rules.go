@@ -7,28 +7,29 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// Rules is what holds for the leads of all workflows at the moment. The loop
-// keeps it; the core reads it, by way of Flow.
+// Rules is what applies at present to the leads of all workflows. The loop changes it;
+// the core reads it through Flow.
 type Rules struct {
-	// MaxRedeliveries is how often an attempt is delivered again after a crash,
-	// before its lead is parked; 0 for no bound.
+	// MaxRedeliveries is how often an attempt is delivered again after a crash before
+	// its lead is parked; 0 for no bound.
 	MaxRedeliveries int32
 
 	cooling map[string]cooling // by rate key
 }
 
-// cooling is a rest of whatever shares a rate key.
+// cooling is the back-off of a rate key: no attempt with that key begins before until.
 type cooling struct {
 	until store.Millis
-	times int // how often in a row
+	times int // failures in a row
 }
 
-// RateKey is what a node's attempts share with those of others, such as a line or
-// a provider: Visit of visits to the node, Message of scheduled messages.
+// RateKey names what a node's attempts share with those of other nodes, such as a
+// provider: Visit is for visits to the node, Message for messages that its handler
+// scheduled.
 type RateKey struct{ Visit, Message string }
 
-// Cool closes a rate key for a while, because nothing can be done for it: longer
-// each time in a row. It returns until when, and whether that is new.
+// Cool begins a back-off for a rate key, because its attempts cannot be made; it is
+// longer each time in a row. It returns when the back-off ends, and whether it is new.
 func (r *Rules) Cool(key string, now store.Millis) (until store.Millis, fresh bool) {
 	c := r.cooling[key]
 	if c.until > now {
@@ -42,9 +43,9 @@ func (r *Rules) Cool(key string, now store.Millis) (until store.Millis, fresh bo
 	return c.until, true
 }
 
-// Works notes that something could be done for a rate key. Its rest, if it has
-// one, takes its course, so that whoever waits for it knows when it ends. It
-// reports whether that is news.
+// Works notes that an attempt with a rate key could be made, and reports whether none
+// could before. A back-off that has begun is not shortened, because leads wait for its
+// end as it was announced.
 func (r *Rules) Works(key string, now store.Millis) bool {
 	c, had := r.cooling[key]
 	if !had {
@@ -64,7 +65,8 @@ const (
 	maxPause = time.Minute
 )
 
-// pause is how long to wait after so many attempts in a row that were not made.
+// pause is how long to wait after an attempt that was not made, when times attempts in
+// a row before it were not made either.
 func pause(times int) time.Duration { return min(minPause<<min(times, 10), maxPause) }
 
 // RateKey returns the rate key of the lead's next attempt, or of the one in flight.
@@ -82,11 +84,12 @@ func (v *View) RateKey(f *Flow, now store.Millis) string {
 	return f.RateKeys[node].Message
 }
 
-// ruling says whether an attempt may begin, and why not.
+// ruling says whether an attempt may begin and, if not, why.
 type ruling struct {
 	may    permission
 	reason Reason
-	// until is, of later, when to ask again; 0 for when something else has changed.
+	// until, with later, is when to ask again; 0: when another event has changed
+	// something.
 	until store.Millis
 }
 
@@ -99,9 +102,8 @@ const (
 	never // the step in flight ends instead
 )
 
-// mayBegin is where every rule stands that keeps an attempt from beginning whose
-// time has come: the first of a step, a queued retry, and one that a crash
-// interrupted.
+// mayBegin has all rules that keep a due attempt from beginning: the first of a step,
+// a queued retry, and one that a crash interrupted.
 func mayBegin(v *View, f *Flow, now store.Millis) ruling {
 	r := &v.Rec
 	pending := r.State == lead.PendingRemoval
@@ -117,7 +119,7 @@ func mayBegin(v *View, f *Flow, now store.Millis) ruling {
 	case !f.Active(): // promise 17
 		return ruling{may: later, reason: ReasonPaused}
 	case pending && (v.Notes.Parked || v.Notes.NotMade != nil && r.Phase == store.PhaseRetrying):
-		// Nor does it wait until something works again (promise 4).
+		// Nor does it wait for a network or a provider to recover (promise 4).
 		return ruling{may: never, reason: ReasonRemoval}
 	case v.Notes.Parked:
 		return ruling{may: later, reason: ReasonParked, until: r.Deadline}
@@ -130,8 +132,8 @@ func mayBegin(v *View, f *Flow, now store.Millis) ruling {
 	return ruling{}
 }
 
-// poisonous reports whether the attempt in flight has been interrupted by the end
-// of a process so often that it is the likely cause.
+// poisonous reports whether the process has ended so often during the attempt in
+// flight that the attempt is the likely cause.
 func poisonous(v *View, f *Flow) bool {
 	return f.Rules != nil && f.Rules.MaxRedeliveries > 0 && v.Notes.Redeliveries >= f.Rules.MaxRedeliveries && !v.Notes.Parked
 }

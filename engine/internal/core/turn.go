@@ -9,12 +9,11 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// machine is the table of package lead, which every change of a state asks.
+// machine decides every change of a lead's state.
 var machine = lead.NewMachine()
 
-// Turn is what is given to decide on one lead, and takes what is to be written
-// with it. It may be used for many leads, one after the other: what it takes is
-// appended to.
+// Turn has the inputs of a decision on one lead, and collects the rows to be written
+// with it. It may be used for many leads, one after the other; rows are appended.
 type Turn struct {
 	Now    store.Millis
 	Flow   *Flow
@@ -24,8 +23,8 @@ type Turn struct {
 	// Steps are finished steps of the lead that are not in the store yet, in order;
 	// View.Stored gives them their place.
 	Steps []store.Step
-	// Calls are rows of the call log. That of an attempt begun in this turn has no
-	// Seq yet: it is to be given one, which goes to View.Notes.CallSeq too.
+	// Calls are rows of the call log. The row of an attempt begun in this turn has the
+	// Seq PendingCall: the caller replaces it, and View.Notes.CallSeq, by a number.
 	Calls []store.Call
 	// Payloads are the data of scheduled messages; see store.Payload.
 	Payloads []store.Payload
@@ -34,16 +33,16 @@ type Turn struct {
 	next View // of the Apply under way, here so that none is allocated
 }
 
-// Stats counts what decisions have come to.
+// Stats counts the results of decisions.
 type Stats struct {
 	Enrolled, Completed, Removed int64
 	StepsStarted                 int64 // first attempts
 	StepsCompleted               int64 // with an outcome of a handler or a callback
 	StepsFailed                  int64 // after the last attempt, or by timeout
-	TimedOut                     int64 // of those that failed
+	TimedOut                     int64 // of the failed steps, those by timeout
 	Retries                      int64 // attempts after the first
 	Redelivered                  int64 // attempts made again after a crash
-	NotMade                      int64 // attempts that were not made after all, and are not counted
+	NotMade                      int64 // attempts whose handler said that nothing was done
 	Parked                       int64
 	TimersCancelled              int64
 	HookFailures                 int64
@@ -66,27 +65,25 @@ func (s *Stats) Add(d *Stats) {
 	s.HookFailures += d.HookFailures
 }
 
-// PendingCall is the Seq of a call log row that has not been given one.
+// PendingCall is the Seq of a call log row that has no number yet.
 const PendingCall = -1
 
-// ErrNotNow: the event does not concern the lead as it is now, so that nothing
-// changes: it comes too late, or too early.
+// ErrNotNow: the event comes too late or too early for the lead, so nothing changes.
 var ErrNotNow = errors.New("core: not now")
 
-// Event is something that happens to a lead: one of the types of this package
-// that say so.
+// Event is something that happens to a lead: [Enroll], [Begin], [NotCalled], [Answer],
+// [Callback], [HooksEnded], [Answered], [Advance], [Remove] or [Touch].
 type Event interface {
 	apply(t *Turn, v *View) error
 }
 
-// Apply returns the lead after the event, and after the changes that follow
-// from it by rule. When it returns an error nothing has changed: ErrNotNow, the
-// machine's refusal, or an error of the event's own.
+// Apply returns the lead after the event, and after the changes that follow from it by
+// rule. If it returns an error, nothing has changed. The error is ErrNotNow, the
+// machine's, or one of the event's own.
 //
-// What the caller is to do besides writing it all down follows from the two
-// views: where Running or Hooking has come to be set, the handler or the hooks
-// are to be called once that is on disk; where Running is not set any more, the
-// handler has been left behind.
+// The two views tell what the caller has to do besides writing the rows: if Running or
+// Hooking is newly set, the handler or the hooks are to be called once the rows are on
+// disk; if Running is not set any more, the handler is not waited for any more.
 func (t *Turn) Apply(v View, e Event) (View, error) {
 	steps, calls, payloads, stats := len(t.Steps), len(t.Calls), len(t.Payloads), t.Stats
 	next := &t.next
@@ -103,8 +100,8 @@ func (t *Turn) Apply(v View, e Event) (View, error) {
 	return v, err
 }
 
-// Advance makes the change that Next asks for. It is ErrNotNow when Next asks for
-// none.
+// Advance makes the change that Next asks for. It is ErrNotNow if Next asks for no
+// change.
 type Advance struct{}
 
 func (Advance) apply(t *Turn, v *View) error {
@@ -138,7 +135,7 @@ func (t *Turn) make(v *View, need Need) error {
 	}
 }
 
-// fire has the machine decide.
+// fire changes the lead's state as the machine decides.
 func (t *Turn) fire(v *View, event lead.Event) error {
 	state, err := machine.Fire(v.Rec.State, event)
 	if err == nil {
@@ -155,7 +152,7 @@ func (v *View) NodeType(f *Flow) workflow.NodeType {
 	return f.Graph.Node(v.Rec.Node).Type
 }
 
-// Handler is the name of the handler that does the lead's current step.
+// Handler is the name of the handler for the lead's current step.
 func (v *View) Handler(f *Flow) string {
 	if v.Notes.Sending != nil {
 		return string(workflow.Message)
@@ -176,7 +173,7 @@ func (t *Turn) record(v *View, s store.Step, d Detail) error {
 	return nil
 }
 
-// pastStep records the lead's current step, one without attempts, as over.
+// pastStep records that the lead's current step, which has no attempts, has ended.
 func (t *Turn) pastStep(v *View, status lead.StepStatus, outcome, failed string) error {
 	r := &v.Rec
 	return t.record(v, store.Step{

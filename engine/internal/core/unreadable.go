@@ -9,8 +9,8 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// UnreadableError says that what is on record of one lead cannot be read. It
-// concerns that lead alone.
+// UnreadableError says that the rows of one lead cannot be read. It concerns that lead
+// only.
 type UnreadableError struct {
 	Lead int64 // its number
 	Err  error
@@ -23,34 +23,34 @@ func (e *UnreadableError) Error() string {
 // Unwrap returns the cause.
 func (e *UnreadableError) Unwrap() error { return e.Err }
 
-// check reports what no engine writes: everything that decides relies on it. f is
-// nil if the workflow is unknown.
+// check reports a combination of fields that no engine writes, because decisions rely
+// on that. f is nil if the workflow is unknown.
 func (v *View) check(f *Flow) error {
 	r, n := &v.Rec, &v.Notes
 	inFlight := r.Phase >= store.PhaseRunning && r.Phase <= store.PhaseHooks
 	switch {
 	case r.State < lead.Enrolled || r.State > lead.Completed || r.Phase < store.PhaseWaiting || r.Phase > store.PhaseEnded,
 		r.State.Final() != (r.Phase == store.PhaseEnded), r.State.InFlight() != inFlight:
-		return fmt.Errorf("it is %s in phase %d", r.State, r.Phase)
+		return fmt.Errorf("state %s cannot be in phase %d", r.State, r.Phase)
 	case r.State == lead.PendingRemoval && n.Removal == nil:
-		return errors.New("its removal is pending and not described")
+		return errors.New("its removal is pending, but the removal's details are missing")
 	case r.Phase == store.PhaseHooks && n.Ended == nil:
 		return errors.New("its hooks run for a step without an outcome")
 	case r.Phase == store.PhaseRetrying && len(n.Attempts) == 0 && n.NotMade == nil:
-		return errors.New("it waits for a retry, and no attempt has failed")
+		return errors.New("it waits for a retry, but no attempt has failed")
 	case (n.Sending == nil) != (n.Path == nil) || n.Sending != nil && !inFlight:
-		return errors.New("it sends a message without a step to return to")
+		return errors.New("it sends a message, but has no step to return to")
 	case n.Ask && r.Phase != store.PhaseWaiting:
-		return errors.New("an expression is asked while a step is in flight")
+		return errors.New("it waits for an expression while a step is in flight")
 	}
 	if f != nil && !v.placed(f, inFlight) {
-		return fmt.Errorf("it is at node %d of %d, where no lead can be", r.Node, f.Graph.Len())
+		return fmt.Errorf("it, or a message of it, is at a node where it cannot be (node %d of a workflow with %d nodes)", r.Node, f.Graph.Len())
 	}
 	return nil
 }
 
-// placed reports whether the lead, and what waits beside it, is at nodes where a
-// lead can be.
+// placed reports whether the lead, and what waits beside it, are at nodes where they
+// can be.
 func (v *View) placed(f *Flow, inFlight bool) bool {
 	r, n := &v.Rec, &v.Notes
 	rests := func(node int32) bool {
@@ -72,7 +72,7 @@ func (v *View) placed(f *Flow, inFlight bool) bool {
 
 func (f *Flow) has(node int32) bool { return node >= 0 && int(node) < f.Graph.Len() }
 
-// Readable is what can be told of a lead that cannot be read as a whole.
+// Readable returns the fields that can be read of a lead whose rows are damaged.
 func Readable(f *Flow, found *store.Lead) lead.Lead {
 	out := lead.Lead{
 		ID: found.Contact.ID, WorkflowID: f.Row.ID, State: found.State, Outcome: found.Outcome,

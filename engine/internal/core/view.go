@@ -14,19 +14,20 @@ type View struct {
 	Rec   store.Record // its EngineState is Notes as of the last commit
 	Notes Notes
 
-	// Running: a handler of this process is called for the attempt in flight.
+	// Running: this process is calling a handler for the attempt in flight.
 	Running bool
-	// Uncalled: the attempt was begun by this process and its handler has not
-	// been called yet, because something that it needs could not be read.
+	// Uncalled: this process has begun the attempt but not called its handler yet,
+	// because something that the handler needs could not be read.
 	Uncalled bool
-	// Hooking: hooks of this process run for the step.
+	// Hooking: this process is running the hooks of the step.
 	Hooking bool
-	// Rest: nothing is tried before this moment, because it failed a moment ago.
+	// Rest: the store could not be read for the lead, and is not read again before this
+	// time.
 	Rest store.Millis
 }
 
-// Read returns the view of a stored lead, of which this process is doing nothing.
-// The error says what is wrong with the row; it concerns that lead alone.
+// Read returns the view of a stored lead for which this process does nothing yet. The
+// error says what is wrong with the row; it concerns that lead only.
 func Read(rec store.Record, f *Flow) (View, error) {
 	v := View{Rec: rec}
 	notes, err := DecodeNotes(rec.EngineState)
@@ -40,51 +41,51 @@ func Read(rec store.Record, f *Flow) (View, error) {
 	return v, nil
 }
 
-// Notes is what a lead's record carries besides its numbers, nothing for a lead
-// that goes from step to step without a mishap. It is kept as JSON in
-// store.Record.EngineState.
+// Notes is the part of a lead's record that is kept as JSON, in
+// store.Record.EngineState. It is empty for most leads.
 type Notes struct {
 	// Attempts at the current step that have ended.
 	Attempts []Attempt `json:"attempts,omitempty"`
-	// CallID is the provider's name for the attempt in flight.
+	// CallID is the provider's id of the attempt in flight.
 	CallID string `json:"call_id,omitempty"`
 	// CallSeq is the call log entry of the attempt begun last; 0 if it has none.
 	CallSeq int64 `json:"call_seq,omitempty"`
-	// LastCall is that of the attempt before it.
+	// LastCall is the call log entry of the attempt before that.
 	LastCall int64 `json:"last_call,omitempty"`
-	// Redelivered: the attempt in flight was delivered again after a crash, so many
-	// times. Parked: too often, so that it is not delivered again.
+	// Redelivered: the attempt in flight was delivered again after a crash, Redeliveries
+	// times. Parked: that was too often, and it is not delivered again.
 	Redelivered  bool  `json:"redelivered,omitempty"`
 	Redeliveries int32 `json:"redeliveries,omitempty"`
 	Parked       bool  `json:"parked,omitempty"`
-	// NotMade is set while the next attempt is one that was begun and not made.
+	// NotMade is set while the next attempt, or the one in flight, was begun before and
+	// not made.
 	NotMade *NotMade `json:"not_made,omitempty"`
-	// Ended is how the current step ended, while its hooks run, or while a handler
-	// has yet to return whose step a callback has ended.
+	// Ended is how the current step ended. It is set while the step's hooks run, or,
+	// after a callback, until the handler returns.
 	Ended *Ended `json:"ended,omitempty"`
 	// Removal is set once removal was asked for.
 	Removal *Removal `json:"removal,omitempty"`
 	// Messages are scheduled beside the path, the next one first.
 	Messages []Message `json:"messages,omitempty"`
-	// Sending is the scheduled message that is the current step, and Path the
-	// wait of the path that it interrupts.
+	// Sending is the scheduled message that is the current step, and Path the step of
+	// the path that waits meanwhile.
 	Sending *Message `json:"sending,omitempty"`
 	Path    *Wait    `json:"path,omitempty"`
-	// Ask: the expression of the node that the lead is at is still to be answered.
+	// Ask: the expression of the lead's node is still to be evaluated.
 	Ask bool `json:"ask,omitempty"`
 	// Passed is how many nodes the lead has passed without a step or a wait, while
 	// Ask is set.
 	Passed int `json:"passed,omitempty"`
-	// Last is the lead's last finished step at each node that an expression of
-	// the workflow reads; nil when that is not known, as of leads enrolled by an
-	// earlier version.
+	// Last is the lead's last finished step at each node that an expression of the
+	// workflow reads; nil if that is not known, as for leads that an earlier version
+	// enrolled.
 	Last map[int32]int64 `json:"last,omitzero"`
 }
 
 // Attempt is one that has ended, or that was dropped before it began.
 type Attempt struct {
 	Number  int32           `json:"n"`
-	Due     store.Millis    `json:"due,omitempty"` // of one that was never begun
+	Due     store.Millis    `json:"due,omitempty"` // if it was never begun
 	Started store.Millis    `json:"started,omitempty"`
 	Ended   store.Millis    `json:"ended,omitempty"`
 	Status  lead.StepStatus `json:"status"`
@@ -93,14 +94,14 @@ type Attempt struct {
 	Again   bool            `json:"again,omitempty"` // delivered again
 }
 
-// NotMade says of an attempt that nothing was done, by no fault of the lead's: it
-// is not counted, and made under the same number later.
+// NotMade describes an attempt that was begun and not made: nothing was done, and the
+// lead is not the cause. It is not counted, and is made later under the same number.
 type NotMade struct {
 	Times   int          `json:"times"` // in a row
 	Started store.Millis `json:"started"`
 	Error   string       `json:"error"`
 	CallSeq int64        `json:"call_seq,omitempty"`
-	// Again: it was delivered more than once, and the first delivery may have done
+	// Again: it was delivered more than once, and an earlier delivery may have done
 	// something.
 	Again bool `json:"again,omitempty"`
 }
@@ -113,8 +114,8 @@ type Ended struct {
 	Error   string          `json:"error,omitempty"`
 	CallID  string          `json:"call_id,omitempty"`
 	Data    json.RawMessage `json:"data,omitempty"`
-	// Attempt: only the attempt failed; the node's retry policy decides on the
-	// step, with Final and RetryAfter as the handler would have said them.
+	// Attempt: only the attempt failed; the node's retry policy decides about the step,
+	// with Final and RetryAfter as if the handler had returned them.
 	Attempt    bool         `json:"attempt,omitempty"`
 	Final      bool         `json:"final,omitempty"`
 	RetryAfter store.Millis `json:"retry_after,omitempty"` // milliseconds
@@ -128,15 +129,15 @@ type Removal struct {
 	SkipRetries bool         `json:"skip_retries,omitempty"`
 }
 
-// Message is a message scheduled beside a lead's path. Its data is a payload of
-// the store, by the lead and the visit.
+// Message is a message scheduled beside a lead's path. Its data is a store.Payload with
+// the lead's number and the visit.
 type Message struct {
 	Visit   int32        `json:"visit"`
 	Node    int32        `json:"node"` // whose handler scheduled it
 	Entered store.Millis `json:"entered"`
 	Due     store.Millis `json:"due"`
 	Size    int          `json:"size,omitempty"` // bytes of the payload; 0 when it has none
-	// Data is the data itself, of messages that an earlier version scheduled.
+	// Data is the data of a message that an earlier version scheduled.
 	Data json.RawMessage `json:"data,omitempty"`
 }
 
@@ -178,13 +179,13 @@ func DecodeNotes(text []byte) (Notes, error) {
 	return n, nil
 }
 
-// endStep drops what belongs to the current step alone.
+// endStep clears what belongs to the current step only.
 func (n *Notes) endStep() {
 	n.Attempts, n.CallID, n.CallSeq, n.LastCall, n.NotMade, n.Ended, n.Sending = nil, "", 0, 0, nil, nil, nil
 	n.Redelivered, n.Redeliveries, n.Parked = false, 0, false
 }
 
-// skipRetries: no further attempt is wanted of whom the lead is.
+// skipRetries reports whether removal is pending and no further attempt may be made.
 func (v *View) skipRetries() bool {
 	return v.Rec.State == lead.PendingRemoval && v.Notes.Removal != nil && v.Notes.Removal.SkipRetries
 }
@@ -204,16 +205,16 @@ func (v *View) Stored(f *Flow, s *store.Step, seq int64) {
 	}
 }
 
-// remembers reports whether an expression may ask for what came of the step.
+// remembers reports whether an expression may read the result of the step.
 func (v *View) remembers(f *Flow, s *store.Step) bool {
 	return !v.Rec.State.Final() && isResult(s) && f.Graph.StepRead(s.Node)
 }
 
-// Detail is what a finished step's row carries besides its numbers, nothing for a
-// step that succeeded at its first attempt and returned nothing. It is kept as
-// JSON in store.Step.Detail.
+// Detail is the part of a finished step's row that is kept as JSON, in
+// store.Step.Detail. It is empty for a step that succeeded at its first attempt and
+// returned nothing.
 type Detail struct {
-	Attempts   []Attempt       `json:"attempts,omitempty"` // when one attempt from Started to Exited doesn't say it
+	Attempts   []Attempt       `json:"attempts,omitempty"` // nil for one attempt from Started to Exited
 	Error      string          `json:"error,omitempty"`
 	CallID     string          `json:"call_id,omitempty"`
 	Data       json.RawMessage `json:"data,omitempty"`

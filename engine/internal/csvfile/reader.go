@@ -94,16 +94,18 @@ func (r *Reader) Header(sensible func(columns []string) bool) ([]string, error) 
 }
 
 // declared returns the separator that a line such as "sep=;" declares, as Excel
-// writes and reads it, or 0.
+// writes and reads it, or 0. No separator is a letter or a digit.
 func declared(text []byte) byte {
 	text = bytes.Trim(text, `"`)
 	if len(text) != 5 || !strings.EqualFold(string(text[:4]), "sep=") {
 		return 0
 	}
-	if c := text[4]; c < 0x80 && c != '"' && c != '=' {
+	switch c := text[4]; {
+	case c >= 0x80, c == '"', c == '=', '0' <= c && c <= '9', 'a' <= c|0x20 && c|0x20 <= 'z':
+		return 0
+	default:
 		return c
 	}
-	return 0
 }
 
 // Read returns the next row that is not empty: one all of whose fields are blank

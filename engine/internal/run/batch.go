@@ -10,24 +10,25 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// batch is what the loop has decided and not yet let take effect. One is being
-// decided while the one before it is written, so that the disk waits for no
-// decision. The two have no lead in common: one that a batch in flight changes
-// is left alone until that has landed, so either can be taken back by itself.
+// batch is a set of decisions that are to be written in one commit and have not taken
+// effect yet. One batch is decided while the one before it is written, so that the disk
+// need not wait for decisions. The two have no lead in common: a lead that the batch
+// being written changes is not decided on until that batch has landed (the commit has
+// succeeded or failed), so each batch can be undone by itself.
 type batch struct {
 	writes   store.Batch
 	touched  []*entry
-	was      []state  // what those were before
+	was      []state  // the states of touched before the batch
 	loaded   []*entry // read from the store for this batch
 	fresh    []*entry // enrolled, in the order of writes.Enroll
 	staged   map[int64]*core.Flow
 	deciding []*request
 	settling []result
-	launches []*entry // whose call, or hooks, are to be launched
-	after    []func() // what else is to happen once the batch is on disk
+	launches []*entry // whose call, or hooks, are to be started
+	after    []func() // to be called once the batch is on disk
 	counters          // what the batch adds to the loop's
 
-	// What writing it came to.
+	// The result of the commit.
 	done store.Result
 	err  error
 }
@@ -37,8 +38,8 @@ func (b *batch) decided() bool {
 	return len(b.touched)+len(b.loaded)+len(b.deciding)+len(b.settling)+len(b.after) > 0 || !b.writes.Empty()
 }
 
-// errInFlight: what is to be decided on is being changed by the batch in
-// flight. The request is decided when that has landed.
+// errInFlight: the batch that is being written changes what the request is about. The
+// request is decided when that batch has landed.
 var errInFlight = errors.New("engine: changed by the batch in flight")
 
 // touch notes that the batch changes e, before it does.
@@ -50,8 +51,8 @@ func (l *loop) touch(e *entry) {
 	}
 }
 
-// apply lets an event happen to a lead, as part of the batch. Its error is the
-// core's: nothing has changed then.
+// apply applies an event to a lead, as part of the batch. The error is the core's; then
+// nothing has changed.
 func (l *loop) apply(e *entry, event core.Event) error {
 	rec := &e.view.Rec
 	f := l.flow(rec.Workflow)
@@ -86,14 +87,15 @@ func (l *loop) apply(e *entry, event core.Event) error {
 	return nil
 }
 
-// releaseCall ends the loop's interest in the handler that is called for a lead.
+// releaseCall frees the worker of a lead's handler. If the handler still runs, its
+// context is cancelled once the batch is on disk.
 func (l *loop) releaseCall(e *entry, event core.Event) {
 	c := e.call
 	e.call = nil
 	l.running--
 	switch event.(type) {
 	case *core.Answer, core.NotCalled:
-	default: // it may never return; nobody waits for it
+	default: // it may never return, so it is not waited for
 		l.live--
 		l.after = append(l.after, func() {
 			c.abandoned = true
@@ -102,8 +104,8 @@ func (l *loop) releaseCall(e *entry, event core.Event) {
 	}
 }
 
-// follow puts a lead on which something was decided where this same batch goes
-// on with it; where it goes when the batch is on disk, place says.
+// follow queues a lead that was decided on for further decisions in the same batch;
+// place queues it anew when the batch is on disk.
 func (l *loop) follow(e *entry, f *core.Flow) {
 	switch need := core.Next(&e.view, f, l.now); need.Kind {
 	case core.Worker:
@@ -116,7 +118,7 @@ func (l *loop) follow(e *entry, f *core.Flow) {
 }
 
 // get returns the lead with that number, from memory or from the store, with its
-// contact, or nil when there is none. errInFlight is for the request to return.
+// contact, or nil if there is none. A request returns the error errInFlight as it is.
 func (l *loop) get(seq int64) (*entry, error) {
 	e := l.hot[seq]
 	switch {
@@ -144,21 +146,21 @@ func (l *loop) get(seq int64) (*entry, error) {
 		}
 	}
 	if e.contact, err = NewContact(found[0].Contact); err != nil {
-		// Who the person is does not hang on what else is known of them.
+		// A lead can be removed although its metadata cannot be read.
 		person, _ := core.Person(&found[0].Contact)
 		e.contact = &Contact{Contact: found[0].Contact, Person: person}
 	}
 	return e, nil
 }
 
-// adopt takes a lead that the store has, and memory has not, into memory, for
-// the length of the batch at least. Its error is about the lead alone.
+// adopt takes a lead from the store into memory, at least until the batch is on disk.
+// Its error concerns this lead only.
 func (l *loop) adopt(rec store.Record) (*entry, error) {
 	if err := l.broken[rec.Seq]; err != nil {
 		return nil, err
 	}
 	if err := l.r.unreadable[rec.Workflow]; err != nil {
-		l.broken[rec.Seq] = err // which was said once for all of them
+		l.broken[rec.Seq] = err // New logged the workflow's error once for all of its leads
 		return nil, err
 	}
 	view, err := core.Read(rec, l.flow(rec.Workflow))
@@ -177,8 +179,8 @@ func (l *loop) keep(view core.View) *entry {
 	return e
 }
 
-// park leaves a lead alone, from now on and until the engine is started again,
-// because of what is in its row: everybody else goes on.
+// park excludes a lead until the engine is started again, because its row cannot be
+// read or written. All others go on.
 func (l *loop) park(seq int64, err error) {
 	if l.broken[seq] != nil {
 		return
@@ -192,7 +194,7 @@ func (l *loop) park(seq int64, err error) {
 	}
 }
 
-// name is how messages name a lead that may not be in memory.
+// name returns the id of a lead that may not be in memory, for log messages.
 func (l *loop) name(seq int64) string {
 	rows, err := l.r.Store.Contacts(context.Background(), []int64{seq})
 	if err != nil || len(rows) != 1 {
@@ -209,8 +211,8 @@ func (l *loop) flow(seq int64) *core.Flow {
 	return l.flows[seq]
 }
 
-// fly hands what was decided, and is sealed, to the store. Nothing of it has
-// happened before it is on disk (promise 1).
+// fly hands the sealed batch to the writer. It takes effect only once it is on disk
+// (promise 1).
 func (l *loop) fly() {
 	b := l.batch
 	for _, e := range b.touched {
@@ -233,12 +235,12 @@ func (l *loop) fly() {
 
 // write commits the batch.
 func (b *batch) write(s store.Store) {
-	// The writer's context is its own: one that a caller cancels in the middle of
-	// a write would leave the connection busy.
+	// Not a caller's context: cancelling it in the middle of a write would leave the
+	// connection busy.
 	b.done, b.err = s.Commit(context.Background(), &b.writes)
 }
 
-// seal makes what was decided into rows.
+// seal turns the decisions of the batch into rows.
 func (l *loop) seal() error {
 	steps, calls := 0, 0
 	for _, e := range l.touched {
@@ -286,7 +288,7 @@ func (l *loop) seal() error {
 	return nil
 }
 
-// sealCalls gives the attempt that was begun its place in the call log.
+// sealCalls gives the attempt that was begun its number in the call log.
 func (l *loop) sealCalls(e *entry, next *int64) {
 	if e.view.Notes.CallSeq == core.PendingCall {
 		e.view.Notes.CallSeq = *next

@@ -17,8 +17,8 @@ import (
 // Call is one call of a handler. All but the last fields are set before its
 // goroutine starts and never change.
 type Call struct {
-	Ctx         context.Context // the handler's; lives as long as its one call
-	Rec         store.Record    // the lead as the attempt was begun
+	Ctx         context.Context // the handler's, for this call only
+	Rec         store.Record    // the lead when the attempt was begun
 	Flow        *core.Flow
 	Handler     string // its name
 	Contact     *Contact
@@ -31,10 +31,11 @@ type Call struct {
 	rateKey  string
 	message  *core.Message
 	cancel   context.CancelCauseFunc
-	launched bool // the loop's
-	// abandoned is the loop's: its deadline passed, nobody waits for it.
+	launched bool // used by the loop only
+	// abandoned: the step has ended, and the handler is not waited for. Used by the
+	// loop only.
 	abandoned bool
-	// entered is nil until the handler is called, or somebody waits for that.
+	// entered is nil until the handler is called or begun waits for that.
 	entered atomic.Pointer[chan struct{}]
 }
 
@@ -43,7 +44,7 @@ func (c *Call) StepID() lead.StepID { return core.StepID(c.Rec.Entered, c.Contac
 
 func (c *Call) lead() int64 { return c.Rec.Seq }
 
-// name is how messages name the step.
+// name returns the step's id, for log messages.
 func (c *Call) name() string {
 	if c.Contact == nil {
 		return "visit " + strconv.Itoa(int(c.Rec.Visit)) + " of lead " + strconv.FormatInt(c.Rec.Seq, 10)
@@ -57,7 +58,8 @@ func (l *loop) startCall(e *entry, f *core.Flow) {
 		Rec: e.view.Rec, Flow: f, Handler: e.view.Handler(f), Contact: e.contact, Redelivered: e.view.Notes.Redelivered,
 		message: e.view.Notes.Sending, rateKey: e.view.RateKey(f, l.now),
 	}
-	// Of nobody's context: no Remove, Pause or Cancel reaches it (promise 3).
+	// Derived from no caller's context, so that Remove, Pause and Cancel do not cancel
+	// it (promise 3).
 	c.Ctx, c.cancel = context.WithCancelCause(context.Background())
 	if m := c.message; m != nil {
 		c.Sending, c.Data = true, m.Data
@@ -73,6 +75,8 @@ func (c *Call) unread() bool {
 	return c.Contact == nil || c.message != nil && c.message.Size > 0 && c.Data == nil
 }
 
+// launch calls the handler on a goroutine of its own, unless something that it needs
+// could not be read: see caller.
 func (c *Call) launch(r *Runner, contact *Contact, unread error, broken bool) {
 	c.Contact, c.owner = contact, r.owner
 	if unread == nil && c.unread() {
@@ -98,7 +102,7 @@ func (c *Call) launch(r *Runner, contact *Contact, unread error, broken bool) {
 		}()
 		c.enter()
 		if c.Redelivered {
-			r.Log.Warn("leadflow: an attempt that the end of a process interrupted is made again",
+			r.Log.Warn("leadflow: making an attempt again because the process ended during it",
 				slog.String("step", c.name()), slog.Int("attempt", int(c.Rec.Attempt)),
 				slog.String("node", c.Flow.Graph.Node(c.Rec.Node).ID))
 		}
@@ -147,8 +151,8 @@ func (c *Call) enter() {
 	}
 }
 
-// begun returns a channel that is closed when the handler is being called, nil
-// when it is already.
+// begun returns a channel that is closed when the handler is called, or nil if it has
+// been called already.
 func (c *Call) begun() <-chan struct{} {
 	waits := make(chan struct{})
 	for !c.entered.CompareAndSwap(nil, &waits) {
@@ -163,7 +167,7 @@ func (c *Call) begun() <-chan struct{} {
 	return waits
 }
 
-// callEnd is what a call came to.
+// callEnd is the result of a call.
 type callEnd struct {
 	call   *Call
 	unread error // something could not be read, so no handler was called
@@ -172,7 +176,8 @@ type callEnd struct {
 
 func (end *callEnd) lead() int64 { return end.call.Rec.Seq }
 
-// restUnread is how long an attempt rests whose handler could not be called.
+// restUnread is the pause before an attempt whose handler could not be called is tried
+// again.
 const restUnread = time.Second
 
 func (end *callEnd) settle(l *loop) error {
@@ -185,7 +190,7 @@ func (end *callEnd) settle(l *loop) error {
 		// (promise 8: one outcome).
 		l.late++
 		if !end.answer.InFlight {
-			l.r.Log.Warn("leadflow: a handler returned after its step was over; its answer is dropped",
+			l.r.Log.Warn("leadflow: a handler returned after its step had ended; its answer is dropped",
 				slog.String("step", end.call.name()), slog.String("error", end.answer.Failed))
 		}
 		return nil
@@ -201,22 +206,22 @@ func (end *callEnd) settle(l *loop) error {
 	return l.apply(e, &end.answer)
 }
 
-// heed lets what a call came to close or open its rate key.
+// heed begins or ends the back-off of a call's rate key, by the result of the call.
 func (l *loop) heed(end *callEnd) {
 	key := end.call.rateKey
 	if !end.answer.NotMade {
 		if l.r.rules.Works(key, l.now) {
-			l.r.Log.Info("leadflow: attempts are made again", slog.String("rate_key", key))
+			l.r.Log.Info("leadflow: attempts can be made again", slog.String("rate_key", key))
 		}
 		return
 	}
 	if until, fresh := l.r.rules.Cool(key, l.now); fresh {
-		l.r.Log.Error("leadflow: attempts cannot be made; they are not counted, and no more are begun for a while",
+		l.r.Log.Error("leadflow: attempts cannot be made; they are not counted, and no others with this rate key begin until the time given",
 			slog.String("rate_key", key), slog.Time("until", until.Time()), slog.String("error", end.answer.Failed))
 	}
 }
 
-// asRowErrors returns the rows that an error of the store is about, if it is
+// asRowErrors returns the errors about single rows in an error of the store, if it is
 // about rows.
 func asRowErrors(err error) (store.RowErrors, bool) {
 	var rows store.RowErrors

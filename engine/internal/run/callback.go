@@ -8,12 +8,12 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// ErrNotCurrent: the step of a callback is not the one that its lead is at. What
-// its history says of it decides.
+// ErrNotCurrent: the step of a callback is not the lead's present step. The answer must
+// be found in the lead's history.
 var ErrNotCurrent = errors.New("engine: not the current step")
 
-// Complete lets a callback happen to the step: see engine.Engine.CompleteStep. It
-// returns the lead's id and state.
+// Complete applies a callback to the step: see engine.Engine.CompleteStep. It returns
+// the lead's id and state.
 func (r *Runner) Complete(ctx context.Context, id lead.StepID, c core.Callback) (lead.ID, lead.State, error) {
 	var found lead.ID
 	var state lead.State

@@ -10,17 +10,18 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// Contact is a lead's contact, as stored and as handlers and expressions see
-// it. It is shared by everything that concerns the lead, so nobody changes it.
+// Contact is a lead's contact, as stored and as handlers and expressions see it. It is
+// shared, and must not be changed once the lead is enrolled.
 type Contact struct {
 	store.Contact
 	Person *lead.Contact
-	// Live is the lead that the person has, when enrolling was refused.
+	// Live is set when enrolling was refused: the number of the lead that the person
+	// has in the workflow.
 	Live int64
 }
 
-// NewContact returns a stored contact as handlers and expressions see it. The
-// error concerns that lead alone.
+// NewContact returns a stored contact as handlers and expressions see it. The error
+// concerns this lead only.
 func NewContact(c store.Contact) (*Contact, error) {
 	person, err := core.Person(&c)
 	if err != nil {
@@ -29,11 +30,11 @@ func NewContact(c store.Contact) (*Contact, error) {
 	return &Contact{Contact: c, Person: person}, nil
 }
 
-// readAhead is how many contacts are read at once.
+// readAhead is how many contacts are read in one query.
 const readAhead = 250
 
-// contacts reads contacts. What is wrong with one of them is its own error; the
-// last error is the store's.
+// contacts reads contacts. The second map has the errors that concern single contacts;
+// the last error is the store's.
 func (r *Runner) contacts(seqs []int64) (map[int64]*Contact, map[int64]error, error) {
 	rows, err := r.Store.Contacts(context.Background(), seqs)
 	bad, err := rowErrors(err)
@@ -57,8 +58,7 @@ func (r *Runner) contacts(seqs []int64) (map[int64]*Contact, map[int64]error, er
 	return out, bad, nil
 }
 
-// launch has calls made whose contacts, or messages, are still to be read, away
-// from the loop.
+// launch reads the contacts of calls, outside the loop, and launches them.
 func (r *Runner) launch(calls []caller) {
 	read := func() {
 		for part := range slices.Chunk(calls, readAhead) {
@@ -86,16 +86,17 @@ func (r *Runner) launch(calls []caller) {
 	}
 }
 
-// caller is something that is done for a lead away from the loop, and which
-// needs the lead's contact: an attempt, or the hooks of a step.
+// caller is work for a lead outside the loop that needs the lead's contact: an attempt,
+// or the hooks of a step.
 type caller interface {
 	lead() int64
-	// launch has it done. unread says why there is no contact; broken: there never
-	// will be, because of what is in the row.
+	// launch starts it. unread says why the contact could not be read; broken means that
+	// reading it again will not help, because the row is damaged.
 	launch(r *Runner, c *Contact, unread error, broken bool)
 }
 
-// rowErrors takes the rows that a reader left out from its error.
+// rowErrors splits an error of the store into the errors of single rows, by number, and
+// any other error.
 func rowErrors(err error) (map[int64]error, error) {
 	bad := map[int64]error{}
 	if err == nil {

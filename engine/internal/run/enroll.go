@@ -15,8 +15,8 @@ type Enrolling struct {
 	request *request
 }
 
-// Enroll has the loop enroll the contacts, without waiting for it: whose Contact
-// comes out with a Live is refused.
+// Enroll asks the loop to enroll the contacts, and does not wait; see Enrolling.Wait.
+// Afterwards Contact.Live is set for each contact that was refused.
 func (r *Runner) Enroll(ctx context.Context, workflow lead.WorkflowID, contacts []*Contact) (*Enrolling, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -37,7 +37,7 @@ func (r *Runner) Enroll(ctx context.Context, workflow lead.WorkflowID, contacts 
 	return &Enrolling{r, q}, nil
 }
 
-// Wait waits until the contacts are leads, on disk, or refused.
+// Wait waits until the contacts are enrolled and on disk, or refused.
 func (e *Enrolling) Wait(ctx context.Context) error { return e.run.answer(ctx, e.request) }
 
 // enroll makes the contacts leads, which may start in the same batch.
@@ -56,13 +56,13 @@ func (l *loop) enroll(f *core.Flow, contacts []*Contact) error {
 		l.hot[seq] = e
 		l.fresh = append(l.fresh, e)
 		if err := l.apply(e, core.Enroll{}); err != nil {
-			return &storeError{err} // half of them are in the batch
+			return &storeError{err} // fails the whole batch, which has some of them already
 		}
 	}
 	return nil
 }
 
-// newLeadID gives a fresh id, or the one that a simulation's seed leads to.
+// newLeadID returns a new random id or, in a stepped engine, one derived from the seed.
 func (r *Runner) newLeadID(at time.Time, seq int64) (lead.ID, error) {
 	if r.Stepped {
 		return lead.IDFrom(at, seq, r.random(seq)), nil

@@ -10,33 +10,33 @@ import (
 
 // entry is a lead in the loop's memory. Only the loop touches it.
 type entry struct {
-	// Where the entry waits, if it does: see queue. First, beside the lead's number,
-	// because queues compare these.
+	// The queue that the entry is in, if any. These fields come first, beside the lead's
+	// number, because queues compare them.
 	queue *queue
 	at    store.Millis
 	pos   int
 
 	state
 
-	// What a batch has decided and the store does not have yet; batch.was is what to
-	// go back to if the commit fails.
+	// touched: a batch changes the lead, and the store does not have the change yet. If
+	// the commit fails, the entry goes back to its state in batch.was.
 	touched bool
-	// inFlight: by a batch that is being written. Nobody decides on it meanwhile.
+	// inFlight: that batch is being written, so nothing may be decided on the lead.
 	inFlight bool
 	fresh    bool         // enrolled in this batch
 	steps    []store.Step // finished in this batch
 	calls    []store.Call // changes of the call log in this batch
 
-	// reading: what the lead's expression reads is being read.
+	// reading: the lead's expression is being evaluated outside the loop.
 	reading bool
 }
 
 // state is the part of an entry that decisions change.
 type state struct {
 	view    core.View
-	contact *Contact  // nil until somebody needed it
-	call    *Call     // set exactly while view.Running is
-	hooks   *HookCall // set exactly while view.Hooking is
+	contact *Contact  // nil until it is needed
+	call    *Call     // not nil exactly while view.Running is true
+	hooks   *HookCall // not nil exactly while view.Hooking is true
 }
 
 func (e *entry) seq() int64 { return e.view.Rec.Seq }
@@ -50,11 +50,11 @@ func (e *entry) person() *lead.Contact {
 	return e.contact.Person
 }
 
-// held reports whether something of this process is under way for the lead, so
-// that memory must not let go of it.
+// held reports whether this process is doing something for the lead, so that it must
+// stay in memory.
 func (e *entry) held() bool { return e.call != nil || e.hooks != nil || e.reading }
 
-// free reports whether no batch has anything to do with the entry.
+// free reports whether no batch changes the entry.
 func (e *entry) free() bool { return !e.touched && !e.inFlight }
 
 // queue holds entries in the order of their time, and of their number where

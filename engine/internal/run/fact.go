@@ -10,11 +10,10 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// This file is how expressions are answered whose inputs are not in memory, or
-// whose evaluation may be dear: away from the loop. The lead rests at its node
-// meanwhile, on record.
+// This file evaluates, outside the loop, expressions whose inputs are not in memory or
+// whose evaluation may be expensive. The lead waits at its node meanwhile, on record.
 
-// question is a lead's expression that is to be answered.
+// question is a lead's expression that is to be evaluated.
 type question struct {
 	seq     int64
 	flow    *core.Flow
@@ -23,7 +22,7 @@ type question struct {
 	now     store.Millis
 }
 
-// ask has the expression answered that a lead rests at.
+// ask has the expression of a lead's node evaluated.
 func (l *loop) ask(e *entry, f *core.Flow) {
 	e.reading = true
 	e.unqueue()
@@ -32,14 +31,14 @@ func (l *loop) ask(e *entry, f *core.Flow) {
 	})
 }
 
-// answerQuestions has everything that was asked in this turn read and evaluated.
+// answerQuestions starts the evaluation of everything that was asked in this turn.
 func (l *loop) answerQuestions() {
 	if len(l.questions) == 0 {
 		return
 	}
 	questions := l.questions
 	l.questions = nil
-	l.total.live += len(questions) // of no batch, so that none takes it back
+	l.total.live += len(questions) // not counted with a batch, whose failure would undo it
 	answer := func() {
 		l.r.readContacts(questions)
 		for _, q := range questions {
@@ -66,7 +65,7 @@ func (r *Runner) readContacts(questions []*question) {
 		seqs = seqs[len(part):]
 		found, _, err := r.contacts(part)
 		if err != nil {
-			return // evaluate meets the same error
+			return // evaluate gets the same error
 		}
 		for _, q := range questions {
 			if c := found[q.seq]; c != nil {
@@ -76,7 +75,7 @@ func (r *Runner) readContacts(questions []*question) {
 	}
 }
 
-// evaluate reads the steps that an expression asks for, and evaluates it.
+// evaluate reads the steps that an expression needs, and evaluates it.
 func (r *Runner) evaluate(q *question) *factRead {
 	end := &factRead{q: q}
 	if q.asked.Contact && q.contact == nil {
@@ -113,7 +112,7 @@ func (r *Runner) readSteps(q *question, end *factRead) ([]store.Step, error) {
 	case q.asked.History:
 		_, steps, _, err := r.Store.History(context.Background(), q.seq)
 		if errors.Is(err, store.ErrNotFound) {
-			return nil, nil // the lead is forgotten
+			return nil, nil // the lead was deleted
 		}
 		if err == nil {
 			end.answered.Last = core.LastSteps(q.flow, steps)
@@ -125,14 +124,15 @@ func (r *Runner) readSteps(q *question, end *factRead) ([]store.Step, error) {
 	return nil, nil
 }
 
-// factRead is what an expression came to.
+// factRead is the result of an expression.
 type factRead struct {
 	q        *question
 	answered core.Answered
 	failed   error // the store could not be read
 }
 
-// restFact is how long an expression rests whose inputs could not be read.
+// restFact is the pause before the inputs of an expression are read again after an
+// error of the store.
 const restFact = time.Second
 
 func (end *factRead) lead() int64 { return end.q.seq }
@@ -148,14 +148,14 @@ func (end *factRead) settle(l *loop) error {
 		e.contact = end.q.contact
 	}
 	if c := end.q.contact; end.q.asked.Contact && c != nil && !e.contact.says(c.Contact) {
-		// The contact was changed since, and the answer is that of the earlier one.
+		// The contact was changed meanwhile, so the expression is evaluated again.
 		if e.free() {
 			l.place(e)
 		}
 		return nil
 	}
 	if end.failed != nil {
-		l.r.Log.Error("leadflow: what an expression reads cannot be read; trying again", slog.Any("error", end.failed))
+		l.r.Log.Error("leadflow: the inputs of an expression cannot be read; trying again", slog.Any("error", end.failed))
 		e.view.Rest = l.now.Add(restFact)
 		l.place(e)
 		return nil

@@ -12,8 +12,8 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// FlowOf returns the workflow with that number, or nil when there is none or it
-// is deleted.
+// FlowOf returns the workflow with that number, or nil if there is none or it was
+// deleted.
 func (r *Runner) FlowOf(seq int64) *core.Flow {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -33,7 +33,7 @@ func (r *Runner) Flow(id lead.WorkflowID) (*core.Flow, error) {
 	return nil, r.noFlow(id, r.flowSeqs[id])
 }
 
-// noFlow is the error about a workflow that is not there, or cannot be read.
+// noFlow is the error for a workflow that does not exist or cannot be read.
 func (r *Runner) noFlow(id lead.WorkflowID, seq int64) error {
 	if err := r.unreadable[seq]; err != nil {
 		return err
@@ -41,7 +41,7 @@ func (r *Runner) noFlow(id lead.WorkflowID, seq int64) error {
 	return WorkflowNotFound(id)
 }
 
-// SeqOf returns the number of a workflow, a deleted one too.
+// SeqOf returns the number of a workflow, also of a deleted one.
 func (r *Runner) SeqOf(id lead.WorkflowID) (int64, bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -72,7 +72,7 @@ func (l *loop) flowByID(id lead.WorkflowID) (*core.Flow, error) {
 	return nil, l.r.noFlow(id, seq)
 }
 
-// CreateFlow keeps a workflow as a draft. text is the definition as JSON.
+// CreateFlow stores a workflow as a draft. text is the definition as JSON.
 func (r *Runner) CreateFlow(ctx context.Context, graph *workflow.Graph, def *workflow.Definition, text []byte) (lead.WorkflowID, error) {
 	var seq int64
 	var id lead.WorkflowID
@@ -97,14 +97,14 @@ func (r *Runner) CreateFlow(ctx context.Context, graph *workflow.Graph, def *wor
 	return id, err
 }
 
-// ChangeFlow has change make another of a workflow. It returns once what the
-// workflow's status asks of its leads is done: see statusSweep.
+// ChangeFlow replaces a workflow by what change returns. It returns when the new
+// status has been applied to the workflow's leads: see statusSweep.
 func (r *Runner) ChangeFlow(ctx context.Context, id lead.WorkflowID, change func(*core.Flow) (*core.Flow, error)) error {
 	return r.changeFlow(ctx, id, func(_ *loop, f *core.Flow) (*core.Flow, error) { return change(f) })
 }
 
-// RedrawFlow has change make another of a workflow, with another graph, which only a
-// draft without leads can have. text is its definition as JSON.
+// RedrawFlow gives a workflow another graph, which only a draft without leads can have,
+// and then replaces it by what change returns. text is the definition as JSON.
 func (r *Runner) RedrawFlow(ctx context.Context, id lead.WorkflowID, graph *workflow.Graph, text []byte, change func(*core.Flow) (*core.Flow, error)) error {
 	return r.changeFlow(ctx, id, func(l *loop, f *core.Flow) (*core.Flow, error) {
 		leads, err := l.count(f, lead.States()...)
@@ -151,7 +151,8 @@ func (r *Runner) changeFlow(ctx context.Context, id lead.WorkflowID, change func
 	if err != nil {
 		return err
 	}
-	// What was begun before is called before this returns, and not after (promise 17).
+	// The handlers of attempts that were begun before are called before this returns, so
+	// that none is called after it (promise 17).
 	for _, begun := range beginning {
 		if err := r.Await(ctx, begun); err != nil {
 			return err
@@ -163,9 +164,9 @@ func (r *Runner) changeFlow(ctx context.Context, id lead.WorkflowID, change func
 	return r.Await(ctx, swept)
 }
 
-// beginning returns channels that are closed when handlers are called whose
-// attempts are on record as begun. A stepped engine has none: its handlers are
-// called when its caller says so.
+// beginning returns a channel for each attempt that is on record as begun and whose
+// handler has not been called yet; it is closed when the handler is called. A stepped
+// engine has none: Settle calls its handlers.
 func (l *loop) beginning(workflow int64) (list []<-chan struct{}) {
 	if l.r.stepper != nil {
 		return nil
@@ -180,7 +181,7 @@ func (l *loop) beginning(workflow int64) (list []<-chan struct{}) {
 	return list
 }
 
-// CompleteFlow closes a workflow whose leads have all ended.
+// CompleteFlow closes a workflow whose leads are all final.
 func (r *Runner) CompleteFlow(ctx context.Context, id lead.WorkflowID) error {
 	return r.changeFlow(ctx, id, func(l *loop, f *core.Flow) (*core.Flow, error) {
 		next, err := f.Turn(lead.WorkflowCompleted, lead.WorkflowActive, lead.WorkflowPaused)
@@ -193,7 +194,7 @@ func (r *Runner) CompleteFlow(ctx context.Context, id lead.WorkflowID) error {
 		}
 		if live > 0 {
 			return nil, &lead.ConflictError{
-				Reason: lead.ErrWorkflowStatus, Workflow: id, State: fmt.Sprintf("%d leads are live", live),
+				Reason: lead.ErrWorkflowStatus, Workflow: id, State: fmt.Sprintf("%d leads are not final", live),
 			}
 		}
 		return next, nil
@@ -220,8 +221,8 @@ func (r *Runner) DeleteFlow(ctx context.Context, id lead.WorkflowID) error {
 	})
 }
 
-// count returns how many leads of a workflow are in one of the states, those that
-// this batch enrolls among them.
+// count returns how many leads of a workflow are in one of the states, including those
+// that this batch enrolls.
 func (l *loop) count(f *core.Flow, states ...lead.State) (int64, error) {
 	counts, err := l.r.Store.Counts(context.Background(), f.Row.Seq)
 	if err != nil {
@@ -239,7 +240,7 @@ func (l *loop) count(f *core.Flow, states ...lead.State) (int64, error) {
 	return n, nil
 }
 
-// stage has the batch write a workflow as f says, in its next version.
+// stage adds f, as the next version of its workflow, to the batch.
 func (l *loop) stage(f *core.Flow) {
 	next := *f
 	next.Row.Version++
@@ -252,7 +253,7 @@ func (l *loop) stage(f *core.Flow) {
 	l.writes.Workflows = append(l.writes.Workflows, next.Row)
 }
 
-// publishFlow makes a workflow known as it now is on disk.
+// publishFlow makes the new version of a workflow visible, once it is on disk.
 func (l *loop) publishFlow(seq int64, f *core.Flow) {
 	before := l.flows[seq]
 	l.flows[seq] = f

@@ -10,13 +10,13 @@ import (
 // HookCall is one run of all hooks for one step. All but the last field are set
 // before its goroutine starts and never change.
 type HookCall struct {
-	Ctx     context.Context // the hooks'; lives as long as they run
+	Ctx     context.Context // the hooks', for this run only
 	View    core.View
 	Flow    *core.Flow
 	Contact *Contact
 
 	cancel   context.CancelCauseFunc
-	launched bool // the loop's
+	launched bool // used by the loop only
 }
 
 // startHooks queues the hooks of a step whose outcome is on record with this
@@ -31,6 +31,8 @@ func (l *loop) startHooks(e *entry, f *core.Flow) {
 
 func (h *HookCall) lead() int64 { return h.View.Rec.Seq }
 
+// launch runs the hooks on a goroutine of their own, unless the contact could not be
+// read.
 func (h *HookCall) launch(r *Runner, c *Contact, unread error, _ bool) {
 	h.Contact = c
 	end := &hooksEnd{run: h}
@@ -48,7 +50,7 @@ func (h *HookCall) launch(r *Runner, c *Contact, unread error, _ bool) {
 	})
 }
 
-// hooksEnd is what the hooks of a step came to.
+// hooksEnd is the result of the hooks of a step.
 type hooksEnd struct {
 	run    *HookCall
 	errors []string

@@ -13,8 +13,8 @@ import (
 const (
 	// lookahead is how far ahead of its time a sleeping lead is read into memory.
 	lookahead = time.Minute
-	// fillSize is how many leads are read at once, and with fewer than fillBelow
-	// of them waiting in memory the next ones are read.
+	// fillSize is how many leads are read in one query. The next ones are read when fewer
+	// than fillBelow wait in memory.
 	fillSize  = 4000
 	fillBelow = 4000
 	// maxWaiting bounds the leads that wait in memory for their time, and maxReady
@@ -23,38 +23,38 @@ const (
 	maxReady   = 8000
 )
 
-// horizon says which leads memory holds: every lead that is not final and
-// stands at or before the cursor in the store's due order, but for those whose
-// workflow is not active, and those of a crowd that waits for workers. The rest
-// is on disk alone, so that a million sleeping leads cost no memory. Recovery
-// after a crash is nothing more than a horizon that starts at the beginning.
+// horizon determines which leads are in memory: those that are not final and come at
+// or before the cursor in the store's due order. It skips leads whose workflow is not
+// active, leads whose rate key is closed, and, while the horizon is crowded, leads that
+// wait for a worker. All others are only on disk, so that a million sleeping leads take
+// no memory. Recovery after a crash is a horizon that starts at the beginning.
 type horizon struct {
 	cursor store.Key
-	// more: the store may have leads right behind the cursor.
+	// more: the store may have leads directly after the cursor.
 	more bool
-	// crowded: leads behind the key crowd that wait for a worker are on disk alone,
-	// because enough of them wait in memory. A deadline, or the end of a wait,
-	// must not queue up behind them (promise 4), so the cursor passes them by.
+	// crowded: leads after the key crowd that wait for a worker are only on disk,
+	// because enough of them wait in memory. The cursor moves on past them, because
+	// deadlines and ends of waits must not queue up behind them (promise 4).
 	crowded bool
 	crowd   store.Key
-	// opening is when the store is to be looked through anew, for leads that were
-	// passed over because what they need was closed until then.
+	// opening is when to read the store from the beginning again, for leads that were
+	// skipped because their rate key was closed until then.
 	opening store.Millis
 }
 
 func newHorizon() horizon { return horizon{more: true, opening: store.MaxMillis} }
 
-// passOver has the horizon come back to a lead that is due and cannot begin before
-// a certain time. Any number of such leads are on disk alone meanwhile.
+// passOver skips a lead that is due and cannot begin before until, and comes back to it
+// then. Any number of leads can be skipped; they are only on disk meanwhile.
 func (h *horizon) passOver(until store.Millis) { h.opening = min(h.opening, until) }
 
-// beyond reports whether a lead is for the store to remember.
+// beyond reports whether a lead need not be in memory.
 func (h *horizon) beyond(r *store.Record, need core.Need) bool {
 	return h.cursor.Less(r.Key()) || h.crowded && h.crowd.Less(r.Key()) && crowds(r, need)
 }
 
-// crowds reports whether a lead waits for nothing but a free worker. Attempts
-// that a crash interrupted do not count, because they have deadlines.
+// crowds reports whether a lead only waits for a free worker. Attempts that a crash
+// interrupted do not count, because they have deadlines.
 func crowds(r *store.Record, need core.Need) bool {
 	return need.Kind == core.Worker && r.Phase != store.PhaseRunning
 }
@@ -69,13 +69,12 @@ func (h *horizon) wanted(l *loop, now store.Millis) bool {
 	case l.timers.Len() < fillBelow+l.busy():
 		return true
 	}
-	// What is due on disk does not wait for what is not due in memory.
+	// Leads that are due on disk must not wait for leads in memory that are not.
 	first := l.timers.first()
 	return h.wantedAt() <= now && (first == nil || first.at > now)
 }
 
-// wantedAt is when leads should be read next, if no more are due before the
-// cursor.
+// wantedAt is when leads should be read next, unless that is now.
 func (h *horizon) wantedAt() store.Millis {
 	if h.more {
 		return h.cursor.Wake
@@ -126,7 +125,7 @@ func (h *horizon) fill(l *loop) error {
 }
 
 // readDue reads the next leads in due order, and reports whether there may be more
-// right behind them. Rows that cannot be read concern their leads alone.
+// directly after them. Leads whose rows cannot be read are parked.
 func (l *loop) readDue(after store.Key, until store.Millis) (records []store.Record, more bool, err error) {
 	records, err = l.r.Store.Due(context.Background(), after, until, fillSize)
 	bad, ok := asRowErrors(err)
@@ -143,9 +142,9 @@ func (l *loop) parkAll(bad store.RowErrors) {
 	}
 }
 
-// look returns a lead that was read in due order, and what it needs, unless it is
-// in memory already or needs nothing, as when its workflow is not active: then
-// the store is looked through anew.
+// look returns a lead that was read in due order, and what it needs. ok is false if the
+// lead is in memory already, cannot be read, or needs nothing now, for example because
+// its workflow is not active; rewind comes back to the latter.
 func (l *loop) look(rec *store.Record) (view core.View, need core.Need, ok bool) {
 	f := l.flow(rec.Workflow)
 	if l.hot[rec.Seq] != nil || f == nil || l.broken[rec.Seq] != nil {
@@ -180,8 +179,7 @@ func (h *horizon) fillCrowd(l *loop) error {
 	return nil
 }
 
-// hold takes a lead into memory and has it wait there for a worker, or for its
-// time.
+// hold takes a lead into memory and queues it there.
 func (l *loop) hold(view core.View, need core.Need) {
 	e := l.keep(view)
 	switch need.Kind {
@@ -194,8 +192,8 @@ func (l *loop) hold(view core.View, need core.Need) {
 	}
 }
 
-// skip moves the cursor to right before the first lead that is due after
-// until, so that an engine with nothing to do does not look again before that.
+// skip moves the cursor directly before the first lead that is due after until, so that
+// an idle engine does not read the store before that time.
 func (h *horizon) skip(l *loop, until store.Millis) error {
 	if end := (store.Key{Wake: until, Seq: math.MaxInt64}); h.cursor.Less(end) {
 		h.cursor = end
@@ -217,11 +215,10 @@ func (h *horizon) skip(l *loop, until store.Millis) error {
 	}
 }
 
-// rewind has the store looked through from the beginning, for leads that were
-// passed over when they could not begin, or their workflow was not active.
+// rewind has the store read from the beginning again, for leads that were skipped.
 func (h *horizon) rewind() { *h = newHorizon() }
 
-// trim lets go of the leads that come last when too many wait in memory.
+// trim removes the last leads from memory when too many wait there.
 func (h *horizon) trim(l *loop) {
 	if l.ready.Len() > maxReady {
 		last, any := l.letGo(&l.ready, maxReady/2)
@@ -239,9 +236,9 @@ func (h *horizon) trim(l *loop) {
 	}
 }
 
-// letGo keeps the first leads of a queue, in the store's due order, those whose
-// handler runs, and those on which something has just been decided. It returns
-// where the last one that is kept stands, if it let go of any.
+// letGo removes leads of a queue from memory. It keeps the first ones in the store's
+// due order, those for which something runs, and those that a batch changes. It returns
+// the key of the last of the first ones, and whether it removed any.
 func (l *loop) letGo(q *queue, keep int) (last store.Key, any bool) {
 	var waiting []*entry
 	for _, e := range q.entries {

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// inbox is where the loop is spoken to: by callers (requests), and by the
-// engine's own goroutines when a handler or a hook has returned (results).
+// inbox holds what the loop has to take up: requests of callers, and results from the
+// goroutines that called handlers and hooks.
 type inbox struct {
 	// signal holds a token when there may be something to do.
 	signal chan struct{}
@@ -14,19 +14,18 @@ type inbox struct {
 	mu       sync.Mutex // guards what follows
 	open     bool
 	draining bool
-	patience int // how much must have come in to wake the loop
+	patience int // how many entries must have come in to wake the loop
 	requests []*request
 	results  []result
 }
 
-// request asks the loop to decide something. decide runs on the loop's
-// goroutine and may run again when the store refuses the batch as stale, so it
-// changes nothing but the batch and variables that it sets anew each time. Its
-// error, a refusal, is answered when the batch it stands in is on disk, because
-// it may have been decided on what that batch changes.
+// request asks the loop to decide something. decide runs on the loop's goroutine. It
+// may run again if the store refuses the batch as stale, so it changes only the batch
+// and variables that it sets again each time. Its error is returned to the caller when
+// the batch is on disk, because the decision may depend on what the batch changes.
 type request struct {
 	decide  func(l *loop) error
-	answer  chan error // holds one
+	answer  chan error // has room for one
 	refusal error
 }
 
@@ -74,7 +73,7 @@ func (b *inbox) tell(r result) {
 
 func (b *inbox) enough() bool { return len(b.requests)+len(b.results) >= b.patience }
 
-// expect sets how much must have come in to wake the loop.
+// expect sets how many entries must have come in to wake the loop.
 func (b *inbox) expect(n int) {
 	b.mu.Lock()
 	b.patience = n
@@ -91,7 +90,7 @@ func (b *inbox) start() {
 	b.open = true
 }
 
-// drain has the loop start nothing new.
+// drain tells the loop to start nothing new.
 func (b *inbox) drain() {
 	b.mu.Lock()
 	b.draining = true
@@ -99,7 +98,7 @@ func (b *inbox) drain() {
 	b.wake()
 }
 
-// take moves what has come in behind the loop's own lists.
+// take appends what has come in to the loop's own lists.
 func (b *inbox) take(l *loop) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -121,9 +120,8 @@ func (b *inbox) close() []*request {
 	return left
 }
 
-// do has the loop decide, and returns when the decision is on disk (promise
-// 1), or its refusal. When ctx ends first the decision may still be carried
-// out.
+// do has the loop run decide, and returns its error, or nil when the decision is on
+// disk (promise 1). If ctx ends first, the decision may still be carried out.
 func (r *Runner) do(ctx context.Context, decide func(l *loop) error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

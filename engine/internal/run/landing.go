@@ -12,9 +12,9 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// This file is what becomes of a batch once the store has taken or refused it.
+// This file has what happens to a batch once the store has committed or refused it.
 
-// land lets the batch that has landed take effect, or takes it back.
+// land lets the batch that has landed take effect, or undoes it.
 func (l *loop) land() {
 	b := l.landing
 	l.flying, l.landing = nil, nil
@@ -28,7 +28,7 @@ func (l *loop) land() {
 // publish lets a batch that is on disk take effect.
 func (l *loop) publish(b *batch) {
 	if !b.writes.Empty() {
-		l.failures = 0 // a batch without anything to write says nothing of the store
+		l.failures = 0 // an empty batch is not written, so it says nothing about the store
 		b.commits++
 	}
 	changes := l.changes(b)
@@ -53,7 +53,7 @@ func (l *loop) publish(b *batch) {
 		}
 	}
 	for _, e := range b.loaded {
-		// Unless the batch after this one has something to do with it.
+		// Unless the next batch changes it.
 		if l.hot[e.seq()] == e && e.free() {
 			l.place(e)
 		}
@@ -65,7 +65,7 @@ func (l *loop) publish(b *batch) {
 		f()
 	}
 	l.total.add(&b.counters)
-	l.r.publishStats(l) // before those are answered who may look at them
+	l.r.publishStats(l) // before the answers, because callers may then read them
 	if len(changes) > 0 {
 		for _, listener := range l.r.listening() {
 			listener.tell(changes)
@@ -77,14 +77,14 @@ func (l *loop) publish(b *batch) {
 	l.over(b)
 }
 
-// forgetBatch ends what a batch has to do with the entry.
+// forgetBatch clears the fields of the entry that belong to a batch.
 func (e *entry) forgetBatch() {
 	clear(e.steps)
 	clear(e.calls)
 	e.touched, e.inFlight, e.fresh, e.steps, e.calls = false, false, false, e.steps[:0], e.calls[:0]
 }
 
-// launchCalls has the handlers and hooks called that the batch begins.
+// launchCalls calls the handlers and hooks that the batch begins.
 func (l *loop) launchCalls(b *batch) {
 	var unread []caller
 	for _, e := range b.launches {
@@ -110,7 +110,7 @@ func (l *loop) launchCalls(b *batch) {
 	}
 }
 
-// forgetFresh takes a lead out of memory that was not enrolled after all.
+// forgetFresh removes a lead from memory whose enrollment the store refused.
 func (l *loop) forgetFresh(b *batch, e *entry) {
 	b.stats.Enrolled--
 	if e.view.Rec.State == lead.Completed {
@@ -125,9 +125,9 @@ func (l *loop) forgetFresh(b *batch, e *entry) {
 	l.drop(e)
 }
 
-// takeBack undoes a batch that the store did not take. What handlers and hooks
-// came to is kept for the next batch; callers are told, unless the batch was
-// only stale.
+// takeBack undoes a batch that the store did not commit. Results of handlers and hooks
+// are kept for the next batch. Callers get the error, unless the batch is decided again
+// immediately.
 func (l *loop) takeBack(b *batch, err error) {
 	for i, e := range b.touched {
 		fresh := e.fresh
@@ -141,7 +141,8 @@ func (l *loop) takeBack(b *batch, err error) {
 		e.state = b.was[i]
 	}
 	if len(b.staged) > 0 {
-		// Leads were passed over and let go of as if those workflows had changed.
+		// Leads may have been skipped or removed from memory as if those workflows had
+		// changed.
 		b.staged = nil
 		l.horizon.rewind()
 	}
@@ -151,7 +152,8 @@ func (l *loop) takeBack(b *batch, err error) {
 		l.reload(b)
 	}
 	if ofRows && rows[0].Seq != 0 && l.broken[rows[0].Seq] == nil {
-		// One row is refused for what is in it: without its lead the batch is sound.
+		// The store refuses single rows for their content: without their leads the batch
+		// can be committed.
 		again = true
 		for _, row := range rows {
 			l.park(row.Seq, row)
@@ -175,7 +177,7 @@ func (l *loop) takeBack(b *batch, err error) {
 	} else {
 		backoff := min(minBackoff<<min(l.failures-1, 10), maxBackoff)
 		l.retryAt = l.now.Add(backoff)
-		l.r.Log.Error("leadflow: the store refuses to commit; trying again",
+		l.r.Log.Error("leadflow: the store cannot commit; trying again",
 			slog.Any("error", err), slog.Int("failures", l.failures), slog.Duration("after", backoff))
 		for _, r := range b.deciding {
 			r.answer <- fmt.Errorf("engine: nothing was changed: %w", err)
@@ -184,8 +186,8 @@ func (l *loop) takeBack(b *batch, err error) {
 	l.over(b)
 }
 
-// reload reads anew what the batch was decided on, after another engine has
-// changed some of it.
+// reload reads the leads of a batch again, after somebody else has changed some of
+// them in the store.
 func (l *loop) reload(b *batch) {
 	var seqs []int64
 	for _, e := range b.touched {
@@ -195,7 +197,7 @@ func (l *loop) reload(b *batch) {
 	}
 	found, err := l.r.Store.Load(context.Background(), seqs)
 	if err != nil {
-		return // the next commit meets the same conflict, and then backs off
+		return // the next commit has the same conflict, and then the loop backs off
 	}
 	for i := range found {
 		rec := found[i].Record
@@ -209,7 +211,7 @@ func (l *loop) reload(b *batch) {
 		if e.call != nil && same && rec.Phase == store.PhaseRunning {
 			view.Running = true
 		} else if e.call != nil {
-			e.call = nil // its result will be late
+			e.call = nil // its result will come too late
 			l.total.running--
 		}
 		if e.hooks != nil && same && rec.Phase == store.PhaseHooks {
@@ -221,7 +223,7 @@ func (l *loop) reload(b *batch) {
 	}
 }
 
-// over ends a batch, and lets what had to wait for it be decided.
+// over ends a batch, and queues the requests that had to wait for it.
 func (l *loop) over(b *batch) {
 	b.reset()
 	if b != l.batch {

@@ -9,22 +9,22 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// Change is what a commit has made of a lead, or that the lead cannot be read.
+// Change is how a commit changed a lead, or that the lead cannot be read.
 type Change struct {
 	Flow          *core.Flow
-	Before, After core.View    // Before is the zero View of a lead that is new
-	Steps         []store.Step // that are over
-	Contact       *Contact     // nil when it is not in memory
-	// Unreadable is why the lead cannot be read, and is left alone from now on. Of
-	// such a change only After.Rec.Seq and Contact are set, the latter where it can be.
+	Before, After core.View    // Before is zero for a new lead
+	Steps         []store.Step // that the commit finished
+	Contact       *Contact     // nil if it is not in memory
+	// Unreadable, if not nil, is why the lead cannot be read and is left out from now
+	// on. Then only After.Rec.Seq is set, and Contact if it can be read.
 	Unreadable error
 }
 
-// MaxBehind is how many changes a listener may be behind; it misses what comes
-// beyond.
+// MaxBehind is how many changes are queued for a listener; it misses those that come
+// while its queue is full.
 const MaxBehind = 10_000
 
-// listener hears of changes, away from the loop, one batch after the other.
+// listener is told of changes, outside the loop, one batch after the other.
 type listener struct {
 	run  *Runner
 	hear func(changes []Change, missed int)
@@ -32,13 +32,13 @@ type listener struct {
 	mu      sync.Mutex
 	queue   []Change
 	missed  int           // changes after those in the queue
-	ended   bool          // it hears nothing more
-	working chan struct{} // closed when it has heard all; nil while it has nothing to hear
+	ended   bool          // it is told nothing more
+	working chan struct{} // closed when the queue is empty again; nil while it is
 }
 
-// Listen has hear called with what commits change, in order, away from the loop
-// and never by two goroutines at once; missed counts changes after those, of which
-// it was too slow to hear. stop ends that.
+// Listen calls hear with the changes of commits, in order, outside the loop and one
+// call at a time. missed counts the changes after these that were dropped because hear
+// was too slow. stop ends that.
 func (r *Runner) Listen(hear func(changes []Change, missed int)) (stop func()) {
 	l := &listener{run: r, hear: hear}
 	r.mu.Lock()
@@ -56,7 +56,7 @@ func (r *Runner) Listen(hear func(changes []Change, missed int)) (stop func()) {
 
 func (r *Runner) setListeners(list []*listener) { r.listeners.Store(&list) }
 
-// listening returns who hears of changes.
+// listening returns the listeners.
 func (r *Runner) listening() []*listener {
 	if list := r.listeners.Load(); list != nil {
 		return *list
@@ -64,7 +64,7 @@ func (r *Runner) listening() []*listener {
 	return nil
 }
 
-// tell adds changes to what the listener is to hear. It does not wait.
+// tell queues changes for the listener. It does not wait.
 func (l *listener) tell(changes []Change) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -72,7 +72,7 @@ func (l *listener) tell(changes []Change) {
 		return
 	}
 	room := MaxBehind - len(l.queue)
-	if l.missed > 0 { // what it misses is a single gap, until it has caught up
+	if l.missed > 0 { // it misses everything until it has caught up, so that there is one gap
 		room = 0
 	}
 	room = min(room, len(changes))
@@ -84,7 +84,7 @@ func (l *listener) tell(changes []Change) {
 	}
 }
 
-// work has the listener hear all that there is.
+// work calls the listener until its queue is empty.
 func (l *listener) work() {
 	for {
 		l.mu.Lock()
@@ -129,7 +129,7 @@ func (r *Runner) heard(ctx context.Context) error {
 	return nil
 }
 
-// changes returns what the batch has changed, if anybody listens.
+// changes returns the changes that the batch has made, if there are listeners.
 func (l *loop) changes(b *batch) []Change {
 	if len(l.r.listening()) == 0 || len(b.touched) == 0 {
 		return nil
@@ -152,7 +152,7 @@ func (l *loop) changes(b *batch) []Change {
 	return list
 }
 
-// ReadContacts reads the contacts that changes lack, of leads that were not in
+// ReadContacts reads the contacts that are missing in changes because they were not in
 // memory. The error is the store's; a contact that cannot be read stays nil.
 func (r *Runner) ReadContacts(changes []Change) error {
 	var seqs []int64

@@ -10,27 +10,28 @@ import (
 )
 
 const (
-	// maxBatch is how many leads a batch changes before the loop commits it, so
-	// that nobody waits long behind a crowd.
+	// maxBatch is how many leads a batch changes before the loop commits it, so that
+	// the commit, and all who wait for it, do not take long.
 	maxBatch = 2000
-	// minShare is how many leads come due, and how many are started, in a batch
-	// that others have filled, so that no import holds up who is under way.
+	// minShare is how many due leads, and how many starts, a batch takes even if requests
+	// have filled it, so that an import does not stop leads that are under way.
 	minShare = 200
 	// maxSleep bounds how long a jump of the wall clock can go unnoticed.
 	maxSleep = 10 * time.Second
-	// After a failed commit the loop tries again after this long, doubled at each
-	// failure up to the second.
+	// The loop retries a failed commit after minBackoff, which doubles with each failure
+	// in a row up to maxBackoff.
 	minBackoff = 50 * time.Millisecond
 	maxBackoff = 5 * time.Second
-	// maxConflicts is how often in a row a stale batch is decided anew at once.
+	// maxConflicts is how many times in a row a stale batch is decided again without a
+	// back-off.
 	maxConflicts = 3
 )
 
-// loop feeds the core. It takes what has come in, has the core decide each, has
-// the store write all of it in one commit, and only then answers callers and
-// starts handlers. Starts and removals are decided by the same goroutine in one
-// order, which is what keeps promise 2. While a batch is being written the next
-// one is decided; see batch.
+// loop drives the core. It takes what has come in, has the core decide about each
+// entry, has the store write all changes in one commit, and only then answers callers
+// and starts handlers. Starts and removals are decided by the same goroutine, one after
+// the other, which keeps promise 2. While a batch is being written, the next one is
+// decided; see batch.
 type loop struct {
 	r       *Runner
 	turning core.Turn // used for every decision
@@ -38,9 +39,9 @@ type loop struct {
 	broken  map[int64]error // leads that are left out, and why; see park
 
 	hot     map[int64]*entry // every lead in memory
-	timers  queue            // by when to look at them next
-	ready   queue            // due, and in need of a free worker
-	again   queue            // before those, attempts to be delivered again, by their deadline
+	timers  queue            // by the time at which to look at them next
+	ready   queue            // due leads that need a free worker
+	again   queue            // interrupted attempts that need one, by deadline; they come first
 	horizon horizon
 	sweeps  []*sweep
 
@@ -59,9 +60,9 @@ type loop struct {
 	spare  []*batch
 	flying *batch // being written, nil when none is
 
-	// landing is the batch in flight once it has been written. The goroutine that
-	// writes takes batches from writer and returns them by landed; a stepped engine
-	// has none, and writes at once.
+	// landing is the batch in flight once it has been written. The writing goroutine
+	// takes batches from writer and returns them through landed. A stepped engine has no
+	// such goroutine, and writes on its caller's.
 	landing *batch
 	writer  chan *batch
 	landed  chan *batch
@@ -87,7 +88,7 @@ func (l *loop) run(stop <-chan struct{}) {
 		l.expect()
 		var wake func() bool
 		switch d := l.sleep(); {
-		case l.flying != nil: // its landing wakes, or enough that comes in
+		case l.flying != nil: // woken by its landing, or when enough has come in
 		case d > 0:
 			wake = l.r.Clock.AfterFunc(d, l.r.inbox.wake)
 		default:
@@ -111,18 +112,18 @@ func (l *loop) run(stop <-chan struct{}) {
 	}
 }
 
-// sleep returns how long there is nothing to do, unless something comes in.
+// sleep returns how long there is nothing to do if nothing comes in.
 func (l *loop) sleep() time.Duration {
 	now := l.clock()
 	if l.resting() {
-		// The heap may be full of what could not be committed.
+		// The queues may be full of due leads that could not be committed.
 		return time.Duration(l.retryAt-now) * time.Millisecond
 	}
 	if len(l.requests)+len(l.results)+len(l.sweeps) > 0 || l.horizon.wanted(l, now) {
 		return 0
 	}
 	if l.again.Len()+l.ready.Len() > 0 && !l.draining && l.busy() < l.r.Workers {
-		return 0 // the batch was full before the free workers were given work
+		return 0 // the batch was full before all free workers had work
 	}
 	until := min(now.Add(365*24*time.Hour), l.horizon.wantedAt(), l.horizon.opening)
 	for _, q := range []*queue{&l.timers, &l.again} {
@@ -138,11 +139,11 @@ func (l *loop) sleep() time.Duration {
 
 func (l *loop) clock() store.Millis { return store.MillisOf(l.r.Clock.Now()) }
 
-// worthDeciding is how much must have come in to be decided while a batch is in
-// flight; what is less waits for its landing.
+// worthDeciding is how many entries must have come in before they are decided while a
+// batch is in flight; fewer wait for its landing.
 const worthDeciding = 64
 
-// expect tells the inbox how much must come in before it wakes the loop.
+// expect tells the inbox how many entries must come in before it wakes the loop.
 func (l *loop) expect() {
 	switch {
 	case l.flying == nil:
@@ -169,14 +170,14 @@ func (l *loop) turn() {
 	switch {
 	case l.landing == nil:
 		if l.flying == nil && l.resting() && l.r.stepper == nil {
-			break // a request that comes in does not hurry a store that fails
+			break // a new request does not shorten the back-off after a failed commit
 		}
 		if l.flying == nil || !l.full() && len(l.flying.staged) == 0 {
 			l.decideBatch()
 		}
 	case l.landing.err == nil && l.decided() && len(l.deferred)+len(l.sweeps) == 0:
-		// The next batch takes off before this one takes effect, so that the disk
-		// does not wait.
+		// The next batch is handed to the writer before this one takes effect, so that
+		// the disk does not wait.
 		l.takeOff()
 	default:
 		l.land()
@@ -192,8 +193,7 @@ func (l *loop) turn() {
 	}
 }
 
-// resting reports whether the store failed a moment ago and has not had time to
-// recover.
+// resting reports whether the loop is in the back-off after a failed commit.
 func (l *loop) resting() bool { return l.failures > 0 && l.retryAt > l.now }
 
 // decideBatch decides, and has the batch written unless another one is in flight.
@@ -205,8 +205,8 @@ func (l *loop) decideBatch() {
 	}
 }
 
-// takeOff has what was decided written and then, if a batch has landed, lets that
-// take effect.
+// takeOff hands the batch to the writer and then, if the batch before it has landed,
+// lets that one take effect.
 func (l *loop) takeOff() {
 	landed := l.landing
 	l.flying, l.landing = nil, nil
@@ -230,8 +230,8 @@ func (l *loop) takeOff() {
 	}
 }
 
-// storeError is a failure of the store while deciding: it fails the batch, not
-// the request that met it.
+// storeError is a failure of the store while deciding: it fails the whole batch, not
+// only the request that got it.
 type storeError struct{ err error }
 
 func (e *storeError) Error() string { return "engine: store: " + e.err.Error() }
@@ -242,8 +242,8 @@ func storeFailed(err error) bool {
 	return errors.As(err, &failed)
 }
 
-// decide lets everything that has come in, and everything that is due, change
-// the entries in memory. An error means that the store could not be read.
+// decide applies everything that has come in, and everything that is due, to the
+// entries in memory. An error means that the store could not be read.
 func (l *loop) decide() error {
 	if err := l.settle(); err != nil {
 		return err
@@ -300,8 +300,7 @@ func (l *loop) decide() error {
 	return nil
 }
 
-// begin gives a lead that waits for a worker one that is free, if that is still
-// what it needs.
+// begin gives a lead that waits for a worker a free one, if it still needs one.
 func (l *loop) begin(e *entry) error {
 	err := l.apply(e, core.Begin{})
 	if errors.Is(err, core.ErrNotNow) {
@@ -322,8 +321,8 @@ func (l *loop) due(e *entry) error {
 	return nil
 }
 
-// lasting takes an error of the core for what it is: something in the lead's row
-// that no trying again mends.
+// lasting parks the lead of an error of the core: something in its row is wrong, and
+// retrying does not help. It returns only errors of the store.
 func (l *loop) lasting(e *entry, err error) error {
 	if err == nil || storeFailed(err) {
 		return err
@@ -335,9 +334,9 @@ func (l *loop) lasting(e *entry, err error) error {
 	return nil
 }
 
-// settle takes what has come of handlers and hooks. What concerns a lead on which
-// something was decided that is not on disk yet waits until it is: whether a
-// deadline has passed, say, must be settled before a late answer comes.
+// settle applies the results of handlers and hooks. A result for a lead that a batch
+// changes waits until that batch is on disk: for example, it must be certain that a
+// deadline has passed before a late answer is refused.
 func (l *loop) settle() error {
 	results := l.results
 	l.results = nil
@@ -359,8 +358,7 @@ func (l *loop) settle() error {
 	return nil
 }
 
-// busy is how many workers have something to do, or will once what was decided
-// takes effect.
+// busy is how many workers are in use, or will be once the batches take effect.
 func (l *loop) busy() int {
 	n := l.total.running + l.running
 	if l.flying != nil {
@@ -369,8 +367,8 @@ func (l *loop) busy() int {
 	return n
 }
 
-// place puts an entry, on which nothing is being decided, where the loop will
-// find it when something must happen, or lets go of it when the store will do.
+// place queues an entry that no batch changes for the time at which it needs something,
+// or removes it from memory if it need not be there.
 func (l *loop) place(e *entry) {
 	f := l.flow(e.view.Rec.Workflow)
 	need := core.Next(&e.view, f, l.now)
@@ -383,7 +381,7 @@ func (l *loop) place(e *entry) {
 	}
 	switch need.Kind {
 	case core.Nothing, core.Closed:
-		e.unqueue() // its result comes by the inbox
+		e.unqueue() // its result will come through the inbox
 	case core.Until:
 		l.timers.add(e, need.At)
 	case core.Worker:
@@ -397,7 +395,7 @@ func (l *loop) place(e *entry) {
 	}
 }
 
-// wantWorker has a lead wait for a free worker.
+// wantWorker queues a lead for a free worker.
 func (l *loop) wantWorker(e *entry, need core.Need) {
 	if e.view.Rec.Phase == store.PhaseRunning {
 		l.again.add(e, e.view.Rec.Deadline)
@@ -411,7 +409,8 @@ func (l *loop) drop(e *entry) {
 	delete(l.hot, e.seq())
 }
 
-// close answers whoever still asks, and ends what still runs.
+// close answers the requests that are left with ErrNotRunning, and cancels what still
+// runs.
 func (l *loop) close() {
 	l.closing = true
 	if l.flying != nil {

@@ -10,12 +10,12 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// ErrChanged: the contact is not the one that the change was made of.
+// ErrChanged: the contact has changed since it was read.
 var ErrChanged = errors.New("contact was changed meanwhile")
 
-// SetContact gives a live lead another contact in place of the one that it was
-// made of; see engine.Engine.UpdateLead. With ErrChanged it returns the contact that
-// the lead has, which need not be on disk yet.
+// SetContact replaces the contact from of a live lead by to; see
+// engine.Engine.UpdateLead. If the lead's contact is not from, it returns ErrChanged
+// and the present contact, which need not be on disk yet.
 func (r *Runner) SetContact(ctx context.Context, workflow lead.WorkflowID, id lead.ID, from store.Contact, to *Contact) (store.Contact, error) {
 	var now store.Contact
 	err := r.onLead(ctx, workflow, id, func(l *loop, e *entry) error {
@@ -37,10 +37,10 @@ func (r *Runner) SetContact(ctx context.Context, workflow lead.WorkflowID, id le
 	if errors.Is(err, ErrChanged) {
 		return now, err
 	}
-	return store.Contact{}, err // the loop may be at it still, if ctx has ended
+	return store.Contact{}, err // not now: if ctx has ended, the loop may still be setting it
 }
 
-// says reports whether the contact says the same as another of its lead.
+// says reports whether two contacts of the same lead are equal.
 func (c *Contact) says(other store.Contact) bool {
 	return bytes.Equal(c.Metadata, other.Metadata) && c.TimeZone == other.TimeZone && c.ExternalID == other.ExternalID
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// Remove takes one lead out of a workflow: see engine.Engine.Remove. It returns
-// what the lead came to, and a channel that is closed when it is detached.
+// Remove takes one lead out of a workflow: see engine.Engine.Remove. It returns the
+// lead's new state, and a channel that is closed when the lead is final.
 func (r *Runner) Remove(ctx context.Context, workflow lead.WorkflowID, id lead.ID, how core.Removal) (lead.State, <-chan struct{}, error) {
 	var state lead.State
 	var done <-chan struct{}
@@ -46,7 +46,7 @@ func (r *Runner) onLead(ctx context.Context, workflow lead.WorkflowID, id lead.I
 	})
 }
 
-// refusal makes the machine's refusal of a final lead one that carries the ids.
+// refusal turns the machine's error for a final lead into one that carries the ids.
 func (e *entry) refusal(err error, workflow lead.WorkflowID, id lead.ID) error {
 	if state := e.view.Rec.State; state.Final() {
 		return &lead.ConflictError{Reason: lead.ErrLeadFinal, Workflow: workflow, Lead: id, State: state.String()}
@@ -54,8 +54,8 @@ func (e *entry) refusal(err error, workflow lead.WorkflowID, id lead.ID) error {
 	return err
 }
 
-// RemoveMany removes the leads that match, a few hundred in a commit, and returns
-// how many.
+// RemoveMany removes the leads that match, up to sweepSize in a commit, and returns how
+// many it removed.
 func (r *Runner) RemoveMany(ctx context.Context, workflow lead.WorkflowID, q store.LeadQuery, how core.Removal) (int, error) {
 	s := &sweep{query: q, event: core.Remove{How: how}, done: make(chan struct{})}
 	err := r.do(ctx, func(l *loop) error {
@@ -75,7 +75,7 @@ func (r *Runner) RemoveMany(ctx context.Context, workflow lead.WorkflowID, q sto
 	return s.count, nil
 }
 
-// detachment returns a channel that is closed when the lead is detached.
+// detachment returns a channel that is closed when the lead is final.
 func (r *Runner) detachment(seq int64, state lead.State) <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -91,7 +91,7 @@ func (r *Runner) detachment(seq int64, state lead.State) <-chan struct{} {
 	return done
 }
 
-// detached tells those who wait that the lead is final, on disk.
+// detached wakes those who wait for the lead to be final and on disk.
 func (r *Runner) detached(seq int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

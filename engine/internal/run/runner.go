@@ -21,40 +21,40 @@ type Clock interface {
 	AfterFunc(d time.Duration, f func()) (stop func() bool)
 }
 
-// Host does what leaves the engine. Its methods run away from the loop, on
-// goroutines of their own, and may be called many at a time.
+// Host calls the user's code. Its methods run outside the loop, on goroutines of their
+// own, and are called concurrently.
 type Host interface {
-	// Attempt calls the handler of an attempt that is on record and returns what it
-	// came to. A panic of the handler is for Attempt to catch.
+	// Attempt calls the handler of an attempt that is on record and returns its answer.
+	// It must recover from a panic of the handler.
 	Attempt(c *Call) core.Answer
 	// Hooks runs the completion hooks of a step and returns what failed, each with
 	// the hook's name. It returns within a bounded time.
 	Hooks(c *HookCall) []string
 }
 
-// Config is what a Runner is made of.
+// Config configures a Runner.
 type Config struct {
 	Store   store.Store
 	Host    Host
 	Clock   Clock
 	Log     *slog.Logger
-	Workers int // calls of handlers at the same time, at most
+	Workers int // the most handlers that run at the same time
 	// MaxRedeliveries is how often an attempt is delivered again after a crash.
 	MaxRedeliveries int
 	// Hooks: there are completion hooks.
 	Hooks bool
-	// WallClock: the clock may jump, and nobody says so.
+	// WallClock: the clock may jump without notice.
 	WallClock bool
-	// Stepped: no goroutine runs the loop; its ids follow from Seed.
+	// Stepped: the caller runs the loop, and ids are derived from Seed.
 	Stepped bool
 	Seed    uint64
 }
 
-// Errors that concern no lead.
+// Errors about the use of the engine.
 var (
-	ErrNotRunning    = errors.New("engine: not running; call Start first")
-	ErrConcurrentUse = errors.New("engine: a stepped engine was used by two goroutines at once, or settled by a handler")
-	ErrStalled       = errors.New("engine: a stepped engine waits for what only happens later; let its clock go on")
+	ErrNotRunning    = errors.New("engine: not running; it was not started, or has been shut down")
+	ErrConcurrentUse = errors.New("engine: a stepped engine was used by two goroutines at once, or a handler called Settle")
+	ErrStalled       = errors.New("engine: a stepped engine waits for something that happens later; advance its clock")
 )
 
 // Causes of the cancellation of an attempt's context.
@@ -69,8 +69,8 @@ type Runner struct {
 	inbox   *inbox
 	stepper *stepper // nil when the loop has a goroutine
 
-	// stop asks the loop to end, and idle is closed when a runner that drains has
-	// nothing left that runs; stopped is closed when the loop has ended.
+	// stop is closed to end the loop. idle is closed when the runner drains and nothing
+	// runs any more; stopped is closed when the loop has ended.
 	stop, idle, stopped chan struct{}
 	drainOnce, stopOnce sync.Once
 
@@ -78,7 +78,8 @@ type Runner struct {
 
 	listeners atomic.Pointer[[]*listener] // set under mu
 
-	// unreadable are the workflows whose rows cannot be read, and why. Never changed.
+	// unreadable has the workflows whose rows cannot be read, and why. It is not changed
+	// after New.
 	unreadable map[int64]error
 
 	mu          sync.RWMutex // guards what follows
@@ -86,11 +87,11 @@ type Runner struct {
 	flows       map[int64]*core.Flow
 	rules       *core.Rules // read and changed by the loop alone
 	flowSeqs    map[lead.WorkflowID]int64
-	detachments map[int64]chan struct{} // of leads whose removal somebody waits for
+	detachments map[int64]chan struct{} // for leads whose removal a caller waits for
 	stats       Stats
 }
 
-// life is how far a runner has come.
+// life is the state of a runner.
 type life uint8
 
 const (
@@ -99,7 +100,8 @@ const (
 	lifeOver
 )
 
-// New returns a runner over the store, with every workflow in it compiled.
+// New returns a runner over the store, with all of its workflows loaded. A workflow that
+// cannot be read is logged and left out.
 func New(c Config) (*Runner, error) {
 	r := &Runner{
 		Config:      c,
@@ -137,18 +139,18 @@ func New(c Config) (*Runner, error) {
 	return r, nil
 }
 
-// leaveOut has a workflow and its leads left alone, because of what is in its row.
+// leaveOut excludes a workflow and its leads, because its row cannot be read.
 func (r *Runner) leaveOut(seq int64, err error) {
 	if r.unreadable == nil {
 		r.unreadable = map[int64]error{}
 	}
-	r.unreadable[seq] = fmt.Errorf("engine: the workflow cannot be read, and its leads are left alone: %w", err)
+	r.unreadable[seq] = fmt.Errorf("engine: the workflow cannot be read, and its leads are left out: %w", err)
 	r.Log.Error("leadflow: a workflow cannot be read and is left out with its leads; all others go on. "+
 		"Repair its row or restore a backup, and start again", slog.Int64("workflow_seq", seq), slog.Any("error", err))
 }
 
-// Start sets the loop going. check is asked about every workflow whose leads may
-// move; its errors refuse the start. Calling it again is safe.
+// Start starts the loop. check is called for every active or paused workflow; if it
+// returns an error, the runner does not start. Calling Start again is safe.
 func (r *Runner) Start(ctx context.Context, check func(*core.Flow) error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -197,7 +199,7 @@ func (r *Runner) Shutdown(ctx context.Context) error {
 	was := r.life
 	r.life = lifeOver
 	if was == lifeNew {
-		// Before anybody else can see that it is over.
+		// While r.mu is held, so that nobody sees lifeOver before this is done.
 		r.stopOnce.Do(func() { close(r.stop); close(r.stopped) })
 	}
 	r.mu.Unlock()
@@ -235,7 +237,7 @@ func (r *Runner) Started() bool {
 	return r.life != lifeNew
 }
 
-// drained tells Shutdown that nothing runs any more.
+// drained wakes Shutdown, because nothing runs any more.
 func (r *Runner) drained() {
 	select {
 	case <-r.idle:
@@ -244,8 +246,8 @@ func (r *Runner) drained() {
 	}
 }
 
-// Ping reports whether the loop is alive and the store able to commit, by a
-// commit that changes nothing.
+// Ping returns nil if the loop runs and the store can commit; it makes a commit that
+// changes nothing.
 func (r *Runner) Ping(ctx context.Context) error {
 	return r.do(ctx, func(l *loop) error {
 		l.writes.Ping = true
@@ -270,19 +272,17 @@ func (r *Runner) Await(ctx context.Context, done <-chan struct{}) error {
 	}
 }
 
-// The errors of what is not there.
-
-// WorkflowNotFound is the error of an unknown workflow.
+// WorkflowNotFound is the error for an unknown workflow.
 func WorkflowNotFound(id lead.WorkflowID) error {
 	return &lead.NotFoundError{Kind: "workflow", Name: id.String()}
 }
 
-// LeadNotFound is the error of a lead that the workflow does not have.
+// LeadNotFound is the error for a lead that the workflow does not have.
 func LeadNotFound(workflow lead.WorkflowID, id lead.ID) error {
 	return &lead.NotFoundError{Kind: "lead", Name: id.String(), In: workflow.String()}
 }
 
-// StepNotFound is the error of an unknown step.
+// StepNotFound is the error for an unknown step.
 func StepNotFound(id lead.StepID) error {
 	return &lead.NotFoundError{Kind: "step", Name: id.String()}
 }

@@ -2,15 +2,16 @@ package run
 
 import "github.com/leadflow-go/leadflow/engine/internal/core"
 
-// Stats counts what a runner has done since it was started, and what it holds now.
+// Stats has the counters of a runner since it was started, and its present size; see
+// engine.Stats.
 type Stats struct {
 	core.Stats
-	LateResults int64 // of handlers that returned when the step was over
+	LateResults int64
 	Commits     int64
 
-	Running  int // handlers at work
-	Ready    int // leads that are due and wait for a worker
-	InMemory int // leads that memory holds
+	Running  int
+	Ready    int
+	InMemory int
 }
 
 // Stats returns the counters as of the last commit.
@@ -28,7 +29,7 @@ func (r *Runner) publishStats(l *loop) {
 	r.stats = s
 }
 
-// counters change with decisions.
+// counters are changed by decisions, so a batch that is undone takes its own back.
 type counters struct {
 	running int // entries with a call
 	live    int // goroutines whose result is still awaited

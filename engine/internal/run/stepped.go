@@ -8,7 +8,7 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// This file is what turns the loop of a stepped engine.
+// This file runs the loop of a stepped engine.
 
 // Settle does everything that can be done at the clock's present time; see
 // engine.Stepped.
@@ -25,8 +25,7 @@ func (r *Runner) Settle() error {
 	return err
 }
 
-// Next returns when something is to be done next, or false when that is never,
-// unless something comes in.
+// Next returns when there is something to do next; see engine.Stepped.
 func (r *Runner) Next() (time.Time, bool) {
 	d := r.stepper
 	if !d.running() {
@@ -43,11 +42,11 @@ func (r *Runner) Next() (time.Time, bool) {
 	}
 }
 
-// Takes adds to the time that the handler or the hook takes that runs.
+// Takes adds to the time that the running handler or hook takes.
 func (r *Runner) Takes(d time.Duration) { r.stepper.took += max(d, 0) }
 
-// RunHook calls a hook of a stepped engine, which is late when it says that it
-// takes longer than most.
+// RunHook calls a hook of a stepped engine, and returns the error late if the hook says
+// that it takes longer than most.
 func (r *Runner) RunHook(most time.Duration, late error, hook func() error) error {
 	d := r.stepper
 	before := d.took
@@ -66,14 +65,14 @@ type stepper struct {
 	loop *loop // nil before Start
 
 	turning, settling atomic.Bool
-	facts             []func()      // what expressions read is to be read
-	queue             []func()      // handlers and hooks to be called, in order
-	called            int           // how many of the queue have been
-	took              time.Duration // as the one that runs says
+	facts             []func()      // expressions to be evaluated
+	queue             []func()      // handlers, hooks and listeners to be called, in order
+	called            int           // how many of the queue have been called
+	took              time.Duration // the time that the running one says it takes
 }
 
-// spawn has f called away from the loop: on a goroutine, or by the caller of a
-// stepped engine.
+// spawn has f called outside the loop: on a goroutine or, in a stepped engine, by
+// Settle.
 func (r *Runner) spawn(f func()) {
 	if r.stepper == nil {
 		go f()
@@ -82,7 +81,7 @@ func (r *Runner) spawn(f func()) {
 	r.stepper.queue = append(r.stepper.queue, f)
 }
 
-// tell has the loop know what a handler or a hook came to.
+// tell sends the result of a handler or of hooks to the loop.
 func (r *Runner) tell(end result) {
 	if d := r.stepper; d != nil && d.took > 0 {
 		r.Clock.AfterFunc(d.took, func() { r.inbox.tell(end) })
@@ -100,7 +99,7 @@ func (d *stepper) running() bool {
 	}
 }
 
-// ready reports whether the loop of another engine would turn now.
+// ready reports whether the loop has something to do now.
 func (d *stepper) ready() bool { return len(d.run.inbox.signal) > 0 || d.loop.sleep() <= 0 }
 
 func (d *stepper) turn() error {
@@ -128,7 +127,7 @@ func (d *stepper) turn() error {
 	}
 }
 
-// decide turns until a request that is in the inbox has its answer.
+// decide runs the loop until a request in the inbox has its answer.
 func (d *stepper) decide(r *request) error {
 	for len(r.answer) == 0 {
 		if err := d.turn(); err != nil {
@@ -138,9 +137,9 @@ func (d *stepper) decide(r *request) error {
 	return nil
 }
 
-// settle turns, and calls what the turns launch, until done or until nothing is
-// left to do. All that a turn launched is called before the next one, which
-// takes all of their answers in one batch.
+// settle runs the loop, and what the loop starts, until done or until nothing is left
+// to do. Everything that one turn of the loop starts is called before the next turn,
+// which takes all of the answers in one batch.
 func (d *stepper) settle(done func() bool) (bool, error) {
 	if d.turning.Load() {
 		return false, ErrConcurrentUse
@@ -160,8 +159,8 @@ func (d *stepper) settle(done func() bool) (bool, error) {
 	return true, nil
 }
 
-// run calls the next handler, or hooks. One that waits for something else in
-// the engine may have another one called inside of it.
+// callNext calls the next handler, hooks or listener. If it waits for something else in
+// the engine, another one may be called inside of it.
 func (d *stepper) callNext() {
 	f := d.queue[d.called]
 	d.queue[d.called] = nil
@@ -192,8 +191,8 @@ func closed(c <-chan struct{}) bool {
 	}
 }
 
-// shutdown ends an engine that drains: when all that runs is over or, with an
-// error, before that, because ctx has ended or the clock would have to go on.
+// shutdown ends an engine that drains. It returns an error if ctx has ended, or if
+// something still runs that needs the clock to advance.
 func (d *stepper) shutdown(ctx context.Context) error {
 	if !d.running() {
 		return nil

@@ -12,25 +12,23 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// sweepSize is how many leads of a sweep go into one batch, beside what else
-// goes on.
+// sweepSize is how many leads of a sweep go into one batch, so that other work fits in.
 const sweepSize = 500
 
-// sweep lets an event happen to many leads of a workflow, one after the other, or
-// forgets each when the workflow was deleted. That of a workflow whose status
-// asks for it is started anew with the engine until nothing is left to do.
+// sweep applies an event to many leads of a workflow, one after the other, or deletes
+// them if the workflow was deleted. A sweep that a workflow's status requires is
+// started again with the engine until nothing is left to do.
 type sweep struct {
 	query store.LeadQuery // After moves on with every page
-	event core.Event      // nil to forget them
-	count int             // leads to which it has happened, on disk
-	given atomic.Bool     // up: whoever asked for it waits no longer
+	event core.Event      // nil to delete them
+	count int             // leads that were changed, on disk
+	given atomic.Bool     // its caller does not wait any more, so it stops
 	done  chan struct{}
 }
 
-// statusSweep returns the sweep that the status of a workflow asks for, nil if it
-// asks for none: each lead is asked what it needs, and what it needs at once
-// happens. Those of a cancelled workflow are to be removed; of a paused one,
-// those whose removal is pending give up their queued retries.
+// statusSweep returns the sweep that the status of a workflow requires, or nil. It
+// makes the change that each lead needs now: leads of a cancelled workflow are removed;
+// in a paused one, leads whose removal is pending drop their queued retries.
 func statusSweep(f *core.Flow) *sweep {
 	s := &sweep{query: store.LeadQuery{Workflow: f.Row.Seq}, event: core.Advance{}, done: make(chan struct{})}
 	switch {
@@ -48,9 +46,9 @@ func statusSweep(f *core.Flow) *sweep {
 
 func (l *loop) addSweep(s *sweep) { l.sweeps = append(l.sweeps, s) }
 
-// resumeSweeps takes up what the process that had the store before left undone.
+// resumeSweeps continues the sweeps that an earlier process did not finish.
 func (l *loop) resumeSweeps() error {
-	for _, seq := range slices.Sorted(maps.Keys(l.flows)) { // in the same order in every simulation
+	for _, seq := range slices.Sorted(maps.Keys(l.flows)) { // sorted, so that simulations are reproducible
 		s := statusSweep(l.flows[seq])
 		if s == nil {
 			continue
@@ -72,7 +70,7 @@ func (l *loop) resumeSweeps() error {
 	return nil
 }
 
-// sweepPage takes the next leads of the first sweep into the batch.
+// sweepPage applies the first sweep to its next leads, as part of the batch.
 func (l *loop) sweepPage() error {
 	if len(l.sweeps) == 0 {
 		return nil
@@ -112,8 +110,7 @@ func (l *loop) sweepPage() error {
 	return nil
 }
 
-// sweepOver lets the event of the sweep happen to one lead, and reports whether
-// it did.
+// sweepOver applies the sweep to one lead, and reports whether it changed the lead.
 func (l *loop) sweepOver(s *sweep, rec store.Record) (bool, error) {
 	e := l.hot[rec.Seq]
 	if s.event == nil {
@@ -129,7 +126,7 @@ func (l *loop) sweepOver(s *sweep, rec store.Record) (bool, error) {
 			return false, nil // left out, and logged
 		}
 	}
-	// It may have changed since it was found, in this very batch.
+	// The lead may have changed since it was read, even in this batch.
 	err := l.apply(e, s.event)
 	if errors.Is(err, core.ErrUnchanged) {
 		return true, nil

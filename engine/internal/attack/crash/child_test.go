@@ -22,8 +22,8 @@ import (
 	"github.com/leadflow-go/leadflow/store/sqlite/disktest"
 )
 
-// This file is the process that the crash test kills: an engine on a real file
-// that does whatever the parent says, and says what it does before it does it.
+// This file has the process that the crash test kills: an engine on a real file that
+// does what the parent says, and reports everything before it does it.
 
 // fileEnv holds the path of the file, and marks the process as the child.
 const fileEnv = "LEADFLOW_CRASH_FILE"
@@ -32,7 +32,7 @@ const fileEnv = "LEADFLOW_CRASH_FILE"
 // does to the first.
 const logEnv = "LEADFLOW_CRASH_LOG"
 
-// hookTimeout is short, so that a hook that hangs is seen to be left behind.
+// hookTimeout is short, so that hooks that hang time out during the test.
 const hookTimeout = 400 * time.Millisecond
 
 // event is a line from the child to the parent. The kinds: opening, ready,
@@ -83,7 +83,7 @@ type command struct {
 	Schedule []string `json:"schedule,omitempty"` // messages to schedule
 }
 
-// retryAfter is how long a handler that says "again" asks to be left alone.
+// retryAfter is the RetryAfter of a handler that is told "again".
 const retryAfter = 25 * time.Millisecond
 
 // child is the process that TestEveryLeadOutlivesSIGKILL kills.
@@ -98,8 +98,8 @@ type child struct {
 	waiting map[int64]chan command
 }
 
-// say writes an event. A line is one write, so that a kill leaves a part of the
-// last line at most.
+// say writes an event. A line is one write, so that a kill cuts off the last line at
+// most.
 func (c *child) say(ev event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -174,8 +174,7 @@ func (c *child) run(path string) error {
 	return nil
 }
 
-// obey carries out commands until it is told to quit. Without a parent there is
-// nothing to live for.
+// obey carries out commands until it is told to quit, or the parent is gone.
 func (c *child) obey(in io.Reader) error {
 	lines := bufio.NewReader(in)
 	for {
@@ -252,8 +251,8 @@ func (c *child) carryOut(cmd command) {
 	}
 }
 
-// reply tells the parent what a caller was answered, unless the life is to end
-// when handlers were called and callers were not answered.
+// reply tells the parent what a caller was answered, unless the plan is to die after
+// handlers were called and before callers are answered.
 func (c *child) reply(ev event) {
 	if c.point.name == "unanswered" {
 		c.withheld.Store(true)
@@ -281,8 +280,8 @@ func refusal(err error) string {
 	return "other"
 }
 
-// handle is every handler. It says that it was called before it does anything,
-// and does what the parent answers.
+// handle is every handler. It reports that it was called before it does anything, and
+// then does what the parent answers.
 func (c *child) handle(ctx context.Context, a engine.Attempt) (engine.Result, error) {
 	ev := event{
 		Kind: "dispatch", Lead: a.LeadID, Contact: a.Contact.ExternalID, Step: a.StepID, Node: a.Node.ID,

@@ -26,21 +26,20 @@ var (
 	leadsFlag = flag.Int("crash.leads", 12, "how many leads it enrolls between two kills")
 )
 
-// A child process that runs an engine on a real file is killed with SIGKILL
-// again and again, at random moments and at each of points, and started anew
-// on the same file. Every third time it is the power that is cut: what SQLite had
-// not synced is lost, in part or altogether, or garbage. Promises 1, 2, 3, 4, 5,
-// 7, 8, 9 and 10 must hold all the time.
+// A child process that runs an engine on a real file is killed with SIGKILL again and
+// again, at random times and at each of points, and restarted on the same file. Every
+// third time the power is cut too: what SQLite had not synced is lost, in part or
+// completely, or is garbage. Promises 1, 2, 3, 4, 5, 7, 8, 9 and 10 must always hold.
 //
-// The parent is the world outside and the witness. Handlers and hooks tell it
-// that they were called before they do anything, and do what it answers. It
-// enrolls and removes leads and sends callbacks, those whose acknowledgement a
-// kill swallowed again, as a provider would. After each kill it reads a copy of
-// the file, so that it knows what the next process will find; what that may and
-// may not do follows. At the end it reads every lead's history.
+// The parent is the outside world, and records what it sees. Handlers and hooks report
+// to it before they do anything, and then do what it answers. It enrolls and removes
+// leads and sends callbacks; if a kill lost the acknowledgement of a callback, it sends
+// the callback again, as a provider would. After each kill it reads a copy of the file,
+// so it knows what the next process will find, and what that process may do. At the end
+// it reads every lead's history.
 //
-// The seed is logged. LEADFLOW_SEED plays the same scripts and the same kills,
-// as nearly as two processes can; -crash.rounds makes it longer.
+// The seed is logged. LEADFLOW_SEED repeats the same scripts and kills, as far as two
+// processes can; -crash.rounds makes the test longer.
 func TestEveryLeadOutlivesSIGKILL(t *testing.T) {
 	r := newRun(t, storetest.Seed(t))
 	defer r.end()
@@ -57,10 +56,10 @@ func TestEveryLeadOutlivesSIGKILL(t *testing.T) {
 	r.report()
 }
 
-// patience is how long nothing may happen while leads are live.
+// patience is the longest time without an event while leads are live.
 const patience = 30 * time.Second
 
-// run is the parent. All of it belongs to the goroutine of the test.
+// run is the parent. Only the test's goroutine uses it.
 type run struct {
 	*testing.T
 	seed    uint64
@@ -135,7 +134,7 @@ func newRun(t *testing.T, seed uint64) *run {
 	return r
 }
 
-// end leaves no process behind, whatever became of the test.
+// end leaves no process behind when the test ends.
 func (r *run) end() {
 	close(r.over)
 	if r.child != nil {
@@ -143,7 +142,7 @@ func (r *run) end() {
 	}
 }
 
-// fault is a broken promise.
+// fault reports a broken promise.
 func (r *run) fault(format string, args ...any) {
 	r.Helper()
 	r.Errorf("round %d: "+format, append([]any{r.round}, args...)...)
@@ -152,8 +151,7 @@ func (r *run) fault(format string, args ...any) {
 	}
 }
 
-// after has f done when d has passed, unless the child that lives now is dead by
-// then.
+// after calls f when d has passed, unless the present child is dead by then.
 func (r *run) after(d time.Duration, f func()) {
 	child := r.child
 	time.AfterFunc(d, func() {
@@ -168,8 +166,7 @@ func (r *run) after(d time.Duration, f func()) {
 	})
 }
 
-// count notes that something has happened, and kills the child if that is what
-// the plan waits for.
+// count counts an event, and kills the child if the plan waits for it.
 func (r *run) count(kind string) {
 	r.counted[kind]++
 	if p := r.planned; p.on == kind && p.count == r.counted[kind] {
@@ -183,7 +180,7 @@ func (r *run) killAfter(d time.Duration) {
 		child.kill()
 		return
 	}
-	time.AfterFunc(d, child.kill) // past the loop, which may be busy
+	time.AfterFunc(d, child.kill) // not through the loop, which may be busy
 }
 
 // live runs the child until it is dead.
@@ -220,7 +217,7 @@ func (r *run) live(p plan) {
 	}
 }
 
-// buried looks at how the child ended.
+// buried checks how the child ended.
 func (r *run) buried() {
 	p := r.child
 	r.child = nil
@@ -253,7 +250,7 @@ func (r *run) buried() {
 	}
 }
 
-// hear takes in what the child says.
+// hear handles an event from the child.
 func (r *run) hear(ev event) {
 	r.count(ev.Kind)
 	switch ev.Kind {
@@ -286,8 +283,8 @@ func (r *run) hear(ev event) {
 	}
 }
 
-// askWhetherOver has the last child say how many leads are live, anew after each
-// commit, and quit when none is.
+// askWhetherOver asks the last child after each commit how many leads are live, and
+// tells it to quit when none is.
 func (r *run) askWhetherOver() {
 	if !r.planned.last || r.status.asked || !r.status.dirty || r.owed > 0 {
 		return

@@ -9,12 +9,12 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// This file is what the parent of the crash test asks of every delivery, by
-// what it has seen before and by what was in the file.
+// This file has the checks of the parent of the crash test for every call of a handler,
+// by what it has seen before and by what was in the file.
 
-// judge holds the call of a handler against the promises. Promise 2 is that of the
-// engine, which may have begun the step just before, and this is when the parent
-// hears of it: the history tells.
+// judge checks the call of a handler against the promises. The engine may have begun the
+// step just before a removal, and the parent hears of it only now, so promise 2 is
+// checked by the history.
 func (r *run) judge(l *subject, a *attempt, ev event) {
 	for _, f := range l.seen.Called(life.Call{
 		Attempt: life.Attempt{Step: a.step.id, Number: a.number}, Key: ev.Key, Redelivered: ev.Redelivered,
@@ -33,7 +33,7 @@ func (r *run) judge(l *subject, a *attempt, ev event) {
 	}
 }
 
-// judgeOrder: an attempt comes after a failed one, and not before its time, by the
+// judgeOrder: a retry comes after a failed attempt, and not before its due time, by the
 // parent's clock.
 func (r *run) judgeOrder(l *subject, a *attempt, ev event) {
 	s := a.step
@@ -70,7 +70,7 @@ func (r *run) judgeOrder(l *subject, a *attempt, ev event) {
 	}
 }
 
-// doubt has the history say at the end whether what was seen has an excuse.
+// doubt leaves it to the history, at the end, whether what was seen was allowed.
 func (r *run) doubt(l *subject, s *step, what string, excused func(*lead.Step) bool) {
 	round := r.round
 	r.doubts = append(r.doubts, func() {
@@ -85,8 +85,8 @@ func timedOut(h *lead.Step) bool {
 	return h.Status == lead.StepFailed && strings.HasPrefix(h.Error, "no outcome within")
 }
 
-// judgeByFile: the first thing that a process does with a lead, unless somebody has
-// asked for something meanwhile, is what the life does that was in the file.
+// judgeByFile: the first thing that a process does with a lead follows from what was in
+// the file, unless there was a request for the lead meanwhile.
 func (r *run) judgeByFile(l *subject, a *attempt, ev event) {
 	f := l.found
 	if f == nil {
@@ -114,8 +114,8 @@ func (r *run) judgeByFile(l *subject, a *attempt, ev event) {
 	r.fault("%s of lead %s (redelivered: %t) is not what comes of the file, which had\n%s", a, l.id, ev.Redelivered, f)
 }
 
-// reachable are the lives that the one in the file may have come to by then, in a
-// process that was started since.
+// reachable are the states that the life in the file may have reached by then, in a
+// process that was started after it was read.
 func (f *found) reachable(started, by time.Time) []*life.World {
 	begin := f.life.Clone()
 	if started.After(begin.Now) {

@@ -9,11 +9,11 @@ import (
 	"github.com/leadflow-go/leadflow/engine/internal/attack/world"
 )
 
-// This file is when the child of the crash test dies.
+// This file decides when the child of the crash test dies.
 
 // plan is how one life of the child ends.
 type plan struct {
-	last  bool   // not at all, but in peace when all leads are final
+	last  bool   // it is not killed, and quits when all leads are final
 	on    string // the kind of event that counts; a event's, command or answer
 	count int    // how many of them
 	after time.Duration
@@ -28,7 +28,7 @@ func (p plan) String() string {
 	return fmt.Sprintf("%s after %s %d", p.after, p.on, p.count)
 }
 
-// longest bounds a life whose plan does not come to pass.
+// longest bounds a life in which the planned event does not happen.
 func (p plan) longest() time.Duration {
 	switch {
 	case p.point == "":
@@ -39,8 +39,8 @@ func (p plan) longest() time.Duration {
 	return 3 * time.Second
 }
 
-// plan says when to kill the child in the present round: in turn at a point, the
-// ones first at which it was not killed yet, and at random.
+// plan says when to kill the child in this round: alternately at a point, preferring
+// those at which it was not killed yet, and at random.
 func (r *run) plan() plan {
 	rng := r.rand("plan", r.round)
 	p := r.planMoment(rng)

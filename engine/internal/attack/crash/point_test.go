@@ -12,12 +12,11 @@ import (
 	"github.com/leadflow-go/leadflow/store/sqlite/disktest"
 )
 
-// This file is where the child of the crash test kills itself when it is told
-// to: at named points, from the decision to the effect. None of them is in
-// production code. What a process that dies leaves behind is its file and what
-// the world has seen of it, and both have a seam that a test can hold: the store
-// is an interface, the disk has package disktest before it, and the world is made
-// of handlers, hooks and callers.
+// This file has the points at which the child of the crash test kills itself when told
+// to, from the decision to the effect. None of them is in production code: a dead
+// process leaves behind its file and what the world has seen of it, and a test can
+// intercept both. The store is an interface, the disk is behind package disktest, and
+// the world consists of handlers, hooks and callers.
 
 // pointEnv makes the child kill itself when it has passed a point so many
 // times: "synced 7".
@@ -92,8 +91,7 @@ func killSelf() {
 	select {}
 }
 
-// watchedDisk passes the points within the disk, and writes down for the parent
-// what SQLite does.
+// watchedDisk has the points in the disk, and logs for the parent what SQLite does.
 type watchedDisk struct {
 	*disktest.Log
 	point *point
@@ -128,8 +126,8 @@ func (d *watchedDisk) After(op disktest.Op) {
 	}
 }
 
-// watchedStore passes the points at the store, and tells the parent of every
-// commit, so that it can kill in the middle of one.
+// watchedStore has the points at the store, and tells the parent of every commit, so
+// that the parent can kill the child during one.
 type watchedStore struct {
 	store.Store
 	point    *point

@@ -11,14 +11,13 @@ import (
 	"github.com/leadflow-go/leadflow/store/sqlite/disktest"
 )
 
-// This file is the disk of the crash test: what the file may have become when it
-// is not a process that is killed, but the machine.
+// This file has the power cuts of the crash test: what may be left of the file.
 
 // base is the name of the file, which is alone in its directory.
 const base = "leads.db"
 
-// powerDown has the disk know what the child that is dead did to it and, if that
-// is how it died, leaves of it what a power cut may leave.
+// powerDown replays what the dead child did to the disk and, if the power was cut,
+// replaces the file by what a power cut may leave.
 func (r *run) powerDown() {
 	text, err := os.Open(r.log)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -58,10 +57,10 @@ func (r *run) powerDown() {
 	r.disk = disktest.New(files)
 }
 
-// compareDisk checks that the disk knows everything: else its power cuts prove
-// nothing. It returns what is there. The child writes an operation down and then
-// does it, so it may have died in between, or in the middle of a write: a system
-// that kills a process ends its write at any page.
+// compareDisk checks that the disk has seen every operation, because otherwise its power
+// cuts prove nothing. It returns the file. The child logs an operation before it does
+// it, so it may have died in between, or during a write, which the system may end at any
+// page.
 func (r *run) compareDisk(dir string) disktest.Files {
 	there, err := disktest.Read(dir, base)
 	if err != nil {
@@ -79,8 +78,7 @@ func (r *run) compareDisk(dir string) disktest.Files {
 	return there
 }
 
-// torn reports whether a file is as it was before a write, or after it, or
-// somewhere on the way.
+// torn reports whether a file is as it was before a write, after it, or partly written.
 func torn(before, there, after []byte) bool {
 	n := 0
 	for n < min(len(there), len(after)) && there[n] == after[n] {

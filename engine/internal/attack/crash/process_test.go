@@ -13,7 +13,7 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// This file is the child as the parent sees it.
+// This file has the child as the parent sees it.
 
 // process is one life of the child.
 type process struct {
@@ -47,8 +47,8 @@ func (r *run) start(plan plan) *process {
 	return p
 }
 
-// read passes on what the child says, to its last whole line: what it wrote
-// before it was killed has happened, whenever it is read.
+// read passes on the child's output up to its last whole line: what the child wrote
+// before it was killed has happened, even if it is read later.
 func (p *process) read(out io.Reader) {
 	defer close(p.events)
 	lines := bufio.NewReader(out)

@@ -11,11 +11,11 @@ import (
 	"github.com/leadflow-go/leadflow/engine/workflow"
 )
 
-// This file is the world in which the crash test takes place: the workflow, and
-// what becomes of calls, messages and hooks in it.
+// This file has the workflow of the crash test, and the scripts of its calls, messages
+// and hooks.
 
-// definition has no circle, so that every lead ends. Its texts and calls
-// have all the time in the world: only the application step is to time out.
+// definition has no cycle, so that every lead ends. Only the application step has a
+// timeout that is short enough to be reached.
 func definition() *workflow.Definition {
 	const ample = time.Hour
 	retry := func(most int, delay time.Duration) workflow.Retry {
@@ -96,8 +96,8 @@ func (r *run) rand(parts ...any) *rand.Rand {
 	return rand.New(rand.NewPCG(r.seed, h.Sum64()))
 }
 
-// script decides what becomes of an attempt, whenever it is asked: a provider
-// that is called twice with one idempotency key does the same thing once.
+// script decides the result of an attempt. It always answers the same for an attempt,
+// like a provider that is called twice with one idempotency key.
 func (r *run) script(contact, node, message string, attempt int) script {
 	rng := r.rand("attempt", contact, node, message, attempt)
 	s := script{do: "outcome", score: rng.IntN(11), after: time.Duration(rng.IntN(4)) * time.Millisecond}

@@ -21,8 +21,8 @@ import (
 	"github.com/leadflow-go/leadflow/store/sqlite"
 )
 
-// This file is what the parent of the crash test reads in the file that the
-// dead child has left, of which crash_verify_test.go reads the last.
+// This file has what the parent of the crash test checks in the file that a dead child
+// has left; verify_test.go checks the last one.
 
 // found is a lead as the file has it.
 type found struct {
@@ -77,8 +77,8 @@ func (f *found) String() string {
 	return b.String()
 }
 
-// survey reads a copy of the file, so that it is the next child that recovers
-// the file itself, and compares it with all that was acknowledged and seen.
+// survey reads a copy of the file, so that the next child recovers the file itself, and
+// compares it with all that was acknowledged and seen.
 func (r *run) survey() {
 	path := r.log + ".copy" // elsewhere
 	for _, suffix := range []string{"", "-wal", "-shm"} {

@@ -15,9 +15,8 @@ import (
 	"github.com/leadflow-go/leadflow/store/sqlite"
 )
 
-// This file is what the crash test has beside its leads' own lives: workflows of
-// many leads that are cancelled or deleted, so that a kill can come in the middle
-// of that.
+// This file adds workflows of many leads that are cancelled or deleted during the crash
+// test, so that kills come in the middle of that.
 
 // doomed is such a workflow, as the parent knows it.
 type doomed struct {

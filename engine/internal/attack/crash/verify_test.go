@@ -7,8 +7,8 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// This file is what the parent of the crash test reads in every lead's history
-// when all of them are final.
+// This file has what the parent of the crash test checks in every lead's history when
+// all leads are final.
 
 // verify goes through the history of every lead, of which it is known already that
 // a life can have led to it.

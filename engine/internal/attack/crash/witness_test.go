@@ -9,8 +9,8 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// This file is what the parent of the crash test sees and does while the child
-// lives. What follows from a copy of the file is in crash_survey_test.go.
+// This file has what the parent of the crash test sees and does while the child lives.
+// survey_test.go has what follows from a copy of the file.
 
 // witness is what has been seen.
 type witness struct {
@@ -120,7 +120,7 @@ func (r *run) newLead() *subject {
 		},
 		steps: map[lead.StepID]*step{}, sent: map[string]lead.StepID{},
 	}
-	if r.round*10 >= *rounds { // the first ones are left alone
+	if r.round*10 >= *rounds { // not in the first rounds
 		whens := []string{"enrolled", "later", "later", "running", "in flight", "in flight", "in flight", "retry", "retry", "outcome"}
 		if n := rng.IntN(2 * len(whens)); n < len(whens) {
 			l.removal.when, l.removal.skip = whens[n], rng.IntN(3) == 0

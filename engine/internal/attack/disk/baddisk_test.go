@@ -24,9 +24,8 @@ import (
 	"github.com/leadflow-go/leadflow/store/storetest"
 )
 
-// badDisk is a disk that is full or broken now and then, and whose power may be
-// cut. What has been promised to the world is noted with it, so that both are
-// known as of one moment.
+// badDisk is a disk that is sometimes full or broken, and whose power may be cut. It
+// also records what was promised to callers, so that both are known at one moment.
 type badDisk struct {
 	*rand.Rand
 
@@ -69,7 +68,7 @@ func (d *badDisk) After(op disktest.Op) {
 	d.disk.After(op)
 }
 
-// breaks has some of the next operations fail, or none.
+// breaks makes some of the next operations fail, or none.
 func (d *badDisk) breaks() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -89,7 +88,7 @@ func (d *badDisk) mend() {
 	d.fail = nil
 }
 
-// note has keep note what was promised, in step with what the disk holds.
+// note records what was promised, while the disk does not change.
 func (d *badDisk) note(keep func(p *promises)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -146,13 +145,12 @@ func badDiskDefinition() *workflow.Definition {
 	}
 }
 
-// The disk is full or broken again and again, for one operation or for a while,
-// at every stage of many leads' lives, and the power is cut meanwhile. Callers
-// are refused with an error that says what to do, or have what they asked for on
-// disk; once the disk is well everything goes on, and nothing is done twice. What
-// the power cuts left is run by another engine to its end: all that was
-// acknowledged is there, whatever was begun is on record, and no step begins of a
-// lead whose removal was acknowledged.
+// The disk is full or broken again and again, for one operation or for longer, at every
+// stage of many leads' lives, and the power is cut meanwhile. Callers get an error that
+// says what to do, or what they asked for is on disk. Once the disk works again, all
+// leads go on, and nothing is done twice. Another engine runs what the power cuts left
+// to the end: everything that was acknowledged is there, everything that was begun is on
+// record, and no step begins for a lead whose removal was acknowledged.
 func TestAnEngineOutlivesABadDisk(t *testing.T) {
 	seed := storetest.Seed(t)
 	var cuts []afterCut
@@ -253,7 +251,7 @@ func runOnBadDisk(t *testing.T, seed uint64) (cuts []afterCut, wf lead.WorkflowI
 	return cuts, wf
 }
 
-// goesOn runs what a power cut left to its end.
+// goesOn runs an engine on what a power cut left, to the end.
 func (c *afterCut) goesOn(t *testing.T, wf lead.WorkflowID) {
 	time.Sleep(time.Minute) // the clock of this bubble has begun when that of the other did
 	dir := t.TempDir()

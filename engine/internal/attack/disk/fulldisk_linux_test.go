@@ -24,17 +24,17 @@ import (
 	"github.com/leadflow-go/leadflow/store/sqlite"
 )
 
-// fullDiskEnv names the directory in which a child process fills the disk, and
-// marks the process as the child; fullDiskHowEnv says how: "tmpfs", a file system of its own, or "limit", the size that
-// a file may have.
+// fullDiskEnv names the directory in which a child process fills the disk, and marks the
+// process as the child; fullDiskHowEnv says how: "tmpfs", a file system of its own, or
+// "limit", a limit of the file size.
 const (
 	fullDiskEnv    = "LEADFLOW_FULL_DISK"
 	fullDiskHowEnv = "LEADFLOW_FULL_DISK_HOW"
 )
 
-// The disk is really full, in a process of its own: callers are refused and told
-// why, the live call is not cut and what it came to is kept, and when there is
-// room again everything goes on without a restart.
+// The disk is really full, in a separate process: callers get an error that says why,
+// the live call is not cut off and its result is kept, and when there is room again
+// everything goes on without a restart.
 func TestAnEngineOutlivesAFullDisk(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -164,7 +164,7 @@ func (d *fullDisk) open() {
 	}
 }
 
-// begin has one lead called, and others wait.
+// begin enrolls a lead that is called, and others that wait.
 func (d *fullDisk) begin() {
 	made, err := d.eng.CreateWorkflow(world.Background, &workflow.Definition{
 		Name: "full", Entry: "which",
@@ -219,7 +219,7 @@ func (d *fullDisk) fillUp() error {
 	return nil
 }
 
-// whileFull asks for this and that, none of which is possible.
+// whileFull makes requests that are impossible on a full disk.
 func (d *fullDisk) whileFull(refused error) {
 	second := func() error {
 		s, err := sqlite.Open(world.Background, d.path+".other", sqlite.Options{})

@@ -18,12 +18,12 @@ import (
 
 var hook = flag.Bool("exhaustive.hook", false, "search with a completion hook too, which takes half a minute")
 
-// world is two leads of one workflow, and one worker for both.
+// world has two leads of one workflow, and one worker for both.
 type world struct {
 	Now     store.Millis
 	Status  lead.WorkflowStatus
 	Leads   [2]core.View
-	Paused  int // how often the workflow was
+	Paused  int // how often the workflow was paused
 	Crashed int
 }
 
@@ -50,7 +50,7 @@ func flow(t *testing.T) *core.Flow {
 	return &core.Flow{Row: store.Workflow{Seq: 1}, Graph: graph}
 }
 
-// search walks over every world that can be reached, each once.
+// search visits every reachable world once.
 type search struct {
 	t        *testing.T
 	flow     *core.Flow
@@ -66,7 +66,7 @@ func (s *search) in(w *world) *core.Flow {
 	return &f
 }
 
-// reach notes a world, with what led to it.
+// reach records a world that was reached, with the world and the event before it.
 func (s *search) reach(before, w world, what string) {
 	s.moves++
 	s.check(&before, &w, what)
@@ -80,8 +80,8 @@ func (s *search) reach(before, w world, what string) {
 	}
 }
 
-// alike is what decides on how a world goes on: times count from now, and what is
-// over counts for its number only.
+// alike is a key for the behaviour of a world: times are relative to now, and of past
+// steps only the number matters.
 func alike(w world) world {
 	ahead := func(at *store.Millis) {
 		if *at != 0 {
@@ -124,7 +124,7 @@ func alike(w world) world {
 	return w
 }
 
-// event lets something happen to a lead, if it can.
+// event applies an event to a lead, if it is possible.
 func (s *search) event(w world, i int, what string, e core.Event) {
 	next := w
 	t := core.Turn{Now: w.Now, Flow: s.in(&w), Hooks: s.hooks}
@@ -140,7 +140,7 @@ func (s *search) event(w world, i int, what string, e core.Event) {
 	s.reach(w, next, fmt.Sprintf("%s of lead %d", what, i))
 }
 
-// expand lets everything happen to a world that can.
+// expand applies every possible event to a world.
 func (s *search) expand(w world) {
 	f := s.in(&w)
 	soonest := store.MaxMillis
@@ -152,13 +152,13 @@ func (s *search) expand(w world) {
 		}
 		s.event(w, i, "the change", core.Advance{})
 		if !w.Leads[0].Running && !w.Leads[1].Running {
-			s.event(w, i, "the begin", core.Begin{}) // whatever it was queued for
+			s.event(w, i, "the begin", core.Begin{}) // even if the lead does not need a worker any more
 		}
 		if v.Hooking {
 			s.event(w, i, "the end of the hooks", core.HooksEnded{})
 		}
 		if i == 1 {
-			// The other lead is there for the worker that it takes.
+			// The other lead only takes the worker.
 			if v.Running {
 				s.event(w, i, "an answer", answers["is done"])
 				s.event(w, i, "an answer", answers["fails"])
@@ -167,7 +167,7 @@ func (s *search) expand(w world) {
 		}
 		if v.Running {
 			for what, a := range answers {
-				if a.Schedule == nil || v.Notes.Sending == nil { // or it would go on for ever
+				if a.Schedule == nil || v.Notes.Sending == nil { // otherwise the search would not end
 					s.event(w, i, what, a)
 				}
 			}
@@ -209,7 +209,7 @@ func (s *search) expand(w world) {
 	}
 }
 
-// check holds the promises against what has just happened.
+// check checks the promises after an event.
 func (s *search) check(before, w *world, what string) {
 	f := s.in(w)
 	bad := func(i int, promise int, text string) {
@@ -252,10 +252,10 @@ func (s *search) check(before, w *world, what string) {
 	}
 }
 
-// Every interleaving of two leads that share one worker: the first meets all that
-// can happen to a lead, the second is there for the worker that it takes. The exact
-// counts prove that the search was complete; they change with the rules, and then
-// those that the test prints are to be taken, when the change explains them.
+// Searches every interleaving of two leads that share one worker: every event happens to
+// the first lead; the second only takes the worker. The exact counts prove that the
+// search is complete. They change with the rules: if the change explains the new counts,
+// copy them from the test's output.
 func TestTwoLeadsAndOneWorkerKeepThePromisesInEveryOrder(t *testing.T) {
 	for _, c := range []struct {
 		name          string

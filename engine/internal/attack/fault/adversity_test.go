@@ -19,13 +19,12 @@ import (
 	"github.com/leadflow-go/leadflow/store/storetest"
 )
 
-// This file is what the world around an engine does wrong, when the disk does
-// not: clocks, handlers, callers.
+// This file has faults of an engine's environment other than the disk: clocks, handlers
+// and callers.
 
-// The wall clock goes an hour forth and back, again and again, while many leads
-// are called, wait, are written to, or removed. Nothing is done twice or too
-// early by the clock as it then stands, removed stays silent, and every lead
-// ends.
+// The wall clock jumps an hour forward and back, again and again, while many leads are
+// called, wait, get messages or are removed. Nothing is done twice, or too early by the
+// clock at that time, removed leads stay silent, and every lead ends.
 func TestAClockThatJumpsAnHourBackAndForth(t *testing.T) {
 	seed := storetest.Seed(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -109,9 +108,8 @@ func TestAClockThatJumpsAnHourBackAndForth(t *testing.T) {
 	})
 }
 
-// Handlers that hang, and do not even heed their context, are left behind when
-// their time is up, and hold up nobody else: not who waits for a worker, not a
-// removal, and not the end of the process.
+// Handlers that hang, and ignore their context, are abandoned at their deadline. They
+// delay neither leads that wait for a worker, nor a removal, nor the end of the process.
 func TestHandlersThatHangHoldUpNobodyElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
@@ -156,8 +154,8 @@ func TestHandlersThatHangHoldUpNobodyElse(t *testing.T) {
 	})
 }
 
-// A caller that leaves in the middle of a commit is told so at once, and what it
-// asked for is done, or not, as a whole: asking again tells which.
+// A caller whose context ends during a commit immediately gets an error. What it asked
+// for is done completely or not at all; asking again tells which.
 func TestACallerThatLeavesMidCommitChangesNothingHalf(t *testing.T) {
 	type office struct {
 		*world.World

@@ -20,8 +20,8 @@ import (
 
 func changesWorkflow(b *store.Batch) bool { return len(b.Workflows) > 0 }
 
-// A lead whose time comes in the same batch in which its workflow is paused
-// is left alone; but the pause never was.
+// A lead comes due in the same batch in which its workflow is paused, and the commit of
+// the pause fails: the lead must go on.
 func TestAFailedPauseStopsNobody(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -136,8 +136,8 @@ func failEvery(t *testing.T, fault error, every int) {
 	}
 }
 
-// A disk that is full is not asked again at once, and again: who waits for it
-// leaves the processor to others, and the log readable.
+// The engine backs off from a full disk: it neither keeps the processor busy nor fills
+// the log.
 func TestAStoreThatFailsForAWhileIsAskedLessAndLess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, s := world.NewFaulty(t, nil)

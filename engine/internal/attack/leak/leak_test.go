@@ -24,8 +24,8 @@ import (
 	"github.com/leadflow-go/leadflow/store/sqlite"
 )
 
-// leakWorld is an engine on a real file and the real clock, of which it is
-// known how many timers it has set, and when it has committed.
+// leakWorld is an engine on a real file and the real clock. It counts the engine's
+// timers, and signals its commits.
 type leakWorld struct {
 	*testing.T
 	eng       *engine.Engine
@@ -150,11 +150,10 @@ func takeFootprint() footprint {
 	return footprint{int64(m.HeapAlloc), int64(m.HeapObjects), goleak.IgnoreCurrent()}
 }
 
-// expectNothingLeft runs that many leads and compares the engine at rest with
-// what it held at rest before. One object of the smallest size for every lead
-// would show. The runtime keeps a record of every goroutine of the busiest
-// moment so far, so a run that was busier than those before it grows the heap
-// once; a leak grows it in every run, which is what fails.
+// expectNothingLeft runs that many leads, and compares the idle engine with what it held
+// when it was idle before. A leak of one smallest object per lead is noticed. The
+// runtime keeps a record for each goroutine of the busiest moment so far, so a busier
+// run grows the heap once; a leak grows it in every run, and only that fails.
 func (w *leakWorld) expectNothingLeft(run func(leads int), leads int) {
 	w.Helper()
 	const runs = 4
@@ -255,9 +254,8 @@ func TestAMillionTransitionsLeaveNothingBehind(t *testing.T) {
 	w.shutdown()
 }
 
-// Callbacks, retries, panics, timeouts, waits, scheduled messages, hooks that
-// fail and hang, and removals that somebody waits for: all of them have
-// something of their own that could stay.
+// Callbacks, retries, panics, timeouts, waits, scheduled messages, hooks that fail and
+// hang, and removals with a waiting caller: each of them could leak something.
 func TestEveryKindOfStepLeavesNothingBehind(t *testing.T) {
 	leads := 12_000
 	if world.RaceEnabled {

@@ -11,26 +11,25 @@ type permission int
 
 const (
 	allowed permission = iota
-	later              // not before something else has changed
+	later              // not before ruling.until, or until something else has changed
 	never              // the step in flight ends instead
 )
 
-// ruling is what a rule says: may the attempt begin, and if later, when to ask
-// again; zero for when something else has changed.
+// ruling is the answer of a rule: whether the attempt may begin and, if later, when to
+// ask again; zero means when something else has changed.
 type ruling struct {
 	may   permission
 	until time.Time
 }
 
-// mayBegin is where every rule stands that keeps a lead from beginning an attempt
-// whose time has come: the first of a step, a further one, or the same again after
-// a crash. The strictest one holds.
+// mayBegin has all rules that keep a due attempt from beginning: the first of a step, a
+// retry, or one that a crash interrupted. The strictest one holds.
 func (w *World) mayBegin(l *Lead) permission { return w.rule(l).may }
 
-// Rests reports whether the lead's next attempt waits until a time that a rule names.
+// Rests reports whether the lead's next attempt waits for a time that a rule gives.
 func (w *World) Rests(l *Lead) bool { return !w.rule(l).until.IsZero() }
 
-// rule returns the strictest ruling, with the last of the times that rules name.
+// rule returns the strictest ruling, with the latest of the times that rules give.
 func (w *World) rule(l *Lead) (strictest ruling) {
 	for _, rule := range []func(*World, *Lead) ruling{
 		(*World).shutDown, (*World).deleted, (*World).stopped, (*World).paused, (*World).givenUp, (*World).hopeless,
@@ -54,8 +53,8 @@ func (w *World) stopped(l *Lead) ruling {
 	return unless(l.Flow.Status != lead.WorkflowCancelled, never)
 }
 
-// paused: what is paused does not dial, a retry included (promise 17). But a removal
-// never waits for a resume.
+// paused: in a paused workflow no attempt begins, not even a retry (promise 17). But a
+// removal never waits for a resume.
 func (w *World) paused(l *Lead) ruling {
 	if l.State == lead.PendingRemoval {
 		return unless(l.Flow.active(), never)
@@ -63,21 +62,22 @@ func (w *World) paused(l *Lead) ruling {
 	return unless(l.Flow.active(), later)
 }
 
-// givenUp: no further attempt is wanted of who asked for removal without retries.
+// givenUp: no further attempt is made after a removal with SkipRetries.
 func (w *World) givenUp(l *Lead) ruling {
 	return unless(l.State != lead.PendingRemoval || !l.Removal.SkipRetries, never)
 }
 
-// hopeless: a removal does not wait until an attempt can be made that could not be, or
-// for one that is parked.
+// hopeless: a removal does not wait for an attempt that could not be made, or that is
+// parked.
 func (w *World) hopeless(l *Lead) ruling {
 	return unless(l.State != lead.PendingRemoval || !l.parked && (l.Doing != Retrying || l.At.notMade == 0), never)
 }
 
-// poisonous: an attempt that ended a process too often is not made again.
+// poisonous: an attempt during which the process ended too often is not made again.
 func (w *World) poisonous(l *Lead) ruling { return unless(!l.parked, later) }
 
-// cooling: what could not be done for one is not tried for others for a while.
+// cooling: after an attempt that could not be made, others with the same rate key wait
+// for a back-off.
 func (w *World) cooling(l *Lead) ruling {
 	until := w.rests[w.key(l, w.Now)].until
 	if !until.After(w.Now) {
@@ -93,9 +93,9 @@ func unless(ok bool, p permission) ruling {
 	return ruling{may: p}
 }
 
-// MayBegin reports whether a handler may be called for the lead by that time, as
-// soon as a worker is free. Where the time is known, by is w.Now, and a handler
-// for which a worker is free must be called.
+// MayBegin reports whether a handler may be called for the lead by the time by, as soon
+// as a worker is free. If the time is known exactly, by is w.Now, and the handler must
+// be called if a worker is free.
 func (w *World) MayBegin(l *Lead, by time.Time) bool {
 	if l.State.Final() || w.mayBegin(l) != allowed {
 		return false
@@ -111,15 +111,15 @@ func (w *World) MayBegin(l *Lead, by time.Time) bool {
 	return false
 }
 
-// drop ends a step of which no further attempt is to be made, if none is in flight:
-// its next one is queued, or a crash has interrupted it. It reports whether it did.
+// drop ends a step that is to have no further attempt, unless one is in flight: its
+// next one is queued, or a crash has interrupted it. It reports whether it did.
 func (w *World) drop(l *Lead) bool {
 	if w.mayBegin(l) != never {
 		return false
 	}
 	switch {
 	case l.Doing == Retrying:
-		text := l.At.last().Error // of an attempt that was not made
+		text := l.At.last().Error // that of the attempt that was not made
 		if l.At.notMade == 0 {
 			text = l.Begun().Error
 		}

@@ -7,23 +7,23 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// Callback is what comes from outside about a step in flight.
+// Callback is a callback for a step in flight.
 type Callback struct {
-	Outcome string // "" for the type's good one
-	Attempt int    // 0 for whichever is in flight
+	Outcome string // "" for the node type's success outcome
+	Attempt int    // 0 for the one in flight
 	CallID  string
 	Data    []byte // JSON
 
 	Err   string        // the attempt failed; no Outcome then
 	Final bool          // and the step with it
-	After time.Duration // at least so long until the next attempt
+	After time.Duration // the least time to the next attempt
 }
 
 // Complete is CompleteStep for a step of the lead. The error is nil or the reason
 // of the conflict.
 func (w *World) Complete(l *Lead, st *Step, c Callback) error {
 	e := w.ending(st, c)
-	// Again, and nothing changes; but another is refused.
+	// The same outcome again changes nothing; another one is refused.
 	same := func(has ending) error {
 		if has.outcome != e.outcome || has.attempt != e.attempt && has.status != lead.StepFailed {
 			return lead.ErrStepFinished
@@ -53,7 +53,7 @@ func (w *World) Complete(l *Lead, st *Step, c Callback) error {
 		return nil // that attempt has failed
 	}
 	switch l.Doing {
-	case Running: // the handler is not cut (promise 3): the step ends when it returns
+	case Running: // the handler is not cancelled (promise 3): the step ends when it returns
 		l.called = &e
 		return nil
 	case Retrying: // the attempt was made after all; its retry is dropped

@@ -7,12 +7,12 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// AnyText stands for a text that is there, and is the engine's to word.
+// AnyText stands for a text whose wording is the engine's.
 const AnyText = "*"
 
-// Alone does the next thing that a lead does although nobody asks for it and no
-// handler answers, if that may happen by then; it reports whether there was one.
-// Where the time is known, by is w.Now, and what may happen must.
+// Alone makes the next change that a lead makes without a request or an answer, if that
+// may happen by the time by; it reports whether there was one. If the time is known
+// exactly, by is w.Now, and what may happen must.
 func (w *World) Alone(l *Lead, by time.Time) bool {
 	passed := func(t time.Time) bool { return !t.After(by) }
 	switch l.Doing {
@@ -49,7 +49,7 @@ func (w *World) Alone(l *Lead, by time.Time) bool {
 	return false
 }
 
-// Pass lets happen what the time has come for, handlers and hooks aside.
+// Pass makes all changes that are due, except calls of handlers and hooks.
 func (w *World) Pass() {
 	w.sweep()
 	for _, l := range w.Leads {
@@ -58,7 +58,7 @@ func (w *World) Pass() {
 	}
 }
 
-// Next is when time will do something next; zero if never.
+// Next is when the next change is due; zero if none is.
 func (w *World) Next() time.Time {
 	var first time.Time
 	at := func(t time.Time) {
@@ -92,10 +92,10 @@ func (w *World) Next() time.Time {
 	return first
 }
 
-// Restart has an engine run that is new, and remembers only what is on record.
+// Restart starts a new engine, which knows only what is on disk.
 func (w *World) Restart() { w.Draining, w.rests = false, nil }
 
-// Crash ends the process, and with it what its handlers and hooks were at.
+// Crash ends the process, and with it its running handlers and hooks.
 func (w *World) Crash() {
 	w.Restart()
 	for _, l := range w.Leads {

@@ -21,7 +21,7 @@ type Flow struct {
 	byID map[string]*Node
 }
 
-// Node is a place in a workflow.
+// Node is a node of a workflow.
 type Node struct {
 	ID      string
 	Type    workflow.NodeType
@@ -36,8 +36,8 @@ type Node struct {
 // Test says whether a conditional node is true for a lead.
 type Test func(l *Lead) bool
 
-// NewFlow reads a definition in its own way, so that a fault of package workflow
-// shows. It evaluates no expression: tests holds that of each conditional node
+// NewFlow reads a definition independently of package workflow, so that a fault there is
+// noticed. It evaluates no expressions: tests has a function for each conditional node,
 // by the node's id. The flow is a draft.
 func NewFlow(def *workflow.Definition, tests map[string]Test) (*Flow, error) {
 	f := &Flow{Name: def.Name, Status: lead.WorkflowDraft, Entry: def.Entry, byID: map[string]*Node{}}
@@ -88,8 +88,8 @@ func (n *Node) next(outcome string) (string, bool) {
 // Attempts is how many attempts are made at a step of the node, at most.
 func (n *Node) Attempts() int { return max(1, n.retry.MaxAttempts) }
 
-// Delay is the least time between the end of an attempt, counted from 1, that
-// failed and the next one.
+// Delay is the least time between the end of a failed attempt, counted from 1, and the
+// next one.
 func (n *Node) Delay(attempt int) time.Duration {
 	delay := float64(n.retry.Delay)
 	for range attempt - 1 {

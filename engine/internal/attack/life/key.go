@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Clone returns a copy that shares nothing with w that a method changes.
+// Clone returns a copy that shares with w only what no method changes.
 func (w *World) Clone() *World {
 	c := *w
 	c.rests = maps.Clone(w.rests)
@@ -51,8 +51,9 @@ func (l *Lead) clone(f *Flow) *Lead {
 	return &c
 }
 
-// Key names the state of the world: worlds of the same key go on alike and show a
-// reader the same, but for moments that have passed, of which it says only that.
+// Key is a text for the state of the world. Worlds with the same key behave in the same
+// way and look the same to a reader, except for times in the past, of which the key only
+// says that they have passed.
 func (w *World) Key() string {
 	var b strings.Builder
 	fmt.Fprint(&b, w.Draining)
@@ -98,7 +99,7 @@ func (w *World) writeKey(b *strings.Builder, l *Lead) {
 	}
 }
 
-// moment is a time as it looks from now.
+// moment is a time relative to now.
 func (w *World) moment(t time.Time) string {
 	switch {
 	case t.IsZero():

@@ -14,7 +14,7 @@ type Message struct {
 	Data  []byte
 }
 
-// schedule puts messages beside the lead's path.
+// schedule queues messages beside the lead's path.
 func (w *World) schedule(l *Lead, messages []Message) {
 	for _, m := range messages {
 		st := w.visit(l, l.At.Node)
@@ -35,8 +35,8 @@ func (l *Lead) Messages() []*Step {
 	return out
 }
 
-// messageDue is the message that is due by then, or nil. It goes before the
-// lead's path.
+// messageDue is the message that is due by that time, or nil. It comes before the next
+// step of the path.
 func (w *World) messageDue(l *Lead, by time.Time) *Step {
 	if m := l.Messages(); len(m) > 0 && !m[0].ScheduledAt.After(by) {
 		return m[0]

@@ -7,13 +7,13 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// rest is how long nothing is tried that shares a rate key.
+// rest is the back-off of a rate key.
 type rest struct {
 	until time.Time
 	times int // in a row
 }
 
-// key is the rate key of the attempt in flight, or of the next: the name of the
+// key is the rate key of the attempt in flight, or of the next one: the name of the
 // handler.
 func (w *World) key(l *Lead, by time.Time) string {
 	if l.Doing == Resting && w.messageDue(l, by) != nil {
@@ -22,7 +22,7 @@ func (w *World) key(l *Lead, by time.Time) string {
 	return l.At.NodeType
 }
 
-// pause is how long to wait after so many attempts in a row that were not made.
+// pause is the back-off after times attempts in a row that were not made.
 func pause(times int) time.Duration {
 	if times > 5 {
 		return time.Minute
@@ -30,7 +30,7 @@ func pause(times int) time.Duration {
 	return time.Second << times
 }
 
-// tried: whether anything could be done at an attempt says whether others rest.
+// tried begins or ends the back-off of a rate key, by whether an attempt could be made.
 func (w *World) tried(l *Lead, notMade bool) {
 	key := w.key(l, w.Now)
 	switch r := w.rests[key]; {
@@ -44,8 +44,8 @@ func (w *World) tried(l *Lead, notMade bool) {
 	}
 }
 
-// notMade: nothing was done. The attempt is not counted, and is made under the same
-// number later.
+// notMade: the handler said that nothing was done. The attempt is not counted, and is
+// made later under the same number.
 func (w *World) notMade(l *Lead, a Answer) {
 	st := l.At
 	st.notMade++
@@ -61,22 +61,22 @@ func (w *World) notMade(l *Lead, a Answer) {
 	w.drop(l)
 }
 
-// Park has an attempt not made again, as when it was more often than this world
-// has seen.
+// Park parks the lead's attempt. An attack calls it when the attempt was made again more
+// often than this world has seen.
 func (w *World) Park(l *Lead) {
 	l.parked = true
 	l.Begun().Error = AnyText
 	w.drop(l)
 }
 
-// BegunBefore tells that the attempt in flight is one that was begun, unseen, by a
-// process that then ended.
+// BegunBefore tells that an earlier process had begun the attempt in flight, unseen, and
+// then ended.
 func (w *World) BegunBefore(l *Lead) {
 	l.Begun().Redelivered = true
 	l.redelivered = 1
 }
 
-// givenUpNotMade: the attempt that was not made never will be.
+// givenUpNotMade records that the attempt that was not made never will be.
 func (w *World) givenUpNotMade(st *Step) {
 	if st.notMade > 0 && len(st.Calls) > 0 {
 		c := &st.Calls[len(st.Calls)-1]

@@ -8,9 +8,9 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// Sight is what a reader sees of a lead at one moment. Its methods say what the
-// promises say of that whatever the rules are, so that a specification that is
-// wrong in the same way as the engine hides nothing.
+// Sight is what a reader sees of a lead at one moment. Its methods check the promises
+// directly, without the rules of this package, so that a fault that both the engine and
+// the specification have is noticed.
 type Sight struct {
 	Lead  lead.Lead
 	Steps []lead.Step
@@ -34,7 +34,7 @@ func (f *faults) add(broken bool, promise int, format string, args ...any) {
 	}
 }
 
-// Check says what is wrong with what a reader sees (promises 5, 7, 8 and 10).
+// Check reports what breaks promises 5, 7, 8 and 10 in what a reader sees.
 func (s Sight) Check() []Fault {
 	var f faults
 	l, seen, inFlight := s.Lead, map[lead.StepID]bool{}, 0
@@ -105,8 +105,8 @@ func (s Sight) checkCalls(f *faults) {
 	}
 }
 
-// Since says what of what a reader saw before has been lost or changed that must
-// stay (promises 1, 5, 7 and 8).
+// Since says what must stay of what a reader saw before, and was lost or changed
+// (promises 1, 5, 7 and 8).
 func (s Sight) Since(before Sight) []Fault {
 	var f faults
 	text := Writer{Begun: before.Lead.EnrolledAt}

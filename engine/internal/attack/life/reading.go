@@ -7,7 +7,7 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// View is the lead as a reader is to see it. UpdatedAt is the engine's to say.
+// View is the lead as a reader should see it, except for UpdatedAt.
 func (w *World) View(l *Lead) lead.Lead {
 	out := lead.Lead{
 		ID: l.ID, WorkflowID: l.Flow.ID, Contact: l.Contact, State: l.State, Node: l.At.NodeID, Outcome: l.Outcome,
@@ -36,7 +36,7 @@ func (w *World) View(l *Lead) lead.Lead {
 	return out
 }
 
-// History is the lead's steps as a reader is to see them.
+// History is the lead's steps as a reader should see them.
 func (w *World) History(l *Lead) []lead.Step {
 	var out []lead.Step
 	for _, st := range l.Steps {
@@ -64,7 +64,7 @@ func (w *World) FirstBegun(c lead.Call) time.Time {
 			}
 		}
 	}
-	return c.StartedAt // of a lead that is forgotten
+	return c.StartedAt // the lead was deleted
 }
 
 // Calls are the lead's entries of the call log, oldest first.

@@ -13,7 +13,7 @@ func (w *World) Remove(l *Lead, how lead.Removal) error {
 		how.RequestedAt = w.Now
 		l.State, l.Removal = lead.PendingRemoval, &how
 	case lead.PendingRemoval:
-		// Asking twice changes nothing, but retries may still be given up.
+		// A second request can only add SkipRetries.
 		l.Removal.SkipRetries = l.Removal.SkipRetries || how.SkipRetries
 	default:
 		return lead.ErrLeadFinal

@@ -13,26 +13,23 @@ import (
 type Record struct {
 	Lead  lead.Lead
 	Steps []lead.Step
-	// Braked: at times that nobody knows the workflow may have been paused or cancelled,
-	// or SkipRetries asked for of who was being removed already.
+	// Braked: at unknown times the workflow may have been paused or cancelled, or a
+	// pending removal may have got SkipRetries.
 	Braked bool
-	// Updated: at times that nobody knows the lead's metadata may have been other, so
-	// that conditions may have come to either outcome.
+	// Updated: at unknown times the lead's metadata may have been different, so that
+	// conditions may have had either outcome.
 	Updated bool
 }
 
-// Replay asks whether a life can have led to the record, in a workflow that is
-// active but for what Braked says, and returns an error that says how far it came if not. It
-// makes a life of the record, of the times at which attempts began and ended, waits
-// ended and so on, in which the rules say what comes of each, and compares what
-// that life shows with the record.
+// Replay reports whether a life can have led to the record, in a workflow that is
+// active except as Braked says. If not, it returns an error that says how far it got. It
+// plays the events of the record (attempts that begin and end, waits that end, and so
+// on) by the rules, and compares the resulting life with the record.
 //
-// It returns the world of that life, with the record's ids, as of the last thing
-// that has happened in it.
+// It returns the world of that life, with the record's ids, after its last event.
 //
-// What no reader can see it cannot judge: whether somebody has said what a step is
-// recorded to have come to, whether an attempt that was not followed by another
-// was final, and what was late.
+// It cannot judge what no reader can see: whether somebody has given the outcome that a
+// step has, whether an attempt without a next one was final, and what came late.
 func Replay(f *Flow, r Record) (*World, error) {
 	active := *f
 	active.Status, active.Deleted = lead.WorkflowActive, false
@@ -50,20 +47,20 @@ func Replay(f *Flow, r Record) (*World, error) {
 		p.reached, p.nearest)
 }
 
-// replay looks for an order of events of one moment that leads to the record.
+// replay searches for an order of simultaneous events that leads to the record.
 type replay struct {
 	record  Record
 	text    Writer
 	found   *World // the life
 	least   int    // events that were left in the best try
-	reached string // and what did not fit
-	nearest string // what its life shows
+	reached string // what did not fit then
+	nearest string // what the life showed then
 }
 
-// event is something that the record says has happened. do has it happen, and
-// reports false when it cannot have happened then.
+// event is something that happened by the record. do applies it, and reports false if it
+// cannot have happened then.
 type event struct {
-	at   time.Time // zero when nobody knows
+	at   time.Time // zero if unknown
 	what string
 	do   func(w *World, l *Lead) bool
 	// or is what may happen instead where the record is Braked; or nil.
@@ -78,7 +75,7 @@ func (p *replay) search(w *World, left []event) bool {
 		if !e.at.IsZero() && slices.ContainsFunc(left[:i], func(before event) bool {
 			return !before.at.IsZero() && before.at.Before(e.at)
 		}) {
-			break // what is left is later still
+			break // all others are later
 		}
 		if p.try(w, left, i, e.do) || e.or != nil && p.record.Braked && p.try(w, left, i, e.or) {
 			return true
@@ -87,7 +84,7 @@ func (p *replay) search(w *World, left []event) bool {
 	return false
 }
 
-// try has event i of what is left happen next, and all the others after it.
+// try applies event i of those that are left, and then all the others.
 func (p *replay) try(w *World, left []event, i int, do func(w *World, l *Lead) bool) bool {
 	next := w.Clone()
 	if at := left[i].at; !at.IsZero() {
@@ -100,7 +97,7 @@ func (p *replay) try(w *World, left []event, i int, do func(w *World, l *Lead) b
 	return p.search(next, slices.Delete(slices.Clone(left), i, i+1))
 }
 
-// note keeps the try that came farthest.
+// note keeps the try that got farthest.
 func (p *replay) note(w *World, left int, what string) {
 	if p.nearest == "" || left < p.least {
 		l := w.Leads[0]
@@ -109,7 +106,7 @@ func (p *replay) note(w *World, left int, what string) {
 	}
 }
 
-// compare holds what the life shows against the record.
+// compare compares what the life shows with the record.
 func (p *replay) compare(w *World) bool {
 	l, r := w.Leads[0], p.record
 	if i := slices.Index(l.Steps, l.At); i < len(r.Steps) && l.Doing == Running {
@@ -141,8 +138,8 @@ func (p *replay) compare(w *World) bool {
 
 func isLater(at, than time.Time) bool { return !than.IsZero() && at.After(than) }
 
-// early lets a handler run whose step has its outcome by callback already. When
-// that came is not on record.
+// early handles a step whose outcome came by callback while its handler ran. When it
+// came is not on record.
 func early(l *Lead, s lead.Step) {
 	if s.Outcome != "" {
 		l.called = &ending{outcome: s.Outcome, callID: s.CallID, data: s.Data}
@@ -294,7 +291,7 @@ func (p *replay) stepEvents(i int) (out []event) {
 	return out
 }
 
-// notMade has the attempt in flight be one that was not made.
+// notMade ends the attempt in flight as one that was not made.
 func (p *replay) notMade(w *World, l *Lead, a lead.Attempt) {
 	l.Begun().Redelivered = a.Redelivered
 	if l.State == lead.PendingRemoval && !a.EndedAt.IsZero() {
@@ -304,7 +301,7 @@ func (p *replay) notMade(w *World, l *Lead, a lead.Attempt) {
 	l.At.last().DueAt = a.DueAt
 }
 
-// ended gives attempt n of the lead's step the ending that it has on record.
+// ended ends attempt n of the lead's step as the record says.
 func (p *replay) ended(w *World, l *Lead, s lead.Step, n int, last bool) bool {
 	a := s.Attempts[n]
 	switch { // the call's name is the attempt's, and the step's while no other attempt has begun

@@ -8,7 +8,7 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// tales are lives of which a reader then sees a record.
+// tales are lives whose records must be accepted.
 var tales = map[string]func(s *story){
 	"waits": func(s *story) {},
 	"runs":  func(s *story) { s.begin() },

@@ -7,7 +7,7 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// enter takes a lead to a node, on through conditions, to where it rests.
+// enter takes a lead to a node, and on through conditions, until it waits or ends.
 func (w *World) enter(l *Lead, node string) {
 	n := l.Flow.byID[node]
 	l.At = w.visit(l, n)
@@ -25,7 +25,7 @@ func (w *World) enter(l *Lead, node string) {
 // branch takes a lead on from a condition.
 func (w *World) branch(l *Lead) { w.decided(l, fmt.Sprint(l.At.Node.test(l))) }
 
-// decided takes a lead on from a condition that came to the outcome.
+// decided takes a lead on from a condition with the outcome.
 func (w *World) decided(l *Lead, outcome string) {
 	n := l.At.Node
 	w.over(l.At, lead.StepCompleted, outcome)
@@ -36,17 +36,17 @@ func (w *World) decided(l *Lead, outcome string) {
 	}
 }
 
-// endWait takes a lead whose wait is over to the node behind it.
+// endWait takes a lead whose wait is over to the next node.
 func (w *World) endWait(l *Lead) {
 	w.over(l.At, lead.StepCompleted, "")
 	w.enter(l, l.At.Node.Edges[""])
 }
 
-// complete is the table's complete: the hooks have run, and the lead goes on, or
-// is detached when its removal is pending.
+// complete is the table's complete: the hooks have run, and the lead goes on or, if its
+// removal is pending, is removed.
 func (w *World) complete(l *Lead) {
 	if l.State == lead.InStep {
-		w.sweepOne(l) // before the sweep has come by
+		w.sweepOne(l) // the sweep has not reached the lead yet
 	}
 	st := l.At
 	st.ExitedAt, st.HookErrors = w.Now, l.hookFails
@@ -58,13 +58,13 @@ func (w *World) complete(l *Lead) {
 			return
 		}
 		l.State = lead.Enrolled
-		w.Alone(l, w.Now) // the wait may have been over for long
+		w.Alone(l, w.Now) // the wait may be over already
 		return
 	}
 	next, ok := st.Node.next(st.Outcome)
 	switch {
 	case l.State == lead.PendingRemoval:
-		if ok { // what would have come is cancelled too
+		if ok { // the next node is recorded as cancelled
 			n := l.Flow.byID[next]
 			cancelled := w.visit(l, n)
 			cancelled.ScheduledAt = w.Now.Add(n.Wait)
@@ -85,7 +85,7 @@ func (w *World) finish(l *Lead, outcome string) {
 	w.end(l, lead.Completed)
 }
 
-// detach: → removed. What the lead waited for is cancelled, on record.
+// detach: → removed. The lead's wait is recorded as cancelled.
 func (w *World) detach(l *Lead) {
 	if l.At.Status == lead.StepWaiting {
 		w.over(l.At, lead.StepCancelled, "")
@@ -94,7 +94,7 @@ func (w *World) detach(l *Lead) {
 	w.end(l, lead.Removed)
 }
 
-// end leaves nothing of a final lead behind (promise 5).
+// end cancels the scheduled messages of a final lead and clears its timers (promise 5).
 func (w *World) end(l *Lead, state lead.State) {
 	l.State, l.Finished = state, w.Now
 	for _, m := range l.Messages() {

@@ -55,7 +55,7 @@ func TestAttempts(t *testing.T) {
 	}
 }
 
-// What removal makes of a lead, by what is in flight.
+// How removal changes a lead, by what is in flight.
 func TestRemoval(t *testing.T) {
 	for _, tt := range []struct {
 		name        string
@@ -237,7 +237,7 @@ func TestWorkflows(t *testing.T) {
 	}
 }
 
-// Nobody who presses a brake expects another dial.
+// After pause, cancel or remove no attempt may begin.
 func TestBrakes(t *testing.T) {
 	retry := func(s *story) { s.begin(); s.fail() }
 	lost := func(s *story) { s.begin(); s.w.Crash() }

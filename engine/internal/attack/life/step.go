@@ -8,8 +8,8 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// Begin puts an attempt on record, when [World.MayBegin] says that it may: the
-// first, the next, or the same again after a crash (promise 9). by is as there.
+// Begin puts an attempt on record, if [World.MayBegin] allows it: the first, the next,
+// or the same again after a crash (promise 9). by is as in MayBegin.
 func (w *World) Begin(l *Lead, by time.Time) {
 	switch l.Doing {
 	case Lost:
@@ -47,7 +47,7 @@ func (w *World) Begin(l *Lead, by time.Time) {
 
 // Answer is what a handler returns.
 type Answer struct {
-	Outcome  string // "" for the type's good one
+	Outcome  string // "" for the node type's success outcome
 	InFlight bool   // the outcome will come by callback
 	CallID   string
 	Data     []byte // JSON
@@ -56,18 +56,18 @@ type Answer struct {
 	Err     string        // the attempt failed
 	Final   bool          // and the step with it
 	NotMade bool          // or nothing was done
-	After   time.Duration // at least so long until the next attempt
+	After   time.Duration // the least time to the next attempt
 }
 
-// Answered tells that the handler of the attempt in flight has returned. When none
-// runs it was late, and changes nothing (promise 8).
+// Answered tells that the handler of the attempt in flight has returned. If none runs,
+// it came too late, and changes nothing (promise 8).
 func (w *World) Answered(l *Lead, a Answer) {
 	if l.Doing == Running {
 		w.tried(l, a.NotMade)
 	}
 	switch {
 	case l.Doing != Running:
-	case l.called != nil: // the callback was faster, and counts
+	case l.called != nil: // a callback came first, and counts
 		e := *l.called
 		e.callID = cmp.Or(e.callID, a.CallID)
 		w.schedule(l, a.Schedule)
@@ -92,7 +92,7 @@ func (w *World) Answered(l *Lead, a Answer) {
 	}
 }
 
-// failed: the attempt in flight has, and the next one is queued, or the step ends.
+// failed: the attempt in flight has failed; the next one is queued, or the step ends.
 func (w *World) failed(l *Lead, e ending) {
 	l.At.notMade, l.parked = 0, false
 	n := len(l.At.Attempts)
@@ -111,8 +111,8 @@ func (w *World) failed(l *Lead, e ending) {
 	})
 }
 
-// ending is how a step ends or, with attempt, an attempt that has failed: final
-// and after are as in Answer then.
+// ending is how a step ends or, if attempt is set, how an attempt fails; final and after
+// are then as in Answer.
 type ending struct {
 	at      time.Time
 	status  lead.StepStatus
@@ -131,7 +131,7 @@ func (l *Lead) failure(at time.Time, err string) ending {
 	return ending{at: at, status: lead.StepFailed, outcome: l.At.nodeType().FailureOutcome(), err: err}
 }
 
-// record puts on record what became of an attempt.
+// record records how an attempt ended.
 func (st *Step) record(a *lead.Attempt, e ending) {
 	a.Status, a.EndedAt, a.Error, a.CallID = e.status, e.at, e.err, e.callID
 	if c := st.logged(); c != nil {
@@ -150,7 +150,7 @@ func (st *Step) logged() *lead.Call {
 	return nil
 }
 
-// ends gives the step in flight its outcome; its hooks are to run.
+// ends gives the step in flight its outcome; its hooks run next.
 func (w *World) ends(l *Lead, e ending) {
 	if e.attempt {
 		w.failed(l, e)

@@ -9,8 +9,8 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// story is the life of one lead in a workflow of a call with two attempts, two
-// hours of waiting, a message, and the end.
+// story is the life of one lead in a workflow of a call with two attempts, a wait of two
+// hours, a message, and an end.
 type story struct {
 	t *testing.T
 	w *World
@@ -55,7 +55,7 @@ func newStory(t *testing.T, hooks ...string) *story {
 	return s
 }
 
-// pass lets time pass, and what is due in it happen.
+// pass lets time pass, and makes the changes that are due.
 func (s *story) pass(d time.Duration) {
 	for until := s.w.Now.Add(d); ; s.w.Pass() {
 		next := s.w.Next()

@@ -9,13 +9,12 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// Writer writes what a reader sees as text, without the ids in it, so that what
-// an engine says and what a [World] says can be compared, and a difference be
-// read.
+// Writer writes what a reader sees as text, without ids, so that an engine and a [World]
+// can be compared, and people can read the difference.
 type Writer struct {
 	Begun time.Time // moments are written as the time since then
-	// Said are the texts of errors that handlers and hooks have given; every other
-	// is the engine's to word, and written as AnyText. Nil keeps all texts.
+	// Said are the texts of errors that handlers and hooks have returned; all others are
+	// written as AnyText. Nil keeps all texts.
 	Said []string
 }
 

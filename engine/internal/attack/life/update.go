@@ -6,9 +6,9 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// Update sets a key of a lead's metadata, or deletes it where the value is nil. A
-// lead that is final stays as it is. Conditions see it from the next decision on, and
-// what was decided before keeps the metadata that it was decided on.
+// Update sets a key of a lead's metadata, or deletes it if the value is nil. A final
+// lead is not changed. Conditions see the change from the next decision on; earlier
+// decisions stay.
 func (w *World) Update(l *Lead, key string, value any) error {
 	if l.State.Final() {
 		return lead.ErrLeadFinal

@@ -6,12 +6,12 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// Witness is what the world outside of an engine knows of one lead: which
-// handlers and hooks were called, and what callers were told. It tells where that
-// breaks a promise, whatever the rules are. The zero value knows nothing.
+// Witness is what the world outside of an engine knows about one lead: which handlers
+// and hooks were called, and what callers were told. It reports where that breaks a
+// promise, independently of the rules. The zero value knows nothing.
 //
-// What is told to it must have happened in that order: what callers were told,
-// before what comes after they were.
+// It must be told in the order in which things happened: what a caller was told comes
+// before everything that happened after the caller was told.
 type Witness struct {
 	keys  map[string]Attempt
 	made  map[Attempt]*made
@@ -19,8 +19,8 @@ type Witness struct {
 	hooks map[lead.StepID]string // outcomes that hooks were told
 	dead  bool                   // a process has ended
 	gone  *goodbye               // removal was acknowledged
-	skip  *Attempt               // that no attempt after this one is made was acknowledged
-	last  bool                   // and a process has ended since, with whatever it had begun
+	skip  *Attempt               // it was acknowledged that no attempt after this one is made
+	last  bool                   // a process has ended since then
 }
 
 // Attempt names an attempt. Number is 0 for none.
@@ -29,7 +29,7 @@ type Attempt struct {
 	Number int
 }
 
-// Call is the call of a handler.
+// Call is a call of a handler.
 type Call struct {
 	Attempt
 	Key         string // idempotency key
@@ -85,7 +85,7 @@ func (w *Witness) NotMade(a Attempt) {
 func (w *Witness) silence(c Call, f *faults) {
 	if w.gone != nil {
 		if !w.gone.removed && w.gone.step.IsZero() {
-			w.gone.step = c.Step // whoever asked did not know which was in flight
+			w.gone.step = c.Step // the caller did not know which step was in flight
 		}
 		f.add(w.gone.removed || w.gone.step != c.Step, 2, "%s is made after removal was acknowledged", c.Attempt)
 	}
@@ -122,8 +122,8 @@ func (w *Witness) Told(step lead.StepID, outcome string) []Fault {
 	return f
 }
 
-// Removed tells that removal was acknowledged, with that state of the lead, and
-// the attempt that was in flight then: the zero value where nobody knows.
+// Removed tells that removal was acknowledged with that state of the lead, and which
+// attempt was in flight then: the zero value if unknown.
 func (w *Witness) Removed(state lead.State, skipRetries bool, inFlight Attempt) []Fault {
 	var f faults
 	f.add(state != lead.PendingRemoval && state != lead.Removed, 1, "removal is acknowledged, and the lead %s", state)
@@ -138,7 +138,7 @@ func (w *Witness) Removed(state lead.State, skipRetries bool, inFlight Attempt) 
 	return f
 }
 
-// Detached tells that who waits for a removal was told that it is over.
+// Detached tells that a caller who waited for the removal was told that it has ended.
 func (w *Witness) Detached(state lead.State) []Fault {
 	var f faults
 	f.add(state != lead.Removed, 4, "the wait for the removal is over, and the lead %s", state)
@@ -149,8 +149,8 @@ func (w *Witness) Detached(state lead.State) []Fault {
 	return f
 }
 
-// InFlight is the attempt that was in flight when those steps were read, begun
-// last if its next is queued; the zero value for none.
+// InFlight is the attempt that was in flight when the steps were read, or, if a retry is
+// queued, the attempt before it; the zero value if there is none.
 func InFlight(steps []lead.Step) (a Attempt) {
 	for _, s := range steps {
 		if s.Status == lead.StepInProgress || s.Status == lead.StepRetrying {
@@ -173,8 +173,8 @@ func (w *Witness) Died() {
 	}
 }
 
-// Check holds what a reader sees against what the witness knows (promises 1, 2, 7
-// and 8).
+// Check compares what a reader sees with what the witness knows (promises 1, 2, 7 and
+// 8).
 func (w *Witness) Check(s Sight) []Fault {
 	var f faults
 	l := s.Lead

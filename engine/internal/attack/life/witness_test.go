@@ -8,8 +8,7 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// What the promises say of a life holds of every tale, from each moment of it to
-// the next.
+// The promises hold at each moment of every tale, and from each moment to the next.
 func TestThePromisesHoldOfALife(t *testing.T) {
 	for name, tell := range tales {
 		s := newStory(t)

@@ -6,7 +6,8 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// The life of a workflow. Each method returns nil, or lead.ErrWorkflowStatus.
+// This file has the changes of a workflow's status. Each method returns nil or
+// lead.ErrWorkflowStatus.
 
 func turn(f *Flow, to lead.WorkflowStatus, from ...lead.WorkflowStatus) error {
 	if !slices.Contains(from, f.Status) {
@@ -24,12 +25,12 @@ func (w *World) MayEnroll(f *Flow) error {
 	return nil
 }
 
-// Activate has the leads of a draft begin.
+// Activate activates a draft.
 func (w *World) Activate(f *Flow) error {
 	return turn(f, lead.WorkflowActive, lead.WorkflowDraft)
 }
 
-// Pause has no attempt begin, a queued retry included: see brakes.go.
+// Pause pauses an active workflow: see brakes.go.
 func (w *World) Pause(f *Flow) error {
 	return turn(f, lead.WorkflowPaused, lead.WorkflowActive)
 }
@@ -39,14 +40,14 @@ func (w *World) Resume(f *Flow) error {
 	return turn(f, lead.WorkflowActive, lead.WorkflowPaused)
 }
 
-// Cancel has no attempt begin, ever, and every lead go the way of remove: see
-// sweep. Queued retries are dropped.
+// Cancel stops a workflow for good: no attempt begins, queued retries are dropped, and
+// all leads are removed; see sweep.
 func (w *World) Cancel(f *Flow) error {
 	return turn(f, lead.WorkflowCancelled, lead.WorkflowDraft, lead.WorkflowActive, lead.WorkflowPaused)
 }
 
-// sweep removes the leads of cancelled workflows. What came in together with the
-// cancel is decided first.
+// sweep removes the leads of cancelled workflows. Requests that came in together with
+// the cancel are decided first.
 func (w *World) sweep() {
 	for _, l := range w.Leads {
 		if l.State == lead.Enrolled || l.State == lead.InStep {
@@ -61,7 +62,7 @@ func (w *World) sweepOne(l *Lead) {
 	}
 }
 
-// Close ends a workflow of which no lead is live.
+// Close completes a workflow whose leads are all final.
 func (w *World) Close(f *Flow) error {
 	if f.Status.Final() || f.Status == lead.WorkflowDraft || w.Count(f, lead.Enrolled, lead.InStep, lead.PendingRemoval) > 0 {
 		return lead.ErrWorkflowStatus
@@ -70,7 +71,7 @@ func (w *World) Close(f *Flow) error {
 	return nil
 }
 
-// Delete forgets a workflow that nothing of is in flight.
+// Delete deletes a workflow without a step in flight.
 func (w *World) Delete(f *Flow) error {
 	if f.Status != lead.WorkflowDraft && !f.Status.Final() || w.Count(f, lead.InStep, lead.PendingRemoval) > 0 {
 		return lead.ErrWorkflowStatus

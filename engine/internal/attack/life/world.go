@@ -16,8 +16,8 @@ type World struct {
 	Flows       []*Flow
 	Leads       []*Lead // in the order in which they were enrolled
 	Draining    bool    // Shutdown was called
-	// Asks: what a condition comes to may be known later than the lead comes to it,
-	// which rests there until then.
+	// Asks: the result of a condition may be known later than the lead comes to it; the
+	// lead waits there meanwhile.
 	Asks bool
 	// MaxRedeliveries is how often an attempt is made again after a crash; 0 for no
 	// bound.
@@ -26,7 +26,7 @@ type World struct {
 	rests map[string]rest // by rate key
 }
 
-// Doing is what is in flight of a lead.
+// Doing is what a lead has in flight.
 type Doing int
 
 // What can be in flight.
@@ -34,7 +34,7 @@ const (
 	Resting  Doing = iota // nothing: the lead waits, or is final
 	Running               // a handler runs
 	Lost                  // a handler ran when the process died; it is to be called again
-	Awaiting              // the callback is awaited
+	Awaiting              // it waits for a callback
 	Retrying              // the next attempt is queued
 	Hooking               // the outcome is on record and the hooks run
 )
@@ -65,10 +65,10 @@ type Lead struct {
 	HookSince time.Time // when the hook that runs was called; zero when none runs
 
 	interrupted *Step     // the step of the path that a message being sent interrupts
-	called      *ending   // a callback was faster than the handler
+	called      *ending   // by a callback that came before the handler returned
 	endedAt     time.Time // when the outcome came, while hooks run
 	redelivered int       // how often the attempt in flight was made again after a crash
-	parked      bool      // too often
+	parked      bool      // that was too often
 	hook        int       // which hook is due or runs
 	hookFails   []string
 }
@@ -85,7 +85,7 @@ type Step struct {
 	first []time.Time // when the attempts of Calls were first begun
 
 	notMade int  // how often in a row the next attempt was begun and not made
-	again   bool // and was made again after a crash before that
+	again   bool // it was made again after a crash before that
 }
 
 // Live returns the lead of the contact in the workflow that is not final, or nil.
@@ -98,9 +98,9 @@ func (w *World) Live(f *Flow, phone string) *Lead {
 	return nil
 }
 
-// Enroll makes a lead, at the entry node, due now. It returns nil and the lead
-// that is live when the contact has one. Whether the workflow takes anybody is
-// for [World.MayEnroll] to say.
+// Enroll makes a lead, at the entry node, due now. If the contact has a live lead, it
+// returns nil and that lead. Whether the workflow accepts leads is what
+// [World.MayEnroll] says.
 func (w *World) Enroll(f *Flow, c lead.Contact) (fresh, live *Lead) {
 	if live := w.Live(f, c.PhoneNumber); live != nil {
 		return nil, live

@@ -15,9 +15,9 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// client is the engine as a client sees it: in the same process, or over
-// HTTP. Each method's error is a class of refusal, or the reason of a conflict
-// where the client can tell; any other error ends the test.
+// client is the engine as a client sees it: in the same process or over HTTP. The error
+// of a method is an error class, or the reason of a conflict if the client can tell; any
+// other error ends the test.
 type client interface {
 	enroll(phone string) (lead.ID, error)
 	// remove answers with the state, or 0 when all that is known is that the removal
@@ -35,7 +35,7 @@ type direct struct {
 	wf  lead.WorkflowID
 }
 
-// refusal is what an error of the engine says, as far as it is a refusal.
+// refusal is the class, or the reason, of an engine's error, if it has one.
 func refusal(err error) error {
 	var conflict *lead.ConflictError
 	if errors.As(err, &conflict) {

@@ -12,10 +12,10 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// This file makes a history of what the clients and the handlers recorded.
+// This file turns what the clients and the handlers recorded into a history.
 
-// end lets all handlers return, waits until what they came to is on disk, and
-// reads every lead once more.
+// end lets all handlers return, waits until their results are on disk, and reads every
+// lead once more.
 func (r *run) end(client client) {
 	r.over.Store(true)
 	r.mu.Lock()

@@ -21,14 +21,13 @@ var (
 	seedFlag = flag.Uint64("linear.seed", 0, "seed of the clients' choices; 0 means a new one")
 )
 
-// TestLinearizable has clients enroll, remove, complete and read the same few
-// leads at the same time, on real goroutines and in real time, and then asks
-// whether there is an order of all that in which a lead, one operation after
-// the other, would have answered everybody as they were answered. The engine's
-// own doings, the calls of handlers, are in that order too.
+// TestLinearizable has clients enroll, remove, complete and read the same few leads
+// concurrently, on real goroutines and in real time, and then checks whether the answers
+// are linearizable: whether some sequential order of all operations gives the same
+// answers. The engine's own operations, the calls of handlers, are part of that order.
 //
-// The seed that is logged repeats the clients' choices, though not their
-// interleaving. More of it:
+// The logged seed repeats the clients' choices, but not their interleaving. A longer
+// run:
 //
 //	go test ./engine/internal/attack/linear -run TestLinearizable -linear.n=1000 -timeout 1h
 func TestLinearizable(t *testing.T) {
@@ -106,8 +105,8 @@ func checkLinear(t *testing.T, model porcupine.Model, history []porcupine.Operat
 	return undecided
 }
 
-// TestTheCheckOfHistoriesFindsFaults shows it histories that no lead can have,
-// and the same without their fault.
+// TestTheCheckOfHistoriesFindsFaults checks histories that no lead can have, and the
+// same histories without the fault.
 func TestTheCheckOfHistoriesFindsFaults(t *testing.T) {
 	enroll := op{in: input{kind: opEnroll}, out: output{lead: 1}}
 	again := op{in: input{kind: opEnroll}, out: output{lead: 2}}

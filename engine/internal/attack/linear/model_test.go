@@ -14,10 +14,9 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// This file asks the specification what one contact's leads may do, one operation
-// after the other: histories of concurrent clients are held against that. When the
-// engine does what it does by itself is not known, so where it may, a state stands
-// for several.
+// This file asks the specification what the leads of one contact may do, one operation
+// after the other; histories of concurrent clients are compared with that. It is not
+// known when the engine does what it does by itself, so a state may stand for several.
 
 // The operations. Those of the engine itself are known from what its handlers
 // saw.
@@ -85,13 +84,12 @@ type setting struct {
 	timeout bool // a step may pass its deadline at any time
 }
 
-// patience is how far the time may be ahead of what the specification knows:
-// longer than a history takes, and shorter than any time that does not pass in
-// one.
+// patience is how far the time may be ahead of the specification's: longer than a
+// history takes, and shorter than any wait that does not end within one.
 const patience = time.Minute
 
-// checker has the states of one contact's leads. States that are alike are one,
-// so that they can be compared by ==.
+// checker has the states of one contact's leads. Equal states are the same pointer, so
+// that they can be compared by ==.
 type checker struct {
 	begin *state
 
@@ -202,7 +200,7 @@ func (c *checker) model() porcupine.Model {
 }
 
 // allows reports whether the operation may have had this answer in the world, and
-// makes it the world after.
+// applies it to the world.
 func allows(w *life.World, by time.Time, in input, out output) bool {
 	if in.kind == opEnroll {
 		return enroll(w, in, out)

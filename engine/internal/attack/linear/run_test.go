@@ -31,8 +31,8 @@ const (
 	acts     = 60 // of each client
 )
 
-// run is one engine with clients that do as they please at the same time,
-// and a record of all that they asked and were answered.
+// run is one engine with concurrent clients that make random requests, and a record of
+// all requests and answers.
 type run struct {
 	t     *testing.T
 	flow  setting

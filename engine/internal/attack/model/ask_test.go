@@ -38,8 +38,8 @@ func missing(kind, name, in string) error {
 	return &lead.NotFoundError{Kind: kind, Name: name, In: in}
 }
 
-// expectRefusal: promise 11. Both the class and what the error carries are as
-// the model says.
+// expectRefusal: promise 11. The class of the error and what it carries must be those of
+// the model.
 func (w *trial) expectRefusal(what string, got, want error) {
 	w.t.Helper()
 	classes := func(err error) (out [3]bool) {
@@ -81,9 +81,9 @@ type wave struct {
 
 func (v wave) empty() bool { return len(v.answers)+len(v.requests) == 0 }
 
-// together sends a wave while the engine writes something else, so that it
-// decides all of it in one batch, and a second one, if that is not empty, while
-// it writes that batch, whose fate is f.
+// together sends a wave while the engine writes something else, so that the engine
+// decides all of it in one batch. While that batch, whose fate is f, is written, it
+// sends a second wave, unless that is empty.
 func (w *trial) together(f fate, first, second wave) {
 	w.t.Helper()
 	w.batched = true
@@ -156,7 +156,7 @@ func (w *trial) send(v wave) {
 	}
 }
 
-// follow has the model follow two waves, the first of which had the fate f.
+// follow applies two waves to the model, the first of which had the fate f.
 func (w *trial) follow(f fate, first, second wave) {
 	w.t.Helper()
 	for i, v := range []wave{first, second} {
@@ -197,8 +197,8 @@ func (w *trial) follow(f fate, first, second wave) {
 	w.settle()
 }
 
-// apply has the model follow a wave that took effect, and holds the answers
-// against what they were to be if somebody was told.
+// apply applies a wave that took effect to the model and, if callers were answered,
+// compares the answers.
 func (w *trial) apply(v wave, told bool) {
 	w.t.Helper()
 	for _, g := range v.answers {

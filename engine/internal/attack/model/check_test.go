@@ -11,9 +11,9 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// This file holds what the engine says against what the model says.
+// This file compares the engine with the model.
 
-// called holds the call of a handler against the model.
+// called compares the call of a handler with the model.
 func (w *trial) called(c *heldCall) {
 	w.t.Helper()
 	l := w.leadOf(c.ask.LeadID)
@@ -72,7 +72,7 @@ func (w *trial) askText(a engine.Attempt) string {
 		a.StepID, a.Number, w.text.After(a.Deadline), a.Redelivered, a.IdempotencyKey, a.Contact.PhoneNumber, a.Contact.Metadata))
 }
 
-// hookCalled holds the call of a hook against the model.
+// hookCalled compares the call of a hook with the model.
 func (w *trial) hookCalled(h *heldHook) {
 	w.t.Helper()
 	l := w.leadOf(h.ask.Lead.ID)
@@ -88,8 +88,8 @@ func (w *trial) hookCalled(h *heldHook) {
 	w.hooks[l] = h
 }
 
-// learnLeads finds out the ids of leads whose enrollment nobody was told of,
-// because the process died right then.
+// learnLeads finds the ids of leads whose enrollment was not acknowledged, because the
+// process died during it.
 func (w *trial) learnLeads() {
 	w.t.Helper()
 	for _, f := range w.spec.Flows {
@@ -123,8 +123,8 @@ func (w *trial) listed(f *life.Flow) []lead.Lead {
 	return found
 }
 
-// check holds all that can be read against the model, and the promises against
-// all that was seen.
+// check compares everything that can be read with the model, and checks the promises
+// against everything that was seen.
 func (w *trial) check() {
 	w.t.Helper()
 	w.settle()

@@ -13,8 +13,8 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// This file draws what the model test works with: workflows, contacts, and what
-// handlers and hooks answer.
+// This file draws the random inputs of the model test: workflows, contacts, and the
+// answers of handlers and hooks.
 
 // drawFlow draws a workflow: a row of one to four nodes, each leading to the
 // next, and other edges of actions leading anywhere. So every cycle has an
@@ -140,9 +140,9 @@ func (a answer) result() engine.Result {
 	return r
 }
 
-// drawAnswer draws what the handler of a lead's attempt returns. Only one that is
-// given alone may be that nothing was done, because what others then come to is a
-// matter of which was first.
+// drawAnswer draws what the handler of a lead's attempt returns. It returns NotMade only
+// if no other answer is given at the same time, because the effect on others depends on
+// the order.
 func (w *trial) drawAnswer(l *life.Lead, alone bool) answer {
 	names := []string{"ok", "dnp", "odd", "busy", "busy", "later", "final", "panic", "in flight", "in flight"}
 	if alone {

@@ -13,17 +13,17 @@ import (
 	"github.com/leadflow-go/leadflow/store/postgres/pgtest"
 )
 
-// TestModel plays random operations against the engine and against a small
-// model of the table in lead/machine.go, and holds one against the other after each.
+// TestModel applies random operations to the engine and to the specification of a lead's
+// life (package life), and compares the two after each.
 //
-// A run is a number of trials of some 30 operations; the seed is logged. More
-// of it, or the same again:
+// A run has a number of trials of about 30 operations; the seed is logged. A longer run,
+// and a repetition:
 //
 //	go test ./engine/internal/attack/model -run 'TestModel$' -rapid.checks=5000 -timeout 1h
 //	go test ./engine/internal/attack/model -run 'TestModel$/sqlite' -rapid.seed=SEED
 //
-// A failure is made as short as can be, and kept in testdata/rapid, from where
-// it is tried first in every later run; -rapid.failfile plays one file.
+// A failure is shrunk and kept in testdata/rapid; later runs repeat it first.
+// -rapid.failfile repeats one file.
 func TestModel(t *testing.T) {
 	for _, backend := range backends {
 		t.Run(backend.name, func(t *testing.T) {
@@ -46,8 +46,8 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// dose sets how many trials there are, unless flags of the command line
-// do, and logs their seed.
+// dose sets the number of trials, unless flags on the command line do, and logs the
+// seed.
 func dose(t *testing.T, checks int) {
 	t.Helper()
 	given := flagsGiven()

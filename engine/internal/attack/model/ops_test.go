@@ -14,15 +14,15 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// This file is what a trial does: the operations that rapid strings together.
+// This file has the operations of a trial, which rapid chooses and orders.
 
 const (
 	maxFlows = 4
 	maxLeads = 14
 )
 
-// operations are named by what they do. rapid takes each as often as the
-// others; what stands here twice is taken twice as often.
+// operations are named after what they do. All are equally likely; one that is listed
+// twice is twice as likely.
 func (w *trial) operations() map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
 		"":                     func(*rapid.T) { w.tally["operations"]++; w.check() },
@@ -129,7 +129,7 @@ func (w *trial) enroll(t *rapid.T) {
 	w.alone(w.askEnroll(f, drawContact(t)))
 }
 
-// enrollMany enrolls a stream with people in it twice, and a number that is none.
+// enrollMany enrolls a stream with duplicate contacts and an invalid phone number.
 func (w *trial) enrollMany(t *rapid.T) {
 	f := w.anyFlow(t)
 	if len(w.spec.Leads) > maxLeads-4 {
@@ -237,7 +237,7 @@ func (w *trial) removeMany(t *rapid.T) {
 	w.settle()
 }
 
-// askForWhatIsNot: promise 11.
+// askForWhatIsNot makes requests about unknown things: promise 11.
 func (w *trial) askForWhatIsNot(t *rapid.T) {
 	l := w.anyLead(t)
 	ctx := context.Background()

@@ -10,10 +10,9 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// promises checks the promises as such, by what was seen of the engine, so that
-// a specification which is wrong in the same way as the engine hides nothing.
-// What one lead's witness knows is held against what is read of it (life.Witness,
-// life.Sight); here is what that cannot see:
+// promises checks the promises directly, by what was seen of the engine, so that a fault
+// that both the engine and the specification have is noticed. life.Witness and life.Sight
+// check single leads; this checks the rest:
 //
 //  1. acknowledged is durable: a request whose commit failed is not acknowledged
 //     (follow), and what was is there after a crash (check);
@@ -186,8 +185,7 @@ func (w *trial) readText(l *life.Lead) string {
 	return w.text.Lead(is.Lead) + "\n" + w.text.History(is.Steps)
 }
 
-// possible asks of every lead whether a life can have left what is read of it,
-// from that alone.
+// possible checks for every lead, from its record only, that a life can have led to it.
 func (p *promises) possible(w *trial) {
 	w.t.Helper()
 	for _, l := range w.spec.Leads {
@@ -202,8 +200,8 @@ func (p *promises) possible(w *trial) {
 	}
 }
 
-// end: promise 4. Nobody answers any more, and every removal comes to its end
-// in time although the process dies once more.
+// end: promise 4. Nobody answers any more, and every removal ends in time although the
+// process dies once more.
 func (p *promises) end(w *trial) {
 	w.t.Helper()
 	if p.pending(w) == 0 {

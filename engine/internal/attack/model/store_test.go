@@ -64,7 +64,7 @@ func sqliteData(t *rapid.T) func() (store.Store, error) {
 	}
 }
 
-// fate is what becomes of the next commit.
+// fate is what happens to the next commit.
 type fate int
 
 const (
@@ -81,9 +81,8 @@ func (f fate) String() string {
 
 func (f fate) deadly() bool { return f == fateLostBefore || f == fateLostAfter }
 
-// gate stands between an engine and its store. It can hold commits up, and
-// decide what becomes of the next one. A dead gate lets nothing be written, so
-// that an engine behind it is as good as killed.
+// gate is between an engine and its store. It can delay commits, and decide the fate of
+// the next one. A dead gate lets nothing be written, which is like killing the engine.
 type gate struct {
 	store.Store
 

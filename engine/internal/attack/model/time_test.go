@@ -12,10 +12,9 @@ import (
 	"github.com/leadflow-go/leadflow/engine"
 )
 
-// This file is what a trial does with the time and with the engine: the
-// operations in which time passes, or the process ends.
+// This file has the operations of a trial in which time passes or the process ends.
 
-// clock lets time pass, and what is due in it happen.
+// clock lets time pass, and follows what is due.
 func (w *trial) clock(t *rapid.T) {
 	var until time.Time
 	next := w.spec.Next()
@@ -101,8 +100,8 @@ func (w *trial) dies(f fate) {
 	w.crash(0)
 }
 
-// shutDown ends the engine in good order: nobody is cut short (promise 3), and
-// nothing begins any more.
+// shutDown shuts the engine down: no handler is cancelled (promise 3), and nothing
+// begins any more.
 func (w *trial) shutDown(t *rapid.T) {
 	w.spec.Draining = true
 	done := make(chan error, 1)

@@ -23,12 +23,12 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// trial is one case of the model test: an engine, the model beside it, and a
-// witness of what handlers and hooks were asked. It lives in a bubble of
-// testing/synctest, so that time is virtual and rest is known.
+// trial is one case of the model test: an engine, the model, and a witness of the calls
+// of handlers and hooks. It runs in a bubble of testing/synctest, so that time is virtual
+// and it is known when the engine is idle.
 //
-// Every handler and hook that is called holds until the trial lets it return.
-// So the only things that happen by themselves are those that are due.
+// Every handler and hook waits until the trial lets it return. So only what is due
+// happens by itself.
 type trial struct {
 	t       *rapid.T
 	backend backend
@@ -71,8 +71,8 @@ type trial struct {
 	late     []*heldCall              // whose step is over, and who have not returned
 }
 
-// tally counts what trials have seen, for the log: a reader must see that what
-// the test is about took place.
+// tally counts what trials have seen, for the log: a reader must see that the test has
+// tested something.
 type tally map[string]int
 
 func (t tally) String() string {
@@ -402,7 +402,7 @@ func (w *trial) learnParked() {
 	}
 }
 
-// nothingMissing: what must have begun has begun (promise 10).
+// nothingMissing: everything that must have begun has begun (promise 10).
 func (w *trial) nothingMissing() {
 	w.t.Helper()
 	for _, l := range w.spec.Leads {

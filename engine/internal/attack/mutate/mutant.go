@@ -1,13 +1,12 @@
-// Package mutate checks the checkers. A [Mutant] is a fault that is put into the
-// engine or a store on purpose, which the tests it names must notice, and as a rule
-// one of the attacks too. One that survives says that a promise could be broken
-// and nobody would see it.
+// Package mutate tests the tests. A [Mutant] is a fault that is put into the engine or a
+// store on purpose. The tests that it names must notice it and, usually, one of the
+// attacks too. If no test notices a mutant, a promise could be broken unnoticed.
 //
-// A mutant is a text in testdata/mutants. It names what it changes by package,
-// function and source text, of which white space and comments do not matter, so
-// that a function may move from file to file:
+// A mutant is a text file in testdata. It names what it changes by package, function and
+// source text, without regard to white space and comments, so that a function may move
+// to another file:
 //
-//	The sentence that is true of the code with this fault.
+//	A sentence that says how the code behaves with this fault.
 //
 //	test: ./store/sqlite TestContract/a_stale_version
 //	attack: model
@@ -18,13 +17,13 @@
 //	--- by
 //	false
 //
-// Any number of changes follow each other; "--- in" holds for those behind it. It
-// names a function, Type.method, or a variable, constant or type of the package.
-// What is replaced is in there once; any sequence of tokens will do. "--- replace
-// text" replaces a part of the string literals in there instead, such as SQL.
+// A file may have several changes; "--- in" holds for all that follow it. It names a
+// function, Type.method, or a variable, constant or type of the package. The text to be
+// replaced is any sequence of tokens that occurs there once. "--- replace text" replaces
+// a part of a string literal instead, such as SQL.
 //
-// Nothing in the tree is changed: the go command is given the changed files as an
-// overlay. Only .ci/soak tries mutants; see TestMutants.
+// The source tree is not changed: the go command gets the changed files as an overlay.
+// Only .ci/soak runs the mutants; see TestMutants.
 package mutate
 
 import (
@@ -40,9 +39,9 @@ import (
 // Mutant is a deliberate fault.
 type Mutant struct {
 	Name    string
-	Breaks  string // what is wrong then, in a sentence
-	Test    Trial  // which is to catch it
-	Attack  string // and which attack, by name; "" for none
+	Breaks  string // what is wrong then, as a sentence
+	Test    Trial  // the tests that must notice it
+	Attack  string // the attack that must notice it, by name; "" for none
 	Changes []Change
 }
 
@@ -132,8 +131,8 @@ func Parse(text string) (*Mutant, error) {
 	return m, nil
 }
 
-// Apply returns the files that the mutant changes, by path from the top of the
-// module, as they are then. The error says why it is no mutant any more.
+// Apply returns the files that the mutant changes, with the changes, by path from the
+// top of the module. The error says why the mutant does not fit the code any more.
 func (m *Mutant) Apply(top string) (map[string]string, error) {
 	files := map[string]string{}
 	for _, c := range m.Changes {
@@ -144,8 +143,7 @@ func (m *Mutant) Apply(top string) (map[string]string, error) {
 	return files, nil
 }
 
-// apply makes the change in the files, of which those that have been changed are
-// given.
+// apply makes the change. changed has the files that earlier changes have changed.
 func (c *Change) apply(top string, changed map[string]string) error {
 	paths, err := filepath.Glob(filepath.Join(top, c.Package, "*.go"))
 	if err != nil {

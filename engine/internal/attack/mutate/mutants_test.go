@@ -20,9 +20,9 @@ var (
 // top is the top of the module.
 const top = "../../../.."
 
-// attacks are tests that were written with no fault in mind: they have much
-// happen, at random or in every order, and hold what comes of it against the
-// promises, or against the specification of a lead's life.
+// attacks are tests that do not look for a specific fault: they do many things, at
+// random or in every order, and compare the results with the promises or with the
+// specification of a lead's life.
 var attacks = map[string]Trial{
 	"model":      {"./engine/internal/attack/model", "^TestModel$"},
 	"linear":     {"./engine/internal/attack/linear", "^TestLinearizable$"},
@@ -35,17 +35,16 @@ var attacks = map[string]Trial{
 	"memory":     {"./store/memory", "^TestContract$"},
 }
 
-// doses are the flags of a package's tests that keep a trial short, or make it long
-// enough.
+// doses are the flags that make a package's tests short, or long enough.
 var doses = map[string][]string{
 	"./engine/internal/attack/model": {"-rapid.nofailfile", "-rapid.shrinktime=1ms", "-rapid.checks=400"},
 	"./engine/internal/attack/crash": {"-crash.rounds=20"},
 	"./engine/internal/attack/race":  {"-race.n=100"},
-	// Which power cut shows a fault is chance.
+	// Whether a power cut shows a fault is random.
 	"./store/sqlite": {"-power.runs=6"},
 }
 
-// TestMutants checks the checkers, when it is asked to:
+// TestMutants runs the mutants, if its flags say so:
 //
 //	go test ./engine/internal/attack/mutate -mutants.check -v
 //	go test ./engine/internal/attack/mutate -mutants=all -v -timeout 2h
@@ -100,7 +99,7 @@ func TestMutants(t *testing.T) {
 	t.Logf("%d mutants, of which tests caught %d and attacks %d\n%s", len(chosen), byTests, byAttacks, &table)
 }
 
-// try tries a mutant and returns by which test it was caught.
+// try runs the tests with a mutant and returns the test that noticed it.
 func try(t *testing.T, m *Mutant, c Trial, caught *int) string {
 	by, output, err := m.Run(t.Context(), top, t.TempDir(), c, doses[c.Package]...)
 	switch {
@@ -115,8 +114,8 @@ func try(t *testing.T, m *Mutant, c Trial, caught *int) string {
 	return by
 }
 
-// sound makes sure that the tests which are to catch mutants pass without one: a
-// test that fails anyway catches nothing.
+// sound checks that the tests that must notice mutants pass without one: a test that
+// always fails proves nothing.
 func sound(t *testing.T, chosen []*Mutant) {
 	tests := map[string][]string{}
 	for _, m := range chosen {
@@ -133,8 +132,8 @@ func sound(t *testing.T, chosen []*Mutant) {
 	}
 }
 
-// check makes sure that a mutant can be tried: it changes something, and the tests
-// that it names exist.
+// check checks that a mutant can be run: it changes something, and the tests that it
+// names exist.
 func check(m *Mutant) error {
 	if _, err := m.Apply(top); err != nil {
 		return err

@@ -105,7 +105,7 @@ func TestAMutantThatIsNone(t *testing.T) {
 		{"of a text too much", "query", "= 1", "= 2", true, "2 times"},
 		{"of code as a text", "check", "return n", "return m", true, "0 times"},
 		{"that changes nothing", "check", "n--", "n--", false, "changes nothing"},
-		{"that is no Go", "check", "n--", "n-", false, "no Go"},
+		{"that is no Go", "check", "n--", "n-", false, "not valid Go"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := &Mutant{Changes: []Change{{Package: "p", Decl: tt.decl, InText: tt.text, Old: tt.old, New: tt.by}}}

@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// Run has tests try the mutant. It returns the first test that failed, by its full
-// name, or nothing when the mutant survives. dir is an empty folder; flags go to
-// the test binary.
+// Run runs tests with the mutant. It returns the full name of the first test that
+// failed, or "" if the mutant survives. dir is an empty directory; flags are for the
+// test binary.
 func (m *Mutant) Run(ctx context.Context, top, dir string, t Trial, flags ...string) (caught, output string, err error) {
 	files, err := m.Apply(top)
 	if err != nil {
@@ -57,8 +57,8 @@ func (m *Mutant) Run(ctx context.Context, top, dir string, t Trial, flags ...str
 	return caught, output, nil
 }
 
-// GoTest runs tests, with flags for the go command and for the test binary. It does
-// not wait for children that a test which was killed has left behind.
+// GoTest runs tests, with flags for the go command and for the test binary. It does not
+// wait for child processes that a killed test has left behind.
 func GoTest(ctx context.Context, top string, t Trial, build []string, flags ...string) (output string, err error) {
 	args := append([]string{"test", "-vet=off", "-ldflags=-s -w", "-count=1", "-timeout=5m", "-run=" + t.Tests}, build...)
 	cmd := exec.CommandContext(ctx, "go", append(append(args, t.Package), flags...)...)
@@ -73,8 +73,8 @@ var (
 	died        = regexp.MustCompile(`(?m)^(panic|fatal error): .*`)
 )
 
-// firstFailed returns the first test that failed, by its full name, and how, if
-// not in the usual way.
+// firstFailed returns the full name of the first test that failed and, unless it is an
+// ordinary failure, how it failed.
 func firstFailed(output string) string {
 	first := ""
 	for _, found := range failedTest.FindAllStringSubmatch(output, -1) {

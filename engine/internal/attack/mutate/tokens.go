@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// in returns the file with the change made, and whether the file has the
-// declaration that it is to be made in.
+// in returns the file with the change, and whether the file has the declaration that is
+// to be changed.
 func (c *Change) in(source string) (changed string, has bool, err error) {
 	fset := token.NewFileSet()
 	file, err := parser.ParseFile(fset, "", source, parser.SkipObjectResolution)
@@ -36,7 +36,7 @@ func (c *Change) in(source string) (changed string, has bool, err error) {
 	changed = source[:begin] + decl + source[end:]
 	switch _, err := parser.ParseFile(fset, "", changed, parser.SkipObjectResolution); {
 	case err != nil:
-		return "", true, fmt.Errorf("is no Go any more: %w", err)
+		return "", true, fmt.Errorf("is not valid Go after the change: %w", err)
 	case changed == source:
 		return "", true, errors.New("changes nothing")
 	}
@@ -93,7 +93,7 @@ func receiver(d *ast.FuncDecl) string {
 	}
 }
 
-// piece is a token and where it stands.
+// piece is a token and its position.
 type piece struct {
 	text       string
 	begin, end int

@@ -13,8 +13,8 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// check waits until every lead of the workflows is final, and holds what the
-// engine says of each against what the witness saw.
+// check waits until every lead of the workflows is final, and compares what the engine
+// says about each with what the witness saw.
 func (r *races) check(t *testing.T, workflows ...lead.WorkflowID) {
 	t.Helper()
 	ways := map[string]int{}
@@ -104,8 +104,8 @@ func (c *checker) checkAll() {
 	c.checkHooks()
 }
 
-// way sums up how the race went, so that a reader of the log sees that both
-// sides win.
+// way describes how the race went, so that a reader of the log sees that each side wins
+// sometimes.
 func (c *checker) way() string {
 	way := c.lead.State.String()
 	for _, ask := range c.track.removes {

@@ -316,8 +316,8 @@ func (p *play) checkNeverStarted() {
 	}
 }
 
-// Everything at once, in a circle that only removal ends: retries, deadlines,
-// callbacks of any kind, scheduled messages, and several Removes.
+// Everything together, in a cycle that only removal ends: retries, deadlines, callbacks
+// of any kind, scheduled messages, and several Removes.
 func (r *races) raceAll(t *testing.T) {
 	wf := r.stage(func(ctx context.Context, tr *track, a engine.Attempt) (engine.Result, error) {
 		if rand.N(4) == 0 {

@@ -17,11 +17,10 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 )
 
-// The races run on real goroutines, in real time and on a real file, because
-// interleavings are the point. Each case takes many leads to the line at which
-// something is about to happen to them, has that race with Remove, and then
-// holds what the engine says of the lead against what a witness saw: the
-// handlers and hooks themselves, and the callers.
+// The races run on real goroutines, in real time and on a real file, because they test
+// interleavings. Each case takes many leads to their line, a moment at which something is
+// about to happen to them, lets that race with Remove, and then compares what the engine
+// says about the lead with what a witness saw: the handlers, the hooks and the callers.
 var (
 	leadsFlag = flag.Int("race.n", dose(), "how many leads each race case takes")
 	seedFlag  = flag.Uint64("race.seed", 0, "seed of the races' choices; 0 means a new one")
@@ -245,8 +244,8 @@ func (p *play) lineUnless(past func() bool) bool {
 	return false
 }
 
-// together runs all at once, each after a moment of its own, and returns when
-// all have.
+// together runs all functions concurrently, each after a delay of its own, and returns
+// when all have returned.
 func (p *play) together(acts ...func()) {
 	start := make(chan struct{})
 	var all sync.WaitGroup

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// JumpingClock is the real clock (virtual, in a bubble) with an offset. It may be
-// used from any goroutine.
+// JumpingClock is the real clock (virtual, in a bubble) with an offset. It is safe for
+// concurrent use.
 type JumpingClock struct {
 	mu     sync.Mutex
 	offset time.Duration
@@ -19,8 +19,8 @@ func (c *JumpingClock) Now() time.Time {
 	return time.Now().Add(c.offset)
 }
 
-// AfterFunc calls f when d has passed, or ten seconds have, as the engine sleeps on
-// the real clock.
+// AfterFunc calls f when d or ten seconds have passed, whichever is shorter, because the
+// engine sleeps no longer on the real clock.
 func (c *JumpingClock) AfterFunc(d time.Duration, f func()) func() bool {
 	return time.AfterFunc(min(d, 10*time.Second), f).Stop
 }

@@ -15,10 +15,10 @@ import (
 // Phone is somebody's number.
 const Phone = "+14155552671"
 
-// ErrDisk is what a store with a fault answers.
+// ErrDisk is the error of a store with a fault.
 var ErrDisk = errors.New("the disk is gone")
 
-// ErrBusy is what a handler answers whose attempt failed.
+// ErrBusy is the error of a handler whose attempt failed.
 var ErrBusy = errors.New("busy")
 
 // Person returns the i-th of many contacts.

@@ -2,6 +2,6 @@
 
 package world
 
-// RaceEnabled: the race detector makes everything several times slower, so what
-// counts in hundreds of thousands does less.
+// RaceEnabled: the race detector makes everything several times slower, so the longest
+// tests do less.
 const RaceEnabled = true

@@ -19,13 +19,12 @@ import (
 	"github.com/leadflow-go/leadflow/store/sqlite"
 )
 
-// Background is the context of callers with all the time in the world.
+// Background is the context of callers without a deadline.
 var Background = context.Background()
 
-// World is an engine on a real SQLite file, with a telephone that does as each
-// test says. Inside synctest.Test its time is virtual. Its methods end the test
-// when the engine fails; they are for the test's goroutine, but for those that say
-// otherwise.
+// World is an engine on a real SQLite file, whose handlers do as the test says. Inside
+// synctest.Test its time is virtual. Its methods end the test when the engine returns an
+// error; they must be called on the test's goroutine, unless they say otherwise.
 type World struct {
 	*testing.T
 	File   string
@@ -60,7 +59,7 @@ func New(t *testing.T, handle engine.HandlerFunc, hooks ...engine.Hook) *World {
 	return w
 }
 
-// Handle has an engine call the handler for every type of action.
+// Handle returns a Config.Handlers with the handler for every type of action.
 func Handle(c *engine.Config, h engine.HandlerFunc) {
 	c.Handlers = map[string]engine.Handler{
 		"voice_call": h, "message": h, "application": h,
@@ -82,7 +81,7 @@ func (w *World) Open() {
 	}
 }
 
-// Close ends the engine in good order. Closing twice is safe.
+// Close shuts the engine down and closes the store. Closing twice is safe.
 func (w *World) Close() {
 	w.Helper()
 	if w.Store == nil {
@@ -99,8 +98,7 @@ func (w *World) Close() {
 	w.Store = nil
 }
 
-// Crash ends the engine without letting what runs finish, and opens the file
-// anew.
+// Crash ends the engine without waiting for running handlers, and opens the file again.
 func (w *World) Crash() {
 	w.Helper()
 	over, cancel := context.WithCancel(Background)
@@ -114,8 +112,8 @@ func (w *World) Crash() {
 	w.Open()
 }
 
-// Refit runs the engine anew on the same file, over a store with faults and with
-// the configuration changed; change may be nil.
+// Refit restarts the engine on the same file, over a faulty store and with a changed
+// configuration; change may be nil.
 func (w *World) Refit(change func(c *engine.Config)) *faulty.Store {
 	w.Helper()
 	if err := w.Eng.Shutdown(Background); err != nil {
@@ -135,15 +133,15 @@ func (w *World) Refit(change func(c *engine.Config)) *faulty.Store {
 	return s
 }
 
-// Seen returns the attempts that handlers were called for so far. It may be called
-// from any goroutine.
+// Seen returns the attempts for which handlers were called so far. It is safe for
+// concurrent use.
 func (w *World) Seen() []engine.Attempt {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return append([]engine.Attempt(nil), w.attempts...)
 }
 
-// Activate makes an active workflow of nodes and edges; the first node is its
+// Activate creates and activates a workflow of nodes and edges; the first node is its
 // entry.
 func (w *World) Activate(nodes []workflow.Node, edges ...workflow.Edge) lead.WorkflowID {
 	w.Helper()
@@ -192,7 +190,7 @@ func (w *World) EnrollMany(wf lead.WorkflowID, i, n int) []lead.ID {
 	return ids
 }
 
-// Lead reads a lead anew. It may be called from any goroutine.
+// Lead reads a lead. It is safe for concurrent use.
 func (w *World) Lead(l lead.Lead) lead.Lead {
 	w.Helper()
 	got, err := w.Eng.Lead(Background, l.WorkflowID, l.ID)
@@ -202,7 +200,7 @@ func (w *World) Lead(l lead.Lead) lead.Lead {
 	return got
 }
 
-// History reads a lead's steps. It may be called from any goroutine.
+// History reads a lead's steps. It is safe for concurrent use.
 func (w *World) History(l lead.Lead) []lead.Step {
 	w.Helper()
 	steps, err := w.Eng.History(Background, l.WorkflowID, l.ID)
@@ -212,8 +210,8 @@ func (w *World) History(l lead.Lead) []lead.Step {
 	return steps
 }
 
-// Path is a lead's history in words, such as "call=completed wait=waiting". It may
-// be called from any goroutine.
+// Path is a lead's history as text, such as "call=completed wait=waiting". It is safe
+// for concurrent use.
 func (w *World) Path(l lead.Lead) string {
 	w.Helper()
 	var words []string
@@ -278,7 +276,7 @@ func (w *World) ExpectState(l lead.Lead, want lead.State) {
 	}
 }
 
-// ExpectPath checks a lead's history in words.
+// ExpectPath checks a lead's history as text; see Path.
 func (w *World) ExpectPath(l lead.Lead, want string) {
 	w.Helper()
 	if got := w.Path(l); got != want {
@@ -286,7 +284,7 @@ func (w *World) ExpectPath(l lead.Lead, want string) {
 	}
 }
 
-// Pass lets virtual time pass, and what is due in it happen.
+// Pass lets virtual time pass, and waits until the engine has done what is due.
 func (w *World) Pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()

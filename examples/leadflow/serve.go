@@ -168,10 +168,6 @@ func serve(ctx context.Context, p *program, o *serveOptions) (err error) {
 	if p.config != "" {
 		log.Info("settings are read from a file", slog.String("file", p.config))
 	}
-	options := sqlite.Options{}
-	if o.synchronous.value == "normal" {
-		options.Synchronous = sqlite.Normal
-	}
 	// Before a new database file is made, because an address in use is a common mistake.
 	listener, profiles, err := o.listen()
 	if err != nil {

@@ -124,7 +124,7 @@ func (s *Store) Commit(ctx context.Context, b *store.Batch) (store.Result, error
 		result, err = s.commit(ctx, b)
 	}
 	if err != nil {
-		s.failed(err)
+		err = s.failed(err)
 		return store.Result{}, fmt.Errorf("postgres: commit: %w", err)
 	}
 	return result, nil
@@ -267,7 +267,7 @@ func (s *Store) write(ctx context.Context, b *store.Batch) (result store.Result,
 	if err := tx.SendBatch(ctx, &p).Close(); err != nil {
 		return result, errors.Join(err, s.rollback(ctx, tx))
 	}
-	refused := map[int64]bool{}
+	var refused map[int64]bool
 	result.Refused, refused = refusals(b.Enroll, live)
 	var rest pgx.Batch
 	queueEnroll(&rest, b.Enroll, refused)

@@ -1,9 +1,15 @@
 package postgres
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/leadflow-go/leadflow/store"
 )
 
 // Codes of PostgreSQL's errors.
@@ -31,12 +37,28 @@ func isUndefined(err error) bool {
 	return code == undefinedTable || code == undefinedSchema
 }
 
-// failed looks at an error for what it says about all connections: a server that has
-// become read-only is not the one to write to any more, and the name may lead to
-// another by now.
-func (s *Store) failed(err error) {
-	if codeOf(err) == readOnly {
+// failed looks at an error for what it says about all connections, and returns it as
+// one that matches store.ErrUnavailable if whatever else is asked fails, too. A server
+// that has become read-only is not the one to write to any more, and the name may lead
+// to another by now.
+func (s *Store) failed(err error) error {
+	var pg *pgconn.PgError
+	known := errors.As(err, &pg)
+	if known && pg.Code == readOnly {
 		s.readers.Reset()
 		s.loop.Reset()
 	}
+	var conflict *store.ConflictError
+	var row *store.RowError
+	switch {
+	case errors.As(err, &conflict), errors.As(err, &row), errors.Is(err, store.ErrNotFound), errors.Is(err, context.Canceled):
+		return err
+	case known && pg.Code != readOnly && !slices.ContainsFunc(unavailable, func(class string) bool { return strings.HasPrefix(pg.Code, class) }):
+		return err
+	}
+	return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 }
+
+// unavailable are the classes of PostgreSQL's errors that say nothing of what was asked:
+// connections, resources, an operator's intervention, the system.
+var unavailable = []string{"08", "53", "57", "58"}

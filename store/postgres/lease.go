@@ -144,7 +144,7 @@ func (s *Store) renew() {
 			s.lease.extend(asked, s.opts.Lease)
 			timer.Reset(every)
 		default:
-			s.failed(err)
+			_ = s.failed(err)
 			timer.Reset(every / 10)
 		}
 	}

@@ -46,7 +46,7 @@ func (s *Store) Reserve(ctx context.Context, kind store.Sequence, n int) (first 
 		var last int64
 		err := s.numbers.pool.QueryRow(ctx, takeText, int16(kind), size, int64(lead.MaxSeq)).Scan(&last)
 		if err != nil {
-			s.failed(err)
+			err = s.failed(err)
 			return 0, fmt.Errorf("postgres: reserve: %w", err)
 		}
 		if b.next == 0 || b.last+1 != last-size+1 { // else it goes on where the block ends

@@ -62,13 +62,13 @@ func (o Options) withDefaults() Options {
 func (o Options) check() error {
 	var faults []error
 	if len(o.Schema) > 63 {
-		faults = append(faults, errors.New("Schema has more than 63 bytes"))
+		faults = append(faults, errors.New("options: Schema has more than 63 bytes"))
 	}
 	if o.Lease < time.Second {
-		faults = append(faults, errors.New("Lease is shorter than a second"))
+		faults = append(faults, errors.New("options: Lease is shorter than a second"))
 	}
 	if o.Readers < 1 {
-		faults = append(faults, errors.New("Readers is negative"))
+		faults = append(faults, errors.New("options: Readers is negative"))
 	}
 	return errors.Join(faults...)
 }

@@ -49,7 +49,7 @@ func list[T any](ctx context.Context, s *Store, pool *pgxpool.Pool, what string,
 		found, err = pgx.CollectRows(rows, scan)
 	}
 	if err != nil {
-		s.failed(err)
+		err = s.failed(err)
 		return nil, fmt.Errorf("postgres: read %s: %w", what, err)
 	}
 	return found, nil
@@ -247,7 +247,7 @@ func (s *Store) History(ctx context.Context, seq int64) (l store.Lead, steps []s
 		})
 	}
 	if err != nil {
-		s.failed(err)
+		err = s.failed(err)
 		return store.Lead{}, nil, nil, fmt.Errorf("postgres: read lead %d: %w", seq, err)
 	}
 	return l, inChain(l.LastStep, steps), payloads, nil

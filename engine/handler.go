@@ -148,7 +148,8 @@ func (e *finalError) Unwrap() error { return e.err }
 // [RateKeyer]); the log says so. A pending removal does not wait for it.
 //
 // Use it only when it is certain that nothing was done: a person who was reached
-// already would be called again.
+// already would be called again. For a request over HTTP that is when it never got a
+// connection, which net/http/httptrace tells (GotConn); package webhook does so.
 func NotMade(err error) error { return &notMadeError{err} }
 
 type notMadeError struct{ err error }

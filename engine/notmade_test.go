@@ -353,3 +353,30 @@ func TestRedeliveriesCountCallsAlone(t *testing.T) {
 		w.expectState(second, lead.Completed)
 	})
 }
+
+// Whoever waits for a rate key alone is due when that may be tried again.
+func TestASteppedEngineIsDueWhenARateKeyMayBeTriedAgain(t *testing.T) {
+	down := true
+	s := newStepped(t, func(context.Context, engine.Attempt) (engine.Result, error) {
+		if down {
+			return engine.Result{}, engine.NotMade(errors.New("no route"))
+		}
+		return engine.Result{}, nil
+	}, nil)
+	wf := s.activate([]workflow.Node{workflow.CallNode("call", nil), workflow.End("won", workflow.Converted)}, []workflow.Edge{workflow.On("call", "default", "won")})
+	first := s.enroll(wf, phone)
+	s.settle(10 * time.Second)
+	if _, err := s.Remove(background, wf, first.ID, engine.SkipRetries()); err != nil {
+		t.Fatal(err)
+	}
+	down = false
+	second := s.enroll(wf, otherPhone)
+	s.settle(0)
+	s.expect(second, "enrolled: call=waiting")
+	next, due := s.Next()
+	if !due {
+		t.Fatal("nothing is due, and a lead waits")
+	}
+	s.settle(next.Sub(s.clock.Now()))
+	s.expect(second, "completed: call=completed won=converted")
+}

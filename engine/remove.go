@@ -68,7 +68,8 @@ func (r *Removal) Wait(ctx context.Context) (lead.Lead, error) {
 // scheduled for it is cancelled. A lead with a step in flight becomes pending_removal:
 // the step, its queued retries and its completion hooks go on, and then the lead is
 // removed; Removal.Wait waits for that. No other lead is changed, and the workflow goes
-// on.
+// on. There is no list of people who opted out: the same contact can be enrolled again
+// after it, so keep such a list yourself and ask it before Enroll.
 //
 // Calling it again while removal is pending is no error, and changes nothing but that
 // SkipRetries takes effect. If the workflow or the lead is unknown, or the lead is in

@@ -43,11 +43,13 @@ type NotFoundError struct {
 	Name string // the id as it was given
 	// In is the id of the workflow that was searched for a lead, or empty.
 	In string
+	// Prefix is what ids of the wanted kind begin with, of a string that is not one.
+	Prefix string
 }
 
 func (e *NotFoundError) Error() string {
 	if e.Kind == "id" {
-		return fmt.Sprintf("lead: %q is not an id of this kind", e.Name)
+		return fmt.Sprintf("lead: %q is not an id of the kind that begins with %s", e.Name, e.Prefix)
 	}
 	if e.In != "" {
 		return fmt.Sprintf("lead: no %s %s in workflow %s", e.Kind, e.Name, e.In)

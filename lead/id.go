@@ -189,7 +189,7 @@ func format(prefix string, id [16]byte) string {
 }
 
 func parse(prefix, text string) (id [16]byte, err error) {
-	bad := func() error { return &NotFoundError{Kind: "id", Name: text} }
+	bad := func() error { return &NotFoundError{Kind: "id", Name: text, Prefix: prefix} }
 	if len(text) != len(prefix)+suffixLen || text[:len(prefix)] != prefix {
 		return id, bad()
 	}

@@ -53,5 +53,9 @@ func (h *Handler) refuseStranger(x *exchange, r *http.Request) {
 		challenge += `, error="invalid_token"`
 	}
 	x.Header().Set("WWW-Authenticate", challenge)
-	x.problem(newProblem(http.StatusUnauthorized, "the request needs the header Authorization: Bearer <token>"))
+	says := "the request needs the header Authorization: Bearer <token>"
+	if r.URL.Query().Has("sig") {
+		says = "the signature in sig is not that of this step's callback URL; use callback_url as it was sent, or the header Authorization: Bearer <token>"
+	}
+	x.problem(newProblem(http.StatusUnauthorized, says))
 }

@@ -63,6 +63,11 @@ func TestACallbackThatIsAForm(t *testing.T) {
 		t.Errorf("the step is %v", step)
 	}
 
+	_, callback = begin()
+	s.postForm(callback+"&attempt=2", "CallStatus=completed").expect(409)
+	s.postForm(callback+"&attempt=x", "CallStatus=completed").expect(422)
+	s.postForm(callback+"&attempt=1", "CallStatus=completed").expect(200)
+
 	for status, want := range map[string]string{"busy": "retrying", "failed": "retrying", "canceled": "failed"} {
 		l, callback = begin()
 		s.postForm(callback, "CallStatus="+status+"&CallSid=CA2").expect(200)

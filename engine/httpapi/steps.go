@@ -16,7 +16,9 @@ import (
 
 type completeInput struct {
 	Step stepParam `path:"step"`
-	Sig  string    `query:"sig" empty:"default" doc:"the signature in the step's callback URL, which stands for the token"`
+	// Attempt is in the callback URLs of the built-in webhook handler.
+	Attempt string `query:"attempt" doc:"the attempt that this is the outcome of, unless the body says so; another one is refused"`
+	Sig     string `query:"sig" empty:"default" doc:"the signature in the step's callback URL, which stands for the token"`
 }
 
 // outcomeBody documents the body of a completion.
@@ -79,6 +81,12 @@ func (h *Handler) complete(ctx context.Context, in *completeInput) (*output[comp
 	if err != nil {
 		return nil, err
 	}
+	attempt := 0
+	if in.Attempt != "" {
+		if attempt, err = strconv.Atoi(in.Attempt); err != nil || attempt < 1 {
+			return nil, faulty([]fault{{"query.attempt", "must be a whole number from 1"}})
+		}
+	}
 	x := exchangeOf(ctx)
 	kind, _, err := contentType(x.request, jsonType, formType)
 	if err != nil {
@@ -97,6 +105,9 @@ func (h *Handler) complete(ctx context.Context, in *completeInput) (*output[comp
 	}
 	if err != nil {
 		return nil, err
+	}
+	if out.Attempt == 0 {
+		out.Attempt = attempt
 	}
 	done, err := h.eng.CompleteStep(ctx, id, out)
 	if err != nil {

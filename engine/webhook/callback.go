@@ -34,6 +34,10 @@ type mapping struct {
 // package's doc. [engine.Engine.StepNode] returns that node. The error matches
 // [ErrIgnored] when there is nothing to do, and [lead.ErrInvalid] when the node has
 // no usable mapping, or none for what the form says.
+//
+// Which attempt the callback is of is not in the form: set Attempt of the Callback to
+// the number that the query of its URL has. Without it a callback of attempt 1 that
+// comes twice would count for attempt 2.
 func ParseCallback(n workflow.Node, form url.Values) (engine.Callback, error) {
 	m, err := nodeMapping(n)
 	refuse := func(location, format string, args ...any) (engine.Callback, error) {

@@ -17,7 +17,9 @@
 //
 //	step_id, attempt    which attempt at which step; attempts count from 1
 //	idempotency_key     names the attempt; also the header Idempotency-Key
-//	callback_url        where to POST the outcome to, after an answer of 202
+//	callback_url        where to POST the outcome to, after an answer of 202: what
+//	                    Config.CallbackURL returns, with attempt=N added to its query, so that
+//	                    a callback that comes twice does not count for the next attempt
 //	node                the node, as the workflow has it
 //	lead                id, workflow_id, phone_number, external_id, time_zone, metadata
 //	redelivered         true if the attempt was begun before and a crash cut it off; else

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/engine/workflow"
@@ -37,12 +38,22 @@ type scheduled struct {
 	Data json.RawMessage `json:"data"`
 }
 
+// withAttempt adds the attempt to a callback URL, so that a callback that comes twice,
+// or late, does not count for the next attempt.
+func withAttempt(callback string, attempt int) string {
+	join := "?"
+	if strings.Contains(callback, "?") {
+		join = "&"
+	}
+	return callback + join + "attempt=" + strconv.Itoa(attempt)
+}
+
 func requestBody(a engine.Attempt, callback string) ([]byte, error) {
 	r := request{
 		StepID:         a.StepID,
 		Attempt:        a.Number,
 		IdempotencyKey: a.IdempotencyKey,
-		CallbackURL:    callback,
+		CallbackURL:    withAttempt(callback, a.Number),
 		Node:           a.Node,
 		Lead:           leadView{ID: a.LeadID, WorkflowID: a.WorkflowID, Contact: a.Contact},
 		Redelivered:    a.Redelivered,

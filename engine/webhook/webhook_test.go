@@ -150,7 +150,7 @@ func TestTheRequestSaysWhatIsToBeDone(t *testing.T) {
 	}
 	got := r.seen()[0]
 	want := fmt.Sprintf(`{"step_id":%q,"attempt":2,"idempotency_key":"%s/2",`+
-		`"callback_url":"http://leads.test/v1/steps/%s/complete?a=1&b=2",`+
+		`"callback_url":"http://leads.test/v1/steps/%s/complete?a=1&b=2&attempt=2",`+
 		`"node":{"id":"call","type":"voice_call","config":{"url":"%s/call?tenant=7","voice":"ada"}},`+
 		`"lead":{"id":%q,"workflow_id":%q,"phone_number":"+14155552671","external_id":"crm-1","time_zone":"Europe/Berlin","metadata":{"name":"A & B"}}}`,
 		a.StepID, a.StepID, a.StepID, r.URL, a.LeadID, a.WorkflowID)

@@ -179,3 +179,36 @@ func TestCallbacksNeedTheirSignatureOrTheToken(t *testing.T) {
 		}
 	}
 }
+
+// Providers send callbacks twice. One of an attempt that failed says nothing of the
+// next, whose call is live by then.
+func TestARepeatedCallbackIsNotTheNextAttempts(t *testing.T) {
+	t.Parallel()
+	p := newProvider(t)
+	s := startServer(t, t.TempDir()+"/leads.db")
+	wf := s.create(definition(p, 100*time.Millisecond), true)
+	const phone = "+14155550101"
+	id := s.enroll(wf, phone)
+	busy := func(a asked) int { return call(t, "POST", a.CallbackURL, "", `{"error":"busy","call_id":"c-1"}`, nil) }
+	first := p.next(t, phone)
+	first.reply(202, `{"call_id":"c-1"}`)
+	if code := busy(first); code != 200 {
+		t.Fatalf("the callback is answered with %d", code)
+	}
+	second := p.next(t, phone)
+	second.reply(202, `{"call_id":"c-2"}`)
+	s.until(wf, id, func(_ leadView, last stepView) bool { return last.CallID == "c-2" })
+	if code := busy(first); code != 409 {
+		t.Errorf("the same callback again is answered with %d", code)
+	}
+	p.always(phone, "")
+	if code := second.callback(t, "completed"); code != 200 {
+		t.Errorf("the callback of the second attempt is answered with %d", code)
+	}
+	if l, _ := s.until(wf, id, status("completed")); l.Outcome != "converted" {
+		t.Errorf("%+v", l)
+	}
+	if got := p.attempts("call")[phone]; !slices.Equal(got, []string{"1", "2"}) {
+		t.Errorf("attempts %q", got)
+	}
+}

@@ -76,7 +76,8 @@ func newServeOptions(command *cobra.Command) *serveOptions {
 		logLevel:         choice{"info", []string{"debug", "info", "warn", "error"}},
 	}
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8080", "listen on this `address`; port 0 takes a free one, which the log names")
-	f.StringVar(&o.db, "db", "leads.db", "keep the leads in this SQLite `file`")
+	f.StringVar(&o.db, "db", "leads.db", "keep the leads in this SQLite `file`, or in the PostgreSQL database at this URL (postgres://…)")
+	f.BoolVar(&o.standby, "standby", false, "wait while another server has the PostgreSQL database, and take its place when it is gone")
 	f.StringVar(&o.token, "token", "", "require this `token` from clients"+secret)
 	f.StringVar(&o.region, "region", "", "read phone numbers without a leading + as those of this `country`, such as US (default: refuse them)")
 	f.IntVar(&o.workers, "workers", 1000, "run at most this `number` of webhooks at a time")

@@ -124,9 +124,9 @@ func (c *Call) readMessage(r *Runner) (err error, broken bool) {
 	return nil, false
 }
 
-// Begin is for the host to ask last thing before it calls the handler. With an error
-// nobody is called any more: this goroutine came to run so late that the step is over,
-// and its lead may have been removed since (promise 2).
+// Begin must be called by the host directly before it calls the handler. If it returns
+// an error, the handler must not be called: this goroutine was scheduled so late that
+// the step has ended, and the lead may have been removed since (promise 2).
 func (c *Call) Begin() error { return context.Cause(c.Ctx) }
 
 var entered = make(chan struct{})

@@ -81,8 +81,8 @@ func readResult(result Result) (core.Answer, error) {
 		if err := checkJSON(m.Data); err != nil {
 			return answer, fmt.Errorf("the data of a scheduled message %w", err)
 		}
-		// The handler may use its own again.
-		data := bytes.ToValidUTF8(m.Data, []byte("\ufffd")) // which makes a copy
+		// ToValidUTF8 makes a copy, because the handler may use its slice again.
+		data := bytes.ToValidUTF8(m.Data, []byte("\ufffd"))
 		answer.Schedule = append(answer.Schedule, core.Scheduled{After: m.After, Data: data})
 	}
 	if result.InFlight {

@@ -115,10 +115,9 @@ func (e *Engine) CompleteStep(ctx context.Context, id lead.StepID, out Callback)
 	return CallbackAck{}, err
 }
 
-// StepNode returns the lead to which a step belongs, and the node that the step is
-// a visit to, or a message of. Whoever receives callbacks in a form of the node's own
-// needs it to read them; see webhook.ParseCallback. The error of an unknown step
-// matches lead.ErrNotFound.
+// StepNode returns the lead of a step, and the node that the step is a visit to or a
+// message of. A program that receives callbacks as forms needs that node to read them;
+// see webhook.ParseCallback. The error for an unknown step matches lead.ErrNotFound.
 func (e *Engine) StepNode(ctx context.Context, id lead.StepID) (lead.Lead, workflow.Node, error) {
 	f, found, s, err := e.findStep(ctx, id)
 	if err != nil {
@@ -136,7 +135,8 @@ func (e *Engine) StepNode(ctx context.Context, id lead.StepID) (lead.Lead, workf
 	return lead.Lead{}, workflow.Node{}, run.StepNotFound(id)
 }
 
-// findStep returns a step of a lead's history, or of its future.
+// findStep returns a step that is in a lead's history or still to come, with its lead
+// and workflow.
 func (e *Engine) findStep(ctx context.Context, id lead.StepID) (*core.Flow, store.Lead, lead.Step, error) {
 	refuse := func(err error) (*core.Flow, store.Lead, lead.Step, error) {
 		return nil, store.Lead{}, lead.Step{}, err
@@ -168,7 +168,7 @@ func (e *Engine) findStep(ctx context.Context, id lead.StepID) (*core.Flow, stor
 	return refuse(run.StepNotFound(id))
 }
 
-// completePast answers for a step that is not, or no longer, in flight.
+// completePast answers for a step that is not in flight, or not any more.
 func (e *Engine) completePast(ctx context.Context, id lead.StepID, c core.Callback) (CallbackAck, error) {
 	f, found, s, err := e.findStep(ctx, id)
 	if err != nil {

@@ -102,13 +102,13 @@ func (c Config) faults() []lead.FieldError {
 		fault(invalid.Faults[0].Message, "Region")
 	}
 	if c.HookTimeout < 0 {
-		fault("is negative", "HookTimeout")
+		fault(fmt.Sprintf("must not be negative; 0 means %s", defaultHookTimeout), "HookTimeout")
 	}
 	if c.MaxRedeliveries < 0 {
-		fault("is negative", "MaxRedeliveries")
+		fault(fmt.Sprintf("must not be negative; 0 means %d", defaultMaxRedeliveries), "MaxRedeliveries")
 	}
 	if c.Workers < 0 {
-		fault("is negative", "Workers")
+		fault(fmt.Sprintf("must not be negative; 0 means %d", defaultWorkers), "Workers")
 	}
 	return faults
 }

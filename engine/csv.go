@@ -223,13 +223,13 @@ func (rows *csvRows) contact(record []string) (lead.Contact, error) {
 	return c, nil
 }
 
-// invalidRow refuses a row of which no contact can be read.
+// invalidRow is the error for a row from which no contact can be read.
 func invalidRow(message string) error {
 	return &lead.InvalidError{Faults: []lead.FieldError{{Message: message}}}
 }
 
-// rowMessage is the text of a rejected row's error, without the words that say
-// what every row is.
+// rowMessage is the text of a rejected row's error, without the prefix that would be
+// the same in every row.
 func rowMessage(err error) string {
 	var invalid *lead.InvalidError
 	if errors.As(err, &invalid) {

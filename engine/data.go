@@ -30,13 +30,13 @@ func encodeData(data any) ([]byte, error) {
 	return text, nil
 }
 
-// encode returns v as JSON in UTF-8. A json.RawMessage in it need not be that.
+// encode returns v as JSON in UTF-8, even if a json.RawMessage in v is not UTF-8.
 func encode(v any) ([]byte, error) {
 	text, err := json.Marshal(v)
 	return bytes.ToValidUTF8(text, []byte("\ufffd")), err
 }
 
-// kindOf names the kind of a JSON value that is no object.
+// kindOf names the type of a JSON value that is not an object.
 func kindOf(text []byte) string {
 	switch c := text[0]; c {
 	case '[':

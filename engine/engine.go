@@ -27,7 +27,8 @@ type Engine struct {
 // nothing before [Engine.Start]; methods that only read work already. The caller
 // closes the store, after Shutdown.
 //
-// A faulty Config is a [lead.InvalidError] that names every fault.
+// An invalid Config is a [lead.InvalidError] that names every fault. A workflow that
+// cannot be read is logged and left out, with its leads.
 func New(s store.Store, c Config) (*Engine, error) { return newEngine(s, c, false, 0) }
 
 func newEngine(s store.Store, c Config, stepped bool, seed uint64) (*Engine, error) {

@@ -50,8 +50,8 @@ func (e *Engine) prepare(c lead.Contact, region string) (*run.Contact, error) {
 		return out, nil
 	}
 	if out.Metadata, err = encodeMetadata(person.Metadata); err == nil {
-		// What the caller does with its map later is its own affair, and what
-		// expressions see must not depend on a restart.
+		// Decoded again, because the caller may change its map later, and because
+		// expressions must see the same values before and after a restart.
 		person.Metadata, err = core.DecodeObject(out.Metadata)
 	}
 	if err != nil {

@@ -20,10 +20,10 @@ import (
 //	err = eng.Handle("voice_call", newDialler(eng))
 //	err = eng.Start(ctx)
 //
-// It may be called at any time; Start and ActivateWorkflow ask for the handlers
-// of the workflows that they set going. A name that no node may have and a nil
-// handler are refused as [lead.ErrInvalid], a name that has a handler already as
-// [lead.ErrConflict].
+// It may be called at any time, but a workflow needs all of its handlers at Start and
+// at ActivateWorkflow. The error matches [lead.ErrInvalid] if h is nil or if a node
+// cannot have that name as its handler, and [lead.ErrConflict] if the name has a
+// handler already.
 func (e *Engine) Handle(name string, h Handler) error {
 	if err := checkHandler(name, h); err != nil {
 		return &lead.InvalidError{Subject: "handler", Faults: []lead.FieldError{{Location: name, Message: err.Error()}}}

@@ -7,9 +7,9 @@ import (
 )
 
 // The classes of refusal. Every refusal of leadflow matches exactly one of
-// them with errors.Is; a caller that speaks HTTP answers 404, 409 and 422. What is no
-// refusal of the request matches none: engine.ErrNotRunning, a store that fails, a
-// context that ends.
+// them with errors.Is. An HTTP API answers them with 404, 409 and 422. Errors that do
+// not refuse a request match none of them: engine.ErrNotRunning, an error of the store,
+// a context that ended.
 var (
 	// ErrNotFound: there is no such workflow, lead or step.
 	ErrNotFound = errors.New("not found")
@@ -105,7 +105,7 @@ func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
 // Unwrap returns the reason.
 func (e *ConflictError) Unwrap() error { return e.Reason }
 
-// invalid refuses a value of which no more is to be said than the message.
+// invalid returns an InvalidError with one fault, which has no location.
 func invalid(format string, args ...any) error {
 	return &InvalidError{Faults: []FieldError{{Message: fmt.Sprintf(format, args...)}}}
 }
@@ -125,7 +125,7 @@ func (f FieldError) String() string {
 
 // InvalidError names every fault of an input at once. It matches ErrInvalid.
 type InvalidError struct {
-	Subject string // "workflow", "contact", …; empty where the only message says it
+	Subject string // "workflow", "contact", …; empty if the message of the only fault says it
 	Faults  []FieldError
 }
 

@@ -49,8 +49,8 @@ func names(states ...State) []string {
 }
 
 // TransitionError is the machine's refusal: the event is not possible in the
-// state. It matches [ErrConflict], and for a final state [ErrLeadFinal]; where there is no
-// such state or no such event it matches [ErrInvalid] alone.
+// state. It matches [ErrConflict], and for a final state also [ErrLeadFinal]; but if the
+// state or the event is invalid, it matches only [ErrInvalid].
 type TransitionError struct {
 	State State
 	Event Event
@@ -60,7 +60,7 @@ func (e *TransitionError) Error() string {
 	return fmt.Sprintf("lead: no %s from state %s", e.Event, e.State)
 }
 
-// Is reports whether target is what the error matches.
+// Is reports whether target is one of the errors that e matches; see TransitionError.
 func (e *TransitionError) Is(target error) bool {
 	known := slices.Contains(States(), e.State) && slices.Contains(Events(), e.Event)
 	switch target {

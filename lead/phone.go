@@ -22,13 +22,13 @@ import (
 // (1711234567.0, 1.71E+09), emergency numbers, and numbers without their area code
 // are refused.
 //
-// A number is checked to be possible (its country code exists and its length is
-// one that the country uses), not to be assigned: numbering plans change faster
-// than any table of them, and the cost of refusing somebody who can be reached is
-// higher than that of a call that fails.
+// A number is checked to be possible (its country code exists, and the country has
+// numbers of that length), not to be assigned: numbering plans change faster than
+// any table of them, and refusing a person who can be reached costs more than a call
+// that fails.
 //
-// The error is an [InvalidError], whose message follows what the number is called:
-// "phone_number: " + err.Error().
+// The error is an [InvalidError], whose message is meant to stand after the name of the
+// field: "phone_number: " + err.Error().
 func NormalizePhone(number, region string) (string, error) {
 	written, err := readPhone(number)
 	if err != nil {
@@ -96,7 +96,7 @@ func readPhone(number string) (string, error) {
 			written = append(written, digit)
 		case r == '+' || r == '＋':
 			if len(written) > 0 {
-				return "", invalid("%s has a + behind its beginning; give one number", quote(number))
+				return "", invalid("%s has a + that is not at its beginning; give one number", quote(number))
 			}
 			written = append(written, '+')
 		case r == '.' || r == '．':
@@ -119,7 +119,7 @@ func readPhone(number string) (string, error) {
 	case len(strings.Trim(string(written), "+")) == 0:
 		return "", invalid("%s is not a phone number", quote(number))
 	case dots == 1 && isDecimal(text, digitsBefore):
-		return "", invalid("%s is a decimal number, as a spreadsheet makes of a phone number; have the column formatted as text", quote(number))
+		return "", invalid("%s is a decimal number, not a phone number; format the spreadsheet's column as text", quote(number))
 	case slash > 0 && behind > 0 && behind < 5:
 		return "", invalid("%s has an extension or a second number after its slash; give one number", quote(number))
 	}

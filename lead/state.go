@@ -53,8 +53,8 @@ func (s *State) UnmarshalText(text []byte) error {
 	return unmarshalName(stateNames[:], s, text, "state")
 }
 
-// ParseState reads a state's name, such as "in_step". The error is an [InvalidError]
-// that lists the names.
+// ParseState reads a state's name, such as "in_step"; the error is an [InvalidError]
+// that lists the valid ones.
 func ParseState(name string) (State, error) {
 	var s State
 	err := s.UnmarshalText([]byte(name))
@@ -75,7 +75,7 @@ func marshalName[T ~uint8](names []string, v T, kind string) ([]byte, error) {
 	if int(v) < len(names) && names[v] != "" {
 		return []byte(names[v]), nil
 	}
-	return nil, invalid("lead: %d is no %s", v, kind)
+	return nil, invalid("lead: invalid %s %d", kind, v)
 }
 
 func unmarshalName[T ~uint8](names []string, v *T, text []byte, kind string) error {

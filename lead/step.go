@@ -52,8 +52,8 @@ func (s *StepStatus) UnmarshalText(text []byte) error {
 	return unmarshalName(stepStatusNames[:], s, text, "step status")
 }
 
-// ParseStepStatus reads a status's name, such as "in_progress". The error is an
-// [InvalidError] that lists the names.
+// ParseStepStatus reads a status's name, such as "in_progress"; the error is an
+// [InvalidError] that lists the valid ones.
 func ParseStepStatus(name string) (StepStatus, error) {
 	var s StepStatus
 	err := s.UnmarshalText([]byte(name))

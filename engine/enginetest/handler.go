@@ -96,10 +96,9 @@ func (h handler) RateKey(n workflow.Node) string {
 	return ""
 }
 
-// callBack reports what came of a live call. That the step is over by then is no
-// fault: a deadline passed, or a test had another idea. When the store fails, the
-// callback comes again, as a provider would have it, wait later and then less
-// and less often.
+// callBack sends the callback of a call. It is not an error if the step has ended
+// meanwhile, by its deadline or by the test. When the store fails, the callback is
+// sent again after wait, with a back-off, as a provider would do.
 func (w *World) callBack(step lead.StepID, out engine.Callback, wait time.Duration) {
 	_, err := w.eng.CompleteStep(context.Background(), step, out)
 	switch {

@@ -154,9 +154,9 @@ func addResult(results map[string]workflow.StepResult, f *Flow, s *store.Step) e
 	return nil
 }
 
-// DecodeObject reads a JSON object, which text is, as expressions and handlers see
-// it: a number is a float64, and an integer beyond 2^53, which a float64 may not hold
-// exactly, a json.Number.
+// DecodeObject decodes a JSON object as expressions and handlers see it: numbers are
+// float64, but integers beyond 2^53 are json.Number, because a float64 may not hold them
+// exactly.
 func DecodeObject(text []byte) (out map[string]any, err error) {
 	if !longDigits(text) {
 		err = json.Unmarshal(text, &out)
@@ -170,7 +170,7 @@ func DecodeObject(text []byte) (out map[string]any, err error) {
 	return out, err
 }
 
-// maxExact is the integer up to which a float64 holds all.
+// maxExact is the largest integer up to which a float64 holds every integer exactly.
 const maxExact = 1 << 53
 
 // longDigits reports whether a text has as many digits in a row as maxExact.
@@ -187,7 +187,7 @@ func longDigits(text []byte) bool {
 }
 
 // plainNumbers replaces, in a value that was decoded with UseNumber, each number
-// that is no integer beyond maxExact by a float64.
+// that is not an integer beyond maxExact by a float64.
 func plainNumbers(v any) (_ any, err error) {
 	switch v := v.(type) {
 	case map[string]any:

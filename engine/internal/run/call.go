@@ -125,9 +125,10 @@ func (c *Call) readMessage(r *Runner) (err error, broken bool) {
 	return nil, false
 }
 
-// Begin is for the host to ask last thing before it calls the handler. With an error
-// nobody is called any more: this goroutine came to run so late that the step is over,
-// and its lead may have been removed since (promise 2); or the error is ErrNotHeld.
+// Begin must be called by the host directly before it calls the handler. If it returns
+// an error, the handler must not be called: this goroutine was scheduled so late that
+// the step has ended, and the lead may have been removed since (promise 2); or the error
+// is ErrNotHeld.
 func (c *Call) Begin() error {
 	if err := context.Cause(c.Ctx); err != nil {
 		return err
@@ -138,8 +139,8 @@ func (c *Call) Begin() error {
 	return nil
 }
 
-// ErrNotHeld: this process was stopped, or cut off, for so long since it committed the
-// attempt that another may be making it now.
+// ErrNotHeld: since it committed the attempt, this process was stopped or cut off for so
+// long that another process may be making it now.
 var ErrNotHeld = errors.New("engine: another process may have taken over before the handler was called")
 
 var entered = make(chan struct{})

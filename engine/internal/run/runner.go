@@ -161,7 +161,7 @@ func (r *Runner) Start(ctx context.Context, check func(*core.Flow) error) error 
 	case lifeRunning:
 		return nil
 	case lifeOver:
-		return &lead.ConflictError{Reason: errors.New("the engine was shut down; make a new one to start again")}
+		return &lead.ConflictError{Reason: errors.New("this engine was shut down; make a new one to start again")}
 	}
 	var missing []error
 	l := newLoop(r)

@@ -72,10 +72,10 @@ func TestLinearizable(t *testing.T) {
 	}
 }
 
-// checkLinear fails the test when the history is not that of leads, and writes
-// the part of it that shows it, for one contact, as a text and as a picture. It
-// returns how many parts take too long to decide: with many operations at the same
-// time the search for an order can take any time.
+// checkLinear fails the test if the history is not linearizable, and writes the part of
+// one contact that shows it, as text and as a picture. It returns how many parts were
+// not decided in time: with many concurrent operations the search for an order can
+// take very long.
 func checkLinear(t *testing.T, model porcupine.Model, history []porcupine.Operation) (undecided int) {
 	t.Helper()
 	for _, part := range model.Partition(history) {

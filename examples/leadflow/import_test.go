@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -89,13 +90,13 @@ func TestAnImportThatIsCutOffSaysWhatIsLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	reach := httputil.NewSingleHostReverseProxy(target)
-	deleted := true // whether a deletion comes through
+	var kept atomic.Bool // a deletion does not come through
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case strings.HasSuffix(r.URL.Path, "/leads"):
 			_, _ = io.Copy(io.Discard, r.Body)
 			http.Error(w, "away", http.StatusBadGateway)
-		case r.Method == http.MethodDelete && !deleted:
+		case r.Method == http.MethodDelete && kept.Load():
 			http.Error(w, "away too", http.StatusBadGateway)
 		default:
 			reach.ServeHTTP(w, r)
@@ -115,7 +116,7 @@ func TestAnImportThatIsCutOffSaysWhatIsLeft(t *testing.T) {
 		if got := anyID.ReplaceAllString(strings.ReplaceAll(stderr, leads, "LEADS"), "${1}_ID"); code != exitFailed || got != want {
 			t.Errorf("%d: %s, want %s", code, got, want)
 		}
-		deleted = false
+		kept.Store(true)
 	}
 }
 

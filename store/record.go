@@ -67,6 +67,7 @@ type Record struct {
 
 	// The current step.
 	Phase   Phase
+	Shard   int16 // ShardOf its contact, in a Shared store; else 0
 	Node    int32 // index into the workflow's nodes
 	Visit   int32 // number of the current step among the lead's
 	Visits  int32 // highest number given to any of them

@@ -31,15 +31,6 @@ type Writer interface {
 	Reserve(ctx context.Context, kind Sequence, n int) (first int64, err error)
 }
 
-// Owner is a Writer that another process may take the place of. An engine asks it
-// before it calls a handler.
-type Owner interface {
-	// Held reports whether what is committed is surely still this process's to act on.
-	// It does no I/O. Once nobody has heard of the process for so long that another may
-	// have taken its place, it is false.
-	Held() bool
-}
-
 // Sequence is what numbers are reserved for.
 type Sequence uint8
 
@@ -71,14 +62,15 @@ type Batch struct {
 	Forget   []int64 // leads whose record, contact, steps and payloads are deleted
 	// Ping has the store write something that changes nothing, so that a batch
 	// with nothing else in it tells whether the store can commit.
-	Ping bool
+	Ping  bool
+	Share Share // for a Shared store
 }
 
 // Empty reports whether there is nothing in the batch.
 func (b *Batch) Empty() bool {
 	return len(b.Workflows) == 0 && len(b.Changes) == 0 && len(b.Enroll) == 0 &&
 		len(b.Contacts) == 0 && len(b.Steps) == 0 && len(b.Calls) == 0 &&
-		len(b.Payloads) == 0 && len(b.Forget) == 0 && !b.Ping
+		len(b.Payloads) == 0 && len(b.Forget) == 0 && !b.Ping && len(b.Share.Release) == 0
 }
 
 // Change is a lead before and after. Before is what it was decided on: a stored

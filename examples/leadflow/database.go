@@ -2,13 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -43,35 +40,16 @@ func publicDB(db string) string {
 	return u.Redacted()
 }
 
-// openDatabase opens the file or the database that --db names. With --standby it waits
-// while another server has the database; it calls waiting before it does.
-func (o *serveOptions) openDatabase(ctx context.Context, log *slog.Logger, waiting func()) (database, error) {
-	if !isURL(o.db) {
-		options := sqlite.Options{}
-		if o.synchronous.value == "normal" {
-			options.Synchronous = sqlite.Normal
-		}
-		return sqlite.Open(ctx, o.db, options)
+// openDatabase opens the file or the database that --db names.
+func (o *serveOptions) openDatabase(ctx context.Context) (database, error) {
+	if isURL(o.db) {
+		return postgres.Open(ctx, o.db, postgres.Options{Schema: postgresSchema, Name: o.name})
 	}
-	for waits := false; ; waits = true {
-		db, err := postgres.Open(ctx, o.db, postgres.Options{Schema: postgresSchema})
-		switch {
-		case err == nil:
-			return db, nil
-		case !errors.Is(err, postgres.ErrLocked):
-			return nil, err
-		case !o.standby:
-			return nil, fmt.Errorf("%w; with --standby this server waits for its turn", err)
-		case !waits:
-			waiting()
-			log.Info("standing by until the other server is gone", slog.Any("other", err))
-		}
-		select {
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		case <-time.After(time.Second):
-		}
+	options := sqlite.Options{}
+	if o.synchronous.value == "normal" {
+		options.Synchronous = sqlite.Normal
 	}
+	return sqlite.Open(ctx, o.db, options)
 }
 
 func (p *program) migrateCommand() *cobra.Command {

@@ -23,7 +23,6 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
 	"github.com/leadflow-go/leadflow/store/memory"
-	"github.com/leadflow-go/leadflow/store/postgres"
 )
 
 func (p *program) serveCommand() *cobra.Command {
@@ -58,7 +57,7 @@ type serveOptions struct {
 	webhookTimeout           duration
 	webhookMaxAnswer         size
 
-	standby             bool
+	name                string
 	pprof               string
 	logFormat, logLevel choice
 }
@@ -77,7 +76,7 @@ func newServeOptions(command *cobra.Command) *serveOptions {
 	}
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8080", "listen on this `address`; port 0 takes a free one, which the log names")
 	f.StringVar(&o.db, "db", "leads.db", "keep the leads in this SQLite `file`, or in the PostgreSQL database at this URL (postgres://…)")
-	f.BoolVar(&o.standby, "standby", false, "wait while another server has the PostgreSQL database, and take its place when it is gone")
+	f.StringVar(&o.name, "name", "", "with PostgreSQL: what this server is called in the list of engines; its host and process if not given")
 	f.StringVar(&o.token, "token", "", "require this `token` from clients"+secret)
 	f.StringVar(&o.region, "region", "", "read phone numbers without a leading + as those of this `country`, such as US (default: refuse them)")
 	f.IntVar(&o.workers, "workers", 1000, "run at most this `number` of webhooks at a time")
@@ -182,26 +181,13 @@ func serve(ctx context.Context, p *program, o *serveOptions) (err error) {
 	if _, _, err := o.assemble(memory.New(), listener.Addr(), log); err != nil {
 		return &codeError{exitUsage, err}
 	}
-	// Whoever stands by refuses connections, so that a load balancer goes elsewhere.
-	closed := false
 	opening, opened := p.interruptible(ctx)
-	db, err := o.openDatabase(opening, log, func() {
-		closed = true
-		listener.Close()
-		if profiles != nil {
-			profiles.Close()
-		}
-	})
+	db, err := o.openDatabase(opening)
 	opened()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if closed {
-		if listener, profiles, err = o.listen(); err != nil {
-			return err
-		}
-	}
 	eng, api, err := o.assemble(db, listener.Addr(), log)
 	if err != nil {
 		return err
@@ -210,12 +196,6 @@ func serve(ctx context.Context, p *program, o *serveOptions) (err error) {
 		return err
 	}
 	s := newServer(o, listener, profiles, api, eng, log)
-	if owner, ok := db.(interface{ Lost() <-chan struct{} }); ok {
-		go func() {
-			<-owner.Lost() // or never
-			s.failed <- postgres.ErrLost
-		}()
-	}
 	if o.token == "" {
 		log.Warn("no token is set: everybody who can reach this loopback address has full access")
 	}

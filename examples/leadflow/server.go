@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine"
-	"github.com/leadflow-go/leadflow/store/postgres"
 )
 
 const (
@@ -97,9 +96,6 @@ func (s *server) run(p *program) error {
 		s.log.Info("stopping; a second signal stops immediately", slog.String("signal", first.String()), slog.Duration("timeout", s.timeout))
 	case failed = <-s.failed:
 		s.log.Error("the server failed; stopping", slog.Any("error", failed))
-		if errors.Is(failed, postgres.ErrLost) {
-			s.timeout = min(s.timeout, time.Second) // nothing that comes now can be written
-		}
 	}
 	done := make(chan struct{})
 	defer close(done)

@@ -21,7 +21,8 @@ import (
 // does not. Then, and for every other error of the server's, nothing has happened; and
 // what was wrong is found out by looking (see diagnose), since that is seldom.
 const (
-	fenceText = `WITH o AS (UPDATE owners SET batch = $2, until = clock_timestamp() + $3 WHERE epoch = $1 AND NOT over RETURNING 1)
+	fenceText = `WITH o AS (UPDATE engines SET batch = $2, until = clock_timestamp() + $3
+		WHERE epoch = $1 AND NOT over AND ($4 < 0 OR flows = $4) RETURNING 1)
 		SELECT 1 / count(*) FROM o`
 
 	insertWorkflowText = `INSERT INTO workflows (version, id, status, name, description, definition, created, updated, deleted, seq)
@@ -45,11 +46,11 @@ const (
 	beginLiveText = `INSERT INTO live (workflow, phone, lead) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) ON CONFLICT DO NOTHING`
 	liveText      = `SELECT l.workflow, l.phone, l.lead FROM unnest($1::bigint[], $2::bigint[]) AS u (workflow, phone) JOIN live l USING (workflow, phone)`
 
-	insertLeadsText = `INSERT INTO leads (seq, workflow, version, spot, phase, node, visit, visits, attempt, entered, due, started, deadline, wake, last_step, updated, outcome, extra)
-		SELECT seq, workflow, version, spot, phase, node, visit, visits, attempt, entered, due, started, deadline, nullif(wake, 0), last_step, updated, outcome, extra
+	insertLeadsText = `INSERT INTO leads (seq, workflow, version, spot, phase, node, visit, visits, attempt, entered, due, started, deadline, wake, last_step, updated, outcome, extra, shard)
+		SELECT seq, workflow, version, spot, phase, node, visit, visits, attempt, entered, due, started, deadline, nullif(wake, 0), last_step, updated, outcome, extra, shard
 		FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::smallint[], $6::int[], $7::int[], $8::int[], $9::int[],
-			$10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::text[], $18::bytea[])
-			AS u (seq, workflow, version, spot, phase, node, visit, visits, attempt, entered, due, started, deadline, wake, last_step, updated, outcome, extra)`
+			$10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::text[], $18::bytea[], $19::smallint[])
+			AS u (seq, workflow, version, spot, phase, node, visit, visits, attempt, entered, due, started, deadline, wake, last_step, updated, outcome, extra, shard)`
 	insertContactsText = `INSERT INTO contacts (seq, id, phone, external_id, time_zone, metadata, enrolled)
 		SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::text[], $5::text[], $6::bytea[], $7::bigint[])`
 	updateContactsText = `WITH done AS (
@@ -96,7 +97,7 @@ const (
 	countText = `INSERT INTO node_counts (workflow, node, state, n) SELECT * FROM unnest($1::bigint[], $2::int[], $3::smallint[], $4::bigint[])
 		ON CONFLICT (workflow, node, state) DO UPDATE SET n = node_counts.n + excluded.n`
 
-	outcomeText = `UPDATE owners SET batch = batch WHERE epoch = $1 RETURNING batch, over`
+	outcomeText = `UPDATE engines SET batch = batch WHERE epoch = $1 RETURNING batch, over`
 )
 
 // Commit implements [store.Writer]. ctx bounds waiting for the commit before; the write
@@ -105,7 +106,7 @@ const (
 // way: nobody is told that nothing happened when it may have.
 //
 // A stale version is a [*store.ConflictError], and a row that cannot be written a
-// [*store.RowError]. The error matches [ErrLost] when another process has taken over.
+// [*store.RowError]. The error matches [store.ErrLost] when others have taken over.
 func (s *Store) Commit(ctx context.Context, b *store.Batch) (store.Result, error) {
 	select {
 	case s.writing <- struct{}{}:
@@ -143,34 +144,40 @@ func (s *Store) commit(ctx context.Context, b *store.Batch) (result store.Result
 	if err := check(b); err != nil {
 		return result, err
 	}
+	p := s.place.Load()
+	if p.ended() || b.Share.Engine != 0 && b.Share.Engine != p.epoch {
+		return result, store.ErrLost
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	for range retries {
 		if s.conn == nil {
-			if err := s.reconnect(ctx); err != nil {
+			if err := s.reconnect(ctx, p); err != nil {
 				return result, err
 			}
 		}
 		s.batch++
 		asked := time.Since(started)
-		result, err = s.write(ctx, b)
+		result, err = s.write(ctx, p, b)
 		var pg *pgconn.PgError
 		switch {
 		case err == nil:
-			s.lease.extend(asked, s.opts.Lease)
+			p.extend(asked, s.opts.Lease)
+			s.committed(b)
 			return result, nil
 		case !errors.As(err, &pg) || pg.Severity == "FATAL": // the connection broke
 			s.disconnect()
-			happened, lookErr := s.outcome(asked)
+			happened, lookErr := s.outcome(p, asked)
 			if lookErr != nil {
 				return result, errors.Join(lookErr, err)
 			}
 			if happened {
+				s.committed(b)
 				return s.refusals(ctx, b, result)
 			}
 		case pg.Code == divisionByZero || pg.Code == uniqueViolation || pg.Code == checkViolation:
-			return store.Result{}, s.diagnose(ctx, b, err)
-		case pg.Code != serializationFailure && pg.Code != deadlock:
+			return store.Result{}, s.diagnose(ctx, p, b, err)
+		case pg.Code != serializationFailure && pg.Code != deadlock && (pg.Code != lockTimedOut || len(b.Workflows) == 0):
 			if pg.Code == readOnly {
 				s.disconnect()
 			}
@@ -181,16 +188,16 @@ func (s *Store) commit(ctx context.Context, b *store.Batch) (result store.Result
 }
 
 // reconnect makes another connection to commit on.
-func (s *Store) reconnect(ctx context.Context) error {
+func (s *Store) reconnect(ctx context.Context, p *place) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	if err := s.connect(ctx); err != nil {
 		return err
 	}
-	tag, err := s.conn.Exec(ctx, backendText, s.lease.epoch, s.backend.pid, s.backend.begun)
+	tag, err := s.conn.Exec(ctx, backendText, p.epoch, s.backend.pid, s.backend.begun)
 	if err == nil && tag.RowsAffected() == 0 {
-		s.lease.end()
-		err = ErrLost
+		p.end()
+		err = store.ErrLost
 	}
 	if err != nil {
 		s.disconnect()
@@ -201,25 +208,25 @@ func (s *Store) reconnect(ctx context.Context) error {
 // outcome finds out whether the batch that was sent last was committed. It asks for the
 // row that the batch changes, to change it: so it waits for the session of before, if
 // that is still at it. It goes on until it knows, or the store is closed.
-func (s *Store) outcome(asked time.Duration) (happened bool, err error) {
+func (s *Store) outcome(p *place, asked time.Duration) (happened bool, err error) {
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		ctx, cancel := context.WithTimeout(context.Background(), connectTimeout+lockTimeout)
 		var batch int64
 		var over bool
 		if err = s.connect(ctx); err == nil {
-			err = s.conn.QueryRow(ctx, outcomeText, s.lease.epoch).Scan(&batch, &over)
+			err = s.conn.QueryRow(ctx, outcomeText, p.epoch).Scan(&batch, &over)
 		}
 		cancel()
 		if err == nil {
 			if over {
-				s.lease.end()
+				p.end()
 			}
 			if batch == s.batch {
-				s.lease.extend(asked, s.opts.Lease)
+				p.extend(asked, s.opts.Lease)
 				return true, nil
 			}
 			if over {
-				return false, ErrLost
+				return false, store.ErrLost
 			}
 			return false, nil
 		}
@@ -234,9 +241,17 @@ func (s *Store) outcome(asked time.Duration) (happened bool, err error) {
 
 // write sends the batch and returns what came of it. With an error that is not the
 // server's nobody knows.
-func (s *Store) write(ctx context.Context, b *store.Batch) (result store.Result, err error) {
+func (s *Store) write(ctx context.Context, at *place, b *store.Batch) (result store.Result, err error) {
 	var p pgx.Batch
-	p.Queue(fenceText, s.lease.epoch, s.batch, s.opts.Lease)
+	flows := int64(-1)
+	if b.Share.Engine != 0 {
+		flows = b.Share.Flows
+	}
+	if len(b.Workflows) > 0 {
+		p.Queue(lockEnginesText) // in one order, so that no two changes of workflows wait for one another
+	}
+	p.Queue(fenceText, at.epoch, s.batch, s.opts.Lease, flows)
+	s.queueShare(&p, &b.Share, at.epoch, len(b.Workflows) > 0)
 	queueWorkflows(&p, b.Workflows)
 	queueChanges(&p, b.Changes)
 	if len(b.Enroll) == 0 {
@@ -276,6 +291,13 @@ func (s *Store) write(ctx context.Context, b *store.Batch) (result store.Result,
 		return result, errors.Join(err, s.rollback(ctx, tx))
 	}
 	return result, tx.Commit(ctx)
+}
+
+// committed wakes the other engines if they should learn of the batch.
+func (s *Store) committed(b *store.Batch) {
+	if len(b.Workflows) > 0 || len(b.Share.Release) > 0 || len(b.Share.Notices) > 0 || b.Share.Wake {
+		s.wake()
+	}
 }
 
 // rollback ends a transaction that has failed. If that fails the connection is of no

@@ -138,7 +138,7 @@ func TestAConnectionCutAnywhereIsFoundOut(t *testing.T) {
 		case err == nil:
 			done++
 			l.Record = change.After
-		case errors.Is(err, store.ErrConflict) || errors.Is(err, postgres.ErrLost):
+		case errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrLost):
 			t.Fatalf("of the only owner's commit: %v", err)
 		default:
 			failed++

@@ -13,9 +13,9 @@ import (
 
 // diagnose finds out why a batch was refused, by what is in the database. If it finds
 // nothing the server's error is all there is to say.
-func (s *Store) diagnose(ctx context.Context, b *store.Batch, err error) error {
+func (s *Store) diagnose(ctx context.Context, p *place, b *store.Batch, err error) error {
 	d := diagnosis{ctx: ctx, conn: s.conn, b: b}
-	for _, look := range []func() error{d.owner(s), d.workflows, d.changes, d.enrollments, d.contacts, d.steps, d.calls, d.payloads} {
+	for _, look := range []func() error{d.place(p), d.workflows, d.expectations, d.changes, d.enrollments, d.contacts, d.steps, d.calls, d.payloads} {
 		if found := look(); found != nil {
 			return found
 		}
@@ -46,18 +46,35 @@ func (d *diagnosis) among(text string, seqs []int64) (map[int64]int64, error) {
 	return found, err
 }
 
-func (d *diagnosis) owner(s *Store) func() error {
+func (d *diagnosis) place(p *place) func() error {
 	return func() error {
 		var over bool
-		if err := d.conn.QueryRow(d.ctx, `SELECT over FROM owners WHERE epoch = $1`, s.lease.epoch).Scan(&over); err != nil {
+		var flows int64
+		if err := d.conn.QueryRow(d.ctx, `SELECT over, flows FROM engines WHERE epoch = $1`, p.epoch).Scan(&over, &flows); err != nil {
 			return err
 		}
 		if over {
-			s.lease.end()
-			return ErrLost
+			p.end()
+			return store.ErrLost
+		}
+		if d.b.Share.Engine != 0 && flows != d.b.Share.Flows {
+			return store.ErrBehind
 		}
 		return nil
 	}
+}
+
+func (d *diagnosis) expectations() error {
+	for _, e := range d.b.Share.Expect {
+		var b pgx.Batch
+		queueExpectation(&b, e)
+		if err := d.conn.SendBatch(d.ctx, &b).Close(); codeOf(err) == divisionByZero {
+			return &store.ConflictError{Kind: "workflow", Seq: e.Workflow}
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (d *diagnosis) workflows() error {

@@ -22,6 +22,7 @@ const (
 	readOnly             = "25006"
 	serializationFailure = "40001"
 	deadlock             = "40P01"
+	lockTimedOut         = "55P03"
 )
 
 func codeOf(err error) string {
@@ -51,7 +52,8 @@ func (s *Store) failed(err error) error {
 	var conflict *store.ConflictError
 	var row *store.RowError
 	switch {
-	case errors.As(err, &conflict), errors.As(err, &row), errors.Is(err, store.ErrNotFound), errors.Is(err, context.Canceled):
+	case errors.As(err, &conflict), errors.As(err, &row), errors.Is(err, store.ErrNotFound), errors.Is(err, context.Canceled),
+		errors.Is(err, store.ErrBehind), errors.Is(err, store.ErrUnavailable):
 		return err
 	case known && pg.Code != readOnly && !slices.ContainsFunc(unavailable, func(class string) bool { return strings.HasPrefix(pg.Code, class) }):
 		return err

@@ -3,37 +3,34 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// The schema has one owner at a time: who has the row of owners with the highest epoch,
-// while that is not over. The owner's lease runs by the clock of the database. It is
-// renewed by every commit, and between them every third of its time.
+// place is an engine's place among the others: a row of engines that is not over. Its
+// lease runs by the clock of the database, and is extended by every commit and by every
+// Sync; and by itself while there is neither.
 //
-// What keeps an owner of before from writing is not the lease, though, but the row: each
-// commit updates the row of its own epoch, where it is not over, in its transaction.
-// A takeover sets that to over. So either the commit was first, and the takeover waits
-// for it, or the takeover was, and the commit finds no row and does nothing.
-type lease struct {
+// What keeps an engine that has lost its place from writing is not the lease, though,
+// but the row: each commit updates the row of its own epoch, where it is not over, in
+// its transaction. A takeover sets that to over. So either the commit was first, and the
+// takeover waits for it, or the takeover was, and the commit finds no row and does
+// nothing.
+type place struct {
 	epoch int64
-	until atomic.Int64  // by the monotonic clock since start: the lease is surely held until then
-	lost  chan struct{} // closed when another process has taken over
+	until atomic.Int64  // by the monotonic clock since started: the lease is surely held until then
+	lost  chan struct{} // closed when the place is lost
 	once  sync.Once
 }
 
-// end notes that another process has taken over.
-func (l *lease) end() { l.once.Do(func() { close(l.lost) }) }
+// end notes that the place is lost.
+func (p *place) end() { p.once.Do(func() { close(p.lost) }) }
 
-func (l *lease) ended() bool {
+func (p *place) ended() bool {
 	select {
-	case <-l.lost:
+	case <-p.lost:
 		return true
 	default:
 		return false
@@ -44,84 +41,64 @@ func (l *lease) ended() bool {
 var started = time.Now()
 
 const (
-	// What is over, whoever ended it, or has not been heard of for its lease.
-	currentText = `SELECT epoch, name, over OR until < clock_timestamp(), greatest(0, extract(epoch FROM until - clock_timestamp())), backend, begun
-		FROM owners ORDER BY epoch DESC LIMIT 1`
-	// A process that was stopped in the middle of a transaction holds locks for as long
-	// as its session lives. Who may connect as a user may end that user's sessions.
-	terminateText = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2`
-	overText      = `UPDATE owners SET over = true WHERE epoch = $1`
-	beginText     = `INSERT INTO owners (epoch, name, until, backend, begun) VALUES ($1, $2, clock_timestamp() + $3, $4, $5)`
-	forgetOwners  = `DELETE FROM owners WHERE epoch < $1 AND until < clock_timestamp() - interval '30 days'`
-	renewText     = `UPDATE owners SET until = clock_timestamp() + $2 WHERE epoch = $1 AND NOT over`
-	backendText   = `UPDATE owners SET backend = $2, begun = $3 WHERE epoch = $1 AND NOT over`
-	releaseText   = `UPDATE owners SET over = true, until = clock_timestamp() WHERE epoch = $1`
+	newestText = `SELECT coalesce(max(epoch), 0) FROM engines`
+	joinText   = `INSERT INTO engines (epoch, name, until, backend, begun) VALUES ($1, $2, clock_timestamp() + $3, $4, $5)`
+	// Epochs are never used again, so the newest row stays whatever its age.
+	forgetEnginesText = `DELETE FROM engines WHERE epoch < $1 AND over AND until < clock_timestamp() - interval '30 days'`
+	renewText         = `UPDATE engines SET until = clock_timestamp() + $2 WHERE epoch = $1 AND NOT over`
+	backendText       = `UPDATE engines SET backend = $2, begun = $3 WHERE epoch = $1 AND NOT over`
+	releaseText       = `UPDATE engines SET over = true, until = clock_timestamp() WHERE epoch = $1 AND NOT over`
 )
 
-// acquire makes this the owner of the schema.
-func (s *Store) acquire(ctx context.Context) error {
-	asked := time.Since(started)
-	var epoch int64
-	var name string
-	var over bool
-	var left float64
-	var old backend
-	err := s.conn.QueryRow(ctx, currentText).Scan(&epoch, &name, &over, &left, &old.pid, &old.begun)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-	case err != nil:
-		return err
-	case !over:
-		return fmt.Errorf("%w: %s, whose lease runs for another %.1f s unless it is renewed", ErrLocked, name, left)
-	default:
-		if _, err := s.conn.Exec(ctx, terminateText, old.pid, old.begun); err != nil {
+// join gets a place. The caller has the right to write.
+func (s *Store) join(ctx context.Context) error {
+	for {
+		asked := time.Since(started)
+		var newest int64
+		if err := s.conn.QueryRow(ctx, newestText).Scan(&newest); err != nil {
 			return err
 		}
-	}
-	err = pgx.BeginFunc(ctx, s.conn, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, overText, epoch); err != nil {
+		p := &place{epoch: newest + 1, lost: make(chan struct{})}
+		_, err := s.conn.Exec(ctx, joinText, p.epoch, s.opts.Name, s.opts.Lease, s.backend.pid, s.backend.begun)
+		if codeOf(err) == uniqueViolation { // another one was faster
+			continue
+		}
+		if err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, beginText, epoch+1, s.opts.Name, s.opts.Lease, s.backend.pid, s.backend.begun)
-		return err
-	})
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code == uniqueViolation { // somebody was faster
-		return fmt.Errorf("%w, which took over just now", ErrLocked)
-	}
-	if err != nil {
+		p.extend(asked, s.opts.Lease)
+		s.batch = 0
+		s.place.Store(p)
+		_, err = s.conn.Exec(ctx, forgetEnginesText, p.epoch)
 		return err
 	}
-	s.lease.epoch = epoch + 1
-	s.lease.extend(asked, s.opts.Lease)
-	_, err = s.conn.Exec(ctx, forgetOwners, s.lease.epoch)
-	return err
 }
 
-// extend notes that the lease was renewed, by what was sent at that time.
-func (l *lease) extend(asked, by time.Duration) {
+// extend notes that the lease was extended, by what was sent at that time.
+func (p *place) extend(asked, by time.Duration) {
 	until := int64(asked + by)
 	for {
-		was := l.until.Load()
-		if was >= until || l.until.CompareAndSwap(was, until) {
+		was := p.until.Load()
+		if was >= until || p.until.CompareAndSwap(was, until) {
 			return
 		}
 	}
 }
 
-// Held reports whether this is surely still the owner: nobody can have taken over by
-// now. After a process was stopped for longer than its lease it says no before anything
-// was heard of the database. See store.Owner.
-func (s *Store) Held() bool {
-	return !s.lease.ended() && int64(time.Since(started)) < s.lease.until.Load()
+// held reports whether nobody can have taken the place by now.
+func (p *place) held() bool {
+	return !p.ended() && int64(time.Since(started)) < p.until.Load()
 }
 
-// Lost returns a channel that is closed when another process has taken over, as far as
-// that was noticed: from then on every Commit fails with [ErrLost].
-func (s *Store) Lost() <-chan struct{} { return s.lease.lost }
+// Held implements [store.Shared]. After a process was stopped for longer than its lease
+// it says no before anything was heard of the database.
+func (s *Store) Held(engine int64) bool {
+	p := s.place.Load()
+	return (engine == 0 || engine == p.epoch) && p.held()
+}
 
-// renew keeps the lease while nothing is committed, on a connection that no commit
-// holds up.
+// renew keeps the lease while nothing else does, on a connection that no commit holds
+// up.
 func (s *Store) renew() {
 	every := s.opts.Lease / 3
 	timer := time.NewTimer(every)
@@ -132,16 +109,21 @@ func (s *Store) renew() {
 			return
 		case <-timer.C:
 		}
+		p := s.place.Load()
+		if left := time.Duration(p.until.Load()) - time.Since(started); left > s.opts.Lease*3/4 || p.ended() {
+			timer.Reset(every) // a commit or a Sync was faster; or it is for Sync to get a new one
+			continue
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), every)
 		asked := time.Since(started)
-		tag, err := s.loop.Exec(ctx, renewText, s.lease.epoch, s.opts.Lease)
+		tag, err := s.control.Exec(ctx, renewText, p.epoch, s.opts.Lease)
 		cancel()
 		switch {
 		case err == nil && tag.RowsAffected() == 0:
-			s.lease.end()
-			return
+			p.end()
+			timer.Reset(every)
 		case err == nil:
-			s.lease.extend(asked, s.opts.Lease)
+			p.extend(asked, s.opts.Lease)
 			timer.Reset(every)
 		default:
 			_ = s.failed(err)
@@ -150,16 +132,43 @@ func (s *Store) renew() {
 	}
 }
 
-// release ends the lease, so that the next owner need not wait.
+// release gives up the place, so that the others need not wait for the end of the lease.
 func (s *Store) release() error {
-	if s.lease.ended() {
+	p := s.place.Load()
+	if p.ended() {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 	defer cancel()
-	s.lease.until.Store(math.MinInt64)
-	if _, err := s.loop.Exec(ctx, releaseText, s.lease.epoch); err != nil {
-		return fmt.Errorf("postgres: close: the next owner has to wait for the end of the lease: %w", err)
+	p.until.Store(math.MinInt64)
+	if _, err := s.control.Exec(ctx, releaseText, p.epoch); err != nil {
+		return errors.Join(errors.New("the other engines have to wait for the end of the lease"), err)
+	}
+	return s.wakeOthers(ctx)
+}
+
+// rejoin gets a new place if this one is lost.
+func (s *Store) rejoin(ctx context.Context) error {
+	if !s.place.Load().ended() {
+		return nil
+	}
+	select {
+	case s.writing <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-s.writing }()
+	if err := s.closed(); err != nil {
+		return err
+	}
+	if s.conn == nil {
+		if err := s.connect(ctx); err != nil {
+			return err
+		}
+	}
+	if err := s.join(ctx); err != nil {
+		s.disconnect()
+		return err
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,15 +20,20 @@ import (
 type Options struct {
 	// Schema is the name of the schema in which the tables are. Default "leadflow".
 	Schema string
-	// Name says who the owner is, in messages to others who want to be. Default: the
-	// host's name and the number of the process.
+	// Name is what the engine is called in lists of engines. Two may have the same one.
+	// Default: the host's name and the number of the process.
 	Name string
-	// Lease is how long the owner may be silent before another may take its place.
+	// Lease is how long the engine may be silent before the others take over its leads.
 	// Default 10 s; at least 1 s.
 	Lease time.Duration
-	// Readers is the most connections that readers have, apart from the engine's own
-	// three. Default 8.
+	// Readers is the most connections that readers have, apart from the engine's own,
+	// which are six at most. Default 8.
 	Readers int
+	// Poll is how often an engine looks for what others have done; for new work the
+	// others wake it at once. Default 1 s; 250 ms with NoListen.
+	Poll time.Duration
+	// NoListen does without LISTEN, which poolers in transaction mode do not support.
+	NoListen bool
 	// NoMigrate has Open refuse a schema that is not of this version, rather than take
 	// it there. See [Migrate] and [SQL].
 	NoMigrate bool
@@ -49,6 +55,12 @@ func (o Options) withDefaults() Options {
 	if o.Readers == 0 {
 		o.Readers = defaultReaders
 	}
+	if o.Poll == 0 {
+		o.Poll = listenEvery
+		if o.NoListen {
+			o.Poll = pollEvery
+		}
+	}
 	if o.Name == "" {
 		host, err := os.Hostname()
 		if err != nil {
@@ -66,6 +78,9 @@ func (o Options) check() error {
 	}
 	if o.Lease < time.Second {
 		faults = append(faults, errors.New("options: Lease is shorter than a second"))
+	}
+	if o.Poll < 0 {
+		faults = append(faults, errors.New("options: Poll is negative"))
 	}
 	if o.Readers < 1 {
 		faults = append(faults, errors.New("options: Readers is negative"))
@@ -108,16 +123,8 @@ func (o Options) parse(url string) (*pgxpool.Config, error) {
 	return c, nil
 }
 
-// Errors of a Store.
-var (
-	// ErrClosed: the Store was closed.
-	ErrClosed = errors.New("postgres: store is closed")
-	// ErrLocked: the schema has an owner, which is another process.
-	ErrLocked = errors.New("postgres: another process owns the schema")
-	// ErrLost: the Store owns the schema no more. It has been silent for longer than its
-	// lease, and another process has taken its place. Open another Store.
-	ErrLost = errors.New("postgres: another process has taken over")
-)
+// ErrClosed: the Store was closed.
+var ErrClosed = errors.New("postgres: store is closed")
 
 // Store is a [store.Store] in one schema of a PostgreSQL database. Every method may be
 // called from any number of goroutines.
@@ -126,8 +133,13 @@ type Store struct {
 	config  *pgx.ConnConfig
 	readers *pgxpool.Pool // for users
 	loop    *pgxpool.Pool // for the engine's own reads: no user can hold them up
+	control *pgxpool.Pool // for the lease and what else concerns other engines: no read can hold it up
 	numbers numbers
-	lease   lease
+	place   atomic.Pointer[place]
+	mine    atomic.Pointer[[]int16] // the shards whose due leads are read; nil for all
+	sharing sharing
+	waking  chan struct{} // others are to be woken
+	heard   atomic.Bool   // others can wake this engine
 
 	closing chan struct{}
 	once    sync.Once
@@ -146,17 +158,18 @@ type backend struct {
 }
 
 var (
-	_ store.Store = (*Store)(nil)
-	_ store.Owner = (*Store)(nil)
+	_ store.Store  = (*Store)(nil)
+	_ store.Shared = (*Store)(nil)
 )
 
-// Open takes possession of the schema in the database at url, which is a URL
+// Open opens the schema in the database at url, which is a URL
 // (postgres://user@host/database?sslmode=verify-full) or keywords and values, as libpq
 // reads them, with the environment's PGHOST and its like as defaults. It makes the
-// schema if there is none. ctx bounds the opening alone.
+// schema if there is none. ctx bounds the opening alone. Any number of Stores may be
+// open at the same time, each for one engine.
 //
-// The error matches [ErrLocked] while another process owns the schema, and is a
-// [*VersionError] if the schema is not of a version that this program can use.
+// The error is a [*VersionError] if the schema is not of a version that this program can
+// use.
 func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 	s, err := open(ctx, url, opts)
 	if err != nil {
@@ -175,7 +188,7 @@ func open(ctx context.Context, url string, opts Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{opts: opts, config: config.ConnConfig, closing: make(chan struct{}), writing: make(chan struct{}, 1)}
-	s.lease.lost = make(chan struct{})
+	s.waking, s.sharing.woken = make(chan struct{}, 1), make(chan struct{}, 1)
 	if err := s.connect(ctx); err != nil {
 		return nil, err
 	}
@@ -191,18 +204,22 @@ func open(ctx context.Context, url string, opts Options) (*Store, error) {
 	if err != nil {
 		return fail(err)
 	}
-	if err := s.acquire(ctx); err != nil {
+	if err := s.join(ctx); err != nil {
 		return fail(err)
 	}
-	if s.readers, err = newPool(ctx, config, opts.Readers); err != nil {
-		return fail(err)
-	}
-	if s.loop, err = newPool(ctx, config, 2); err != nil {
-		s.readers.Close()
-		return fail(err)
+	// A pool makes no connection before one is needed, so only a fault of the options is
+	// an error.
+	for _, p := range []struct {
+		pool **pgxpool.Pool
+		most int
+	}{{&s.readers, opts.Readers}, {&s.loop, 2}, {&s.control, 2}} {
+		if *p.pool, err = newPool(ctx, config, p.most); err != nil {
+			return fail(err)
+		}
 	}
 	s.numbers.pool = s.loop
 	s.done.Go(s.renew)
+	s.done.Go(s.waker)
 	return s, nil
 }
 
@@ -267,6 +284,7 @@ func (s *Store) Close() (err error) {
 		s.disconnect()
 		s.readers.Close()
 		s.loop.Close()
+		s.control.Close()
 	})
 	return err
 }

@@ -25,7 +25,7 @@ const child = "LEADFLOW_TEST_OWNER"
 func TestMain(m *testing.M) {
 	if schema := os.Getenv(child); schema != "" {
 		if err := own(schema); err != nil {
-			fmt.Printf("error %t %q\n", errors.Is(err, postgres.ErrLost), err.Error())
+			fmt.Printf("error %t %q\n", errors.Is(err, store.ErrLost), err.Error())
 		}
 		return
 	}
@@ -49,7 +49,7 @@ func own(schema string) error {
 		if _, err := s.Commit(ctx, &store.Batch{Changes: []store.Change{next(l.Record)}}); err != nil {
 			return err
 		}
-		fmt.Println("version", l.Version+1, s.Held())
+		fmt.Println("version", l.Version+1, s.Held(0))
 	}
 }
 
@@ -117,19 +117,19 @@ func TestAStoppedOwnerCommitsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		stopped := time.Now()
-		var after *postgres.Store
-		for after == nil {
-			next, err := postgres.Open(t.Context(), server(t), o)
-			switch {
-			case err == nil:
-				after = next
-			case !errors.Is(err, postgres.ErrLocked):
+		after := open(t, o)
+		for {
+			m, err := after.Sync(t.Context(), true, 0)
+			if err != nil {
 				t.Fatal(err)
-			case time.Since(stopped) > testLease+10*time.Second:
-				t.Fatalf("%s after the owner was stopped: %v", time.Since(stopped), err)
-			default:
-				time.Sleep(20 * time.Millisecond)
 			}
+			if len(m.Others) == 0 && len(m.Shards) == store.Shards {
+				break
+			}
+			if time.Since(stopped) > testLease+10*time.Second {
+				t.Fatalf("%s after the engine was stopped: %+v", time.Since(stopped), m)
+			}
+			time.Sleep(min(m.Next, 20*time.Millisecond))
 		}
 		t.Logf("taken over after %s", time.Since(stopped).Round(time.Millisecond))
 		l, err := after.Lead(t.Context(), 1)
@@ -161,42 +161,103 @@ func TestAStoppedOwnerCommitsNothing(t *testing.T) {
 		if is, err := after.Lead(t.Context(), 1); err != nil || is.Version != l.Version+1 {
 			t.Errorf("the lead has version %d, %v; want %d", is.Version, err, l.Version+1)
 		}
-		if err := after.Close(); err != nil {
-			t.Error(err)
-		}
 	}
 }
 
-// Of two who want to take over at the same moment one does.
-func TestOneOfManyTakesOver(t *testing.T) {
-	o := postgres.Options{Schema: schema(t)}
-	if err := open(t, o).Close(); err != nil {
-		t.Fatal(err)
+// settle calls Sync on each of the stores, giving up what is to be given up, until
+// nothing changes any more, and returns the shards of each.
+func settle(t *testing.T, stores []*postgres.Store) [][]int16 {
+	t.Helper()
+	shards := make([][]int16, len(stores))
+	for quiet := 0; quiet < 2; quiet++ {
+		for i, s := range stores {
+			m, err := s.Sync(t.Context(), true, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(m.Give) > 0 {
+				if _, err := s.Commit(t.Context(), &store.Batch{Share: store.Share{Release: m.Give}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if len(m.Give) > 0 || len(m.Shards) != len(shards[i]) {
+				quiet = 0
+			}
+			shards[i] = m.Shards
+		}
 	}
+	return shards
+}
+
+// Whoever joins or leaves, the shards are spread evenly, and each is one engine's.
+func TestShardsAreSpreadEvenly(t *testing.T) {
+	o := postgres.Options{Schema: schema(t)}
+	var stores []*postgres.Store
+	check := func(when string) {
+		t.Helper()
+		of := map[int16]int{}
+		for i, list := range settle(t, stores) {
+			if n := len(list); n != store.Shards/len(stores) && n != store.Shards/len(stores)+1 {
+				t.Errorf("%s engine %d of %d has %d shards", when, i, len(stores), n)
+			}
+			for _, shard := range list {
+				if other, taken := of[shard]; taken {
+					t.Errorf("%s engines %d and %d have shard %d", when, other, i, shard)
+				}
+				of[shard] = i
+			}
+		}
+		if len(of) != store.Shards {
+			t.Errorf("%s %d shards are an engine's", when, len(of))
+		}
+	}
+	for i := range 7 {
+		stores = append(stores, open(t, o))
+		check(fmt.Sprintf("after %d came", i+1))
+	}
+	for len(stores) > 1 {
+		at := len(stores) / 2
+		if err := stores[at].Close(); err != nil {
+			t.Fatal(err)
+		}
+		stores = append(stores[:at], stores[at+1:]...)
+		check(fmt.Sprintf("with %d left", len(stores)))
+	}
+}
+
+// Many engines that start at the same moment, on a database that has nothing yet, each
+// get a place of their own.
+func TestManyJoinAtOnce(t *testing.T) {
+	o := postgres.Options{Schema: schema(t)}
 	const many = 8
 	type result struct {
 		s   *postgres.Store
+		m   store.Membership
 		err error
 	}
 	results := make(chan result, many)
 	for range many {
 		go func() {
 			s, err := postgres.Open(t.Context(), server(t), o)
-			results <- result{s, err}
+			if err != nil {
+				results <- result{err: err}
+				return
+			}
+			m, err := s.Sync(t.Context(), false, 0)
+			results <- result{s, m, err}
 		}()
 	}
-	owners := 0
+	places := map[int64]bool{}
 	for range many {
 		r := <-results
-		switch {
-		case r.err == nil:
-			owners++
-			defer r.s.Close()
-		case !errors.Is(r.err, postgres.ErrLocked):
+		if r.err != nil {
 			t.Error(r.err)
+			continue
 		}
+		defer r.s.Close()
+		places[r.m.Engine] = true
 	}
-	if owners != 1 {
-		t.Errorf("%d owners", owners)
+	if len(places) != many {
+		t.Errorf("the places are %v", places)
 	}
 }

@@ -1,7 +1,6 @@
 package postgres_test
 
 import (
-	"errors"
 	"testing"
 
 	"github.com/leadflow-go/leadflow/store"
@@ -58,19 +57,4 @@ func TestContract(t *testing.T) {
 			return next
 		},
 	})
-}
-
-func TestASecondOwnerIsRefused(t *testing.T) {
-	o := postgres.Options{Schema: schema(t)}
-	s := open(t, o)
-	if _, err := postgres.Open(t.Context(), server(t), o); !errors.Is(err, postgres.ErrLocked) {
-		t.Fatalf("a second owner: %v", err)
-	}
-	if _, err := s.Commit(t.Context(), &store.Batch{Ping: true}); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	open(t, o) // which need not wait
 }

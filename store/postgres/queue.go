@@ -57,20 +57,20 @@ func (c *records) args(second []int64) []any {
 		c.lastStep, c.updated, c.outcome, c.extra}
 }
 
-// place is what leads are counted by.
-type place struct {
+// spot is what leads are counted by.
+type spot struct {
 	workflow int64
 	node     int32
 	state    int16
 }
 
-func placeOf(r *store.Record) place { return place{r.Workflow, r.Node, int16(r.State)} }
+func countedAt(r *store.Record) spot { return spot{r.Workflow, r.Node, int16(r.State)} }
 
-// counts are how many leads come to a place and go from it.
-type counts map[place]int64
+// counts are how many leads come to a spot and go from it.
+type counts map[spot]int64
 
 func (c counts) queue(p *pgx.Batch) {
-	var list []place
+	var list []spot
 	for at, n := range c {
 		if n != 0 {
 			list = append(list, at)
@@ -80,7 +80,7 @@ func (c counts) queue(p *pgx.Batch) {
 		return
 	}
 	// In one order, so that no two batches wait for one another.
-	slices.SortFunc(list, func(a, b place) int {
+	slices.SortFunc(list, func(a, b spot) int {
 		return cmp.Or(cmp.Compare(a.workflow, b.workflow), cmp.Compare(a.node, b.node), cmp.Compare(a.state, b.state))
 	})
 	workflows, nodes, states, ns := make([]int64, len(list)), make([]int32, len(list)), make([]int16, len(list)), make([]int64, len(list))
@@ -104,7 +104,7 @@ func queueChanges(p *pgx.Batch, list []store.Change) {
 	for i, c := range order {
 		columns.add(&c.After)
 		before[i] = c.Before.Version
-		if from, to := placeOf(&c.Before), placeOf(&c.After); from != to {
+		if from, to := countedAt(&c.Before), countedAt(&c.After); from != to {
 			counted[from]--
 			counted[to]++
 		}
@@ -122,6 +122,7 @@ func queueChanges(p *pgx.Batch, list []store.Change) {
 func queueEnroll(p *pgx.Batch, list []store.Enrollment, refused map[int64]bool) {
 	columns, counted := newRecords(len(list)), counts{}
 	var seqs, phones, enrolled []int64
+	var shards []int16
 	var ids, metadata [][]byte
 	var externalIDs, zones []*string
 	for i := range list {
@@ -130,14 +131,15 @@ func queueEnroll(p *pgx.Batch, list []store.Enrollment, refused map[int64]bool) 
 			continue
 		}
 		columns.add(r)
-		counted[placeOf(r)]++
+		shards = append(shards, r.Shard)
+		counted[countedAt(r)]++
 		seqs, ids, phones, enrolled = append(seqs, c.Seq), append(ids, c.ID[:]), append(phones, c.Phone), append(enrolled, int64(c.Enrolled))
 		externalIDs, zones, metadata = append(externalIDs, encodeText(c.ExternalID)), append(zones, encodeText(c.TimeZone)), append(metadata, c.Metadata)
 	}
 	if len(seqs) == 0 {
 		return
 	}
-	p.Queue(insertLeadsText, columns.args(columns.workflow)...)
+	p.Queue(insertLeadsText, append(columns.args(columns.workflow), shards)...)
 	p.Queue(insertContactsText, seqs, ids, phones, externalIDs, zones, metadata, enrolled)
 	counted.queue(p)
 }

@@ -15,7 +15,7 @@ import (
 
 // The columns of each kind of row, in the order in which they are scanned.
 const (
-	recordColumns  = `l.seq, l.workflow, l.version, l.spot, l.phase, l.node, l.visit, l.visits, l.attempt, l.entered, l.due, l.started, l.deadline, l.wake, l.last_step, l.updated, l.outcome, l.extra`
+	recordColumns  = `l.seq, l.workflow, l.version, l.spot, l.phase, l.node, l.visit, l.visits, l.attempt, l.entered, l.due, l.started, l.deadline, l.wake, l.last_step, l.updated, l.outcome, l.extra, l.shard`
 	contactColumns = `c.seq, c.id, c.phone, c.external_id, c.time_zone, c.metadata, c.enrolled`
 	stepColumns    = `s.seq, s.prev, s.lead, s.visit, s.node, s.kind, s.status, s.attempts, s.entered, s.due, s.started, s.exited, s.outcome, s.detail`
 	leadsText      = `SELECT ` + recordColumns + `, ` + contactColumns + ` FROM leads l JOIN contacts c ON c.seq = l.seq `
@@ -23,9 +23,11 @@ const (
 )
 
 const (
-	loadText     = leadsText + `WHERE l.seq = ANY($1) ORDER BY l.seq`
-	leadText     = leadsText + `WHERE l.seq = $1`
-	dueText      = recordsText + `WHERE l.wake IS NOT NULL AND (l.wake, l.seq) > ($1, $2) AND l.wake <= $3 ORDER BY l.wake, l.seq LIMIT $4`
+	loadText = leadsText + `WHERE l.seq = ANY($1) ORDER BY l.seq`
+	leadText = leadsText + `WHERE l.seq = $1`
+	dueText  = recordsText + `WHERE l.wake IS NOT NULL AND (l.wake, l.seq) > ($1, $2) AND l.wake <= $3 ORDER BY l.wake, l.seq LIMIT $4`
+	// With the shard in the index, leads of other engines are passed over there.
+	myDueText    = recordsText + `WHERE l.wake IS NOT NULL AND (l.wake, l.seq) > ($1, $2) AND l.wake <= $3 AND l.shard = ANY($5) ORDER BY l.wake, l.seq LIMIT $4`
 	contactsText = `SELECT ` + contactColumns + ` FROM contacts c WHERE c.seq = ANY($1) ORDER BY c.seq`
 	stepsText    = `SELECT ` + stepColumns + ` FROM steps s WHERE s.seq = ANY($1) ORDER BY s.seq`
 	chainText    = `WITH RECURSIVE chain (seq, prev) AS (
@@ -75,7 +77,7 @@ func recordTargets(r *store.Record) (targets []any, done func()) {
 	var outcome *string
 	targets = []any{
 		&r.Seq, &r.Workflow, &r.Version, &spot, &r.Phase, &r.Node, &r.Visit, &r.Visits, &r.Attempt,
-		(*int64)(&r.Entered), (*int64)(&r.Due), (*int64)(&r.Started), (*int64)(&r.Deadline), &wake, &r.LastStep, (*int64)(&r.Updated), &outcome, &r.EngineState,
+		(*int64)(&r.Entered), (*int64)(&r.Due), (*int64)(&r.Started), (*int64)(&r.Deadline), &wake, &r.LastStep, (*int64)(&r.Updated), &outcome, &r.EngineState, &r.Shard,
 	}
 	return targets, func() {
 		r.State, r.Outcome = lead.State(spot&7), decodeText(outcome)
@@ -158,8 +160,12 @@ func (s *Store) Load(ctx context.Context, seqs []int64) ([]store.Lead, error) {
 	return list(ctx, s, s.loop, "leads", scanLead, loadText, seqs)
 }
 
-// Due implements [store.LoopReader].
+// Due implements [store.LoopReader]. It returns leads of the engine's shards only, once
+// Sync was called.
 func (s *Store) Due(ctx context.Context, after store.Key, until store.Millis, limit int) ([]store.Record, error) {
+	if mine := s.mine.Load(); mine != nil && len(*mine) < store.Shards {
+		return list(ctx, s, s.loop, "due leads", scanRecord, myDueText, int64(after.Wake), after.Seq, int64(until), limit, *mine)
+	}
 	return list(ctx, s, s.loop, "due leads", scanRecord, dueText, int64(after.Wake), after.Seq, int64(until), limit)
 }
 

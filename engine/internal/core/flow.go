@@ -17,6 +17,8 @@ type Flow struct {
 	Graph *workflow.Graph
 	// RateKeys are those of its nodes, set when the workflow is active or paused.
 	RateKeys []RateKey
+	// Missing: this engine lacks one of its handlers, which another engine has.
+	Missing bool
 	// Rules are those of the engine, which do change; nil for none.
 	Rules *Rules
 }

@@ -49,8 +49,9 @@ const (
 	ReasonRest      Reason = "rest" // the store could not be read; it is read again after a pause
 	ReasonFact      Reason = "expression"
 	ReasonRemoval   Reason = "removal"
-	ReasonCooling   Reason = "cooling" // back-off of the rate key: its attempts cannot be made
-	ReasonParked    Reason = "parked"  // the process ended too often during the attempt
+	ReasonCooling   Reason = "cooling"         // back-off of the rate key: its attempts cannot be made
+	ReasonParked    Reason = "parked"          // the process ended too often during the attempt
+	ReasonMissing   Reason = "handler_missing" // this engine lacks a handler that another one has
 )
 
 // Step is a change that is due.
@@ -102,7 +103,7 @@ func Next(v *View, f *Flow, now store.Millis) Need {
 	case store.PhaseRetrying:
 		return nextRetrying(v, f, now)
 	case store.PhaseHooks:
-		if v.Hooking {
+		if v.Hooking || v.elsewhere(f) {
 			return Need{Reason: ReasonHooks}
 		}
 		return Need{Kind: Change, Change: StepHooks, Reason: ReasonHooks}
@@ -115,6 +116,8 @@ func Next(v *View, f *Flow, now store.Millis) Need {
 func nextRunning(v *View, f *Flow, now store.Millis) Need {
 	r := &v.Rec
 	switch {
+	case v.elsewhere(f):
+		return Need{Reason: ReasonHandler}
 	case !v.Running && v.Notes.Ended != nil:
 		return Need{Kind: Change, Change: StepEnd, Reason: ReasonCallback}
 	case r.Deadline <= now:

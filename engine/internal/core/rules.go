@@ -1,6 +1,7 @@
 package core
 
 import (
+	"slices"
 	"time"
 
 	"github.com/leadflow-go/leadflow/lead"
@@ -14,7 +15,20 @@ type Rules struct {
 	// its lead is parked; 0 for no bound.
 	MaxRedeliveries int32
 
+	// Engine is the number of this engine in a store that several share, Others are those
+	// of the others, and Newest is the highest number of which this engine knows; see
+	// store.Membership. All are 0 if engines cannot share the store.
+	Engine int64
+	Others []int64
+	Newest int64
+
 	cooling map[string]cooling // by rate key
+}
+
+// lives reports whether that is another engine and may be at work. Whoever came after
+// Newest is one of whom nothing is known yet.
+func (r *Rules) lives(engine int64) bool {
+	return engine != r.Engine && (engine > r.Newest || slices.Contains(r.Others, engine))
 }
 
 // cooling is the back-off of a rate key: no attempt with that key begins before until.
@@ -64,6 +78,10 @@ const (
 	minPause = time.Second
 	maxPause = time.Minute
 )
+
+// missingRest is the pause before a lead whose handler is missing is looked at again. It
+// goes on at once when another engine gets its shard.
+const missingRest = 30 * time.Second
 
 // pause is how long to wait after an attempt that was not made, when times attempts in
 // a row before it were not made either.
@@ -123,6 +141,8 @@ func mayBegin(v *View, f *Flow, now store.Millis) ruling {
 		return ruling{may: never, reason: ReasonRemoval}
 	case v.Notes.Parked:
 		return ruling{may: later, reason: ReasonParked, until: r.Deadline}
+	case f.Missing:
+		return ruling{may: later, reason: ReasonMissing, until: now.Add(missingRest)}
 	}
 	if f.Rules != nil && len(f.Rules.cooling) > 0 {
 		if until := f.Rules.cooling[v.RateKey(f, now)].until; until > now {

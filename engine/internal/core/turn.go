@@ -92,6 +92,7 @@ func (t *Turn) Apply(v View, e Event) (View, error) {
 	for err == nil {
 		need := Next(next, t.Flow, t.Now)
 		if need.Kind != Change || !need.Change.byRule() {
+			next.attribute(t.Flow, &v)
 			return *next, nil
 		}
 		err = t.make(next, need)

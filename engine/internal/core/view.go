@@ -46,6 +46,9 @@ func Read(rec store.Record, f *Flow) (View, error) {
 type Notes struct {
 	// Attempts at the current step that have ended.
 	Attempts []Attempt `json:"attempts,omitempty"`
+	// Engine is the engine that runs the handler or the hooks of the step; 0 if none does,
+	// or if engines cannot share the store.
+	Engine int64 `json:"engine,omitempty"`
 	// CallID is the provider's id of the attempt in flight.
 	CallID string `json:"call_id,omitempty"`
 	// CallSeq is the call log entry of the attempt begun last; 0 if it has none.
@@ -149,8 +152,26 @@ type Wait struct {
 	Due     store.Millis `json:"due"`
 }
 
+// elsewhere reports whether another engine runs the handler or the hooks of the step in
+// flight. Then only that engine decides what the step comes to.
+func (v *View) elsewhere(f *Flow) bool {
+	return v.Notes.Engine != 0 && !v.Running && !v.Hooking && f.Rules != nil && f.Rules.lives(v.Notes.Engine)
+}
+
+// attribute notes which engine runs the handler or the hooks of the step. was is the view
+// before the event.
+func (v *View) attribute(f *Flow, was *View) {
+	switch {
+	case f.Rules == nil:
+	case v.Running || v.Hooking:
+		v.Notes.Engine = f.Rules.Engine
+	case was.Running || was.Hooking, v.Rec.Phase != store.PhaseRunning && v.Rec.Phase != store.PhaseHooks:
+		v.Notes.Engine = 0
+	}
+}
+
 func (n *Notes) empty() bool {
-	return n.Attempts == nil && n.CallID == "" && n.CallSeq == 0 && n.LastCall == 0 && !n.Redelivered && n.NotMade == nil &&
+	return n.Attempts == nil && n.Engine == 0 && n.CallID == "" && n.CallSeq == 0 && n.LastCall == 0 && !n.Redelivered && n.NotMade == nil &&
 		!n.Parked && n.Ended == nil &&
 		n.Removal == nil && n.Messages == nil && n.Sending == nil && n.Path == nil && !n.Ask && n.Passed == 0 && n.Last == nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 
 	"github.com/leadflow-go/leadflow/engine/internal/core"
 	"github.com/leadflow-go/leadflow/store"
@@ -26,6 +27,7 @@ type batch struct {
 	settling []result
 	launches []*entry // whose call, or hooks, are to be started
 	after    []func() // to be called once the batch is on disk
+	behind   bool     // some of it was decided before the loop took note of other workflows
 	counters          // what the batch adds to the loop's
 
 	// The result of the commit.
@@ -107,6 +109,10 @@ func (l *loop) releaseCall(e *entry, event core.Event) {
 // follow queues a lead that was decided on for further decisions in the same batch;
 // place queues it anew when the batch is on disk.
 func (l *loop) follow(e *entry, f *core.Flow) {
+	if !l.mine(e) {
+		e.unqueue() // its engine goes on with it
+		return
+	}
 	switch need := core.Next(&e.view, f, l.now); need.Kind {
 	case core.Worker:
 		l.wantWorker(e, need)
@@ -145,6 +151,9 @@ func (l *loop) get(seq int64) (*entry, error) {
 			return nil, err
 		}
 	}
+	if l.share != nil && e.free() {
+		l.renew(e, &found[0])
+	}
 	if e.contact, err = NewContact(found[0].Contact); err != nil {
 		// A lead can be removed although its metadata cannot be read.
 		person, _ := core.Person(&found[0].Contact)
@@ -159,7 +168,7 @@ func (l *loop) adopt(rec store.Record) (*entry, error) {
 	if err := l.broken[rec.Seq]; err != nil {
 		return nil, err
 	}
-	if err := l.r.unreadable[rec.Workflow]; err != nil {
+	if err := l.r.unreadableFlow(rec.Workflow); err != nil {
 		l.broken[rec.Seq] = err // New logged the workflow's error once for all of its leads
 		return nil, err
 	}
@@ -242,6 +251,12 @@ func (b *batch) write(s store.Store) {
 
 // seal turns the decisions of the batch into rows.
 func (l *loop) seal() error {
+	if s := l.share; s != nil {
+		l.writes.Share.Engine, l.writes.Share.Flows = l.r.rules.Engine, s.flows
+		if l.behind {
+			l.writes.Share.Flows = math.MaxInt64 // so it is refused
+		}
+	}
 	steps, calls := 0, 0
 	for _, e := range l.touched {
 		steps += len(e.steps)
@@ -271,6 +286,7 @@ func (l *loop) seal() error {
 		if len(e.calls) > 0 {
 			l.sealCalls(e, &nextCall)
 		}
+		l.tellOthers(e, &l.was[at].view)
 		text, err := e.view.Notes.Encode()
 		if err != nil {
 			return err

@@ -27,7 +27,8 @@ type Call struct {
 	Sending bool
 	Data    []byte
 
-	owner    store.Owner // nil for a store that nobody else can own
+	shared   store.Shared // nil if engines cannot share the store
+	engine   int64        // that has begun the attempt
 	rateKey  string
 	message  *core.Message
 	cancel   context.CancelCauseFunc
@@ -56,7 +57,7 @@ func (c *Call) name() string {
 func (l *loop) startCall(e *entry, f *core.Flow) {
 	c := &Call{
 		Rec: e.view.Rec, Flow: f, Handler: e.view.Handler(f), Contact: e.contact, Redelivered: e.view.Notes.Redelivered,
-		message: e.view.Notes.Sending, rateKey: e.view.RateKey(f, l.now),
+		message: e.view.Notes.Sending, rateKey: e.view.RateKey(f, l.now), engine: l.r.rules.Engine,
 	}
 	// Derived from no caller's context, so that Remove, Pause and Cancel do not cancel
 	// it (promise 3).
@@ -78,7 +79,7 @@ func (c *Call) unread() bool {
 // launch calls the handler on a goroutine of its own, unless something that it needs
 // could not be read: see caller.
 func (c *Call) launch(r *Runner, contact *Contact, unread error, broken bool) {
-	c.Contact, c.owner = contact, r.owner
+	c.Contact, c.shared = contact, r.shared
 	if unread == nil && c.unread() {
 		unread, broken = c.readMessage(r)
 	}
@@ -133,7 +134,7 @@ func (c *Call) Begin() error {
 	if err := context.Cause(c.Ctx); err != nil {
 		return err
 	}
-	if c.owner != nil && !c.owner.Held() {
+	if c.shared != nil && !c.shared.Held(c.engine) {
 		return ErrNotHeld
 	}
 	return nil

@@ -19,35 +19,33 @@ func (r *Runner) Complete(ctx context.Context, id lead.StepID, c core.Callback) 
 	var state lead.State
 	c.Visit = id.Visit()
 	err := r.do(ctx, func(l *loop) error {
-		e, err := l.get(id.Seq())
-		if err != nil {
-			return err
-		}
-		if e == nil {
-			return StepNotFound(id)
-		}
-		rec := &e.view.Rec
-		f := l.flow(rec.Workflow)
-		if !f.Exists() {
-			return StepNotFound(id)
-		}
-		if rec.State.Final() || core.StepID(rec.Entered, e.contact.ID, rec.Visit) != id {
-			return ErrNotCurrent
-		}
-		err = l.apply(e, c)
-		found, state = e.contact.ID, e.view.Rec.State
-		var refused *core.Refused
-		switch {
-		case errors.Is(err, core.ErrUnchanged):
-			return nil
-		case errors.Is(err, core.ErrNotNow):
-			return ErrNotCurrent
-		case errors.As(err, &refused):
-			return &lead.ConflictError{
-				Reason: refused.Reason, Workflow: f.Row.ID, Lead: found, Step: id, State: refused.State,
+		return l.decideOn(id.Seq(), func(e *entry) error {
+			if e == nil {
+				return StepNotFound(id)
 			}
-		}
-		return err
+			rec := &e.view.Rec
+			f := l.flow(rec.Workflow)
+			if !f.Exists() {
+				return StepNotFound(id)
+			}
+			if rec.State.Final() || core.StepID(rec.Entered, e.contact.ID, rec.Visit) != id {
+				return ErrNotCurrent
+			}
+			err := l.apply(e, c)
+			found, state = e.contact.ID, e.view.Rec.State
+			var refused *core.Refused
+			switch {
+			case errors.Is(err, core.ErrUnchanged):
+				return nil
+			case errors.Is(err, core.ErrNotNow):
+				return ErrNotCurrent
+			case errors.As(err, &refused):
+				return &lead.ConflictError{
+					Reason: refused.Reason, Workflow: f.Row.ID, Lead: found, Step: id, State: refused.State,
+				}
+			}
+			return err
+		})
 	})
 	if err != nil {
 		return lead.ID{}, 0, err

@@ -21,6 +21,9 @@ func (r *Runner) Enroll(ctx context.Context, workflow lead.WorkflowID, contacts 
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+	if err := r.Current(); err != nil {
+		return nil, err
+	}
 	q := &request{answer: make(chan error, 1), decide: func(l *loop) error {
 		f, err := l.flowByID(workflow)
 		if err == nil {
@@ -52,7 +55,7 @@ func (l *loop) enroll(f *core.Flow, contacts []*Contact) error {
 			return err
 		}
 		c.Seq, c.Enrolled, c.Live = seq, l.now, 0
-		e := &entry{fresh: true, state: state{contact: c, view: core.View{Rec: store.Record{Seq: seq, Workflow: f.Row.Seq}}}}
+		e := &entry{fresh: true, state: state{contact: c, view: core.View{Rec: l.newRecord(seq, f, c)}}}
 		l.hot[seq] = e
 		l.fresh = append(l.fresh, e)
 		if err := l.apply(e, core.Enroll{}); err != nil {
@@ -60,6 +63,14 @@ func (l *loop) enroll(f *core.Flow, contacts []*Contact) error {
 		}
 	}
 	return nil
+}
+
+func (l *loop) newRecord(seq int64, f *core.Flow, c *Contact) store.Record {
+	rec := store.Record{Seq: seq, Workflow: f.Row.Seq}
+	if l.share != nil {
+		rec.Shard = store.ShardOf(c.Phone)
+	}
+	return rec
 }
 
 // newLeadID returns a new random id or, in a stepped engine, one derived from the seed.

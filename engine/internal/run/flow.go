@@ -25,17 +25,22 @@ func (r *Runner) FlowOf(seq int64) *core.Flow {
 
 // Flow returns the workflow with that id.
 func (r *Runner) Flow(id lead.WorkflowID) (*core.Flow, error) {
+	if err := r.Current(); err != nil {
+		return nil, err
+	}
 	r.mu.RLock()
-	defer r.mu.RUnlock()
-	if f := r.flows[r.flowSeqs[id]]; f.Exists() {
+	seq := r.flowSeqs[id]
+	f := r.flows[seq]
+	r.mu.RUnlock()
+	if f.Exists() {
 		return f, nil
 	}
-	return nil, r.noFlow(id, r.flowSeqs[id])
+	return nil, r.noFlow(id, seq)
 }
 
 // noFlow is the error for a workflow that does not exist or cannot be read.
 func (r *Runner) noFlow(id lead.WorkflowID, seq int64) error {
-	if err := r.unreadable[seq]; err != nil {
+	if err := r.unreadableFlow(seq); err != nil {
 		return err
 	}
 	return WorkflowNotFound(id)
@@ -94,6 +99,9 @@ func (r *Runner) CreateFlow(ctx context.Context, graph *workflow.Graph, def *wor
 		}})
 		return nil
 	})
+	if err == nil {
+		err = r.agree(ctx)
+	}
 	return id, err
 }
 
@@ -157,6 +165,9 @@ func (r *Runner) changeFlow(ctx context.Context, id lead.WorkflowID, change func
 		if err := r.Await(ctx, begun); err != nil {
 			return err
 		}
+	}
+	if err := r.agree(ctx); err != nil {
+		return err
 	}
 	if swept == nil {
 		return nil
@@ -232,6 +243,8 @@ func (l *loop) count(f *core.Flow, states ...lead.State) (int64, error) {
 	for _, s := range states {
 		n += counts[s]
 	}
+	// Another engine may change it before the batch is on disk.
+	l.writes.Share.Expect = append(l.writes.Share.Expect, store.Expectation{Workflow: f.Row.Seq, States: states, Leads: n})
 	for _, e := range l.fresh {
 		if e.view.Rec.Workflow == f.Row.Seq && slices.Contains(states, e.view.Rec.State) {
 			n++

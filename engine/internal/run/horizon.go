@@ -147,7 +147,7 @@ func (l *loop) parkAll(bad store.RowErrors) {
 // its workflow is not active; rewind comes back to the latter.
 func (l *loop) look(rec *store.Record) (view core.View, need core.Need, ok bool) {
 	f := l.flow(rec.Workflow)
-	if l.hot[rec.Seq] != nil || f == nil || l.broken[rec.Seq] != nil {
+	if l.hot[rec.Seq] != nil || f == nil || l.broken[rec.Seq] != nil || l.share != nil && !l.share.held[rec.Shard] {
 		return view, need, false
 	}
 	view, err := core.Read(*rec, f)
@@ -217,6 +217,17 @@ func (h *horizon) skip(l *loop, until store.Millis) error {
 
 // rewind has the store read from the beginning again, for leads that were skipped.
 func (h *horizon) rewind() { *h = newHorizon() }
+
+// back has leads read again that wake at that time or later.
+func (h *horizon) back(wake store.Millis) {
+	before := store.Key{Wake: wake - 1, Seq: math.MaxInt64}
+	if before.Less(h.cursor) {
+		h.cursor, h.more = before, true
+	}
+	if h.crowded && before.Less(h.crowd) {
+		h.crowd = before
+	}
+}
 
 // trim removes the last leads from memory when too many wait there.
 func (h *horizon) trim(l *loop) {

@@ -98,6 +98,13 @@ func (b *inbox) drain() {
 	b.wake()
 }
 
+// drains reports whether drain was called.
+func (b *inbox) drains() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.draining
+}
+
 // take appends what has come in to the loop's own lists.
 func (b *inbox) take(l *loop) {
 	b.mu.Lock()
@@ -122,7 +129,17 @@ func (b *inbox) close() []*request {
 
 // do has the loop run decide, and returns its error, or nil when the decision is on
 // disk (promise 1). If ctx ends first, the decision may still be carried out.
+//
+// An engine that may be cut off from the others decides nothing, because it could not
+// find out what they have done.
 func (r *Runner) do(ctx context.Context, decide func(l *loop) error) error {
+	if err := r.Current(); err != nil {
+		return err
+	}
+	return r.decide(ctx, decide)
+}
+
+func (r *Runner) decide(ctx context.Context, decide func(l *loop) error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

@@ -1,13 +1,12 @@
 package run
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
-	"github.com/leadflow-go/leadflow/engine/internal/core"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
 )
@@ -147,9 +146,17 @@ func (l *loop) takeBack(b *batch, err error) {
 		l.horizon.rewind()
 	}
 	rows, ofRows := asRowErrors(err)
-	again := errors.Is(err, store.ErrConflict) && l.failures < maxConflicts
+	patience := time.Duration(0)
+	again := errors.Is(err, store.ErrConflict) && l.failures < l.mostConflicts()
 	if again {
 		l.reload(b)
+		patience = l.patience()
+	}
+	if errors.Is(err, store.ErrBehind) || errors.Is(err, store.ErrLost) {
+		l.r.sharer.soon()
+	}
+	if errors.Is(err, store.ErrBehind) && l.failures < maxShared {
+		again, patience = true, restBehind
 	}
 	if ofRows && rows[0].Seq != 0 && l.broken[rows[0].Seq] == nil {
 		// The store refuses single rows for their content: without their leads the batch
@@ -173,7 +180,7 @@ func (l *loop) takeBack(b *batch, err error) {
 	l.results = append(slices.Clone(b.settling), l.results...)
 	if again {
 		l.requests = append(slices.Clone(b.deciding), l.requests...)
-		l.retryAt = l.now
+		l.retryAt = l.now.Add(patience)
 	} else {
 		backoff := min(minBackoff<<min(l.failures-1, 10), maxBackoff)
 		l.retryAt = l.now.Add(backoff)
@@ -195,31 +202,25 @@ func (l *loop) reload(b *batch) {
 			seqs = append(seqs, e.seq())
 		}
 	}
-	found, err := l.r.Store.Load(context.Background(), seqs)
+	found, err := l.load(seqs)
 	if err != nil {
 		return // the next commit has the same conflict, and then the loop backs off
 	}
+	gone := map[int64]bool{}
+	for _, seq := range seqs {
+		gone[seq] = true
+	}
 	for i := range found {
-		rec := found[i].Record
-		e := l.hot[rec.Seq]
-		view, err := core.Read(rec, l.flow(rec.Workflow))
-		if err != nil {
-			continue
+		seq := found[i].Seq
+		delete(gone, seq)
+		if e := l.hot[seq]; e != nil {
+			l.renew(e, &found[i])
 		}
-		was := &e.view.Rec
-		same := rec.Visit == was.Visit && rec.Attempt == was.Attempt
-		if e.call != nil && same && rec.Phase == store.PhaseRunning {
-			view.Running = true
-		} else if e.call != nil {
-			e.call = nil // its result will come too late
-			l.total.running--
+	}
+	for seq := range gone { // deleted, or left out
+		if e := l.hot[seq]; e != nil {
+			l.drop(e)
 		}
-		if e.hooks != nil && same && rec.Phase == store.PhaseHooks {
-			view.Hooking = true
-		} else {
-			e.hooks = nil
-		}
-		e.view = view
 	}
 }
 

@@ -23,8 +23,9 @@ const (
 	minBackoff = 50 * time.Millisecond
 	maxBackoff = 5 * time.Second
 	// maxConflicts is how many times in a row a stale batch is decided again without a
-	// back-off.
+	// back-off, and maxShared the like with pauses where others use the store, too.
 	maxConflicts = 3
+	maxShared    = 200
 )
 
 // loop drives the core. It takes what has come in, has the core decide about each
@@ -37,6 +38,7 @@ type loop struct {
 	turning core.Turn // used for every decision
 	flows   map[int64]*core.Flow
 	broken  map[int64]error // leads that are left out, and why; see park
+	share   *share          // nil if engines cannot share the store
 
 	hot     map[int64]*entry // every lead in memory
 	timers  queue            // by the time at which to look at them next
@@ -69,10 +71,14 @@ type loop struct {
 }
 
 func newLoop(r *Runner) *loop {
-	return &loop{
+	l := &loop{
 		r: r, flows: map[int64]*core.Flow{}, broken: map[int64]error{}, hot: map[int64]*entry{}, horizon: newHorizon(),
 		batch: &batch{},
 	}
+	if r.shared != nil {
+		l.share = &share{}
+	}
+	return l
 }
 
 // run turns until stop is closed.
@@ -188,7 +194,7 @@ func (l *loop) turn() {
 	l.horizon.trim(l)
 	l.answerQuestions()
 	l.r.publishStats(l)
-	if l.draining && l.flying == nil && l.total.live == 0 && len(l.requests)+len(l.results) == 0 {
+	if l.draining && l.flying == nil && l.total.live == 0 && len(l.requests)+len(l.results) == 0 && l.handedOver() {
 		l.r.drained()
 	}
 }
@@ -302,6 +308,10 @@ func (l *loop) decide() error {
 
 // begin gives a lead that waits for a worker a free one, if it still needs one.
 func (l *loop) begin(e *entry) error {
+	if !l.mine(e) {
+		l.place(e)
+		return nil
+	}
 	err := l.apply(e, core.Begin{})
 	if errors.Is(err, core.ErrNotNow) {
 		return l.due(e)
@@ -311,6 +321,10 @@ func (l *loop) begin(e *entry) error {
 
 // due acts on a lead whose time has come.
 func (l *loop) due(e *entry) error {
+	if !l.mine(e) {
+		l.place(e)
+		return nil
+	}
 	f := l.flow(e.view.Rec.Workflow)
 	if core.Next(&e.view, f, l.now).Kind == core.Change {
 		return l.lasting(e, l.apply(e, core.Advance{}))
@@ -370,6 +384,10 @@ func (l *loop) busy() int {
 // place queues an entry that no batch changes for the time at which it needs something,
 // or removes it from memory if it need not be there.
 func (l *loop) place(e *entry) {
+	if !l.mine(e) && !e.held() {
+		l.drop(e)
+		return
+	}
 	f := l.flow(e.view.Rec.Workflow)
 	need := core.Next(&e.view, f, l.now)
 	if need.Kind == core.Closed {

@@ -35,14 +35,12 @@ func (r *Runner) onLead(ctx context.Context, workflow lead.WorkflowID, id lead.I
 		if err != nil {
 			return err
 		}
-		e, err := l.get(id.Seq())
-		switch {
-		case err != nil:
-			return err
-		case e == nil || e.contact.ID != id || e.view.Rec.Workflow != f.Row.Seq:
-			return LeadNotFound(workflow, id)
-		}
-		return decide(l, e)
+		return l.decideOn(id.Seq(), func(e *entry) error {
+			if e == nil || e.contact.ID != id || e.view.Rec.Workflow != f.Row.Seq {
+				return LeadNotFound(workflow, id)
+			}
+			return decide(l, e)
+		})
 	})
 }
 

@@ -74,15 +74,15 @@ type Runner struct {
 	stop, idle, stopped chan struct{}
 	drainOnce, stopOnce sync.Once
 
-	owner store.Owner // nil for a store that nobody else can own
+	shared store.Shared           // nil if engines cannot share the store
+	sharer *sharer                // the same
+	check  func(*core.Flow) error // set by Start
 
 	listeners atomic.Pointer[[]*listener] // set under mu
 
-	// unreadable has the workflows whose rows cannot be read, and why. It is not changed
-	// after New.
-	unreadable map[int64]error
-
-	mu          sync.RWMutex // guards what follows
+	starting    sync.Mutex      // held by Start
+	mu          sync.RWMutex    // guards what follows
+	unreadable  map[int64]error // workflows whose rows cannot be read, and why
 	life        life
 	flows       map[int64]*core.Flow
 	rules       *core.Rules // read and changed by the loop alone
@@ -114,7 +114,9 @@ func New(c Config) (*Runner, error) {
 		flowSeqs:    map[lead.WorkflowID]int64{},
 		detachments: map[int64]chan struct{}{},
 	}
-	r.owner, _ = c.Store.(store.Owner)
+	if r.shared, _ = c.Store.(store.Shared); r.shared != nil {
+		r.sharer = newSharer(r, r.shared)
+	}
 	if c.Stepped {
 		r.stepper = &stepper{run: r}
 	}
@@ -123,30 +125,50 @@ func New(c Config) (*Runner, error) {
 	if err != nil && !errors.As(err, &left) {
 		return nil, ReadFailed(err)
 	}
+	r.keepFlows(rows, left)
+	return r, nil
+}
+
+// keepFlows has the workflows that were read, before the runner starts.
+func (r *Runner) keepFlows(rows []store.Workflow, left store.RowErrors) {
 	for _, row := range left {
 		r.leaveOut(row.Key, row)
 	}
 	for _, row := range rows {
-		r.flowSeqs[row.ID] = row.Seq
+		if had := r.flows[row.Seq]; had != nil && had.Row.Version >= row.Version || r.unreadableFlow(row.Seq) != nil {
+			continue
+		}
 		f, err := core.NewFlow(row)
 		if err != nil {
 			r.leaveOut(row.Seq, err)
-			continue
 		}
-		f.Rules = r.rules
-		r.flows[row.Seq] = f
+		r.mu.Lock()
+		r.flowSeqs[row.ID] = row.Seq
+		if err == nil {
+			f.Rules = r.rules
+			r.flows[row.Seq] = f
+		}
+		r.mu.Unlock()
 	}
-	return r, nil
 }
 
 // leaveOut excludes a workflow and its leads, because its row cannot be read.
 func (r *Runner) leaveOut(seq int64, err error) {
+	r.mu.Lock()
 	if r.unreadable == nil {
 		r.unreadable = map[int64]error{}
 	}
 	r.unreadable[seq] = fmt.Errorf("engine: the workflow cannot be read, and its leads are left out: %w", err)
+	r.mu.Unlock()
 	r.Log.Error("leadflow: a workflow cannot be read and is left out with its leads; all others go on. "+
 		"Repair its row or restore a backup, and start again", slog.Int64("workflow_seq", seq), slog.Any("error", err))
+}
+
+// unreadableFlow returns why the workflow with that number cannot be read, or nil.
+func (r *Runner) unreadableFlow(seq int64) error {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.unreadable[seq]
 }
 
 // Start starts the loop. check is called for every active or paused workflow; if it
@@ -155,16 +177,23 @@ func (r *Runner) Start(ctx context.Context, check func(*core.Flow) error) error 
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	switch r.life {
+	r.starting.Lock()
+	defer r.starting.Unlock()
+	switch r.lives() {
 	case lifeRunning:
 		return nil
 	case lifeOver:
 		return &lead.ConflictError{Reason: errors.New("this engine was shut down; make a new one to start again")}
 	}
 	var missing []error
+	r.check = check
 	l := newLoop(r)
+	if r.sharer != nil {
+		// Before the engine gets any shards, because it may not be able to start.
+		if err := r.sharer.begin(ctx); err != nil {
+			return err
+		}
+	}
 	for seq, f := range r.flows {
 		l.flows[seq] = f
 		if s := f.Row.Status; f.Exists() && (s == lead.WorkflowActive || s == lead.WorkflowPaused) {
@@ -176,8 +205,17 @@ func (r *Runner) Start(ctx context.Context, check func(*core.Flow) error) error 
 	if missing != nil {
 		return fmt.Errorf("engine: cannot start: %w", errors.Join(missing...))
 	}
-	if err := l.resumeSweeps(); err != nil {
+	if r.sharer != nil {
+		if err := r.sharer.step(ctx, l, true); err != nil {
+			return err
+		}
+	} else if err := l.resumeSweeps(); err != nil {
 		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.life == lifeOver { // meanwhile
+		return ErrNotRunning
 	}
 	r.inbox.start()
 	r.life = lifeRunning
@@ -188,6 +226,9 @@ func (r *Runner) Start(ctx context.Context, check func(*core.Flow) error) error 
 			defer close(r.stopped)
 			l.run(r.stop)
 		}()
+		if r.sharer != nil {
+			go r.sharer.loop()
+		}
 	}
 	r.Log.Info("leadflow: started", slog.Int("workflows", len(r.flows)), slog.Int("workers", r.Workers))
 	return nil
@@ -207,6 +248,9 @@ func (r *Runner) Shutdown(ctx context.Context) error {
 		return nil
 	}
 	r.drainOnce.Do(r.inbox.drain)
+	if r.sharer != nil {
+		r.sharer.soon()
+	}
 	if r.stepper != nil {
 		return r.stepper.shutdown(ctx)
 	}
@@ -231,10 +275,12 @@ func (r *Runner) Shutdown(ctx context.Context) error {
 }
 
 // Started reports whether Start was called.
-func (r *Runner) Started() bool {
+func (r *Runner) Started() bool { return r.lives() != lifeNew }
+
+func (r *Runner) lives() life {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return r.life != lifeNew
+	return r.life
 }
 
 // drained wakes Shutdown, because nothing runs any more.

@@ -115,6 +115,11 @@ func (d *stepper) turn() error {
 		case <-d.run.inbox.signal:
 		default:
 		}
+		if s := d.run.sharer; s != nil && s.stepWanted(d.loop) {
+			if err := s.step(context.Background(), d.loop, !d.run.inbox.drains()); err != nil {
+				return err
+			}
+		}
 		d.loop.turn()
 		if len(d.facts) == 0 {
 			return nil

@@ -170,7 +170,7 @@ func (w *trial) start() {
 			return w.hooked(ctx, name, done)
 		}})
 	}
-	if w.eng, err = engine.New(w.gate, c); err != nil {
+	if w.eng, err = engine.New(w.gate.through(), c); err != nil {
 		w.t.Fatalf("New: %v", err)
 	}
 	if err := w.eng.Start(context.Background()); err != nil {

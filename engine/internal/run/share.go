@@ -1,0 +1,530 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine/internal/core"
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// This file is about engines that share a store. Every one decides on any lead when it
+// is asked to: the version of the lead's row tells whether it was decided on the present
+// one. By itself, a loop acts on a lead only if it has the lead's shard, or runs a
+// handler or hooks for the lead. What it does to other leads it tells their engines of
+// by a notice in the same batch.
+
+// share is what the loop knows of the other engines.
+type share struct {
+	held  [store.Shards]bool
+	alone bool  // no other engine has a place
+	first bool  // no other engine has an older place
+	flows int64 // the changes of workflows by others that the loop has taken note of
+}
+
+// news is what the loop is to take note of.
+type news struct {
+	store.Membership
+	workflows []store.Workflow // all of them, if others have changed some, or nil
+	left      store.RowErrors
+}
+
+// sharer calls Sync again and again, and has the loop take note of what it says.
+type sharer struct {
+	run    *Runner
+	store  store.Shared
+	poke   chan struct{} // Sync is to be called now
+	engine int64
+	flows  int64 // that the loop has taken note of
+	seen   int64 // that are in force: handlers of attempts begun before have been called
+	failed atomic.Bool
+	done   chan struct{} // closed when it has ended
+}
+
+func newSharer(r *Runner, s store.Shared) *sharer {
+	return &sharer{run: r, store: s, poke: make(chan struct{}, 1), done: make(chan struct{})}
+}
+
+// soon has Sync called now.
+func (s *sharer) soon() {
+	select {
+	case s.poke <- struct{}{}:
+	default:
+	}
+}
+
+// ask calls Sync, and reads the workflows if others have changed them.
+func (s *sharer) ask(ctx context.Context, take bool) (n news, err error) {
+	if n.Membership, err = s.store.Sync(ctx, take, s.seen); err != nil {
+		return n, err
+	}
+	if n.Engine != s.engine || n.Flows != s.flows {
+		rows, err := s.store.Workflows(ctx)
+		if bad, ok := asRowErrors(err); ok {
+			n.left = bad
+		} else if err != nil {
+			return n, err
+		}
+		n.workflows = append([]store.Workflow{}, rows...)
+	}
+	return n, nil
+}
+
+// begin gets the engine a place, and reads the workflows anew.
+func (s *sharer) begin(ctx context.Context) error {
+	n, err := s.ask(ctx, false)
+	if err != nil {
+		return ReadFailed(err)
+	}
+	s.engine, s.flows, s.seen = n.Engine, n.Flows, n.Flows
+	s.run.keepFlows(n.workflows, n.left)
+	return nil
+}
+
+// step calls Sync once, for a loop that does not run or that its caller runs.
+func (s *sharer) step(ctx context.Context, l *loop, take bool) error {
+	n, err := s.ask(ctx, take)
+	if err != nil {
+		return ReadFailed(err)
+	}
+	if _, err := l.note(&n); err != nil {
+		return err
+	}
+	s.engine, s.flows, s.seen = n.Engine, n.Flows, n.Flows
+	return nil
+}
+
+// stepWanted reports whether step should be called.
+func (s *sharer) stepWanted(l *loop) bool {
+	select {
+	case <-s.poke:
+	case <-s.store.Woken():
+	default:
+		return !l.share.alone
+	}
+	return true
+}
+
+// loop is the goroutine of the sharer, until the runner has stopped.
+func (s *sharer) loop() {
+	defer close(s.done)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		<-s.run.stopped
+		cancel()
+	}()
+	var next time.Duration
+	for {
+		timer := time.NewTimer(next)
+		select {
+		case <-s.run.stopped:
+		case <-timer.C:
+		case <-s.poke:
+		case <-s.store.Woken():
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return
+		}
+		n, err := s.ask(ctx, !s.run.inbox.drains())
+		if err == nil {
+			err = s.tell(ctx, n)
+		}
+		s.failed.Store(err != nil)
+		if err != nil {
+			next = retrySync
+			continue
+		}
+		s.awaited(ctx)
+		next = n.Next
+	}
+}
+
+// retrySync is the pause after a Sync that failed.
+const retrySync = 250 * time.Millisecond
+
+// tell has the loop take note, and waits until what follows is on disk.
+func (s *sharer) tell(ctx context.Context, n news) error {
+	var beginning []<-chan struct{}
+	err := s.run.decide(ctx, func(l *loop) (err error) {
+		beginning, err = l.note(&n)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.engine = n.Engine
+	if s.flows = n.Flows; n.workflows == nil {
+		return nil
+	}
+	for _, begun := range beginning {
+		if err := s.run.Await(ctx, begun); err != nil {
+			return err
+		}
+	}
+	s.seen = n.Flows
+	s.soon() // whoever has changed the workflow waits for it
+	return nil
+}
+
+// note takes note of the other engines. It may run again for the same news. It returns
+// channels that are closed when handlers of attempts that were begun before have been
+// called, in workflows that are not active any more.
+func (l *loop) note(n *news) (beginning []<-chan struct{}, err error) {
+	if err := l.noteLeads(n); err != nil {
+		return nil, err
+	}
+	s, rules := l.share, l.r.rules
+	if n.workflows != nil {
+		changed := false
+		changed, beginning = l.noteFlows(n)
+		l.behind = l.behind || changed && l.decided()
+	}
+	died := n.Engine != rules.Engine
+	for _, other := range rules.Others {
+		died = died || !slices.Contains(n.Others, other)
+	}
+	rules.Engine, rules.Others, rules.Newest = n.Engine, n.Others, n.Newest
+	s.flows, s.alone = n.Flows, len(n.Others) == 0
+	first := s.alone || n.Engine < n.Others[0]
+	var held [store.Shards]bool
+	for _, shard := range n.Shards {
+		held[shard] = true
+	}
+	for _, shard := range n.Give {
+		held[shard] = false
+	}
+	gained := false
+	for shard := range held {
+		gained = gained || held[shard] && !s.held[shard]
+	}
+	s.held = held
+	l.writes.Share.Release = append(l.writes.Share.Release, n.Give...)
+	if gained || died {
+		// Leads of the shards, and those whose engine has died, are found from the start.
+		l.horizon.rewind()
+	}
+	for _, e := range l.hot {
+		if e.free() && !e.held() && (!l.mine(e) || died) {
+			l.place(e)
+		}
+	}
+	if died && first || first && !s.first {
+		if err := l.resumeSweeps(); err != nil {
+			return nil, err
+		}
+	}
+	s.first = first
+	return beginning, nil
+}
+
+// noteLeads reads leads that others have changed.
+func (l *loop) noteLeads(n *news) error {
+	if l.flying != nil && (n.workflows != nil || len(n.Notices) > 0) {
+		return errInFlight // what is being written was decided on what was known before
+	}
+	var seqs []int64
+	seen := map[int64]bool{}
+	for i := range n.Notices {
+		switch notice := &n.Notices[i]; {
+		case notice.Lead == 0:
+			l.horizon.back(notice.Wake)
+		case !seen[notice.Lead]:
+			seen[notice.Lead] = true
+			seqs = append(seqs, notice.Lead)
+		}
+	}
+	if len(seqs) == 0 {
+		return nil
+	}
+	found, err := l.load(seqs)
+	if err != nil {
+		return err
+	}
+	for i := range found {
+		rec := &found[i].Record
+		delete(seen, rec.Seq)
+		e := l.hot[rec.Seq]
+		switch {
+		case e == nil && l.flow(rec.Workflow) != nil:
+			_, _ = l.adopt(*rec) // else it is left out, and logged
+		case e != nil && e.free():
+			if l.renew(e, &found[i]) {
+				l.place(e)
+			}
+		}
+		// A batch that changes it will be refused as stale.
+	}
+	for seq := range seen { // deleted
+		if e := l.hot[seq]; e != nil && e.free() {
+			l.drop(e)
+		}
+	}
+	return nil
+}
+
+// noteFlows takes note of workflows that others have changed.
+func (l *loop) noteFlows(n *news) (changed bool, beginning []<-chan struct{}) {
+	for _, row := range n.left {
+		if l.r.unreadableFlow(row.Key) == nil {
+			l.r.leaveOut(row.Key, row)
+		}
+	}
+	for _, row := range n.workflows {
+		if had := l.flows[row.Seq]; had != nil && had.Row.Version >= row.Version || l.r.unreadableFlow(row.Seq) != nil {
+			continue
+		}
+		f, err := l.r.compile(row)
+		if err != nil {
+			l.r.leaveOut(row.Seq, err)
+			continue
+		}
+		changed = true
+		l.publishFlow(row.Seq, f)
+		if !f.Active() {
+			beginning = append(beginning, l.beginning(row.Seq)...)
+		}
+	}
+	return changed, beginning
+}
+
+// compile returns a stored workflow with what this engine adds to it.
+func (r *Runner) compile(row store.Workflow) (*core.Flow, error) {
+	f, err := core.NewFlow(row)
+	if err != nil {
+		return nil, err
+	}
+	f.Rules = r.rules
+	if s := row.Status; f.Exists() && (s == lead.WorkflowActive || s == lead.WorkflowPaused) {
+		if err := r.check(f); err != nil {
+			r.Log.Error("leadflow: another engine has activated a workflow that this one lacks a handler for; "+
+				"its leads wait until this engine has the handler, or another one gets them",
+				slog.String("workflow", row.ID.String()), slog.Any("error", err))
+			f.Missing = true
+		}
+	}
+	return f, nil
+}
+
+// mine reports whether the loop acts on a lead by itself.
+func (l *loop) mine(e *entry) bool {
+	return l.share == nil || e.call != nil || e.hooks != nil || l.share.held[e.view.Rec.Shard]
+}
+
+// load reads leads. Those that cannot be read are parked.
+func (l *loop) load(seqs []int64) ([]store.Lead, error) {
+	found, err := l.r.Store.Load(context.Background(), seqs)
+	bad, ok := asRowErrors(err)
+	if err != nil && !ok {
+		return nil, &storeError{err}
+	}
+	l.parkAll(bad)
+	return found, nil
+}
+
+// renew takes over what another engine has made of a lead, and reports whether it has
+// made anything. No batch may be changing the entry.
+func (l *loop) renew(e *entry, found *store.Lead) bool {
+	rec := &found.Record
+	was := &e.view.Rec
+	if rec.Version == was.Version {
+		return false
+	}
+	view, err := core.Read(*rec, l.flow(rec.Workflow))
+	if err != nil {
+		l.park(rec.Seq, err)
+		l.drop(e)
+		return false
+	}
+	same := rec.Visit == was.Visit && rec.Attempt == was.Attempt && view.Notes.Engine == e.view.Notes.Engine
+	if e.call != nil && same && rec.Phase == store.PhaseRunning {
+		view.Running = true
+	} else if e.call != nil {
+		e.call = nil // its result will come too late
+		l.total.running--
+	}
+	if e.hooks != nil && same && rec.Phase == store.PhaseHooks {
+		view.Hooking = true
+	} else {
+		e.hooks = nil
+	}
+	e.view = view
+	if e.contact != nil {
+		if e.contact, err = NewContact(found.Contact); err != nil {
+			e.contact = nil // it is read again, with the error, when it is needed
+		}
+	}
+	return true
+}
+
+// ensure makes certain that an answer about a lead that was decided without a change of
+// it, and so without a look at the store, rests on what is in the store. It returns true
+// if it does not, and the lead is to be decided on again.
+func (l *loop) ensure(e *entry) (again bool, err error) {
+	if l.share == nil || l.share.alone || !e.free() {
+		return false, nil
+	}
+	found, err := l.load([]int64{e.seq()})
+	if err != nil {
+		return false, err
+	}
+	if len(found) == 0 {
+		l.drop(e)
+		return true, nil
+	}
+	return l.renew(e, &found[0]), nil
+}
+
+// decideOn decides on a lead, nil if there is none.
+func (l *loop) decideOn(seq int64, decide func(e *entry) error) error {
+	remembered := l.hot[seq] != nil
+	e, err := l.get(seq)
+	if err != nil {
+		return err
+	}
+	err = decide(e)
+	if !remembered || e == nil {
+		return err
+	}
+	again, failed := l.ensure(e)
+	switch {
+	case failed != nil:
+		return failed
+	case !again:
+		return err
+	}
+	if e, err = l.get(seq); err != nil {
+		return err
+	}
+	err = decide(e)
+	if e != nil && e.free() {
+		l.place(e)
+	}
+	return err
+}
+
+// tellOthers adds to the batch what other engines must know of a lead that it changes.
+func (l *loop) tellOthers(e *entry, was *core.View) {
+	s, w := l.share, &l.writes.Share
+	if s == nil {
+		return
+	}
+	rec := &e.view.Rec
+	if s.alone {
+		return
+	}
+	if was.Rec.State == lead.PendingRemoval && rec.State.Final() {
+		w.Wake = true // somebody may wait for it at another engine
+	}
+	if runs := was.Notes.Engine; runs != 0 && runs != l.r.rules.Engine && !e.fresh {
+		w.Notices = append(w.Notices, store.Notice{Shard: rec.Shard, Engine: runs, Lead: rec.Seq})
+	}
+	switch {
+	case s.held[rec.Shard]:
+	case !e.fresh:
+		w.Notices = append(w.Notices, store.Notice{Shard: rec.Shard, Lead: rec.Seq})
+	case !rec.State.Final():
+		for i := range w.Notices {
+			if n := &w.Notices[i]; n.Lead == 0 && n.Shard == rec.Shard {
+				n.Wake = min(n.Wake, rec.Wake)
+				return
+			}
+		}
+		w.Notices = append(w.Notices, store.Notice{Shard: rec.Shard, Wake: rec.Wake})
+	}
+}
+
+// mostConflicts is how many times in a row a stale batch is decided again before callers
+// are told.
+func (l *loop) mostConflicts() int {
+	if l.share == nil {
+		return maxConflicts
+	}
+	return maxShared
+}
+
+// restBehind is the pause before a batch that was decided on workflows that others have
+// changed is decided again.
+const restBehind = 5 * time.Millisecond
+
+// handedOver reports whether this engine has no shards any more, or cannot give them up
+// because the store fails.
+func (l *loop) handedOver() bool {
+	if l.share == nil || l.r.sharer.failed.Load() {
+		return true
+	}
+	return l.share.held == [store.Shards]bool{}
+}
+
+// patience is the pause before a batch that was refused as stale is decided again: none at
+// first, then longer ones, so that engines that are at the same leads let one another
+// through.
+func (l *loop) patience() time.Duration {
+	if l.failures < maxConflicts {
+		return 0
+	}
+	return rand.N(time.Millisecond << min(l.failures-maxConflicts, 5))
+}
+
+// awaited looks for removals that other engines have carried out and callers wait for.
+func (s *sharer) awaited(ctx context.Context) {
+	s.run.mu.RLock()
+	var seqs []int64
+	for seq := range s.run.detachments {
+		if seqs = append(seqs, seq); len(seqs) == readAhead {
+			break
+		}
+	}
+	s.run.mu.RUnlock()
+	if len(seqs) == 0 {
+		return
+	}
+	found, err := s.store.Load(ctx, seqs)
+	if _, ok := asRowErrors(err); err != nil && !ok {
+		return // and are looked for again
+	}
+	for i := range found {
+		if found[i].State.Final() {
+			s.run.detached(found[i].Seq)
+		}
+	}
+}
+
+// agree waits until a change of a workflow is in force on all engines.
+func (r *Runner) agree(ctx context.Context) error {
+	if r.sharer == nil || r.stepper != nil {
+		return nil
+	}
+	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		agreed, err := r.sharer.store.Agreed(ctx)
+		if err != nil {
+			return fmt.Errorf("engine: the workflow was changed; whether all engines know is not known: %w", err)
+		}
+		if agreed {
+			return nil
+		}
+		select {
+		case <-time.After(pause):
+		case <-r.stopped:
+			return ErrNotRunning
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// Current returns an error if this engine may be cut off from the store, so that what it
+// remembers may not be so any more.
+func (r *Runner) Current() error {
+	if r.sharer != nil && r.Started() && !r.sharer.store.Held(0) {
+		return fmt.Errorf("engine: %w: nothing was heard of the database for the time of the lease", store.ErrUnavailable)
+	}
+	return nil
+}

@@ -1,0 +1,130 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/leadflow-go/leadflow/lead"
+)
+
+// Shards is how many parts the contacts of a [Shared] store are split into. A contact's
+// leads, in all workflows, are in one shard.
+const Shards = 64
+
+// ShardOf returns the shard of the contact with that phone (see lead.PhoneDigits).
+func ShardOf(phone int64) int16 { return int16(phone % Shards) }
+
+// Shared is a Store that any number of engines use at the same time, each with a
+// Store value of its own. Every engine may change any lead, because a change names the
+// version that it was decided on. Only one engine at a time acts on a lead by itself,
+// though: begins its attempts, and does what its timers ask for. That is the engine
+// that has the lead's shard or, while a handler or hooks run for the lead, the engine
+// that runs them.
+//
+// An engine has a place among the others while its lease lasts. The lease is extended by
+// every Commit and every Sync. An engine that has been silent for longer loses its
+// place: what it commits then is refused with ErrLost, and its shards go to others.
+type Shared interface {
+	Store
+	// Held reports whether what was committed as the engine with that number is surely
+	// still that engine's to act on: nobody can have taken its place by now. It does no
+	// I/O. An engine asks it before it calls a handler.
+	Held(engine int64) bool
+	// Sync extends the lease and returns what the engine has to know of the others. An
+	// engine that has no place, or has lost it, gets a new one, under a new number. With
+	// take, it gets shards that are nobody's, until it has its share; without, it is to
+	// give up all that it has.
+	//
+	// seen is the Membership.Flows up to which the engine has taken note of changes of
+	// workflows. Sync must be called again within Membership.Next, and earlier when
+	// Woken says so. When it is called again, the notices of the last Membership are
+	// forgotten. One goroutine at a time calls it.
+	Sync(ctx context.Context, take bool, seen int64) (Membership, error)
+	// Woken receives when another engine has changed something that this one should
+	// learn of by a Sync. It may receive nothing, for example behind a pooler.
+	Woken() <-chan struct{}
+	// Agreed reports whether all engines that have a place have taken note of all changes
+	// of workflows that were committed before the call.
+	Agreed(ctx context.Context) (bool, error)
+	// Engines returns the engines that have a place, in the order of their numbers.
+	Engines(ctx context.Context) ([]EngineInfo, error)
+}
+
+// Membership is what an engine has to know of the others.
+type Membership struct {
+	Engine int64 // its number; a new one if it had no place
+	// Others are the numbers of the other engines that have a place, in order. Newest is
+	// the highest number of all: an engine with a higher one came later.
+	Others []int64
+	Newest int64
+	Shards []int16 // those of this engine, in order
+	// Give are those of Shards that the engine should give up by Share.Release, so that
+	// all have as many.
+	Give []int16
+	// Flows counts the changes of workflows by other engines since this one has its
+	// place.
+	Flows   int64
+	Notices []Notice
+	Next    time.Duration // call Sync again after this time at the latest
+}
+
+// Share is the part of a [Batch] that concerns the engines of a [Shared] store. Other
+// stores ignore it.
+type Share struct {
+	// Engine is the engine that has decided the batch. If that is not 0, and not the
+	// number of the engine's present place, the batch is refused with ErrLost.
+	Engine int64
+	// Flows is the Membership.Flows of the workflows that the batch was decided on. If
+	// that is not the present one, and Engine is not 0, the batch is refused with
+	// ErrBehind.
+	Flows   int64
+	Release []int16 // shards that the engine gives up
+	Notices []Notice
+	Wake    bool // has the other engines call Sync soon, also without notices
+	// Expect are numbers of leads that the batch was decided on. If one is different by
+	// now the batch is refused with a ConflictError.
+	Expect []Expectation
+}
+
+// Notice tells the engines that a lead of theirs was changed by another.
+type Notice struct {
+	Shard  int16 // tells the engine that has the shard, if Engine is 0
+	Engine int64 // tells that engine
+	// Lead is the lead that was changed; 0 for one or more that are new, the first of
+	// which wakes at Wake.
+	Lead int64
+	Wake Millis
+}
+
+// Expectation is how many leads of a workflow are in one of the states.
+type Expectation struct {
+	Workflow int64
+	States   []lead.State
+	Leads    int64
+}
+
+// EngineInfo describes an engine that has a place.
+type EngineInfo struct {
+	Engine int64
+	Name   string
+	Takes  bool          // it takes shards: it was started and is not shutting down
+	Lease  time.Duration // what is left of its lease; not positive if that has run out
+	Shards []int16
+	Joined time.Time
+}
+
+var (
+	// ErrLost: the engine has lost its place, because it was silent for longer than its
+	// lease. It matches ErrUnavailable.
+	ErrLost = lostError{}
+	// ErrBehind: another engine has changed a workflow, and this one has not taken note.
+	ErrBehind = errors.New("store: another engine has changed a workflow")
+)
+
+type lostError struct{}
+
+func (lostError) Error() string {
+	return "store: this engine has lost its place; another may have taken over its leads"
+}
+func (lostError) Is(target error) bool { return target == ErrUnavailable }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine"
@@ -28,6 +29,30 @@ type client interface {
 	// history gives the outcome of each step that was begun, by node.
 	history(id lead.ID) (map[string]string, error)
 }
+
+// spread asks one client after the other.
+type spread struct {
+	over []client
+	turn atomic.Uint64
+}
+
+func (s *spread) next() client { return s.over[s.turn.Add(1)%uint64(len(s.over))] }
+
+func (s *spread) enroll(phone string) (lead.ID, error) { return s.next().enroll(phone) }
+
+func (s *spread) remove(id lead.ID, reason string, skip bool) (state, seen lead.State, err error) {
+	return s.next().remove(id, reason, skip)
+}
+
+func (s *spread) complete(step lead.StepID, outcome string) (lead.State, error) {
+	return s.next().complete(step, outcome)
+}
+
+func (s *spread) get(id lead.ID) (state lead.State, reason string, err error) {
+	return s.next().get(id)
+}
+
+func (s *spread) history(id lead.ID) (map[string]string, error) { return s.next().history(id) }
 
 // direct calls the engine.
 type direct struct {

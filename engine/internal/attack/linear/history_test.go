@@ -1,6 +1,7 @@
 package linear
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -25,8 +26,10 @@ func (r *run) end(client client) {
 	r.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	if err := r.eng.Shutdown(ctx); err != nil {
-		r.t.Fatalf("Shutdown: %v", err)
+	for _, eng := range r.engs {
+		if err := eng.Shutdown(ctx); err != nil {
+			r.t.Fatalf("Shutdown: %v", err)
+		}
 	}
 	settled := r.tick()
 	r.mu.Lock()
@@ -50,7 +53,7 @@ func (r *run) end(client client) {
 // addStarts adds attempts that are on record, and whose handler was so late, or
 // will be, that their deadline had passed before.
 func (r *run) addStarts(contact int, id lead.ID, settled int64) {
-	steps, err := r.eng.History(context.Background(), r.wf, id)
+	steps, err := r.engs[0].History(context.Background(), r.wf, id)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -75,17 +78,33 @@ func (r *run) history() []porcupine.Operation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	numbers := map[lead.ID]int{}
-	enrolled := map[lead.ID]int64{}
-	for i := range r.contacts {
-		leads := r.contacts[i].leads
-		slices.SortFunc(leads, func(a, b lead.ID) int { return int(a.Seq() - b.Seq()) })
-		for n, id := range leads {
-			numbers[id] = n + 1
-		}
-	}
+	enrolled := map[lead.ID]porcupine.Operation{}
 	for _, op := range r.ops {
 		if op.Input.(input).kind == opEnroll && op.Output.(output).refused == nil {
-			enrolled[op.got] = op.Call
+			enrolled[op.got] = op.Operation
+		}
+	}
+	for i := range r.contacts {
+		leads := r.contacts[i].leads
+		at := map[lead.ID]time.Time{}
+		for _, id := range leads {
+			l, err := r.engs[0].LeadByID(context.Background(), id)
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			at[id] = l.EnrolledAt
+		}
+		slices.SortFunc(leads, func(a, b lead.ID) int {
+			switch first, second := enrolled[a], enrolled[b]; {
+			case first.Return < second.Call:
+				return -1
+			case second.Return < first.Call:
+				return 1
+			}
+			return cmp.Or(at[a].Compare(at[b]), cmp.Compare(a.Seq(), b.Seq()))
+		})
+		for n, id := range leads {
+			numbers[id] = n + 1
 		}
 	}
 	out := make([]porcupine.Operation, 0, len(r.ops))
@@ -94,7 +113,7 @@ func (r *run) history() []porcupine.Operation {
 		in.lead, got.lead = numbers[op.lead], numbers[op.got]
 		op.Input, op.Output = in, got
 		if in.kind == opStart {
-			op.Call = enrolled[op.lead] // at the earliest
+			op.Call = enrolled[op.lead].Call // at the earliest
 		}
 		out = append(out, op.Operation)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/leadflow-go/leadflow/engine/internal/attack/world"
 	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store/postgres/pgtest"
 )
 
 var (
@@ -41,22 +42,30 @@ func TestLinearizable(t *testing.T) {
 		runs = max(1, runs/5)
 	}
 	for _, c := range []struct {
-		name string
-		flow setting
-		http bool
+		name    string
+		flow    setting
+		http    bool
+		engines int
 	}{
-		{"calls", setting{}, false},
-		{"calls with hooks", setting{hooks: true}, false},
-		{"calls with deadlines", setting{timeout: true}, false},
-		{"calls with hooks and deadlines", setting{hooks: true, timeout: true}, false},
-		{"over HTTP", setting{}, true},
-		{"over HTTP with hooks and deadlines", setting{hooks: true, timeout: true}, true},
+		{"calls", setting{}, false, 0},
+		{"calls with hooks", setting{hooks: true}, false, 0},
+		{"calls with deadlines", setting{timeout: true}, false, 0},
+		{"calls with hooks and deadlines", setting{hooks: true, timeout: true}, false, 0},
+		{"over HTTP", setting{}, true, 0},
+		{"over HTTP with hooks and deadlines", setting{hooks: true, timeout: true}, true, 0},
+		{"postgres", setting{hooks: true}, false, 1},
+		{"three engines on postgres", setting{}, false, 3},
+		{"three engines on postgres with hooks and deadlines", setting{hooks: true, timeout: true}, false, 3},
+		{"three engines on postgres over HTTP", setting{hooks: true}, true, 3},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if c.engines > 0 && pgtest.URL() == "" {
+				t.Skip(pgtest.Missing)
+			}
 			histories, operations, undecided := 0, 0, 0
 			for i := range runs {
 				model := newChecker(t, c.flow).model() // with states of its own, or there would be ever more
-				history := historyOf(t, c.flow, c.http, seed+uint64(i))
+				history := historyOf(t, c.flow, c.http, c.engines, seed+uint64(i))
 				histories += len(model.Partition(history))
 				operations += len(history)
 				undecided += checkLinear(t, model, history)

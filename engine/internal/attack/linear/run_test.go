@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math"
 	"math/rand/v2"
@@ -22,6 +23,9 @@ import (
 	"github.com/leadflow-go/leadflow/engine/internal/attack/world"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+	"github.com/leadflow-go/leadflow/store/postgres"
+	"github.com/leadflow-go/leadflow/store/postgres/pgtest"
 	"github.com/leadflow-go/leadflow/store/sqlite"
 )
 
@@ -37,7 +41,7 @@ type run struct {
 	t     *testing.T
 	flow  setting
 	seed  uint64
-	eng   *engine.Engine
+	engs  []*engine.Engine // all over the same store
 	wf    lead.WorkflowID
 	over  atomic.Bool  // no handler waits any more
 	ticks atomic.Int64 // of two moments the later has the higher one
@@ -70,16 +74,44 @@ type begunStep struct {
 
 func phone(contact int) string { return fmt.Sprintf("+1415555%04d", 2000+contact) }
 
-// historyOf runs the clients against an engine of their own and returns the
-// history.
-func historyOf(t *testing.T, flow setting, http bool, seed uint64) []porcupine.Operation {
+// open opens a file of its own for one engine, and a schema for several.
+func open(t *testing.T, engines int) (stores []store.Store, closeAll func()) {
 	t.Helper()
-	folder := t.TempDir()
-	st, err := sqlite.Open(context.Background(), filepath.Join(folder, "leads.db"), sqlite.Options{Synchronous: sqlite.Normal})
-	if err != nil {
-		t.Fatal(err)
+	var closers []io.Closer
+	for schema := ""; len(stores) < max(1, engines); {
+		var st interface {
+			store.Store
+			io.Closer
+		}
+		var err error
+		if engines == 0 {
+			st, err = sqlite.Open(context.Background(), filepath.Join(t.TempDir(), "leads.db"), sqlite.Options{Synchronous: sqlite.Normal})
+		} else {
+			if schema == "" {
+				schema = pgtest.Schema(t)
+			}
+			st, err = postgres.Open(context.Background(), pgtest.URL(), postgres.Options{Schema: schema})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		stores, closers = append(stores, st), append(closers, st)
 	}
-	defer st.Close()
+	return stores, func() {
+		for _, c := range closers {
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// historyOf runs the clients against engines of their own and returns the history. No
+// engines means one over SQLite.
+func historyOf(t *testing.T, flow setting, http bool, engines int, seed uint64) []porcupine.Operation {
+	t.Helper()
+	stores, closeAll := open(t, engines)
+	defer closeAll()
 	r := &run{t: t, flow: flow, seed: seed}
 	for i := range r.contacts {
 		r.contacts[i].gate = make(chan struct{})
@@ -89,33 +121,41 @@ func historyOf(t *testing.T, flow setting, http bool, seed uint64) []porcupine.O
 	if flow.hooks {
 		config.Hooks = []engine.Hook{{Name: "none", Run: func(context.Context, engine.HookEvent) error { return nil }}}
 	}
-	if r.eng, err = engine.New(st, config); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.eng.Start(context.Background()); err != nil {
-		t.Fatal(err)
+	for _, st := range stores {
+		eng, err := engine.New(st, config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := eng.Start(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		r.engs = append(r.engs, eng)
 	}
 	r.wf = r.workflow()
-	client := client(direct{r.eng, r.wf})
-	if http {
-		h, err := httpapi.New(r.eng, httpapi.Config{Logger: slog.New(slog.DiscardHandler)})
+	var client spread
+	for _, eng := range r.engs {
+		if !http {
+			client.over = append(client.over, direct{eng, r.wf})
+			continue
+		}
+		h, err := httpapi.New(eng, httpapi.Config{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		server := httptest.NewServer(h)
 		defer server.Close()
-		client = overHTTP{server.URL, r.wf, server.Client()}
+		client.over = append(client.over, overHTTP{server.URL, r.wf, server.Client()})
 	}
-	r.clients(client)
-	r.end(client)
+	r.clients(&client)
+	r.end(&client)
 	return r.history()
 }
 
 func (r *run) workflow() lead.WorkflowID {
 	r.t.Helper()
-	wf, err := r.eng.CreateWorkflow(context.Background(), r.flow.definition())
+	wf, err := r.engs[0].CreateWorkflow(context.Background(), r.flow.definition())
 	if err == nil {
-		_, err = r.eng.ActivateWorkflow(context.Background(), wf.ID)
+		_, err = r.engs[len(r.engs)-1].ActivateWorkflow(context.Background(), wf.ID)
 	}
 	if err != nil {
 		r.t.Fatal(err)

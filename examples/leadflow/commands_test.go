@@ -202,6 +202,7 @@ removed 0
 completed 1`},
 		{"show " + wf + " " + gone, `
 Lead wlead_ID
+Workflow wfl_ID
 Phone number +14155550103
 Outcome dropped
 Status completed
@@ -221,6 +222,7 @@ TIME attempt 1 failed webhook: POST ` + p.url + `/call: answered 503 Service Una
 		{"remove -skip-retries -wait 20s " + wf + " " + busy, `removed: Lead removed from workflow.`},
 		{"show " + wf + " " + busy, `
 Lead wlead_ID
+Workflow wfl_ID
 Phone number +14155550102
 Status removed
 Node call

@@ -323,19 +323,29 @@ func TestABackupIsRestored(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "broken.db"), broken, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	write(t, filepath.Join(dir, "empty.db"), "")
 	for _, c := range []struct{ db, backup, want string }{
-		{db, backup, db + ": file already exists; restore overwrites nothing"},
-		{filepath.Join(dir, "old.db"), backup, "old.db-wal: file already exists; restore overwrites nothing"},
-		{filepath.Join(dir, "a.db"), filepath.Join(dir, "text.db"), "not a database"},
-		{filepath.Join(dir, "b.db"), filepath.Join(dir, "none.db"), "no such file"},
-		{filepath.Join(dir, "c.db"), filepath.Join(dir, "broken.db"), "malformed"},
+		{db, backup, db + ": file already exists; restore overwrites nothing: move it away, or name another file with --db"},
+		{filepath.Join(dir, "old.db"), backup, "old.db-wal: file already exists; restore overwrites nothing: move it away, or name another file with --db"},
+		{filepath.Join(dir, "a.db"), filepath.Join(dir, "text.db"), "text.db is damaged, or not a backup; restore another one (file is not a database (26))"},
+		{filepath.Join(dir, "b.db"), filepath.Join(dir, "none.db"), "none.db: no such file or directory; give the path of a file that leadflow backup wrote"},
+		{filepath.Join(dir, "c.db"), filepath.Join(dir, "broken.db"), "broken.db is damaged, or not a backup; restore another one (database disk image is malformed (11))"},
+		{filepath.Join(dir, "d.db"), filepath.Join(dir, "empty.db"), "empty.db is empty; give the path of a file that leadflow backup wrote"},
+		{filepath.Join(dir, "e.db"), dir, dir + " is not a regular file; give the path of a file that leadflow backup wrote"},
+		{filepath.Join(dir, "none", "f.db"), backup, "the directory " + filepath.Join(dir, "none") + " does not exist; create it, or name another file with --db"},
 	} {
 		_, stderr, code := runBinary(t, nil, "restore", "-db", c.db, c.backup)
-		if code != exitFailed || !strings.Contains(stderr, c.want) {
+		if code != exitFailed || !strings.HasSuffix(stderr, c.want+"\n") || strings.Contains(stderr, "back up") {
 			t.Errorf("%s: %d: no %q in %s", c.db, code, c.want, stderr)
 		}
 		if _, err := os.Lstat(c.db); c.db != db && err == nil {
 			t.Errorf("%s was left behind", c.db)
+		}
+	}
+	for _, args := range [][]string{{"-db", "postgres://localhost/leads", backup}, {"-db", filepath.Join(dir, "g.db"), "postgres://localhost/leads"}} {
+		_, stderr, code := runBinary(t, nil, append([]string{"restore"}, args...)...)
+		if want := "leadflow restore: a PostgreSQL database is restored by pg_restore, or by its server\n"; code != exitUsage || !strings.HasPrefix(stderr, want) {
+			t.Errorf("%q: %d: %s, want %s", args, code, stderr, want)
 		}
 	}
 }

@@ -105,7 +105,7 @@ func (e *Engine) CompleteStep(ctx context.Context, id lead.StepID, out Callback)
 			return CallbackAck{StepID: id, LeadID: found, LeadState: state}, nil
 		}
 		if !errors.Is(now, run.ErrNotCurrent) {
-			return CallbackAck{}, now
+			return CallbackAck{}, e.why(now)
 		}
 		var done CallbackAck
 		if done, err = e.completePast(ctx, id, said); !errors.Is(err, lead.ErrStepNotStarted) {

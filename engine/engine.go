@@ -81,4 +81,4 @@ func (e *Engine) Shutdown(ctx context.Context) error { return e.run.Shutdown(ctx
 // Health returns nil if the engine runs and its store can commit. It makes a commit
 // that changes nothing, and waits for the batch before it; ctx bounds the wait. The
 // error is ErrNotRunning, the store's, or ctx's cause.
-func (e *Engine) Health(ctx context.Context) error { return e.run.Ping(ctx) }
+func (e *Engine) Health(ctx context.Context) error { return e.why(e.run.Ping(ctx)) }

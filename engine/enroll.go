@@ -25,11 +25,11 @@ func (e *Engine) Enroll(ctx context.Context, workflow lead.WorkflowID, c lead.Co
 		return lead.Lead{}, err
 	}
 	enrolling, err := e.run.Enroll(ctx, workflow, []*run.Contact{prepared})
-	if err != nil {
-		return lead.Lead{}, err
+	if err == nil {
+		err = enrolling.Wait(ctx)
 	}
-	if err := enrolling.Wait(ctx); err != nil {
-		return lead.Lead{}, err
+	if err != nil {
+		return lead.Lead{}, e.why(err)
 	}
 	if err := e.refusal(ctx, workflow, prepared); err != nil {
 		return lead.Lead{}, err
@@ -247,6 +247,7 @@ func (s *enrollment) turn(ctx context.Context) error {
 	var failed error
 	if len(next.contacts) > 0 && s.rehearsal == nil {
 		next.enrolling, failed = s.eng.run.Enroll(ctx, s.report.WorkflowID, next.contacts)
+		failed = s.eng.why(failed)
 	}
 	before := s.ahead
 	s.ahead = nil
@@ -266,7 +267,7 @@ func (s *enrollment) turn(ctx context.Context) error {
 func (s *enrollment) settle(ctx context.Context, c *chunk) error {
 	var failed error
 	if c.enrolling != nil {
-		if failed = c.enrolling.Wait(ctx); failed != nil && ctx.Err() != nil {
+		if failed = s.eng.why(c.enrolling.Wait(ctx)); failed != nil && ctx.Err() != nil {
 			return failed
 		}
 	}

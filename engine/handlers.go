@@ -31,7 +31,7 @@ func (e *Engine) Handle(name string, h Handler) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.handlers[name] != nil {
-		return &lead.ConflictError{Reason: fmt.Errorf("handler %q is registered already", name)}
+		return &lead.ConflictError{Reason: fmt.Errorf("handler %q is registered already; register it once, by Config.Handlers or by Handle", name)}
 	}
 	e.handlers[name] = h
 	return nil
@@ -67,8 +67,10 @@ type NodeChecker interface {
 // of several providers. For a handler without it, all nodes have one rate key.
 type RateKeyer interface {
 	// RateKey names the resource that attempts at the node depend on. When one attempt
-	// is [NotMade], others with the same handler and key wait for its back-off. RateKey
-	// is called at Start and at ActivateWorkflow, on the caller's goroutine.
+	// is [NotMade], others with the same handler and key wait for its back-off. All nodes
+	// with the key "" share one. RateKey is called at Start and at ActivateWorkflow, on
+	// the caller's goroutine; that of the handler named "message" also for each node of
+	// another handler, which may schedule messages.
 	RateKey(n workflow.Node) string
 }
 
@@ -77,7 +79,9 @@ type RateKeyer interface {
 func (e *Engine) rateKeys(f *core.Flow) []core.RateKey {
 	key := func(name string, n workflow.Node) string {
 		if h, ok := e.handler(name).(RateKeyer); ok && name != "" {
-			return name + " " + h.RateKey(n)
+			if key := h.RateKey(n); key != "" {
+				return name + " " + key
+			}
 		}
 		return name
 	}
@@ -103,6 +107,15 @@ func (e *Engine) rateKeys(f *core.Flow) []core.RateKey {
 // [NodeChecker], so a workflow with a config that cannot be decoded cannot be
 // activated; a step at such a node fails without a retry.
 //
+// The handler is a [RateKeyer] as well. If C or *C has a method RateKey() string, that
+// returns the key of the node whose config it is, such as the provider that is named
+// there:
+//
+//	func (c sms) RateKey() string { return c.From }
+//
+// Without the method, all nodes of the handler have one key. The config of a node that
+// cannot be decoded counts as the zero C.
+//
 // A node without a config is decoded as {}. So is a scheduled message whose node has
 // another handler, because that node's config is meant for the other handler: what to
 // send is in a.Scheduled.Data.
@@ -126,6 +139,17 @@ func (h typed[C]) Handle(ctx context.Context, a Attempt) (Result, error) {
 func (typed[C]) CheckNode(n workflow.Node) error {
 	_, err := decodeConfig[C](n.Config)
 	return err
+}
+
+func (typed[C]) RateKey(n workflow.Node) string {
+	config, err := decodeConfig[C](n.Config)
+	if err != nil { // meant for another handler, whose node may schedule messages
+		config = *new(C)
+	}
+	if k, ok := any(&config).(interface{ RateKey() string }); ok {
+		return k.RateKey()
+	}
+	return ""
 }
 
 // decodeConfig decodes a node's config strictly.

@@ -136,11 +136,11 @@ func TestRegisteringHandlers(t *testing.T) {
 		w := newWorld(t, nil)
 		h := engine.HandlerFunc(liveCall)
 		for want, err := range map[string]error{
-			"registered already": w.eng.Handle("voice_call", h),
-			"is nil":             w.eng.Handle("sms", nil),
-			"needs a name":       w.eng.Handle("", h),
-			"invalid handler":    w.eng.Handle("s m s", h),
-			"has no handler":     w.eng.Handle("time", h),
+			"registered already; register it once, by Config.Handlers or by Handle": w.eng.Handle("voice_call", h),
+			"is nil":          w.eng.Handle("sms", nil),
+			"needs a name":    w.eng.Handle("", h),
+			"invalid handler": w.eng.Handle("s m s", h),
+			"has no handler":  w.eng.Handle("time", h),
 		} {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%v, want %q", err, want)

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"strings"
@@ -137,6 +138,63 @@ func TestWhatSharesNoRateKeyGoesOn(t *testing.T) {
 		w.expectCounts(wf, map[lead.State]int64{lead.Completed: 150})
 	})
 }
+
+// The config of a typed handler says what its nodes depend on.
+func TestTypedConfigsNameTheirRateKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		lines := map[string]*line{"a.test": {down: true}, "b.test": {}}
+		w.config.Handlers["voice_call"] = engine.Typed(func(ctx context.Context, a engine.Attempt, c provider) (engine.Result, error) {
+			return lines[c.Host].handle(ctx, a)
+		})
+		var log logged
+		w.config.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		w.crash()
+		at := func(host string) lead.WorkflowID {
+			return w.callOnce(func(n workflow.Node) workflow.Node {
+				n.Config = json.RawMessage(`{"host":"` + host + `"}`)
+				return n
+			})
+		}
+		down, up := at("a.test"), at("b.test")
+		w.enrollMany(down, 0, 5)
+		w.pass(time.Minute)
+		l := w.enroll(up, "+14155559999")
+		synctest.Wait()
+		w.expectState(l, lead.Completed)
+		if n := log.count(`rate_key="voice_call a.test"`); n == 0 {
+			t.Errorf("the log does not name the host: %q", log.lines)
+		}
+		lines["a.test"].set(false)
+		w.pass(3 * time.Minute)
+		w.expectCounts(down, map[lead.State]int64{lead.Completed: 5})
+	})
+}
+
+// Without such a method, the nodes of a typed handler have one key.
+func TestTypedConfigsWithoutARateKeyShareOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		out := &line{down: true}
+		w.config.Handlers["voice_call"] = engine.Typed(func(ctx context.Context, a engine.Attempt, c struct{ Host string }) (engine.Result, error) {
+			return out.handle(ctx, a)
+		})
+		var log logged
+		w.config.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		w.crash()
+		w.enroll(w.callOnce(), "+14155559999")
+		synctest.Wait()
+		if n := log.count("rate_key=voice_call "); n == 0 {
+			t.Errorf("the key is another: %q", log.lines)
+		}
+	})
+}
+
+type provider struct {
+	Host string `json:"host"`
+}
+
+func (p *provider) RateKey() string { return p.Host }
 
 type keyed struct{ down, up *line }
 

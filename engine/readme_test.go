@@ -49,3 +49,20 @@ func TestREADMEsDiagramIsTheMachine(t *testing.T) {
 		t.Errorf("the README has\n%swant\n%s", got, want)
 	}
 }
+
+// The README shows a part of Example_callbacks, which is tested.
+func TestREADMEsCallbacksAreTheExample(t *testing.T) {
+	text, err := os.ReadFile("example_callback_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(readme), "```go\n// Handle begins a call.")
+	part, _, closed := strings.Cut(rest, "```")
+	if !ok || !closed || !strings.Contains(string(text), "// Handle begins a call."+part) {
+		t.Error("the README's handler with callbacks differs from example_callback_test.go")
+	}
+}

@@ -54,7 +54,7 @@ func (r *Removal) Wait(ctx context.Context) (lead.Lead, error) {
 	default:
 	}
 	if err := r.eng.run.Await(ctx, r.done); err != nil {
-		return lead.Lead{}, err
+		return lead.Lead{}, r.eng.why(err)
 	}
 	return r.eng.Lead(ctx, r.workflow, r.id)
 }
@@ -82,7 +82,7 @@ func (e *Engine) Remove(ctx context.Context, workflow lead.WorkflowID, id lead.I
 	}
 	state, done, err := e.run.Remove(ctx, workflow, id, how)
 	if err != nil {
-		return nil, err
+		return nil, e.why(err)
 	}
 	return &Removal{State: state, eng: e, workflow: workflow, id: id, done: done}, nil
 }
@@ -146,5 +146,6 @@ func (e *Engine) RemoveLeads(ctx context.Context, workflow lead.WorkflowID, filt
 		return 0, nil
 	}
 	q.States = live
-	return e.run.RemoveMany(ctx, workflow, q, how)
+	n, err := e.run.RemoveMany(ctx, workflow, q, how)
+	return n, e.why(err)
 }

@@ -124,7 +124,7 @@ func (e *Engine) ResumeWorkflow(ctx context.Context, id lead.WorkflowID) (Workfl
 // error matches lead.ErrWorkflowStatus.
 func (e *Engine) CompleteWorkflow(ctx context.Context, id lead.WorkflowID) (Workflow, error) {
 	if err := e.run.CompleteFlow(ctx, id); err != nil {
-		return Workflow{}, err
+		return Workflow{}, e.why(err)
 	}
 	return e.Workflow(ctx, id)
 }
@@ -145,5 +145,5 @@ func (e *Engine) CancelWorkflow(ctx context.Context, id lead.WorkflowID) (Workfl
 // stays. Unless the workflow is a draft, completed or cancelled, and no lead has a step
 // in flight, the error matches lead.ErrWorkflowStatus.
 func (e *Engine) DeleteWorkflow(ctx context.Context, id lead.WorkflowID) error {
-	return e.run.DeleteFlow(ctx, id)
+	return e.why(e.run.DeleteFlow(ctx, id))
 }

@@ -53,7 +53,7 @@ func NewStepped(s store.Store, c Config, seed uint64) (*Stepped, error) {
 //
 // Its error is ErrNotRunning or ErrConcurrentUse. A failing store is not an error of
 // Settle: the engine retries later, and Next says when.
-func (s *Stepped) Settle() error { return s.run.Settle() }
+func (s *Stepped) Settle() error { return s.why(s.run.Settle()) }
 
 // Next returns the time at which there is something to do next, or false if there is
 // nothing to do until the caller asks for something. Sometimes nothing visible happens

@@ -66,7 +66,7 @@ func (e *Engine) UpdateLead(ctx context.Context, workflow lead.WorkflowID, id le
 			return e.Lead(ctx, workflow, id)
 		}
 		if !errors.Is(err, run.ErrChanged) {
-			return lead.Lead{}, err
+			return lead.Lead{}, e.why(err)
 		}
 		from = now
 	}

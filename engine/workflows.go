@@ -42,7 +42,7 @@ func (e *Engine) CreateWorkflow(ctx context.Context, def *workflow.Definition) (
 	}
 	id, err := e.run.CreateFlow(ctx, graph, def, text)
 	if err != nil {
-		return Workflow{}, err
+		return Workflow{}, e.why(err)
 	}
 	return e.Workflow(ctx, id)
 }
@@ -181,7 +181,7 @@ func (e *Engine) UpdateWorkflow(ctx context.Context, id lead.WorkflowID, u Workf
 		return Workflow{}, fmt.Errorf("engine: encode workflow: %w", err)
 	}
 	if err := e.run.RedrawFlow(ctx, id, graph, text, change); err != nil {
-		return Workflow{}, err
+		return Workflow{}, e.why(err)
 	}
 	return e.Workflow(ctx, id)
 }
@@ -189,7 +189,7 @@ func (e *Engine) UpdateWorkflow(ctx context.Context, id lead.WorkflowID, u Workf
 // changeWorkflow replaces a workflow by what change returns.
 func (e *Engine) changeWorkflow(ctx context.Context, id lead.WorkflowID, change func(*core.Flow) (*core.Flow, error)) (Workflow, error) {
 	if err := e.run.ChangeFlow(ctx, id, change); err != nil {
-		return Workflow{}, err
+		return Workflow{}, e.why(err)
 	}
 	return e.Workflow(ctx, id)
 }

@@ -60,4 +60,12 @@ const again = await c.DELETE("/workflows/{id}/leads/{lead}", remove);
 check(again.response.status === 409 && again.error?.code === "lead_final" && again.error.lead_id === lead.id, "remove again", again);
 const bad = await c.POST("/workflows/{id}/leads", { params: { path }, body: { phone_number: "nobody" } });
 check(bad.response.status === 422 && bad.error?.errors?.[0].location === "body.phone_number", "refuse", bad);
+
+// A form is read before its step is sought, so that 404 says that it was understood.
+const none = await c.POST("/steps/{step}/complete", {
+  params: { path: { step: "step_01kaqf5y8sf3x8zq0h0m9d2c7r" } },
+  headers: { "Content-Type": "application/x-www-form-urlencoded" },
+  body: { CallStatus: "completed" },
+});
+check(none.response.status === 404, "complete by a form", none);
 console.log("openapi-typescript: ok");

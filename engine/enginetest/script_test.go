@@ -31,8 +31,11 @@ func TestAScriptAndHandlersTogether(t *testing.T) {
 	if err := w.Handle("crm", engine.HandlerFunc(reads)); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Handle("voice_call", engine.HandlerFunc(real)); err == nil {
-		t.Error("a second handler of the same name is taken")
+	for _, name := range []string{"voice_call", "crm"} {
+		err := w.Handle(name, engine.HandlerFunc(real))
+		if want := "register it once, in Config.Engine.Handlers or by Handle"; err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("a second handler named %s: %v, want %q", name, err, want)
+		}
 	}
 	wf := w.Activate(t, &workflow.Definition{
 		Name: "Mixed", Entry: "first",

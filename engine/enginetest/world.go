@@ -126,10 +126,12 @@ func (w *World) start() (err error) {
 
 // Handle registers a handler for the nodes that name it, as Config.Engine.Handlers
 // does. It is for handlers that are made from the engine. It is an error if h is nil or
-// there is a handler of that name already.
+// there is a handler of that name already. To replace a handler for some nodes, give the
+// script an answer for them.
 func (w *World) Handle(name string, h engine.Handler) error {
 	if w.handlers[name] != nil {
-		return fmt.Errorf("enginetest: handler %q is registered already", name)
+		return fmt.Errorf("enginetest: handler %q is registered already; register it once, in Config.Engine.Handlers or by Handle; "+
+			"to replace it for some nodes, give the script an answer for them", name)
 	}
 	if h == nil {
 		return fmt.Errorf("enginetest: handler %q is nil", name)
@@ -181,8 +183,20 @@ func (w *World) Clock() engine.Clock { return w.clock }
 // 0.
 func (w *World) After(d time.Duration, f func()) { w.clock.AfterFunc(d, f) }
 
-// Advance lets d pass, and does everything that is due by then. The clock jumps from
-// one due time to the next. With a d of 0 or less it does what is due now.
+// Advance lets d of the world's time pass, and does everything that comes due until
+// then, including at its last instant. d is a [time.Duration], such as 48*time.Hour; it
+// passes as fast as the machine can do what is due. With a d of 0 or less no time
+// passes, and what is due now is done. The engine counts whole milliseconds and rounds
+// due times up.
+//
+// Due are the steps of leads, ends of waits, retries, time-outs and scheduled messages;
+// the callbacks of the script; and functions given to After or to the clock. Scripts,
+// handlers, hooks and listeners are called for them, one after the other, all on the
+// goroutine that calls Advance, and have returned when it does. The clock jumps from one
+// due time to the next and stands still in between: a handler or hook takes no time,
+// unless its answer says so (see [Answer.Taking] and [engine.Stepped.Takes]). What
+// other methods start, such as the first step of an enrolled lead, waits for the next
+// Advance.
 //
 // On an error the clock stays at the time of the error. It is an error if the script
 // names a node that no workflow has; if a callback of the script is refused as invalid,

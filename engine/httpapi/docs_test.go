@@ -63,6 +63,41 @@ func TestTheDocumentIsOpenAPI31AndHasEveryRoute(t *testing.T) {
 	}
 }
 
+// Generators take an object of named strings for a form, and nothing else: ogen cannot
+// generate additionalProperties, nor a form without a named field.
+func TestTheFormOfACallbackIsDocumentedAsGeneratorsTakeIt(t *testing.T) {
+	type schema struct {
+		Type, Ref            string
+		Properties           map[string]schema
+		AdditionalProperties json.RawMessage
+		PatternProperties    json.RawMessage
+		Required             []string
+	}
+	var doc struct {
+		Paths map[string]map[string]struct {
+			RequestBody struct {
+				Content map[string]struct{ Schema schema }
+			}
+		}
+	}
+	s := newServer(t, httpapi.Config{}, nil)
+	if err := json.Unmarshal(s.get("/v1/openapi.json").expect(200).body, &doc); err != nil {
+		t.Fatal(err)
+	}
+	form := doc.Paths["/steps/{step}/complete"]["post"].RequestBody.Content["application/x-www-form-urlencoded"].Schema
+	if form.Type != "object" || len(form.Properties) == 0 || form.PatternProperties != nil {
+		t.Errorf("the form is no object of named fields: %+v", form)
+	}
+	if form.AdditionalProperties != nil || form.Required != nil { // false would exclude the fields of other providers
+		t.Errorf("the form has additionalProperties %s, and requires %v", form.AdditionalProperties, form.Required)
+	}
+	for name, field := range form.Properties {
+		if field.Type != "string" {
+			t.Errorf("%s is %+v, no string", name, field)
+		}
+	}
+}
+
 func TestTheDocsPageIsWholeAndOurs(t *testing.T) {
 	s := newServer(t, httpapi.Config{}, nil)
 	a := s.get("/v1/docs").expect(200)

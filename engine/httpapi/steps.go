@@ -52,12 +52,7 @@ type callsInput struct {
 
 func (h *Handler) stepRoutes() {
 	body := jsonBody[outcomeBody]()
-	body[formType] = bodyDoc{func(huma.Registry) *huma.Schema {
-		return &huma.Schema{
-			Type: "object", AdditionalProperties: &huma.Schema{Type: "string"},
-			Description: "A provider's own callback. The node's config.callback says what its fields mean, and which are ignored: those are answered with 200, and change nothing.",
-		}
-	}}
+	body[formType] = bodyDoc{formSchema}
 	register(h, operation{
 		method: "POST", path: "/steps/{step}/complete", id: "complete-step", tag: tagSteps, within: "body",
 		summary: "Give the step in flight its outcome",
@@ -74,6 +69,21 @@ func (h *Handler) stepRoutes() {
 		method: "GET", path: "/calls", id: "list-calls", tag: tagSteps, within: "query",
 		summary: "List the call log", description: "An entry for each attempt at a voice_call step, in the order in which they were begun.",
 	}, h.calls)
+}
+
+// formSchema documents a callback that is a form. Any fields are taken: the schema
+// names some and does not exclude others. It says nothing of those others, because
+// generators cannot make a client of a form with additionalProperties.
+func formSchema(huma.Registry) *huma.Schema {
+	s := &huma.Schema{
+		Type: "object", Properties: map[string]*huma.Schema{},
+		Description: "A provider's own callback, with whatever fields the provider sends; those here are examples, from Twilio. The config.callback of the step's node says " +
+			"which field has the outcome, and what its values mean. A value that it ignores is answered with 200, and changes nothing. Other fields have no effect.",
+	}
+	for _, name := range []string{"CallSid", "CallStatus", "CallDuration", "MessageSid", "MessageStatus"} {
+		s.Properties[name] = &huma.Schema{Type: "string"}
+	}
+	return s
 }
 
 func (h *Handler) complete(ctx context.Context, in *completeInput) (*output[completedBody], error) {

@@ -39,27 +39,19 @@ type mapping struct {
 // the number that the query of its URL has. Without it a callback of attempt 1 that
 // comes twice would count for attempt 2.
 func ParseCallback(n workflow.Node, form url.Values) (engine.Callback, error) {
-	m, err := nodeMapping(n)
-	refuse := func(location, format string, args ...any) (engine.Callback, error) {
-		return engine.Callback{}, &lead.InvalidError{Subject: "callback", Faults: []lead.FieldError{
-			{Location: location, Message: fmt.Sprintf(format, args...)},
-		}}
-	}
-	switch {
-	case err != nil:
-		return refuse("", "the node %s cannot take a form: %s", n.ID, err)
-	case m == nil:
-		return refuse("", "the node %s has no config.callback, which says what the fields of a form mean; add it, or send JSON", n.ID)
+	m, err := formMapping(n)
+	if err != nil {
+		return engine.Callback{}, err
 	}
 	value := form.Get(m.field)
 	out, known := m.means[value]
 	switch {
 	case !form.Has(m.field):
-		return refuse(m.field, "is missing; the node %s takes the outcome from it", n.ID)
+		return engine.Callback{}, invalidCallback(m.field, "is missing; the node %s takes the outcome from it", n.ID)
 	case slices.Contains(m.ignore, value):
 		return engine.Callback{}, ErrIgnored
 	case !known:
-		return refuse(m.field, "unknown value %q; the node %s maps %s and ignores %s",
+		return engine.Callback{}, invalidCallback(m.field, "unknown value %q; the node %s maps %s and ignores %s",
 			shorten(value), n.ID, listed(slices.Sorted(maps.Keys(m.means))), listed(m.ignore))
 	}
 	if m.callID != "" {
@@ -75,6 +67,32 @@ func ParseCallback(n workflow.Node, form url.Values) (engine.Callback, error) {
 		out.Data = data
 	}
 	return out, nil
+}
+
+// CheckCallback reports whether [ParseCallback] can read forms for the node: the error
+// names every fault of its config.callback, also that it is missing, and matches
+// [lead.ErrInvalid]. A handler of your own that takes callbacks as forms calls it in its
+// CheckNode, so that a workflow with a faulty mapping is refused at activation; see
+// [engine.NodeChecker]. A [Handler] checks a mapping too, but needs none.
+func CheckCallback(n workflow.Node) error {
+	_, err := formMapping(n)
+	return err
+}
+
+func invalidCallback(location, format string, args ...any) error {
+	return &lead.InvalidError{Subject: "callback", Faults: []lead.FieldError{{Location: location, Message: fmt.Sprintf(format, args...)}}}
+}
+
+// formMapping returns the mapping of a node that must have one.
+func formMapping(n workflow.Node) (*mapping, error) {
+	m, err := nodeMapping(n)
+	switch {
+	case err != nil:
+		return nil, invalidCallback("", "the node %s cannot take a form: %s", n.ID, err)
+	case m == nil:
+		return nil, invalidCallback("", "the node %s has no config.callback, which says what the fields of a form mean; add it, or send JSON", n.ID)
+	}
+	return m, nil
 }
 
 // listed writes values for a message.

@@ -62,6 +62,36 @@ func TestAFormIsReadAsTheNodeSays(t *testing.T) {
 	}
 }
 
+// A program's own handler refuses at activation what ParseCallback could never read.
+func TestCheckCallbackNamesWhatParseCallbackWouldRefuse(t *testing.T) {
+	if err := CheckCallback(mapped(twilio)); err != nil {
+		t.Error(err)
+	}
+	for _, c := range []struct {
+		node  workflow.Node
+		texts []string
+	}{
+		{mapped(`null`), []string{"the node call has no config.callback"}},
+		{workflow.Node{ID: "call"}, []string{"the node call has no config.callback"}},
+		{workflow.Node{ID: "call", Config: json.RawMessage(`[]`)}, []string{"the node call cannot take a form: config: "}},
+		{mapped(`{"outcome":{"field":7,"map":[]},"call_id":7}`), []string{
+			"config.callback.call_id must be a string", "outcome.field must be a string", "outcome.map must be an object"}},
+	} {
+		err := CheckCallback(c.node)
+		if !errors.Is(err, lead.ErrInvalid) {
+			t.Errorf("%s: %v does not match lead.ErrInvalid", c.node.Config, err)
+		}
+		for _, text := range c.texts {
+			if !strings.Contains(fmt.Sprint(err), text) {
+				t.Errorf("%s: error %q lacks %q", c.node.Config, err, text)
+			}
+		}
+		if _, parse := ParseCallback(c.node, url.Values{"CallStatus": {"completed"}}); fmt.Sprint(parse) != fmt.Sprint(err) {
+			t.Errorf("%s: ParseCallback says %v, CheckCallback %v", c.node.Config, parse, err)
+		}
+	}
+}
+
 func TestAFaultyMappingIsNotActivated(t *testing.T) {
 	h := newTest(t, Config{})
 	if err := h.CheckNode(mapped(twilio)); err != nil {

@@ -115,8 +115,9 @@
 // there. A workflow with a faulty mapping is not activated.
 //
 // A program with a route of its own for callbacks does the same in a few lines; see
-// [ParseCallback]. It needs no token of the provider if the callback URL carries a
-// signature: see [SignCallback] and [VerifyCallback].
+// [ParseCallback], and [CheckCallback] for its own handler. It needs no token of the
+// provider if the callback URL carries a signature: see [SignCallback] and
+// [VerifyCallback].
 //
 // # Where requests may go
 //

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
+	moderncsqlite "modernc.org/sqlite"
+	sqlitelib "modernc.org/sqlite/lib"
 
 	"github.com/leadflow-go/leadflow/store/sqlite"
 )
@@ -27,7 +31,9 @@ reads the database itself, while the server runs or not. FILE must not exist.`,
 		if isURL(*db) {
 			return usage("a PostgreSQL database is backed up by pg_dump --schema=%s, or by its server", postgresSchema)
 		}
-		if err := sqlite.Backup(ctx, *db, args[0]); err != nil {
+		if err := sqlite.Backup(ctx, *db, args[0]); errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("%w: name another file, or move it away", err)
+		} else if err != nil {
 			return err
 		}
 		size, err := sizeOf(args[0])
@@ -53,6 +59,9 @@ are due again. Check them before you start the server.`,
 	command.RunE = func(command *cobra.Command, args []string) error {
 		ctx, stop := p.interruptible(command.Context())
 		defer stop()
+		if isURL(*db) || isURL(args[0]) {
+			return usage("a PostgreSQL database is restored by pg_restore, or by its server")
+		}
 		if err := restore(ctx, args[0], *db); err != nil {
 			return err
 		}
@@ -76,17 +85,57 @@ func restore(ctx context.Context, backup, path string) (err error) {
 			return err
 		}
 	}
-	if err := sqlite.Backup(ctx, backup, path); err != nil {
-		return err
+	if err := checkBackup(backup); err != nil {
+		return fmt.Errorf("%w; give the path of a file that leadflow backup wrote", err)
+	}
+	if dir := filepath.Dir(path); !isDir(dir) {
+		return fmt.Errorf("the directory %s does not exist; create it, or name another file with --db", dir)
+	}
+	err = sqlite.Backup(ctx, backup, path)
+	if failed := (*moderncsqlite.Error)(nil); errors.As(err, &failed) && damaged(failed.Code()) {
+		return fmt.Errorf("%s is damaged, or not a backup; restore another one (%w)", backup, failed)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", backup, cmp.Or(errors.Unwrap(err), err)) // without what backup says it is doing
 	}
 	db, err := sqlite.Open(ctx, path, sqlite.Options{})
 	if err == nil {
 		err = db.Close()
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("the copy cannot be opened: %w", err), os.Remove(path))
+		return errors.Join(fmt.Errorf("the copy cannot be opened, and was deleted again; restore another backup (%w)", err), os.Remove(path))
 	}
 	return nil
+}
+
+// checkBackup reports what can be seen of a backup that is none without opening it.
+func checkBackup(path string) error {
+	info, err := os.Stat(path)
+	switch failed := (*fs.PathError)(nil); {
+	case errors.As(err, &failed):
+		return fmt.Errorf("%s: %w", path, failed.Err)
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is not a regular file", path)
+	case info.Size() == 0:
+		return fmt.Errorf("%s is empty", path)
+	}
+	return nil
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// damaged reports whether SQLite's code says so.
+func damaged(code int) bool {
+	switch code & 0xff { // the primary code
+	case sqlitelib.SQLITE_CORRUPT, sqlitelib.SQLITE_NOTADB:
+		return true
+	}
+	return false
 }
 
 func sizeOf(path string) (string, error) {

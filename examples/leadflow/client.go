@@ -231,6 +231,7 @@ func (w workflowView) live() int64 {
 
 type leadView struct {
 	ID           string                     `json:"id"`
+	WorkflowID   string                     `json:"workflow_id"`
 	PhoneNumber  string                     `json:"phone_number"`
 	ExternalID   string                     `json:"external_id"`
 	TimeZone     string                     `json:"time_zone"`

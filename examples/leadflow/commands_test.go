@@ -202,6 +202,7 @@ removed 0
 completed 1`},
 		{"show " + wf + " " + gone, `
 Lead wlead_ID
+Workflow wfl_ID
 Phone number +14155550103
 Outcome dropped
 Status completed
@@ -221,6 +222,7 @@ TIME attempt 1 failed webhook: POST ` + p.url + `/call: answered 503 Service Una
 		{"remove -skip-retries -wait 20s " + wf + " " + busy, `removed: Lead removed from workflow.`},
 		{"show " + wf + " " + busy, `
 Lead wlead_ID
+Workflow wfl_ID
 Phone number +14155550102
 Status removed
 Node call
@@ -287,7 +289,7 @@ func TestCommandsSayWhyTheyFailed(t *testing.T) {
 		{"import -workflow " + nothing, []string{nothing, "no such file"}},
 		{"import -workflow " + good + " -leads " + nothing, []string{nothing, "no such file"}},
 		{"import -workflow " + good + " -leads " + dir, []string{"is not a regular file"}},
-		{"import -workflow " + bad, []string{bad + ": the server answered 422", "\n  body.name: ", "\n  body.nodes: "}},
+		{"import -workflow " + bad, []string{bad + ": the workflow is not valid", "\n  name: ", "\n  nodes: "}},
 		{"import -workflow " + good + " -leads " + leads, []string{leads + ": the server answered 422", "no column phone_number", "Nothing was imported; the workflow is deleted again"}},
 		{"import -workflow " + none + " -leads " + leads, []string{"404 Not Found: no workflow " + none}},
 		{"backup -db " + nothing + " " + dir + "/copy.db", []string{nothing, "no such file"}},

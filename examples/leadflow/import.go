@@ -32,9 +32,12 @@ The first line of the file of leads names the columns. phone_number is required,
 time_zone are optional, and all other columns become metadata. If some rows are rejected, they are
 named by line, the others are enrolled, and the exit code is 4.
 
-The workflow is created as a draft: check it and then use "leadflow activate", or give --activate. If
-something goes wrong, or no row of the file can be enrolled, the workflow is deleted again, and the
-exit code is 1.
+The workflow's file is checked as "leadflow validate" checks it, before anything is created. The
+workflow is created as a draft: use "leadflow activate" later, or give --activate. If something goes
+wrong, or no row of the file can be enrolled, the workflow is deleted again, and the exit code is 1.
+
+If the server is a program with step handlers of its own, give --skip-webhook-check: its handlers check
+the workflow when it is activated.
 
 To enroll into an existing workflow, give its id, wfl_…, instead of a file. Without --leads the command
 only creates the workflow.`,
@@ -42,7 +45,7 @@ only creates the workflow.`,
   leadflow import --workflow workflow.json --leads leads.csv --activate
   leadflow import --workflow wfl_… --leads more.csv`,
 	}
-	i := importer{client: newClient(command)}
+	i := importer{client: newClient(command), check: newFileCheck(command)}
 	f := command.Flags()
 	f.StringVar(&i.workflow, "workflow", "", "create the workflow in this JSON `file`, or enroll into the one with this id")
 	f.StringVar(&i.leads, "leads", "", "enroll the leads in this CSV `file`")
@@ -53,6 +56,9 @@ only creates the workflow.`,
 		if i.workflow == "" {
 			return usage("needs --workflow")
 		}
+		if err := checkRegion(i.region); err != nil {
+			return err
+		}
 		ctx, stop := p.interruptible(command.Context())
 		defer stop()
 		return i.run(ctx, p)
@@ -62,6 +68,7 @@ only creates the workflow.`,
 
 type importer struct {
 	*client
+	check                   *fileCheck
 	workflow, leads, region string
 	activate, dryRun        bool
 }
@@ -99,8 +106,12 @@ func (i *importer) run(ctx context.Context, p *program) error {
 		}
 		return err
 	}
+	def, err := i.check.parse(i.workflow, text)
+	if err != nil {
+		return err
+	}
 	if i.dryRun {
-		return i.rehearse(ctx, p, text, leads)
+		return i.rehearse(ctx, p, def, leads)
 	}
 	return i.create(ctx, p, text, leads)
 }
@@ -264,16 +275,7 @@ func (i *importer) print(p *program, report importReport) error {
 
 // rehearse prints what create would do, using an engine of its own that writes nothing
 // to disk.
-func (i *importer) rehearse(ctx context.Context, p *program, text []byte, leads *os.File) error {
-	def, err := workflow.Parse(text)
-	if err != nil {
-		return faults(i.workflow, err)
-	}
-	if i.activate {
-		if err := checkWebhooks(def); err != nil {
-			return faults(i.workflow, err)
-		}
-	}
+func (i *importer) rehearse(ctx context.Context, p *program, def *workflow.Definition, leads *os.File) error {
 	i.say(p, "Would create a workflow, %q, with %s.\n", def.Name, count(int64(len(def.Nodes)), "node"))
 	if leads == nil {
 		return nil
@@ -297,7 +299,7 @@ func (i *importer) rehearse(ctx context.Context, p *program, text []byte, leads 
 func (i *importer) rehearseLeads(ctx context.Context, def *workflow.Definition, leads io.Reader) (out importReport, err error) {
 	eng, err := engine.New(memory.New(), engine.Config{Region: i.region, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
-		return out, &codeError{exitUsage, err}
+		return out, err
 	}
 	if err := eng.Start(ctx); err != nil {
 		return out, err

@@ -45,8 +45,7 @@ func TestImportIsAllOrNothing(t *testing.T) {
 		{[]string{"-workflow", wf, "-leads", bad}, []string{"no row of " + bad + " can be enrolled"}},
 		{[]string{"-workflow", wf, "-leads", empty}, []string{empty + " has no rows below its line of column names"}},
 		{[]string{"-workflow", wf, "-leads", long}, []string{"413", "the body has more than 1000 bytes"}},
-		{[]string{"-workflow", wf, "-leads", good, "-region", "UK"}, []string{"422", "query.region: "}},
-		{[]string{"-workflow", noURL, "-leads", good, "-activate"}, []string{"422", "config.url is missing"}},
+		{[]string{"-workflow", noURL, "-leads", good, "-activate", "-skip-webhook-check"}, []string{"422", "config.url is missing"}},
 	} {
 		_, stderr, code := s.cli(append([]string{"import"}, c.args...)...)
 		if code != exitFailed {
@@ -80,6 +79,85 @@ leadflow import: no row of `+good+` can be enrolled`, "import", "-workflow", id,
 Enrolled 1 lead; 1 row rejected.
 line 3: phone_number: "12", read as a number of US, is not a possible number in its country (wrong length)
 leadflow import: 1 row of `+national+` was rejected`, "import", "-workflow", id, "-leads", national, "-region", "US")
+}
+
+// What validate refuses, import and edit refuse too, and before the server is asked.
+func TestImportChecksWebhooksAsValidateDoes(t *testing.T) {
+	t.Parallel()
+	p := newProvider(t)
+	s := startServer(t, t.TempDir()+"/leads.db")
+	dir := t.TempDir()
+	good, leads := filepath.Join(dir, "good.json"), filepath.Join(dir, "leads.csv")
+	write(t, good, definition(p, time.Hour))
+	write(t, leads, "phone_number\n+14155550101\n")
+	draft := s.create(definition(p, time.Hour), false)
+	faulty := map[string]string{
+		"url.json":     strings.ReplaceAll(definition(p, time.Hour), `"url"`, `"uri"`),
+		"form.json":    `{"name":"Forms","entry":"a","nodes":[{"id":"a","type":"message","config":{"url":"http://dialer.test/","callback":{"outcome":{}}}}],"edges":[]}`,
+		"handler.json": `{"name":"Named","entry":"a","nodes":[{"id":"a","type":"message","handler":"sms"},{"id":"b","type":"voice_call"}],"edges":[{"from":"a","to":"b","label":"success"}]}`,
+	}
+	for name, text := range faulty {
+		file := filepath.Join(dir, name)
+		write(t, file, text)
+		out, _, code := runBinary(t, nil, "validate", file)
+		found, ok := strings.CutPrefix(out, "invalid ")
+		if code != exitFailed || !ok || !strings.HasSuffix(out, "--skip-webhook-check\n") {
+			t.Fatalf("%s: %d: %s", name, code, out)
+		}
+		for _, command := range [][]string{
+			{"import", "-workflow", file}, {"import", "-workflow", file, "-leads", leads, "-activate"},
+			{"import", "-workflow", file, "-dry-run"}, {"import", "-workflow", file, "-leads", leads, "-dry-run"},
+			{"edit", draft, file},
+		} {
+			want := "leadflow " + command[0] + ": " + found
+			if out, stderr, code := s.cli(command...); code != exitFailed || stderr != want || out != "" {
+				t.Errorf("%q: %d: %s%s, want %s", command, code, out, stderr, want)
+			}
+		}
+	}
+	var body struct{ Data []workflowView }
+	if s.call("GET", "workflows", "", &body); len(body.Data) != 1 || body.Data[0].Name != "Follow-up" {
+		t.Errorf("%+v", body.Data)
+	}
+
+	out, _, _ := runBinary(t, nil, "validate", filepath.Join(dir, "handler.json"))
+	for _, want := range []string{`nodes[0].handler: node "a" needs the handler sms, and leadflow serve has only application, message, voice_call`, "nodes[1].config: webhook: node b: config.url"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in %s", want, out)
+		}
+	}
+
+	// The handlers of another program need no webhooks; its server checks them.
+	named := filepath.Join(dir, "handler.json")
+	s.run(0, `valid `+named+`: "Named", 2 nodes, 1 edge`, "validate", "-skip-webhook-check", named)
+	s.run(0, `Would create a workflow, "Named", with 2 nodes.`, "import", "-workflow", named, "-dry-run", "-skip-webhook-check")
+	s.run(0, `
+Created workflow wfl_ID, "Named", with 2 nodes.
+It is a draft: nobody is contacted until you run leadflow activate wfl_ID`, "import", "-workflow", named, "-skip-webhook-check")
+	s.run(0, `Replaced the graph of workflow wfl_ID, "Named": 2 nodes, 1 edge.`, "edit", "-skip-webhook-check", draft, named)
+}
+
+func TestImportRefusesAnUnknownRegionBeforeAnythingElse(t *testing.T) {
+	t.Parallel()
+	p := newProvider(t)
+	s := startServer(t, t.TempDir()+"/leads.db")
+	dir := t.TempDir()
+	wf, leads := filepath.Join(dir, "wf.json"), filepath.Join(dir, "leads.csv")
+	write(t, wf, definition(p, time.Hour))
+	write(t, leads, "phone_number\n+14155550101\n")
+	id := s.create(definition(p, time.Hour), false)
+	for _, more := range [][]string{{wf}, {wf, "-dry-run"}, {wf, "-dry-run", "-leads", leads}, {wf, "-leads", leads}, {id, "-leads", leads}} {
+		args := append([]string{"import", "-region", "USA", "-workflow"}, more...)
+		out, stderr, code := s.cli(args...)
+		want := `leadflow import: --region "USA" is not a two-letter ISO 3166 country code in upper case; did you mean "US"?; must be one of AC, AD, `
+		if code != exitUsage || out != "" || !strings.HasPrefix(stderr, want) {
+			t.Errorf("%q: %d: %s%s, want %s", args, code, out, stderr, want)
+		}
+	}
+	var body struct{ Data []workflowView }
+	if s.call("GET", "workflows", "", &body); len(body.Data) != 1 || body.Data[0].EnrolledLeads != 0 {
+		t.Errorf("%+v", body.Data)
+	}
 }
 
 func TestAnImportThatIsCutOffSaysWhatIsLeft(t *testing.T) {
@@ -245,19 +323,29 @@ func TestABackupIsRestored(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "broken.db"), broken, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	write(t, filepath.Join(dir, "empty.db"), "")
 	for _, c := range []struct{ db, backup, want string }{
-		{db, backup, db + ": file already exists; restore overwrites nothing"},
-		{filepath.Join(dir, "old.db"), backup, "old.db-wal: file already exists; restore overwrites nothing"},
-		{filepath.Join(dir, "a.db"), filepath.Join(dir, "text.db"), "not a database"},
-		{filepath.Join(dir, "b.db"), filepath.Join(dir, "none.db"), "no such file"},
-		{filepath.Join(dir, "c.db"), filepath.Join(dir, "broken.db"), "malformed"},
+		{db, backup, db + ": file already exists; restore overwrites nothing: move it away, or name another file with --db"},
+		{filepath.Join(dir, "old.db"), backup, "old.db-wal: file already exists; restore overwrites nothing: move it away, or name another file with --db"},
+		{filepath.Join(dir, "a.db"), filepath.Join(dir, "text.db"), "text.db is damaged, or not a backup; restore another one (file is not a database (26))"},
+		{filepath.Join(dir, "b.db"), filepath.Join(dir, "none.db"), "none.db: no such file or directory; give the path of a file that leadflow backup wrote"},
+		{filepath.Join(dir, "c.db"), filepath.Join(dir, "broken.db"), "broken.db is damaged, or not a backup; restore another one (database disk image is malformed (11))"},
+		{filepath.Join(dir, "d.db"), filepath.Join(dir, "empty.db"), "empty.db is empty; give the path of a file that leadflow backup wrote"},
+		{filepath.Join(dir, "e.db"), dir, dir + " is not a regular file; give the path of a file that leadflow backup wrote"},
+		{filepath.Join(dir, "none", "f.db"), backup, "the directory " + filepath.Join(dir, "none") + " does not exist; create it, or name another file with --db"},
 	} {
 		_, stderr, code := runBinary(t, nil, "restore", "-db", c.db, c.backup)
-		if code != exitFailed || !strings.Contains(stderr, c.want) {
+		if code != exitFailed || !strings.HasSuffix(stderr, c.want+"\n") || strings.Contains(stderr, "back up") {
 			t.Errorf("%s: %d: no %q in %s", c.db, code, c.want, stderr)
 		}
 		if _, err := os.Lstat(c.db); c.db != db && err == nil {
 			t.Errorf("%s was left behind", c.db)
+		}
+	}
+	for _, args := range [][]string{{"-db", "postgres://localhost/leads", backup}, {"-db", filepath.Join(dir, "g.db"), "postgres://localhost/leads"}} {
+		_, stderr, code := runBinary(t, nil, append([]string{"restore"}, args...)...)
+		if want := "leadflow restore: a PostgreSQL database is restored by pg_restore, or by its server\n"; code != exitUsage || !strings.HasPrefix(stderr, want) {
+			t.Errorf("%q: %d: %s, want %s", args, code, stderr, want)
 		}
 	}
 }

@@ -176,18 +176,22 @@ func listAll[T any](ctx context.Context, c *client, p *program, path string, que
 
 func (p *program) showCommand() *cobra.Command {
 	command := &cobra.Command{
-		Use: "show WORKFLOW [LEAD]", Short: "Show a workflow, or a lead",
-		Args: wants(1, 2, "needs a workflow's id, and may have a lead's"),
+		Use: "show WORKFLOW|LEAD", Short: "Show a workflow, or a lead",
+		Long: "Show a workflow, wfl_…, or a lead, wlead_…. The workflow's id may stand before the lead's; the lead must\nthen be in that workflow.",
+		Args: wants(1, 2, "needs the id of a workflow or of a lead"),
 	}
 	c := newClient(command)
 	command.ValidArgsFunction = p.completeWorkflows(c, true)
 	command.RunE = func(command *cobra.Command, args []string) error {
 		ctx, stop := p.interruptible(command.Context())
 		defer stop()
-		if len(args) == 1 {
-			return c.showWorkflow(ctx, p, args[0])
+		switch {
+		case len(args) == 2:
+			return c.showLead(ctx, p, leadPath(args[0], args[1]))
+		case strings.HasPrefix(args[0], "wlead_"):
+			return c.showLead(ctx, p, "leads/"+url.PathEscape(args[0]))
 		}
-		return c.showLead(ctx, p, args[0], args[1])
+		return c.showWorkflow(ctx, p, args[0])
 	}
 	return command
 }
@@ -210,14 +214,14 @@ func (c *client) showWorkflow(ctx context.Context, p *program, id string) error 
 	return table.Flush()
 }
 
-func (c *client) showLead(ctx context.Context, p *program, workflow, id string) error {
+func (c *client) showLead(ctx context.Context, p *program, path string) error {
 	var l leadView
-	text, err := c.do(ctx, request{method: http.MethodGet, path: leadPath(workflow, id)}, &l)
+	text, err := c.do(ctx, request{method: http.MethodGet, path: path}, &l)
 	if err != nil || c.json {
 		return printJSON(p.stdout, text, err)
 	}
 	table := newTable(p.stdout)
-	fmt.Fprintf(table, "Lead\t%s\nPhone number\t%s\n", l.ID, l.PhoneNumber)
+	fmt.Fprintf(table, "Lead\t%s\nWorkflow\t%s\nPhone number\t%s\n", l.ID, l.WorkflowID, l.PhoneNumber)
 	for _, field := range []struct{ name, value string }{{"External id", l.ExternalID}, {"Time zone", l.TimeZone}, {"Outcome", l.Outcome}} {
 		if field.value != "" {
 			fmt.Fprintf(table, "%s\t%s\n", field.name, printable(field.value))

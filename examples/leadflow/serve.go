@@ -108,10 +108,8 @@ func (o *serveOptions) validate() error {
 	if o.workers <= 0 {
 		return usage("--workers must be more than 0")
 	}
-	if o.region != "" {
-		if err := lead.CheckRegion(o.region); err != nil {
-			return usage("--region %w", bare(err))
-		}
+	if err := checkRegion(o.region); err != nil {
+		return err
 	}
 	if o.callbackURL != "" {
 		u, err := url.Parse(o.callbackURL)
@@ -125,6 +123,17 @@ func (o *serveOptions) validate() error {
 	}
 	if o.pprof != "" && !loopback(o.pprof) {
 		return usage("--pprof must be a loopback address, because profiles need no token; %q is not", o.pprof)
+	}
+	return nil
+}
+
+// checkRegion checks the flag --region, which may be left out.
+func checkRegion(region string) error {
+	if region == "" {
+		return nil
+	}
+	if err := lead.CheckRegion(region); err != nil {
+		return usage("--region %w", bare(err))
 	}
 	return nil
 }
@@ -242,12 +251,10 @@ func (o *serveOptions) assemble(db store.Store, addr net.Addr, log *slog.Logger)
 		return nil, nil, err
 	}
 	eng, err := engine.New(db, engine.Config{
-		Handlers: map[string]engine.Handler{
-			"voice_call": hook, "message": hook, "application": hook,
-		},
-		Workers: o.workers,
-		Region:  o.region,
-		Logger:  log,
+		Handlers: stepHandlers(hook),
+		Workers:  o.workers,
+		Region:   o.region,
+		Logger:   log,
 	})
 	if err != nil {
 		return nil, nil, err
@@ -259,6 +266,11 @@ func (o *serveOptions) assemble(db store.Store, addr net.Addr, log *slog.Logger)
 		return nil, nil, err
 	}
 	return eng, api, nil
+}
+
+// stepHandlers returns the handlers that a server has.
+func stepHandlers(hook *webhook.Handler) map[string]engine.Handler {
+	return map[string]engine.Handler{"voice_call": hook, "message": hook, "application": hook}
 }
 
 // key returns the key with which callback URLs are signed. It must be the same after a

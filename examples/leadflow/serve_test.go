@@ -108,7 +108,7 @@ func TestFaultySettingsAreNamed(t *testing.T) {
 		{"", "list -limit -1", `--limit: "-1" must be a whole number, 0 or more`},
 		{"", "list -node-id call", "--node-id is for the leads of a workflow"},
 		{"", "list -server nowhere", "-server"},
-		{"", "show", "needs a workflow's id"},
+		{"", "show", "needs the id of a workflow or of a lead"},
 		{"", "history a", "needs a workflow's id and a lead's"},
 		{"", "remove a b c", "needs a workflow's id and a lead's"},
 		{"", "import", "needs --workflow"},

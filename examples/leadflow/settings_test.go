@@ -103,12 +103,12 @@ func TestAFaultyConfigurationFileIsRefused(t *testing.T) {
 		text  string
 		wants []string
 	}{
-		{"adr = 1\ndbb = 2\n[serv]\n[serve]\nadress = \"x\"\n[validate]\nx = 1\n", []string{
+		{"adr = 1\ndbb = 2\n[serv]\n[serve]\nadress = \"x\"\n[man]\nx = 1\n", []string{
 			`leadflow.toml: unknown key "adr"; did you mean "addr"?`,
 			`leadflow.toml: unknown key "dbb"; did you mean "db"?`,
 			`leadflow.toml: unknown table "serv"; did you mean "serve"?`,
 			`leadflow.toml: unknown key "serve.adress"; did you mean "serve.addr"?`,
-			`leadflow.toml: unknown table "validate"`,
+			`leadflow.toml: unknown table "man"`,
 		}},
 		{"shutdown_timeout = \"1m\"\n", []string{`unknown key "shutdown_timeout"; did you mean "shutdown-timeout"?`}},
 		{"[serve]\nshutdown-timeout = 30\nworkers = \"many\"\n", []string{

@@ -8,9 +8,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math"
 	"net/http"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -22,37 +25,37 @@ import (
 // This file has the commands for whole workflows.
 
 func (p *program) validateCommand() *cobra.Command {
-	return &cobra.Command{
+	command := &cobra.Command{
 		Use: "validate FILE...", Short: "Check workflow files", Args: wants(1, math.MaxInt, "needs files to check"), DisableFlagsInUseLine: true,
 		Long: `Check workflow files, and list every fault of every file. "-" is standard input. No server is needed.
 The exit code is 0 if all of them are valid.
 
 This also checks what the server checks only when a workflow is activated: each call, message and
-application node needs a url for its webhook.`,
+application node needs a url for its webhook, and config.callback must be without faults. Only the
+server knows its --webhook-allow.`,
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			return workflowFiles()
 		},
-		RunE: func(_ *cobra.Command, paths []string) error {
-			faulty := 0
-			for _, path := range paths {
-				def, err := p.readWorkflow(path)
-				if err == nil {
-					err = checkWebhooks(def)
-				}
-				if err != nil {
-					faulty++
-					fmt.Fprintln(p.stdout, p.paint.bad("invalid"), faults(path, err))
-					continue
-				}
-				fmt.Fprintf(p.stdout, "%s %s: %q, %s, %s\n", p.paint.status("valid"), path, def.Name,
-					count(int64(len(def.Nodes)), "node"), count(int64(len(def.Edges)), "edge"))
-			}
-			if faulty > 0 {
-				return fmt.Errorf("%d of %s invalid", faulty, count(int64(len(paths)), "file"))
-			}
-			return nil
-		},
 	}
+	check := newFileCheck(command)
+	command.RunE = func(_ *cobra.Command, paths []string) error {
+		faulty := 0
+		for _, path := range paths {
+			def, err := check.read(p, path)
+			if err != nil {
+				faulty++
+				fmt.Fprintln(p.stdout, p.paint.bad("invalid"), err)
+				continue
+			}
+			fmt.Fprintf(p.stdout, "%s %s: %q, %s, %s\n", p.paint.status("valid"), path, def.Name,
+				count(int64(len(def.Nodes)), "node"), count(int64(len(def.Edges)), "edge"))
+		}
+		if faulty > 0 {
+			return fmt.Errorf("%d of %s invalid", faulty, count(int64(len(paths)), "file"))
+		}
+		return nil
+	}
+	return command
 }
 
 // workflowFiles makes a shell complete the names of JSON files.
@@ -78,18 +81,58 @@ func (p *program) readWorkflow(path string) (*workflow.Definition, error) {
 	return workflow.Parse(text)
 }
 
-// checkWebhooks reports every node without a valid webhook.
+// fileCheck is the check of a workflow's file, the same for every command that has a
+// flag for it.
+type fileCheck struct{ skipWebhooks bool }
+
+func newFileCheck(command *cobra.Command) *fileCheck {
+	c := &fileCheck{}
+	command.Flags().BoolVar(&c.skipWebhooks, "skip-webhook-check", false, "do not check webhooks: the workflow is for a program with step handlers of its own")
+	return c
+}
+
+// read reads and checks a workflow's file. Its error names the file.
+func (c *fileCheck) read(p *program, path string) (*workflow.Definition, error) {
+	def, err := p.readWorkflow(path)
+	return c.check(path, def, err)
+}
+
+// parse checks the text of a workflow's file. Its error names the file.
+func (c *fileCheck) parse(path string, text []byte) (*workflow.Definition, error) {
+	def, err := workflow.Parse(text)
+	return c.check(path, def, err)
+}
+
+func (c *fileCheck) check(path string, def *workflow.Definition, err error) (*workflow.Definition, error) {
+	if err != nil {
+		return nil, faults(path, err)
+	}
+	if c.skipWebhooks {
+		return def, nil
+	}
+	if err := checkWebhooks(def); err != nil {
+		return nil, fmt.Errorf("%w\n  If the workflow is for a program with step handlers of its own, give --skip-webhook-check", faults(path, err))
+	}
+	return def, nil
+}
+
+// checkWebhooks reports every node that a server would refuse to activate: one without
+// a valid webhook, or with a handler that serve does not have.
 func checkWebhooks(def *workflow.Definition) error {
 	hook, err := webhook.New(webhook.Config{CallbackURL: func(lead.StepID) string { return "" }})
 	if err != nil {
 		return err
 	}
 	invalid := &lead.InvalidError{Subject: "workflow"}
+	known := stepHandlers(hook)
 	for i, n := range def.Nodes {
 		if !n.Type.Action() {
 			continue
 		}
-		if err := hook.CheckNode(n); err != nil {
+		if known[n.HandlerName()] == nil {
+			invalid.Faults = append(invalid.Faults, lead.FieldError{Location: fmt.Sprintf("nodes[%d].handler", i), Message: fmt.Sprintf(
+				"node %q needs the handler %s, and leadflow serve has only %s", n.ID, n.HandlerName(), strings.Join(slices.Sorted(maps.Keys(known)), ", "))})
+		} else if err := hook.CheckNode(n); err != nil {
 			invalid.Faults = append(invalid.Faults, lead.FieldError{Location: fmt.Sprintf("nodes[%d].config", i), Message: err.Error()})
 		}
 	}
@@ -107,9 +150,10 @@ func (p *program) editCommand() *cobra.Command {
 a draft without leads.
 
 The graph of a workflow that was activated, or has leads, cannot be changed: import the file as a new
-workflow.`,
+workflow. The file is checked as "leadflow validate" checks it.`,
 	}
 	c := newClient(command)
+	check := newFileCheck(command)
 	drafts := p.completeWorkflows(c, false, "draft")
 	command.ValidArgsFunction = func(command *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		if len(args) == 1 {
@@ -118,9 +162,9 @@ workflow.`,
 		return drafts(command, args, begun)
 	}
 	command.RunE = func(command *cobra.Command, args []string) error {
-		def, err := p.readWorkflow(args[1])
+		def, err := check.read(p, args[1])
 		if err != nil {
-			return faults(args[1], err)
+			return err
 		}
 		text, err := json.Marshal(map[string]any{
 			"name": def.Name, "description": def.Description, "entry": def.Entry,

@@ -48,8 +48,10 @@ Only a draft without leads can be edited. To use the file: leadflow import --wor
 	if err := json.Unmarshal([]byte(leads), &l); err != nil {
 		t.Fatal(err)
 	}
-	s.run(0, `
+	for _, args := range [][]string{{"show", wf, l.ID}, {"show", l.ID}} {
+		s.run(0, `
 Lead wlead_ID
+Workflow wfl_ID
 Phone number +14155550101
 External id crm-7
 Time zone America/New_York
@@ -57,7 +59,9 @@ Status enrolled
 Node call
 Next action TIME
 Enrolled TIME
-Metadata {"plan":"a=b","visits":3}`, "show", wf, l.ID)
+Metadata {"plan":"a=b","visits":3}`, args...)
+	}
+	s.run(1, `leadflow show: the server answered 404 Not Found: no lead wlead_ID`, "show", "wlead_00000000000000000000000000")
 	s.run(1, `leadflow pause: the server answered 409 Conflict: not possible in the workflow's status (workflow wfl_ID, now draft)`, "pause", wf)
 	s.run(0, `Activated workflow wfl_ID, "Other". 1 lead is contacted from now on.`, "activate", wf)
 	p.next(t, phone).reply(503, "busy")

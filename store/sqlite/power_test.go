@@ -20,7 +20,7 @@ var (
 
 func powerDose() int {
 	if raceEnabled {
-		return 15
+		return 4
 	}
 	return 150
 }

@@ -13,6 +13,9 @@ import (
 	"clients/oapi/api"
 )
 
+// noStep is the id of a step that there is not.
+const noStep = "step_01kaqf5y8sf3x8zq0h0m9d2c7r"
+
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("oapi-codegen: ")
@@ -68,6 +71,11 @@ func main() {
 	check(err == nil && bad.ApplicationproblemJSON422 != nil, "refuse", err, bad)
 	faults := bad.ApplicationproblemJSON422.Errors
 	check(faults != nil && (*faults)[0].Location == "body.phone_number", "faults", faults)
+
+	// A form is read before its step is sought, so that 404 says that it was understood.
+	done := "completed"
+	none, err := c.CompleteStepWithFormdataBodyWithResponse(ctx, noStep, nil, api.CompleteStepFormdataRequestBody{CallStatus: &done})
+	check(err == nil && none.ApplicationproblemJSON404 != nil, "complete by a form", err, none)
 	fmt.Println("oapi-codegen: ok")
 }
 

@@ -26,6 +26,9 @@ func (token) Signature(context.Context, api.OperationName) (api.Signature, error
 	return api.Signature{}, ogenerrors.ErrSkipClientSecurity
 }
 
+// noStep is the id of a step that there is not.
+const noStep = "step_01kaqf5y8sf3x8zq0h0m9d2c7r"
+
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("ogen: ")
@@ -74,6 +77,11 @@ func main() {
 	check(conflict.Code.Value == api.ConflictCodeLeadFinal && conflict.LeadID.Value == lead.ID, "conflict", conflict)
 	bad := as[*api.EnrollLeadsUnprocessableEntity]("refuse")(c.EnrollLeads(ctx, &api.NewLead{PhoneNumber: "nobody"}, to))
 	check(len(bad.Errors) == 1 && bad.Errors[0].Location == "body.phone_number", "faults", bad)
+
+	// A form is read before its step is sought, so that 404 says that it was understood.
+	as[*api.CompleteStepNotFound]("complete by a form")(c.CompleteStep(ctx, &api.CompleteStepReqApplicationXWwwFormUrlencoded{
+		CallStatus: api.NewOptString("completed"),
+	}, api.CompleteStepParams{Step: noStep}))
 	fmt.Println("ogen: ok")
 }
 

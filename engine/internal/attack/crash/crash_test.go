@@ -22,9 +22,16 @@ import (
 )
 
 var (
-	rounds    = flag.Int("crash.rounds", 50, "how often TestEveryLeadOutlivesSIGKILL kills its child: 1000 in a long run")
+	rounds    = flag.Int("crash.rounds", shortDose(), "how often TestEveryLeadOutlivesSIGKILL kills its child: 1000 in a long run")
 	leadsFlag = flag.Int("crash.leads", 12, "how many leads it enrolls between two kills")
 )
+
+func shortDose() int {
+	if world.RaceEnabled {
+		return 16
+	}
+	return 50
+}
 
 // A child process that runs an engine on a real file is killed with SIGKILL again and
 // again, at random times and at each of points, and restarted on the same file. Every

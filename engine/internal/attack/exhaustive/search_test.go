@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	attack "github.com/leadflow-go/leadflow/engine/internal/attack/world"
 	"github.com/leadflow-go/leadflow/engine/internal/core"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
@@ -272,6 +273,9 @@ func TestTwoLeadsAndOneWorkerKeepThePromisesInEveryOrder(t *testing.T) {
 			s := &search{t: t, flow: flow(t), hooks: c.hooks, seen: map[string]bool{}}
 			s.run()
 			t.Logf("%d states, %d transitions", len(s.seen), s.moves)
+			if attack.RaceEnabled {
+				return
+			}
 			if len(s.seen) != c.states || s.moves != c.moves {
 				t.Errorf("%d states and %d transitions, want %d and %d", len(s.seen), s.moves, c.states, c.moves)
 			}
@@ -292,6 +296,9 @@ func (s *search) run() {
 	s.reach(start, start, "the start")
 	const most = 2_000_000
 	for len(s.frontier) > 0 {
+		if attack.RaceEnabled && s.moves > 50_000 {
+			return // the race detector finds nothing in what one goroutine does
+		}
 		w := s.frontier[len(s.frontier)-1]
 		s.frontier = s.frontier[:len(s.frontier)-1]
 		s.expand(w)

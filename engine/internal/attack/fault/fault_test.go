@@ -69,7 +69,10 @@ func TestCommitFailuresLoseNothing(t *testing.T) {
 }
 
 func failEvery(t *testing.T, fault error, every int) {
-	const people = 300
+	people := 300
+	if world.RaceEnabled {
+		people = 80
+	}
 	var mu sync.Mutex // guards calls
 	calls := map[string]int{}
 	var w *world.World

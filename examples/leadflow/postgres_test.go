@@ -9,32 +9,47 @@ import (
 	"github.com/leadflow-go/leadflow/store/postgres/pgtest"
 )
 
-// Of two servers on one database one works. When it is killed, or stopped for longer
-// than its lease, the other takes its place and goes on with every lead; and one that
-// was stopped calls nobody when it goes on, and ends.
-func TestAServerStandsByForAnother(t *testing.T) {
+// Two servers share a database. When one is killed, or stopped for longer than its
+// lease, the other goes on with every lead; and one that was stopped calls nobody when it
+// goes on, and works again.
+func TestTwoServersShareADatabase(t *testing.T) {
 	if pgtest.URL() == "" {
 		t.Skip(pgtest.Missing)
 	}
 	for name, end := range map[string]syscall.Signal{"killed": syscall.SIGKILL, "stopped": syscall.SIGSTOP} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			db, env := pgtest.Database(t), []string{"LEADFLOW_TOKEN=" + token}
+			db := pgtest.Database(t)
 			p := newProvider(t)
-			first := startServer(t, db)
-			if _, stderr, code := runBinary(t, env, "serve", "-db", db, "-addr", "127.0.0.1:0"); code != 1 || !strings.Contains(stderr, "--standby") {
-				t.Errorf("a second server ends with %d: %s", code, stderr)
-			}
-			second := launchServer(t, db, env, "-standby")
-			second.logged("standing by")
-
+			first := startServer(t, db, "--name", "first")
 			wf := first.create(definition(p, time.Second), true)
 			ringing, waits := "+14155550101", "+14155550102"
-			ids := map[string]string{ringing: first.enroll(wf, ringing), waits: first.enroll(wf, waits)}
-			p.always(waits, "")
+			ids := map[string]string{ringing: first.enroll(wf, ringing)}
 			rings := p.next(t, ringing)
+
+			// The second server knows all that the first one does, at once.
+			second := startServer(t, db, "--name", "second")
+			ids[waits] = second.enroll(wf, waits)
+			p.always(waits, "")
+			second.until(wf, ids[ringing], status("in_step"))
+			engines := ""
+			for began := time.Now(); strings.Count(engines, " 32: ") != 2; {
+				if time.Since(began) > 30*time.Second {
+					t.Fatalf("the engines are\n%s", engines)
+				}
+				var stderr string
+				var code int
+				if engines, stderr, code = runBinary(t, nil, "engines", "--db", db); code != 0 {
+					t.Fatalf("engines ends with %d: %s", code, stderr)
+				}
+			}
+			for _, words := range []string{"first", "second", "working"} {
+				if !strings.Contains(engines, words) {
+					t.Errorf("no %q in\n%s", words, engines)
+				}
+			}
+
 			first.signal(end)
-			second.listens()
 			again := p.next(t, ringing)
 			if again.IdempotencyKey != rings.IdempotencyKey || !again.Redelivered {
 				t.Errorf("asked %+v, want attempt %s again", again, rings.IdempotencyKey)
@@ -47,13 +62,22 @@ func TestAServerStandsByForAnother(t *testing.T) {
 			if end == syscall.SIGSTOP {
 				asked := len(p.attempts("call")[ringing]) + len(p.attempts("guide")[ringing]) + len(p.attempts("guide")[waits])
 				first.signal(syscall.SIGCONT)
-				rings.reply(200, `{"outcome":"completed"}`) // which comes too late, and holds its end up no longer
-				if code := first.wait(); code == 0 {
-					t.Error("the server that was stopped ends as if nothing were wrong")
+				rings.reply(200, `{"outcome":"completed"}`) // which comes too late
+				for began := time.Now(); first.call("GET", "healthz", "", nil) != 200; { // 503 until it has a place again
+					if time.Since(began) > 30*time.Second {
+						t.Fatal("the server that was stopped works no more")
+					}
+					time.Sleep(10 * time.Millisecond)
 				}
-				first.logged("another process has taken over")
+				first.until(wf, ids[ringing], status("completed"))
 				if now := len(p.attempts("call")[ringing]) + len(p.attempts("guide")[ringing]) + len(p.attempts("guide")[waits]); now != asked {
 					t.Errorf("it has asked for %d more", now-asked)
+				}
+				third := "+14155550103"
+				p.always(third, "")
+				first.until(wf, first.enroll(wf, third), status("completed"))
+				if first.signal(sigterm); first.wait() != 0 {
+					t.Errorf("exit code %d", first.cmd.ProcessState.ExitCode())
 				}
 			}
 			if second.signal(sigterm); second.wait() != 0 {

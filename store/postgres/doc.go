@@ -7,15 +7,27 @@
 // superuser or an extension: the user must be able to make a schema, or have one made
 // for it (see [SQL]).
 //
-// # One owner
+// # Several engines
 //
-// One process at a time owns a schema, and another that wants it is refused with
-// [ErrLocked], or waits until it gets it. The owner has a lease, which runs by the clock
-// of the database and is renewed by every commit; when it is silent for longer than
-// that, another process may take over. What it may have been about to commit then is
-// refused, whatever it believes and however long it was stopped: every commit changes
-// the row of its own epoch, in its own transaction, and a takeover closes that row. So a
-// pair of processes is one that works and one that stands by.
+// Any number of engines use a schema at the same time, each with a Store of its own. Each
+// has a place, which is a row of the table engines under a number of its own (epoch), and
+// a lease on it, which runs by the clock of the database and is extended by every commit
+// and every Sync. Contacts are split into 64 shards, by the phone number; each shard is one
+// engine's to act on, and the engines spread them evenly among themselves.
+//
+// An engine that is silent for longer than its lease loses its place: another one closes
+// its row and takes its shards. What it may have been about to commit then is refused,
+// whatever it believes and however long it was stopped, because every commit changes the
+// row of its own epoch in its own transaction. It gets a new place under a new number.
+//
+// Every engine may change any lead, since a change names the version that it was decided
+// on. What it changes for others it tells them by a row of the table notices in the same
+// transaction. NOTIFY, in a transaction of its own, only has them look at once; without
+// it they look a few times a second.
+//
+// A change of a workflow adds to a counter in the row of every other engine. A commit
+// that was decided before its engine took note of that is refused. So no message need
+// arrive for a pause to hold.
 //
 // # A commit
 //
@@ -31,8 +43,8 @@
 // A pooler in transaction mode works when it keeps prepared statements apart (PgBouncer
 // from 1.21 on, with max_prepared_statements), or with default_query_exec_mode=exec in
 // the URL, and when the search_path and the timeouts are set for the user in the
-// database, since such poolers drop what a session asks for. A takeover then cannot end
-// the session of a process that was stopped; the timeouts do.
+// database, since such poolers drop what a session asks for. Set Options.NoListen then. A
+// takeover cannot end the session of a process that was stopped; the timeouts do.
 //
 // # Caveats
 //

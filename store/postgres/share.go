@@ -269,12 +269,7 @@ func (s *Store) Agreed(ctx context.Context) (agreed bool, err error) {
 
 // Engines implements [store.Shared].
 func (s *Store) Engines(ctx context.Context) ([]store.EngineInfo, error) {
-	return list(ctx, s, s.readers, "engines", func(row pgx.CollectableRow) (e store.EngineInfo, err error) {
-		var left float64
-		err = row.Scan(&e.Engine, &e.Name, &e.Takes, &left, &e.Joined, &e.Shards)
-		e.Lease = time.Duration(left * float64(time.Second))
-		return e, err
-	}, enginesText)
+	return list(ctx, s, s.readers, "engines", scanEngine, enginesText)
 }
 
 // channel is what engines listen on.
@@ -387,4 +382,44 @@ func queueExpectation(b *pgx.Batch, e store.Expectation) {
 		states[i] = int16(state)
 	}
 	b.Queue(expectText, e.Workflow, states, e.Leads)
+}
+
+// Engines returns the engines that have a place in the schema, without taking one. The
+// error is a [*VersionError] if the schema is not of a version that this program can use.
+func Engines(ctx context.Context, url string, opts Options) ([]store.EngineInfo, error) {
+	found, err := listEngines(ctx, url, opts.withDefaults())
+	if err != nil {
+		return nil, fmt.Errorf("postgres: list engines: %w", err)
+	}
+	return found, nil
+}
+
+func listEngines(ctx context.Context, url string, opts Options) ([]store.EngineInfo, error) {
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
+	config, err := opts.parse(url)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if err := checkVersion(ctx, conn); err != nil {
+		return nil, err
+	}
+	rows, err := conn.Query(ctx, enginesText)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanEngine)
+}
+
+func scanEngine(row pgx.CollectableRow) (e store.EngineInfo, err error) {
+	var left float64
+	err = row.Scan(&e.Engine, &e.Name, &e.Takes, &left, &e.Joined, &e.Shards)
+	e.Lease = time.Duration(left * float64(time.Second))
+	return e, err
 }

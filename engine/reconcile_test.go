@@ -165,7 +165,7 @@ func (c *crashing) expect(made, asked int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.made) != made || len(c.asked) != asked {
-		c.t.Errorf("the handler was called %d times and asked %d times, want %d and %d", len(c.made), len(c.asked), made, asked)
+		c.t.Fatalf("the handler was called %d times and asked %d times, want %d and %d", len(c.made), len(c.asked), made, asked)
 	}
 }
 

@@ -14,7 +14,6 @@ import (
 // provider about its idempotency key. Handlers that must not reach a person twice should
 // be one.
 type Reconciler interface {
-	Handler
 	// Reconcile tells what became of an attempt during which the process ended, or lost
 	// its store to another process. It is called before the attempt would be delivered
 	// again, which depends on the answer:

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,8 +25,9 @@ import (
 )
 
 // crashing is an engine whose process can end, over a SQLite file or a store in memory
-// that outlives it. Its handler is a Reconciler: a call that is not interrupted says
-// "completed", and the last call of interrupted runs until the process ends.
+// that outlives it. Its handler is a Reconciler. Its attempts before the interrupted one
+// fail, that one runs until the process ends, and those after it succeed, as it does
+// itself when it is delivered again.
 type crashing struct {
 	t      *testing.T
 	path   string // "" for a store in memory
@@ -67,6 +69,41 @@ func (c *crashing) Reconcile(ctx context.Context, a engine.Attempt) (engine.Fate
 	reconcile := c.reconcile
 	c.mu.Unlock()
 	return reconcile(ctx, a)
+}
+
+// owned is a store that another process may have taken over while lost is set.
+type owned struct {
+	store.Store
+	lost atomic.Bool
+}
+
+func (o *owned) Held() bool { return !o.lost.Load() }
+
+// A process that was cut off does not ask, and does not take that for an answer.
+func TestNobodyIsAskedWhileAnotherProcessMayHaveTakenOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &owned{Store: memory.New()}
+		c := &crashing{t: t, store: s, interrupted: 1, reconcile: fated(engine.Happened(engine.Result{Outcome: "dnp"}, nil), nil)}
+		c.config = engine.Config{Handlers: map[string]engine.Handler{"voice_call": c}, Logger: slog.New(slog.DiscardHandler)}
+		c.open()
+		t.Cleanup(c.end)
+		l := c.enroll(twice().WithUnknown(workflow.FailUnknown))
+		s.lost.Store(true)
+		c.crash()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		c.expect(1, 0)
+		if got := c.step(l); got.Status != lead.StepInProgress {
+			t.Errorf("the step is %+v", got)
+		}
+		s.lost.Store(false)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		c.expect(1, 1)
+		if got := c.step(l); got.Outcome != "dnp" {
+			t.Errorf("the step is %+v", got)
+		}
+	})
 }
 
 // onEachStore runs a test over each kind of store, in virtual time. The process ends
@@ -393,8 +430,6 @@ func TestACrashWhileAskingHasTheHandlerAskedAgain(t *testing.T) {
 	// Asking, and then delivering, is one redelivery.
 	onEachStore(t, fated(engine.NeverHappened(), nil), func(t *testing.T, c *crashing) {
 		c.config.MaxRedeliveries = 1
-		c.config.Handlers = map[string]engine.Handler{"voice_call": struct{ engine.Reconciler }{c}}
-		c.crash()
 		c.enroll(twice())
 		c.crash()
 		c.expect(2, 1)

@@ -411,11 +411,8 @@ func (w *trial) learnUnknown() {
 		if !w.doubt || l.Flow.Deleted || !w.spec.MayBegin(l, w.spec.Now) {
 			continue
 		}
-		for _, s := range w.read(l).Steps {
-			unknown := strings.Contains(s.Error, "nobody knows")
-			if unknown && slices.ContainsFunc(l.Steps, func(st *life.Step) bool {
-				return st.ExitedAt.IsZero() && st.EnteredAt.Equal(s.EnteredAt) && st.NodeID == s.NodeID && st.Scheduled == s.Scheduled
-			}) {
+		for i, s := range w.read(l).Steps {
+			if strings.Contains(s.Error, "nobody knows") && i < len(l.Steps) && l.Steps[i].ExitedAt.IsZero() {
 				w.spec.BeginUnseen(l)
 				w.spec.Pass()
 				w.tally["failed as unknown, unseen"]++

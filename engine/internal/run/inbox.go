@@ -27,6 +27,7 @@ type request struct {
 	decide  func(l *loop) error
 	answer  chan error // has room for one
 	refusal error
+	leads   []int64 // that were decided on, where others use the store, too
 }
 
 // result tells the loop that a goroutine of the engine has ended.

@@ -405,6 +405,9 @@ func (a *arena) report() {
 		len(a.stories), calls, again, answers, removals, pauses, cancelled, f.reads)
 	a.Logf("%d processes: %d killed, %d stopped, %d shut down; %d connections cut; %d times cut, %d held up, %d refused, %d slowed down; %d restarts of the database",
 		len(a.all), f.kills, f.stops, f.leaves, cut, f.cuts, f.stalls, f.refusals, f.slow, f.restarts)
+	if testing.Verbose() {
+		a.Logf("what was done:\n%s", strings.Join(a.notes, "\n"))
+	}
 	if *troublesFlag >= shortDose() && (calls < 200 || again == 0 || removals < 20 || pauses == 0) {
 		a.Error("the test tests less than it says")
 	}

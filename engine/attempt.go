@@ -22,6 +22,11 @@ func (h host) Attempt(c *run.Call) core.Answer {
 	if handler == nil {
 		return core.Answer{Failed: fmt.Sprintf("the handler %s is not registered", c.Handler), Final: true}
 	}
+	return read(h.e.call(c, handler, h.attempt(c)))
+}
+
+// attempt describes the attempt of a call.
+func (h host) attempt(c *run.Call) Attempt {
 	a := Attempt{
 		engine:     h.e,
 		WorkflowID: c.Flow.Row.ID,
@@ -38,8 +43,11 @@ func (h host) Attempt(c *run.Call) core.Answer {
 	if c.Sending {
 		a.Scheduled = &Message{Data: bytes.Clone(c.Data)}
 	}
-	result, err := h.e.call(c, handler, a)
-	var answer core.Answer
+	return a
+}
+
+// read returns the answer of a handler that returned a result or an error.
+func read(result Result, err error) (answer core.Answer) {
 	if err == nil {
 		if answer, err = readResult(result); err != nil {
 			err = NonRetryable(err) // calling again gives the same

@@ -37,7 +37,8 @@
 //  8. One outcome. Each step gets exactly one outcome; a late, repeated or foreign
 //     completion changes nothing and gets an error that says so.
 //  9. At least once, with a key. A handler may be called again after a crash; the
-//     attempt then has the same idempotency key and is marked Redelivered. An attempt
+//     attempt then has the same idempotency key and is marked Redelivered, and a
+//     [Reconciler] is asked about it first. An attempt
 //     that waits for its callback or its retry is not mistaken for a crashed one.
 //  10. Never stuck. Every lead that is not final is due at a known time, or has a
 //     step in flight with a deadline, or sits in a workflow that is not active. An
@@ -105,6 +106,11 @@
 //     ended more than Config.MaxRedeliveries times, the lead is parked: its handler is
 //     not called again, and the step's timeout, a callback or a removal ends the step.
 //     Parked is a reason why a lead waits, not a state, so no other rule depends on it.
+//   - Before an interrupted attempt is delivered again, a handler that is a [Reconciler]
+//     is asked what became of it. Asking begins and ends nothing: whether the attempt may
+//     still be made is decided when the answer is there, because a pause or a removal may
+//     have come meanwhile. If the answer is unknown and the node says "fail", the step
+//     fails without a retry, which might reach the same person a second time.
 //   - A callback counts for an attempt that failed, until its retry begins: the
 //     provider may have taken the call although its answer was lost. The retry is
 //     dropped.
@@ -133,7 +139,7 @@
 // # Caveats
 //
 // Handlers run at least once, not exactly once: pass the idempotency key on to the
-// provider. A handler that ignores its context is abandoned when its deadline has
+// provider, or see [Reconciler]. A handler that ignores its context is abandoned when its deadline has
 // passed, and its goroutine stays until it returns. The cost of an expression is
 // bounded; see package workflow. When the store fails, callers get its error, the
 // results of handlers are kept, and the loop retries until the store recovers. If a

@@ -62,7 +62,7 @@ func newEngine(s store.Store, c Config, stepped bool, seed uint64) (*Engine, err
 // or paused has an action node whose handler is not registered.
 func (e *Engine) Start(ctx context.Context) error {
 	return e.run.Start(ctx, func(f *core.Flow) error {
-		f.RateKeys = e.rateKeys(f)
+		f.Handlers = e.handlersOf(f)
 		return e.checkHandlers(f)
 	})
 }

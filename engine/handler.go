@@ -19,7 +19,8 @@ import (
 // Handle is called on a goroutine of its own, with no lock held, after the attempt is
 // on disk. It is called for many leads concurrently, for one lead one call at a time.
 // It may be called again for the same attempt after a crash (promise 9):
-// a.IdempotencyKey is then the same, and a.Redelivered is true.
+// a.IdempotencyKey is then the same, and a.Redelivered is true. A handler that can find
+// out what became of the attempt is a [Reconciler].
 //
 // It answers in one of five ways:
 //   - a Result with an Outcome: the step is completed; the outcome names the edge that

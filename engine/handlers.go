@@ -74,23 +74,28 @@ type RateKeyer interface {
 	RateKey(n workflow.Node) string
 }
 
-// rateKeys returns the rate keys of a workflow's nodes. Keys of different handlers
-// always differ.
-func (e *Engine) rateKeys(f *core.Flow) []core.RateKey {
-	key := func(name string, n workflow.Node) string {
-		if h, ok := e.handler(name).(RateKeyer); ok && name != "" {
-			if key := h.RateKey(n); key != "" {
-				return name + " " + key
+// handlersOf returns what is known of the handlers of a workflow's nodes. Rate keys of
+// different handlers always differ.
+func (e *Engine) handlersOf(f *core.Flow) []core.Handlers {
+	known := func(name string, n workflow.Node) core.Handler {
+		if name == "" {
+			return core.Handler{}
+		}
+		h, out := e.handler(name), core.Handler{RateKey: name}
+		if k, ok := h.(RateKeyer); ok {
+			if key := k.RateKey(n); key != "" {
+				out.RateKey += " " + key
 			}
 		}
-		return name
+		_, out.Reconciles = h.(Reconciler)
+		return out
 	}
 	nodes := f.Graph.Definition().Nodes
-	keys := make([]core.RateKey, len(nodes))
+	out := make([]core.Handlers, len(nodes))
 	for i, n := range nodes {
-		keys[i] = core.RateKey{Visit: key(n.HandlerName(), n), Message: key(string(workflow.Message), n)}
+		out[i] = core.Handlers{Visit: known(n.HandlerName(), n), Message: known(string(workflow.Message), n)}
 	}
-	return keys
+	return out
 }
 
 // Typed returns a handler that calls handle with the node's config decoded into a C,
@@ -123,17 +128,48 @@ func Typed[C any](handle func(ctx context.Context, a Attempt, config C) (Result,
 	return typed[C](handle)
 }
 
+// TypedReconciler is [Typed] for a handler that is a [Reconciler]: reconcile gets the
+// config as handle does. If the config cannot be decoded, it is not called, and what
+// became of the attempt is unknown.
+//
+//	"voice_call": engine.TypedReconciler(client.dial, client.lookUp),
+func TypedReconciler[C any](handle func(ctx context.Context, a Attempt, config C) (Result, error),
+	reconcile func(ctx context.Context, a Attempt, config C) (Fate, error)) Handler {
+	return typedReconciler[C]{handle, reconcile}
+}
+
 type typed[C any] func(ctx context.Context, a Attempt, config C) (Result, error)
 
 func (h typed[C]) Handle(ctx context.Context, a Attempt) (Result, error) {
-	var config C
-	if a.Scheduled == nil || a.Node.HandlerName() == string(workflow.Message) {
-		var err error
-		if config, err = decodeConfig[C](a.Node.Config); err != nil {
-			return Result{}, NonRetryable(fmt.Errorf("the config of node %q: %w", a.Node.ID, err))
-		}
+	config, err := configFor[C](&a)
+	if err != nil {
+		return Result{}, NonRetryable(err)
 	}
 	return h(ctx, a, config)
+}
+
+type typedReconciler[C any] struct {
+	typed[C]
+	reconcile func(ctx context.Context, a Attempt, config C) (Fate, error)
+}
+
+func (h typedReconciler[C]) Reconcile(ctx context.Context, a Attempt) (Fate, error) {
+	config, err := configFor[C](&a)
+	if err != nil {
+		return Fate{}, err
+	}
+	return h.reconcile(ctx, a, config)
+}
+
+// configFor returns the config for an attempt: see Typed.
+func configFor[C any](a *Attempt) (config C, err error) {
+	if a.Scheduled != nil && a.Node.HandlerName() != string(workflow.Message) {
+		return config, nil
+	}
+	if config, err = decodeConfig[C](a.Node.Config); err != nil {
+		err = fmt.Errorf("the config of node %q: %w", a.Node.ID, err)
+	}
+	return config, err
 }
 
 func (typed[C]) CheckNode(n workflow.Node) error {

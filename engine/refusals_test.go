@@ -421,6 +421,8 @@ func refusalsOfEngine(t *testing.T) map[string][]refusal {
 		"engine.Engine.ContactLeads": invalid(contactLeads...),
 		"engine.Engine.Remove": slices.Concat(notFound(second(e.Remove(ctx, none, live.ID)), second(e.Remove(ctx, draft, live.ID)), second(e.Remove(ctx, active, noLead))),
 			conflict(second(e.Remove(ctx, active, gone.ID))), invalid(second(e.Remove(ctx, active, live.ID, reason)))),
+		"engine.Engine.EnrollTx": invalid(second(e.EnrollTx(ctx, nil, active, lead.Contact{}))),
+		"engine.Engine.RemoveTx": invalid(second(e.RemoveTx(ctx, nil, active, live.ID, reason))),
 		"engine.Engine.RemoveLeads": slices.Concat(invalid(many...), invalid(second(e.RemoveLeads(ctx, active, engine.LeadFilter{})), second(e.RemoveLeads(ctx, active, engine.LeadFilter{All: true, Node: "wait"})),
 			second(e.RemoveLeads(ctx, active, engine.LeadFilter{All: true}, reason))), notFound(second(e.RemoveLeads(ctx, none, engine.LeadFilter{All: true})))),
 		"engine.Engine.StepNode": notFound(func() error { _, _, err := e.StepNode(ctx, noStep); return err }(),

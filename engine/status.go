@@ -34,12 +34,12 @@ func (e *Engine) activate(ctx context.Context, id lead.WorkflowID) (Workflow, er
 	if err != nil {
 		return Workflow{}, err
 	}
-	var keys []core.RateKey
+	var handlers []core.Handlers
 	if now.Row.Status == lead.WorkflowDraft {
 		if err := e.checkNodes(now); err != nil {
 			return Workflow{}, err
 		}
-		keys = e.rateKeys(now)
+		handlers = e.handlersOf(now)
 	}
 	return e.changeWorkflow(ctx, id, func(f *core.Flow) (*core.Flow, error) {
 		next, err := f.Turn(lead.WorkflowActive, lead.WorkflowDraft)
@@ -49,7 +49,7 @@ func (e *Engine) activate(ctx context.Context, id lead.WorkflowID) (Workflow, er
 		case f.Graph != now.Graph:
 			return nil, errRedrawn
 		}
-		next.RateKeys = keys
+		next.Handlers = handlers
 		return next, errors.Join(f.Definition().Validate(), e.checkHandlers(f))
 	})
 }

@@ -51,6 +51,19 @@ type Shared interface {
 	Engines(ctx context.Context) ([]EngineInfo, error)
 }
 
+// Tx is a transaction of a program's own in the database of a Shared store. What is
+// written in it takes effect when the program commits it.
+type Tx interface {
+	// Workflow returns the version of the workflow with that number, which cannot change
+	// before the transaction ends. There is an error that matches ErrNotFound.
+	Workflow(ctx context.Context, seq int64) (version int64, err error)
+	// Load is that of LoopReader, as the transaction sees the leads.
+	Load(ctx context.Context, seqs []int64) ([]Lead, error)
+	// Write writes the batch, without what Share says of engines. When it returns an
+	// error the transaction is as it was before.
+	Write(ctx context.Context, b *Batch) (Result, error)
+}
+
 // Membership is what an engine has to know of the others.
 type Membership struct {
 	Engine int64 // its number; a new one if it had no place

@@ -80,6 +80,16 @@ func (h handler) Handle(ctx context.Context, a engine.Attempt) (engine.Result, e
 	return h.w.answer(n, a)
 }
 
+// Reconcile implements [engine.Reconciler], by the real handler if it is one; what
+// became of an attempt that the script answers is unknown.
+func (h handler) Reconcile(ctx context.Context, a engine.Attempt) (engine.Fate, error) {
+	r, ok := h.w.handlers[h.name].(engine.Reconciler)
+	if !ok || h.w.node(&a).answer != nil {
+		return engine.Fate{}, nil
+	}
+	return r.Reconcile(ctx, a)
+}
+
 // CheckNode implements [engine.NodeChecker], by the real handler if it is one.
 func (h handler) CheckNode(n workflow.Node) error {
 	if c, ok := h.w.handlers[h.name].(engine.NodeChecker); ok && h.w.config.Script[n.ID] == nil {

@@ -365,3 +365,46 @@ func TestMistakesAreNamed(t *testing.T) {
 		t.Error("time passed inside of what happens at one time")
 	}
 }
+
+// telephone is a handler of the program under test whose first call the crash cuts off.
+type telephone struct {
+	world *enginetest.World
+	calls int
+	fate  engine.Fate
+	asked []string
+}
+
+func (p *telephone) Handle(context.Context, engine.Attempt) (engine.Result, error) {
+	if p.calls++; p.calls == 1 {
+		p.world.Engine().Takes(time.Minute)
+	}
+	return engine.Result{}, nil
+}
+
+func (p *telephone) Reconcile(_ context.Context, a engine.Attempt) (engine.Fate, error) {
+	p.asked = append(p.asked, a.Contact.PhoneNumber)
+	return p.fate, nil
+}
+
+func TestOnesOwnHandlerIsAskedAfterACrash(t *testing.T) {
+	for _, c := range []struct {
+		fate  engine.Fate
+		calls int
+	}{{engine.Happened(engine.Result{Outcome: "completed"}, nil), 1}, {engine.NeverHappened(), 2}} {
+		p := &telephone{fate: c.fate}
+		w := enginetest.New(t, enginetest.Config{Engine: engine.Config{Handlers: map[string]engine.Handler{"voice_call": p}}})
+		p.world = w
+		wf := w.Activate(t, &workflow.Definition{Name: "call", Entry: "call", Nodes: []workflow.Node{workflow.CallNode("call", nil)}})
+		l := w.Enroll(t, wf, ada)
+		w.Run(t, 30*time.Second)
+		if err := w.Crash(); err != nil {
+			t.Fatal(err)
+		}
+		w.RunToEnd(t)
+		if p.calls != c.calls || len(p.asked) != 1 || p.asked[0] != ada.PhoneNumber {
+			t.Errorf("the handler was called %d times and asked about %q", p.calls, p.asked)
+		}
+		w.LeadIs(t, l, lead.Completed)
+		w.PromisesHold(t)
+	}
+}

@@ -358,6 +358,9 @@ func TestAWorkflowComesBackAsItWasSent(t *testing.T) {
 	s := newServer(t, httpapi.Config{}, nil)
 	w := s.draft(callWaitText)
 	nodes, edges := s.get(w + "/nodes").object()["data"], s.get(w + "/edges").object()["data"]
+	if first := nodes.([]any)[0].(map[string]any); first["unknown"] != "fail" {
+		t.Errorf("the first node is %v", first)
+	}
 	body, err := json.Marshal(map[string]any{"name": "Again", "entry": "call", "nodes": nodes, "edges": edges})
 	if err != nil {
 		t.Fatal(err)

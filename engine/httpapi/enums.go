@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 )
 
@@ -16,6 +17,7 @@ type (
 	stepStatus     string
 	callStatus     string
 	nodeType       string
+	unknownPolicy  string
 	conflictCode   string
 )
 
@@ -51,6 +53,12 @@ func (nodeType) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "NodeType", "what a node does", []name{
 		"voice_call", "message", "application", "time", "conditional", "converted", "dropped",
 	})
+}
+
+// Schema names the schema.
+func (unknownPolicy) Schema(r huma.Registry) *huma.Schema {
+	return enumSchema(r, "UnknownPolicy", "what happens to an attempt when nobody knows what became of it: it is made again, or its step fails",
+		[]name{name(workflow.RedeliverUnknown), name(workflow.FailUnknown)})
 }
 
 // Schema names the schema.

@@ -48,6 +48,7 @@ func (h *Handler) describe() {
 	registry := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	registry.RegisterTypeAlias(reflect.TypeFor[workflow.Duration](), reflect.TypeFor[durationText]())
 	registry.RegisterTypeAlias(reflect.TypeFor[workflow.NodeType](), reflect.TypeFor[nodeType]())
+	registry.RegisterTypeAlias(reflect.TypeFor[workflow.Unknown](), reflect.TypeFor[unknownPolicy]())
 	doc := &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{

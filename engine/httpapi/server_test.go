@@ -280,7 +280,7 @@ func (s *server) upload(path, csv string) answer {
 
 // The workflow of most tests: a call, two days, a message.
 const callWaitText = `{"name":"Nurture","description":"warm leads","entry":"call",
-	"nodes":[{"id":"call","type":"voice_call","label":"First call","config":{"url":"x"},"retry":{"max_attempts":2,"delay":"30m"},"timeout":"2h"},
+	"nodes":[{"id":"call","type":"voice_call","label":"First call","config":{"url":"x"},"retry":{"max_attempts":2,"delay":"30m"},"timeout":"2h","unknown":"fail"},
 		{"id":"wait","type":"time","config":{"duration":"48h"}},{"id":"text","type":"message"},{"id":"done","type":"converted"}],
 	"edges":[{"from":"call","to":"wait","label":"completed"},{"from":"wait","to":"text"},{"from":"text","to":"done","label":"success"}]}`
 

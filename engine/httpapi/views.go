@@ -52,6 +52,7 @@ type nodeBody struct {
 	Handler *string         `json:"handler" doc:"the name of its step handler; null: that of its type"`
 	Retry   *retryBody      `json:"retry" doc:"null: one attempt"`
 	Timeout *string         `json:"timeout" doc:"how long a step may stay in flight; null: 1h"`
+	Unknown *string         `json:"unknown" doc:"redeliver or fail: what happens to an attempt when nobody knows what became of it; null: redeliver"`
 }
 
 type retryBody struct {
@@ -71,7 +72,7 @@ type edgeBody struct {
 func viewNode(n workflow.Node) nodeBody {
 	out := nodeBody{
 		ID: n.ID, Type: nodeType(n.Type), Label: optional(n.Label), Config: value(n.Config),
-		Handler: optional(n.Handler), Timeout: length(n.Timeout),
+		Handler: optional(n.Handler), Timeout: length(n.Timeout), Unknown: optional(string(n.Unknown)),
 	}
 	if out.Config == nil {
 		out.Config = json.RawMessage(`{}`)

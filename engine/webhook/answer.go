@@ -30,7 +30,7 @@ const maxExcerpt = 200
 func (h *Handler) answer(ctx context.Context, a engine.Attempt, where string, res *http.Response) (engine.Result, error) {
 	defer res.Body.Close()
 	text, err := readBody(res.Body, h.config.MaxAnswer)
-	status := strings.TrimSpace(strconv.Itoa(res.StatusCode) + " " + http.StatusText(res.StatusCode))
+	status := statusOf(res)
 	fail := func(format string, args ...any) error {
 		return fmt.Errorf("webhook: %s: answered %s"+format, append([]any{where, status}, args...)...)
 	}
@@ -64,6 +64,11 @@ func (h *Handler) answer(ctx context.Context, a engine.Attempt, where string, re
 			res.Header.Get("Location")))
 	}
 	return engine.Result{}, engine.NonRetryable(fail("%s", excerpt(text)))
+}
+
+// statusOf returns an answer's status, such as 404 Not Found.
+func statusOf(res *http.Response) string {
+	return strings.TrimSpace(strconv.Itoa(res.StatusCode) + " " + http.StatusText(res.StatusCode))
 }
 
 func retryable(code int) bool {

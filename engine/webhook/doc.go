@@ -82,6 +82,38 @@
 //     out of time), the request is cut, and that is all: the engine has its own
 //     rules for these.
 //
+// # After a crash
+//
+// If the process ends while a request is under way, nobody knows whether the call was
+// made, and the request is made again under the same key. A receiver that can tell by
+// the key should be asked first, so that nobody is called twice: put the URL to ask into
+// the node's config, as
+//
+//	"config": {"url": "https://dialer.example.com/call", "reconcile": "https://dialer.example.com/calls"}
+//
+// It must be allowed as url must, and may be the same. Without it nothing is asked. The
+// request is a GET, with idempotency_key=K added to the query, and K in the header
+// Idempotency-Key too. Config.Timeout and Config.MaxAnswer hold for it. It is signed as
+// other requests, but what is signed is K, because there is no body; a receiver in Go
+// calls
+//
+//	webhook.Verify(r.Header, []byte(r.URL.Query().Get("idempotency_key")), secret, time.Now())
+//
+// The answer:
+//
+//	200 {"outcome", "data", "call_id"}
+//	               the call was made, and this is its outcome; as above, each field may be
+//	               left out
+//	202            the call was made, and its outcome is still to come to callback_url. The
+//	               body may be {"call_id"}
+//	404            no request with that key ever came: it is made now. A URL that is wrong
+//	               must not be answered with 404
+//	anything else, no answer, no connection
+//	               unknown: the node's field unknown says whether the request is made again
+//	               ("redeliver", the default) or the step fails ("fail")
+//
+// See [engine.Reconciler].
+//
 // # Callbacks
 //
 // After a 202 the outcome comes to callback_url, as JSON or as a form

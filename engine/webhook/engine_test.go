@@ -189,6 +189,51 @@ func TestEachAttemptHasItsOwnKeyAndARedeliveryTheSame(t *testing.T) {
 	}
 }
 
+// After a crash the receiver is asked what became of the attempt, if the node says so.
+func TestAnInterruptedRequestIsAskedAbout(t *testing.T) {
+	for name, c := range map[string]struct {
+		code    int
+		body    string
+		status  lead.StepStatus
+		outcome string
+	}{
+		"it was made":     {200, `{"outcome":"dnp"}`, lead.StepCompleted, "dnp"},
+		"nobody knows":    {500, "", lead.StepFailed, "failed"},
+		"it was not made": {404, "", lead.StepCompleted, "voicemail"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			questions := make(chan string, 10)
+			reconcile := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				questions <- r.Header.Get(webhook.HeaderIdempotencyKey)
+				rw.WriteHeader(c.code)
+				io.WriteString(rw, c.body)
+			}))
+			t.Cleanup(reconcile.Close)
+			w.enroll(workflow.CallNode("call", workflow.Config{"url": w.url, "reconcile": reconcile.URL}).WithUnknown(workflow.FailUnknown))
+			first := <-w.requests
+			over, cancel := context.WithCancel(t.Context())
+			cancel()
+			w.close(over)
+			w.open()
+			if key := <-questions; key != first.IdempotencyKey {
+				t.Errorf("asked about %q, not %q", key, first.IdempotencyKey)
+			}
+			if c.code == 404 {
+				again := <-w.requests
+				if again.IdempotencyKey != first.IdempotencyKey || !again.Redelivered {
+					t.Errorf("delivered again as %+v", again)
+				}
+				again.reply(200, `{"outcome":"voicemail"}`)
+			}
+			w.over(c.status, c.outcome)
+			if n := len(w.requests); n != 0 {
+				t.Errorf("%d more requests were made", n)
+			}
+		})
+	}
+}
+
 func TestAnAnswerOf202WaitsForTheCallback(t *testing.T) {
 	w := newWorld(t)
 	w.enroll(w.call(3))

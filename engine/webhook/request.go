@@ -72,25 +72,41 @@ func requestBody(a engine.Attempt, callback string) ([]byte, error) {
 
 // nodeURL returns the url of a node's config.
 func nodeURL(n workflow.Node) (*url.URL, error) {
+	u, err := configURL(n, "url")
+	if u == nil && err == nil {
+		err = fmt.Errorf("webhook: node %s: config.url is missing: it says where the %s is to be asked for, such as https://dialer.example.com/call", n.ID, n.Type)
+	}
+	return u, err
+}
+
+// configURL returns the URL in a field of a node's config, nil if there is none.
+func configURL(n workflow.Node, field string) (*url.URL, error) {
 	fault := func(format string, args ...any) error {
-		return fmt.Errorf("webhook: node %s: config.url "+format, append([]any{n.ID}, args...)...)
+		return fmt.Errorf("webhook: node %s: config.%s "+format, append([]any{n.ID, field}, args...)...)
 	}
 	var config struct {
-		URL *string `json:"url"`
+		URL       json.RawMessage `json:"url"`
+		Reconcile json.RawMessage `json:"reconcile"`
 	}
 	if len(n.Config) > 0 {
 		if err := json.Unmarshal(n.Config, &config); err != nil {
-			var mistyped *json.UnmarshalTypeError
-			if errors.As(err, &mistyped) && mistyped.Field == "url" {
-				return nil, fault("must be a text, not a %s", mistyped.Value)
-			}
 			return nil, fmt.Errorf("webhook: node %s: config: %w", n.ID, err)
 		}
 	}
-	if config.URL == nil || *config.URL == "" {
-		return nil, fault("is missing: it says where the %s is to be asked for, such as https://dialer.example.com/call", n.Type)
+	raw, text := config.URL, ""
+	if field == "reconcile" {
+		raw = config.Reconcile
 	}
-	u, err := url.Parse(*config.URL)
+	if raw != nil {
+		var mistyped *json.UnmarshalTypeError
+		if err := json.Unmarshal(raw, &text); errors.As(err, &mistyped) {
+			return nil, fault("must be a string, not a %s", mistyped.Value)
+		}
+	}
+	if text == "" {
+		return nil, nil
+	}
+	u, err := url.Parse(text)
 	if err != nil {
 		var failed *url.Error
 		if errors.As(err, &failed) {

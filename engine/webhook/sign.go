@@ -44,7 +44,8 @@ const signatureScheme = "v1="
 // For receivers in other languages: X-Leadflow-Timestamp is the time in whole
 // seconds since 1970, and X-Leadflow-Signature is "v1=" and, in lower-case
 // hexadecimal digits, the HMAC-SHA256, under the secret, of the timestamp's
-// text, a full stop, and the body's bytes. Compare it in constant time. If the
+// text, a full stop, and the body's bytes; of a request without a body, the GET that
+// asks what became of an attempt, the idempotency key is signed instead. Compare it in constant time. If the
 // header has several values with commas between them, one of them must do.
 func Verify(header http.Header, body, secret []byte, now time.Time) error {
 	if len(secret) == 0 {

@@ -74,6 +74,7 @@ var (
 	_ engine.Handler     = (*Handler)(nil)
 	_ engine.NodeChecker = (*Handler)(nil)
 	_ engine.RateKeyer   = (*Handler)(nil)
+	_ engine.Reconciler  = (*Handler)(nil)
 )
 
 // New returns a handler. A faulty Config is an error that names every fault.
@@ -120,18 +121,27 @@ func (h *Handler) CloseIdleConnections() { h.clients.closeIdle() }
 
 // CheckNode reports whether the handler could do a node's step as far as can be
 // told without a request: that it has a url, one that is allowed, and no faulty
-// config.callback. A workflow can so be refused before its first lead fails. The
-// error names every fault.
+// config.callback or config.reconcile. A workflow can so be refused before its first
+// lead fails. The error names every fault.
 func (h *Handler) CheckNode(n workflow.Node) error {
 	_, _, err := h.target(n)
+	_, _, faulty := h.reconcileTarget(n)
+	err = both(err, faulty)
 	if _, faulty := nodeMapping(n); faulty != nil {
-		faulty = fmt.Errorf("webhook: node %s: %w", n.ID, faulty)
-		if err == nil {
-			return faulty
-		}
-		return fmt.Errorf("%w; %w", err, faulty)
+		err = both(err, fmt.Errorf("webhook: node %s: %w", n.ID, faulty))
 	}
 	return err
+}
+
+// both returns an error that names two faults on one line, or the one that is not nil.
+func both(a, b error) error {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	return fmt.Errorf("%w; %w", a, b)
 }
 
 // RateKey returns the scheme, host and port of a node's url: what keeps requests
@@ -151,11 +161,17 @@ func (h *Handler) target(n workflow.Node) (*url.URL, *http.Client, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	client, err := h.client(n, u)
+	return u, client, err
+}
+
+// client returns the client to ask a URL of a node with, if it is allowed.
+func (h *Handler) client(n workflow.Node, u *url.URL) (*http.Client, error) {
 	client, err := h.clients.forURL(u, h.allowed)
 	if err != nil {
-		return nil, nil, fmt.Errorf("webhook: node %s: %w", n.ID, err)
+		return nil, fmt.Errorf("webhook: node %s: %w", n.ID, err)
 	}
-	return u, client, nil
+	return client, nil
 }
 
 // errTimeout is the cause when Config.Timeout ends a request.
@@ -173,21 +189,13 @@ func (h *Handler) Handle(ctx context.Context, a engine.Attempt) (engine.Result, 
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, h.config.Timeout, errTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(body))
+	req, err := h.newRequest(ctx, http.MethodPost, u, body, body, a)
 	if err != nil {
-		return engine.Result{}, engine.NonRetryable(fmt.Errorf("webhook: node %s: %w", a.Node.ID, err))
+		return engine.Result{}, engine.NonRetryable(err)
 	}
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", h.config.UserAgent)
-	// The transport too takes this header to mean that it may send the request
-	// again when a connection that it reuses turns out to be closed.
-	req.Header.Set(HeaderIdempotencyKey, a.IdempotencyKey)
 	if a.Redelivered {
 		req.Header.Set(HeaderRedelivered, strconv.FormatBool(true))
-	}
-	if len(h.config.Secret) > 0 {
-		Sign(req.Header, body, h.config.Secret, time.Now())
 	}
 	where := "POST " + publicURL(u)
 	var connected atomic.Bool
@@ -202,6 +210,24 @@ func (h *Handler) Handle(ctx context.Context, a engine.Attempt) (engine.Result, 
 		return engine.Result{}, h.noAnswer(ctx, where, err)
 	}
 	return engine.Result{}, h.noConnection(ctx, where, err)
+}
+
+// newRequest returns a request about an attempt. What is signed is its body, or what
+// stands for that in a request without one.
+func (h *Handler) newRequest(ctx context.Context, method string, u *url.URL, body, signed []byte, a engine.Attempt) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("webhook: node %s: %w", a.Node.ID, err)
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", h.config.UserAgent)
+	// The transport too takes this header to mean that it may send the request
+	// again when a connection that it reuses turns out to be closed.
+	req.Header.Set(HeaderIdempotencyKey, a.IdempotencyKey)
+	if len(h.config.Secret) > 0 {
+		Sign(req.Header, signed, h.config.Secret, time.Now())
+	}
+	return req, nil
 }
 
 // noAnswer is the error of a request that may have been sent, and got no answer.

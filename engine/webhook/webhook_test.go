@@ -408,7 +408,7 @@ func TestNodesWithoutAUsableURLFailForGood(t *testing.T) {
 		`{}`:                           "config.url is missing",
 		`{"url":null}`:                 "config.url is missing",
 		`{"url":""}`:                   "config.url is missing",
-		`{"url":7}`:                    "config.url must be a text, not a number",
+		`{"url":7}`:                    "config.url must be a string, not a number",
 		`{"url":"dialer.test/call"}`:   "config.url must begin with https:// or http://",
 		`{"url":"//dialer.test"}`:      "config.url must begin with https:// or http://",
 		`{"url":"ftp://dialer.test"}`:  "config.url must begin with https:// or http://",

@@ -64,6 +64,10 @@ func (n Node) WithRetry(retry Retry) Node { n.Retry = &retry; return n }
 // WithTimeout returns the node with a timeout.
 func (n Node) WithTimeout(d time.Duration) Node { n.Timeout = Duration(d); return n }
 
+// WithUnknown returns the node with what happens to an attempt whose outcome is unknown
+// after a crash.
+func (n Node) WithUnknown(u Unknown) Node { n.Unknown = u; return n }
+
 // unencodable is the beginning of a config that could not be encoded. It is not
 // JSON, so that validation reports it: constructors that return errors would make a
 // workflow in Go unreadable.

@@ -114,7 +114,23 @@ type Node struct {
 	// Timeout is how long a step of an action may stay in flight before it
 	// counts as failed; 0 means [DefaultTimeout].
 	Timeout Duration `json:"timeout,omitempty"`
+	// Unknown says what happens to an attempt that a crash interrupted and whose
+	// handler cannot tell what became of it; "" means [RedeliverUnknown].
+	Unknown Unknown `json:"unknown,omitempty"`
 }
+
+// Unknown is what happens to an attempt at an action of which nobody knows whether it
+// took place, because the process ended during it.
+type Unknown string
+
+// The values of Unknown.
+const (
+	RedeliverUnknown Unknown = "redeliver" // it is made again, so a phone may ring twice
+	FailUnknown      Unknown = "fail"      // the step fails, without another attempt
+)
+
+// unknowns lists the values in the order in which messages name them.
+var unknowns = []Unknown{RedeliverUnknown, FailUnknown}
 
 // HandlerName returns the name of the step handler that runs at the node: its
 // Handler, or else its type. It is "" for a node that is not an action.

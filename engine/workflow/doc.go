@@ -33,7 +33,10 @@
 //	converted, dropped                 nothing
 //
 // The step handler of an action node is the one that its handler field names, or
-// else the one with the name of its type.
+// else the one with the name of its type. Its unknown field says what happens when a
+// crash interrupted an attempt and the handler cannot tell what became of it:
+// "redeliver" (the default) has the attempt made again, and "fail" lets the step fail, so
+// that nobody is called twice.
 //
 // Cycles are allowed, and are how a workflow tries again. A cycle of conditional
 // nodes only is refused, because a lead would never leave it.

@@ -130,6 +130,10 @@ func (g *Graph) Timeout(i int32) time.Duration {
 	return DefaultTimeout
 }
 
+// FailsUnknown reports whether a step of the node fails when nobody knows what became
+// of an attempt that a crash interrupted.
+func (g *Graph) FailsUnknown(i int32) bool { return g.def.Nodes[i].Unknown == FailUnknown }
+
 // RetryDelay returns how long to wait before the next attempt when so many (1 or
 // more) have failed, or false if no attempt is left.
 func (g *Graph) RetryDelay(i int32, failed int) (time.Duration, bool) {

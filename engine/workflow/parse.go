@@ -287,7 +287,7 @@ func (r *reader) definition(data []byte) *Definition {
 
 func (r *reader) node(location string, raw json.RawMessage) Node {
 	var n Node
-	var nodeType string
+	var nodeType, unknown string
 	r.object(location, raw,
 		field{"id", r.string(&n.ID)},
 		field{"type", r.string(&nodeType)},
@@ -310,8 +310,9 @@ func (r *reader) node(location string, raw json.RawMessage) Node {
 			)
 		}},
 		field{"timeout", r.duration(&n.Timeout)},
+		field{"unknown", r.string(&unknown)},
 	)
-	n.Type = NodeType(nodeType)
+	n.Type, n.Unknown = NodeType(nodeType), Unknown(unknown)
 	return n
 }
 

@@ -63,11 +63,11 @@ func TestParseRefuses(t *testing.T) {
 		{"node no object", body(`["a"]`, "[]"), []string{"nodes[0]: must be an object, not a string"}},
 		{"node null", body(`[null]`, "[]"), []string{"nodes[0]: must be an object, not null"}},
 		{"edge no object", body(end, "[1]"), []string{"edges[0]: must be an object, not a number"}},
-		{"wrong types below", body(`[{"id":"a","type":"voice_call","retry":{"max_attempts":"3","delay":30,"backoff":"2","max_delay":"1d","x":1},"timeout":3600},{"id":5,"type":7,"handler":null},{"id":"c","type":"message","handler":1}]`, `[{"from":1,"to":"a","label":true}]`),
+		{"wrong types below", body(`[{"id":"a","type":"voice_call","retry":{"max_attempts":"3","delay":30,"backoff":"2","max_delay":"1d","x":1},"timeout":3600,"unknown":true},{"id":5,"type":7,"handler":null},{"id":"c","type":"message","handler":1}]`, `[{"from":1,"to":"a","label":true}]`),
 			[]string{
 				"nodes[0].retry.max_attempts: must be an integer, not a string", `nodes[0].retry.delay: invalid duration 30; it has no unit: write "30s", "30m" or "30h"`,
 				"nodes[0].retry.backoff: must be a number, not a string", `nodes[0].retry.max_delay: invalid duration "1d"; the units are h, m and s: write "24h"`,
-				"nodes[0].retry.x: unknown field", "nodes[0].timeout: invalid duration 3600; it has no unit",
+				"nodes[0].retry.x: unknown field", "nodes[0].timeout: invalid duration 3600; it has no unit", "nodes[0].unknown: must be a string, not true",
 				"nodes[1].id: must be a string, not a number", "nodes[1].type: must be a string, not a number",
 				"nodes[2].handler: must be a string, not a number",
 				"edges[0].from: must be a string, not a number", "edges[0].label: must be a string, not true",

@@ -190,19 +190,20 @@ func (c *checker) node(i int32, n *Node) {
 	c.text(location+".label", n.Label, MaxLabel)
 	switch {
 	case n.Type == "":
-		c.fault(location+".type", "is required; must be one of %s", listTypes())
+		c.fault(location+".type", "is required; must be one of %s", list(nodeTypes))
 	case !slices.Contains(nodeTypes, n.Type):
-		c.fault(location+".type", "invalid type %s; must be one of %s", expression.Quote(string(n.Type)), listTypes())
+		c.fault(location+".type", "invalid type %s; must be one of %s", expression.Quote(string(n.Type)), list(nodeTypes))
 	default:
 		c.actionOnly(location, n)
 	}
 	c.config(location+".config", i, n)
 }
 
-func listTypes() string {
-	names := make([]string, len(nodeTypes))
-	for i, t := range nodeTypes {
-		names[i] = string(t)
+// list names values, for a message.
+func list[T ~string](values []T) string {
+	names := make([]string, len(values))
+	for i, v := range values {
+		names[i] = string(v)
 	}
 	return strings.Join(names, ", ")
 }
@@ -219,6 +220,9 @@ func (c *checker) actionOnly(location string, n *Node) {
 		if n.Timeout != 0 {
 			c.fault(location+".timeout", "must be left out: a %s node has no step in flight", n.Type)
 		}
+		if n.Unknown != "" {
+			c.fault(location+".unknown", "must be left out: a %s node has no attempts", n.Type)
+		}
 		return
 	}
 	if n.Handler != "" {
@@ -227,6 +231,9 @@ func (c *checker) actionOnly(location string, n *Node) {
 		}
 	}
 	c.length(location+".timeout", n.Timeout, "must not be negative; leave it out for 1h")
+	if n.Unknown != "" && !slices.Contains(unknowns, n.Unknown) {
+		c.fault(location+".unknown", "invalid value %s; must be one of %s", expression.Quote(string(n.Unknown)), list(unknowns))
+	}
 	if n.Retry == nil {
 		return
 	}

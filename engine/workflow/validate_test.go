@@ -110,6 +110,10 @@ var faultCases = []struct {
 	{"conditional into itself", func(d *Definition) { d.Edges[3].To = "ask"; d.Nodes[3] = d.Nodes[4]; d.Nodes = d.Nodes[:4] },
 		[]string{"nodes[2]: conditional nodes form an endless cycle: ask → ask"}},
 
+	{"unknown", func(d *Definition) { d.Nodes[0].Unknown = FailUnknown }, nil},
+	{"unknown, the default", func(d *Definition) { d.Nodes[0].Unknown = RedeliverUnknown }, nil},
+	{"another unknown", func(d *Definition) { d.Nodes[0].Unknown = "retry" }, []string{`nodes[0].unknown: invalid value "retry"; must be one of redeliver, fail`}},
+	{"unknown on a time node", func(d *Definition) { d.Nodes[1].Unknown = FailUnknown }, []string{"nodes[1].unknown: must be left out: a time node has no attempts"}},
 	{"handler", func(d *Definition) { d.Nodes[0].Handler = strings.Repeat("a", MaxHandler) }, nil},
 	{"ill-formed handler", func(d *Definition) { d.Nodes[0].Handler = "a b" }, []string{`nodes[0].handler: invalid handler name "a b"; use letters, digits,`}},
 	{"overlong handler", func(d *Definition) { d.Nodes[0].Handler = strings.Repeat("x", MaxHandler+1) }, []string{"nodes[0].handler: is 65 bytes long"}},

@@ -258,23 +258,8 @@ func (s *Store) write(ctx context.Context, at *place, b *store.Batch) (result st
 		queueRest(&p, b, nil)
 		return result, s.conn.SendBatch(ctx, &p).Close()
 	}
-	firsts := firstOfEach(b.Enroll)
-	workflows, phones, leads := make([]int64, len(firsts)), make([]int64, len(firsts)), make([]int64, len(firsts))
-	for i, e := range firsts {
-		workflows[i], phones[i], leads[i] = e.Record.Workflow, e.Contact.Phone, e.Record.Seq
-	}
-	p.Queue(beginLiveText, workflows, phones, leads)
-	all := keysOf(b.Enroll)
 	live := map[contactIn]int64{}
-	p.Queue(liveText, all.workflows, all.phones).Query(func(rows pgx.Rows) error {
-		var who contactIn
-		var lead int64
-		_, err := pgx.ForEachRow(rows, []any{&who.workflow, &who.phone, &lead}, func() error {
-			live[who] = lead
-			return nil
-		})
-		return err
-	})
+	queueLive(&p, b.Enroll, func(found map[contactIn]int64) { live = found })
 	tx, err := s.conn.Begin(ctx)
 	if err != nil {
 		return result, err
@@ -291,6 +276,29 @@ func (s *Store) write(ctx context.Context, at *place, b *store.Batch) (result st
 		return result, errors.Join(err, s.rollback(ctx, tx))
 	}
 	return result, tx.Commit(ctx)
+}
+
+// queueLive has each contact that has no live lead get the one that the batch enrolls,
+// and then says who has which.
+func queueLive(p *pgx.Batch, list []store.Enrollment, found func(live map[contactIn]int64)) {
+	firsts := firstOfEach(list)
+	workflows, phones, leads := make([]int64, len(firsts)), make([]int64, len(firsts)), make([]int64, len(firsts))
+	for i, e := range firsts {
+		workflows[i], phones[i], leads[i] = e.Record.Workflow, e.Contact.Phone, e.Record.Seq
+	}
+	p.Queue(beginLiveText, workflows, phones, leads)
+	all := keysOf(list)
+	p.Queue(liveText, all.workflows, all.phones).Query(func(rows pgx.Rows) error {
+		live := map[contactIn]int64{}
+		var who contactIn
+		var lead int64
+		_, err := pgx.ForEachRow(rows, []any{&who.workflow, &who.phone, &lead}, func() error {
+			live[who] = lead
+			return nil
+		})
+		found(live)
+		return err
+	})
 }
 
 // committed wakes the other engines if they should learn of the batch.

@@ -30,14 +30,14 @@ const (
 		SELECT flows FROM e`
 	othersText = `SELECT epoch, takes, extract(epoch FROM until - clock_timestamp()), backend, begun FROM engines
 		WHERE NOT over AND epoch <> $1 ORDER BY epoch`
-	shardsText     = `SELECT shard, epoch FROM shards ORDER BY shard`
-	deliveredText  = `DELETE FROM notices WHERE id = ANY($1)`
-	noticesText    = `SELECT id, shard, engine, lead, wake FROM notices WHERE engine = $1 OR engine = 0 AND shard = ANY($2) ORDER BY id LIMIT $3`
-	leaveText      = `DELETE FROM notices n WHERE n.engine <> 0 AND n.engine <= $1 AND NOT EXISTS (SELECT FROM engines e WHERE e.epoch = n.engine AND NOT e.over)`
-	takeoverText   = `UPDATE engines SET over = true WHERE epoch = $1 AND until < clock_timestamp() AND NOT over`
-	terminateText  = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2`
-	stillText      = `WITH e AS (UPDATE engines SET until = clock_timestamp() + $2 WHERE epoch = $1 AND NOT over RETURNING 1) SELECT 1 / count(*) FROM e`
-	takeShardsText = `UPDATE shards SET epoch = $1 WHERE shard IN (SELECT shard FROM shards s WHERE s.epoch <> $1
+	shardsText      = `SELECT shard, epoch FROM shards ORDER BY shard`
+	deliveredText   = `DELETE FROM notices WHERE id = ANY($1)`
+	noticesText     = `SELECT id, shard, engine, lead, wake FROM notices WHERE engine = $1 OR engine = 0 AND shard = ANY($2) ORDER BY id LIMIT $3`
+	dropNoticesText = `DELETE FROM notices n WHERE n.engine <> 0 AND n.engine <= $1 AND NOT EXISTS (SELECT FROM engines e WHERE e.epoch = n.engine AND NOT e.over)`
+	takeoverText    = `UPDATE engines SET over = true WHERE epoch = $1 AND until < clock_timestamp() AND NOT over`
+	terminateText   = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2`
+	stillText       = `WITH e AS (UPDATE engines SET until = clock_timestamp() + $2 WHERE epoch = $1 AND NOT over RETURNING 1) SELECT 1 / count(*) FROM e`
+	takeShardsText  = `UPDATE shards SET epoch = $1 WHERE shard IN (SELECT shard FROM shards s WHERE s.epoch <> $1
 			AND NOT EXISTS (SELECT FROM engines e WHERE e.epoch = s.epoch AND NOT e.over) ORDER BY shard LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING shard`
 	releaseShardsText = `WITH r AS (UPDATE shards SET epoch = 0 WHERE epoch = $1 AND shard = ANY($2) RETURNING 1) SELECT 1 / (count(*) = $3)::int FROM r`
 	noteText          = `INSERT INTO notices (shard, engine, lead, wake) SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::bigint[])`
@@ -225,7 +225,7 @@ func (s *Store) takeover(ctx context.Context, others []other) (left []other, err
 			left = append(left, o)
 			continue
 		}
-		if _, err := s.control.Exec(ctx, leaveText, o.epoch); err != nil {
+		if _, err := s.control.Exec(ctx, dropNoticesText, o.epoch); err != nil {
 			return nil, err
 		}
 	}

@@ -35,11 +35,15 @@ func (Begin) apply(t *Turn, v *View) error {
 
 // deliverAgain has the handler called for an attempt that is on record as begun:
 // because a crash interrupted it, or because the handler could not be called before.
+// Before the first, the handler is asked what became of the attempt, if it can tell.
 func (t *Turn) deliverAgain(v *View) {
+	v.Asking = v.mustAsk(t.Flow, t.Now)
 	if !v.Uncalled {
-		v.Notes.Redelivered = true
-		v.Notes.Redeliveries++
-		t.Stats.Redelivered++
+		v.Notes.Redeliveries++ // also when asking, which may be what ends the process
+		if !v.Asking {
+			v.Notes.Redelivered = true
+			t.Stats.Redelivered++
+		}
 	}
 	v.Running, v.Uncalled, v.Rest = true, false, 0
 }
@@ -56,7 +60,7 @@ func (t *Turn) begin(v *View) {
 	n := &v.Notes
 	n.LastCall, n.CallID, n.CallSeq = n.CallSeq, "", 0
 	n.Redelivered, n.Redeliveries, n.Parked = n.NotMade != nil && n.NotMade.Again, 0, false
-	v.Running, v.Uncalled, v.Rest = true, false, 0
+	v.Running, v.Uncalled, v.Asking, v.Asked, v.Rest = true, false, false, false, 0
 	if v.NodeType(t.Flow) == workflow.VoiceCall {
 		n.CallSeq = PendingCall
 		if n.NotMade != nil {
@@ -104,14 +108,14 @@ func (v *View) takeMessage() {
 }
 
 // NotCalled says that the handler of the attempt in flight could not be called,
-// because the contact or the message could not be read. Again is when to try again.
+// for example because the contact or the message could not be read. Again is when to try again.
 type NotCalled struct{ Again store.Millis }
 
 func (e NotCalled) apply(t *Turn, v *View) error {
 	if !v.Running {
 		return ErrNotNow
 	}
-	v.Running, v.Uncalled, v.Rest = false, !v.Notes.Redelivered, e.Again
+	v.Running, v.Uncalled, v.Rest = false, v.Notes.Redeliveries == 0, e.Again
 	v.Notes.Redeliveries = max(v.Notes.Redeliveries-1, 0)
 	v.Rec.Wake = min(v.Rec.Wake, t.Now)
 	return nil

@@ -24,6 +24,7 @@
 //	begin.go      how an attempt begins
 //	end.go        how an attempt, and a step, end
 //	notmade.go    attempts that were not made
+//	reconcile.go  attempts of which nobody knows what became of them
 //	callback.go   how a callback changes a step in flight
 //	message.go    scheduled messages beside the path
 //	route.go      the way through the graph: enter, wait, branch, finish

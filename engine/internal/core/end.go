@@ -18,6 +18,10 @@ type Answer struct {
 	RetryAfter time.Duration
 	Final      bool
 	NotMade    bool
+	// Never and Unknown answer the question what became of an attempt that a crash
+	// interrupted: nothing, so it never happened; or the handler does not know, and
+	// Failed says why, if it can.
+	Never, Unknown bool
 	// InFlight: the outcome will come by a callback.
 	InFlight bool
 	Outcome  string // empty: the node type's success outcome
@@ -42,6 +46,8 @@ func (a Answer) apply(t *Turn, v *View) error {
 			end.Error = failed // but the outcome stands (promise 8)
 		}
 		return t.end(v, end, nil)
+	case a.Never, a.Unknown:
+		return t.reconciled(v, a)
 	case a.NotMade:
 		return t.notMade(v, a)
 	case a.Failed != "":

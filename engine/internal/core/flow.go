@@ -15,12 +15,25 @@ import (
 type Flow struct {
 	Row   store.Workflow
 	Graph *workflow.Graph
-	// RateKeys are those of its nodes, set when the workflow is active or paused.
-	RateKeys []RateKey
+	// Handlers are those of its nodes, set when the workflow is active or paused.
+	Handlers []Handlers
 	// Missing: this engine lacks one of its handlers, which another engine has.
 	Missing bool
 	// Rules are those of the engine, which do change; nil for none.
 	Rules *Rules
+}
+
+// Handlers is what is known of a node's handlers: Visit of the one for visits to the
+// node, Message of the one for messages that it scheduled.
+type Handlers struct{ Visit, Message Handler }
+
+// Handler is what is known of a handler at a node.
+type Handler struct {
+	// RateKey names what its attempts share with those at other nodes, such as a
+	// provider.
+	RateKey string
+	// Reconciles: it can be asked what became of an attempt that a crash interrupted.
+	Reconciles bool
 }
 
 // NewFlow compiles a stored workflow. An expression that an earlier version accepted
@@ -70,7 +83,7 @@ func (f *Flow) Redraw(graph *workflow.Graph, text []byte, leads int64) (*Flow, e
 	case leads > 0:
 		return nil, f.conflict(fmt.Sprintf("draft, %d leads enrolled", leads))
 	}
-	next.Graph, next.Row.Definition, next.RateKeys = graph, text, nil
+	next.Graph, next.Row.Definition, next.Handlers = graph, text, nil
 	return next, nil
 }
 

@@ -59,18 +59,19 @@ type Step uint8
 
 // The changes that happen to a lead without a request, an answer or a callback.
 const (
-	StepPass    Step = iota + 1 // its wait is over: it goes on
-	StepTimeOut                 // the attempt in flight has passed its deadline
-	StepEnd                     // a callback gave the outcome, and no handler runs that could return
-	StepDrop                    // there is to be no further attempt: the step ends
-	StepHooks                   // its hooks are to be called
-	StepCancel                  // its workflow was cancelled: it is removed
-	StepPark                    // the attempt in flight is not delivered again
+	StepPass        Step = iota + 1 // its wait is over: it goes on
+	StepTimeOut                     // the attempt in flight has passed its deadline
+	StepEnd                         // a callback gave the outcome, and no handler runs that could return
+	StepDrop                        // there is to be no further attempt: the step ends
+	StepHooks                       // its hooks are to be called
+	StepCancel                      // its workflow was cancelled: it is removed
+	StepPark                        // the attempt in flight is not delivered again
+	StepFailUnknown                 // nobody knows what became of the attempt, and it must not be made twice
 )
 
 // byRule reports whether the change follows from the event before it, and not from the
 // time.
-func (s Step) byRule() bool { return s == StepDrop || s == StepHooks }
+func (s Step) byRule() bool { return s == StepDrop || s == StepHooks || s == StepFailUnknown }
 
 // Places in the queue for workers: attempts that a crash interrupted come first, then
 // queued retries, then first attempts in order of due time. Removals may wait for the
@@ -124,6 +125,9 @@ func nextRunning(v *View, f *Flow, now store.Millis) Need {
 		return Need{Kind: Change, Change: StepTimeOut, Reason: ReasonHandler}
 	case v.Running:
 		return Need{Kind: Until, At: r.Deadline, Reason: ReasonHandler}
+	}
+	if v.unanswerable(f, now) {
+		return Need{Kind: Change, Change: StepFailUnknown, Reason: ReasonHandler}
 	}
 	if poisonous(v, f) {
 		return Need{Kind: Change, Change: StepPark, Reason: ReasonParked}

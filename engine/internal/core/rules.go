@@ -37,11 +37,6 @@ type cooling struct {
 	times int // failures in a row
 }
 
-// RateKey names what a node's attempts share with those of other nodes, such as a
-// provider: Visit is for visits to the node, Message for messages that its handler
-// scheduled.
-type RateKey struct{ Visit, Message string }
-
 // Cool begins a back-off for a rate key, because its attempts cannot be made; it is
 // longer each time in a row. It returns when the back-off ends, and whether it is new.
 func (r *Rules) Cool(key string, now store.Millis) (until store.Millis, fresh bool) {
@@ -87,19 +82,20 @@ const missingRest = 30 * time.Second
 // a row before it were not made either.
 func pause(times int) time.Duration { return min(minPause<<min(times, 10), maxPause) }
 
-// RateKey returns the rate key of the lead's next attempt, or of the one in flight.
-func (v *View) RateKey(f *Flow, now store.Millis) string {
-	if int(v.Rec.Node) >= len(f.RateKeys) {
-		return ""
+// HandlerOf returns what is known of the handler of the lead's next attempt, or of the
+// one in flight.
+func (v *View) HandlerOf(f *Flow, now store.Millis) Handler {
+	if int(v.Rec.Node) >= len(f.Handlers) {
+		return Handler{}
 	}
-	if key := &f.RateKeys[v.Rec.Node]; v.Notes.Sending == nil && (v.Rec.State.InFlight() || !v.messageDue(now)) {
-		return key.Visit
+	if h := &f.Handlers[v.Rec.Node]; v.Notes.Sending == nil && (v.Rec.State.InFlight() || !v.messageDue(now)) {
+		return h.Visit
 	}
 	node := v.Rec.Node
 	if v.Notes.Sending == nil {
 		node = v.Notes.Messages[0].Node
 	}
-	return f.RateKeys[node].Message
+	return f.Handlers[node].Message
 }
 
 // ruling says whether an attempt may begin and, if not, why.
@@ -145,7 +141,7 @@ func mayBegin(v *View, f *Flow, now store.Millis) ruling {
 		return ruling{may: later, reason: ReasonMissing, until: now.Add(missingRest)}
 	}
 	if f.Rules != nil && len(f.Rules.cooling) > 0 {
-		if until := f.Rules.cooling[v.RateKey(f, now)].until; until > now {
+		if until := f.Rules.cooling[v.HandlerOf(f, now).RateKey].until; until > now {
 			return ruling{may: later, reason: ReasonCooling, until: until}
 		}
 	}

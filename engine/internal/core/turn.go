@@ -124,6 +124,8 @@ func (t *Turn) make(v *View, need Need) error {
 		return t.end(v, *v.Notes.Ended, nil)
 	case StepDrop:
 		return t.drop(v)
+	case StepFailUnknown:
+		return t.failUnknown(v, "")
 	case StepHooks:
 		v.Hooking = true
 		return nil

@@ -19,6 +19,9 @@ type View struct {
 	// Uncalled: this process has begun the attempt but not called its handler yet,
 	// because something that the handler needs could not be read.
 	Uncalled bool
+	// Asking: the call of Running does not deliver the attempt, but asks the handler what
+	// became of it. Asked: that has been answered, and the attempt is to be delivered.
+	Asking, Asked bool
 	// Hooking: this process is running the hooks of the step.
 	Hooking bool
 	// Rest: the store could not be read for the lead, and is not read again before this
@@ -55,8 +58,9 @@ type Notes struct {
 	CallSeq int64 `json:"call_seq,omitempty"`
 	// LastCall is the call log entry of the attempt before that.
 	LastCall int64 `json:"last_call,omitempty"`
-	// Redelivered: the attempt in flight was delivered again after a crash, Redeliveries
-	// times. Parked: that was too often, and it is not delivered again.
+	// Redelivered: the attempt in flight was delivered again after a crash. Redeliveries
+	// is how often it was, or its handler was asked what became of it and has not
+	// answered. Parked: that was too often, and it is not delivered again.
 	Redelivered  bool  `json:"redelivered,omitempty"`
 	Redeliveries int32 `json:"redeliveries,omitempty"`
 	Parked       bool  `json:"parked,omitempty"`
@@ -171,7 +175,7 @@ func (v *View) attribute(f *Flow, was *View) {
 }
 
 func (n *Notes) empty() bool {
-	return n.Attempts == nil && n.Engine == 0 && n.CallID == "" && n.CallSeq == 0 && n.LastCall == 0 && !n.Redelivered && n.NotMade == nil &&
+	return n.Attempts == nil && n.Engine == 0 && n.CallID == "" && n.CallSeq == 0 && n.LastCall == 0 && !n.Redelivered && n.Redeliveries == 0 && n.NotMade == nil &&
 		!n.Parked && n.Ended == nil &&
 		n.Removal == nil && n.Messages == nil && n.Sending == nil && n.Path == nil && !n.Ask && n.Passed == 0 && n.Last == nil
 }

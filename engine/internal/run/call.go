@@ -23,6 +23,8 @@ type Call struct {
 	Handler     string // its name
 	Contact     *Contact
 	Redelivered bool
+	// Asks: the handler is not to make the attempt, but to tell what became of it.
+	Asks bool
 	// Sending: the attempt sends a scheduled message, with that data.
 	Sending bool
 	Data    []byte
@@ -57,7 +59,7 @@ func (c *Call) name() string {
 func (l *loop) startCall(e *entry, f *core.Flow) {
 	c := &Call{
 		Rec: e.view.Rec, Flow: f, Handler: e.view.Handler(f), Contact: e.contact, Redelivered: e.view.Notes.Redelivered,
-		message: e.view.Notes.Sending, rateKey: e.view.RateKey(f, l.now), engine: l.r.rules.Engine,
+		Asks: e.view.Asking, message: e.view.Notes.Sending, rateKey: e.view.HandlerOf(f, l.now).RateKey, engine: l.r.rules.Engine,
 	}
 	// Derived from no caller's context, so that Remove, Pause and Cancel do not cancel
 	// it (promise 3).
@@ -96,12 +98,16 @@ func (c *Call) launch(r *Runner, contact *Contact, unread error, broken bool) {
 	}
 	r.spawn(func() {
 		// A handler may end its goroutine, as a test's Fatal does.
-		end := &callEnd{call: c, answer: core.Answer{Failed: "the handler ended its goroutine"}}
+		end := &callEnd{call: c, answer: core.Answer{Failed: "the handler ended its goroutine", Unknown: c.Asks}}
 		defer func() {
 			c.cancel(nil)
 			r.tell(end)
 		}()
 		c.enter()
+		if c.Asks {
+			end.answer, end.unread = r.Host.Reconcile(c)
+			return
+		}
 		if c.Redelivered {
 			r.Log.Warn("leadflow: making an attempt again because the process ended during it",
 				slog.String("step", c.name()), slog.Int("attempt", int(c.Rec.Attempt)),
@@ -172,7 +178,7 @@ func (c *Call) begun() <-chan struct{} {
 // callEnd is the result of a call.
 type callEnd struct {
 	call   *Call
-	unread error // something could not be read, so no handler was called
+	unread error // no handler was called, for example because something could not be read
 	answer core.Answer
 }
 
@@ -198,7 +204,7 @@ func (end *callEnd) settle(l *loop) error {
 		return nil
 	}
 	if end.unread != nil {
-		l.r.Log.Error("leadflow: a lead cannot be read; trying again", slog.Any("error", end.unread))
+		l.r.Log.Error("leadflow: a handler cannot be called; trying again", slog.Any("error", end.unread))
 		return l.apply(e, core.NotCalled{Again: l.now.Add(restUnread)})
 	}
 	if e.contact == nil {
@@ -211,6 +217,9 @@ func (end *callEnd) settle(l *loop) error {
 // heed begins or ends the back-off of a call's rate key, by the result of the call.
 func (l *loop) heed(end *callEnd) {
 	key := end.call.rateKey
+	if end.answer.Never || end.answer.Unknown {
+		return // the attempt was not tried
+	}
 	if !end.answer.NotMade {
 		if l.r.rules.Works(key, l.now) {
 			l.r.Log.Info("leadflow: attempts can be made again", slog.String("rate_key", key))

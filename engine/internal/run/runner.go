@@ -27,6 +27,10 @@ type Host interface {
 	// Attempt calls the handler of an attempt that is on record and returns its answer.
 	// It must recover from a panic of the handler.
 	Attempt(c *Call) core.Answer
+	// Reconcile asks the handler of an attempt that a crash interrupted what became of it.
+	// It must recover from a panic of the handler. If it returns an error, the handler was
+	// not asked, and is to be asked later.
+	Reconcile(c *Call) (core.Answer, error)
 	// Hooks runs the completion hooks of a step and returns what failed, each with
 	// the hook's name. It returns within a bounded time.
 	Hooks(c *HookCall) []string

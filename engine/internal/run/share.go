@@ -344,6 +344,9 @@ func (l *loop) renew(e *entry, found *store.Lead) bool {
 		return false
 	}
 	same := rec.Visit == was.Visit && rec.Attempt == was.Attempt && view.Notes.Engine == e.view.Notes.Engine
+	if same && rec.Phase == store.PhaseRunning {
+		view.Uncalled, view.Asking, view.Asked = e.view.Uncalled, e.view.Asking, e.view.Asked
+	}
 	if e.call != nil && same && rec.Phase == store.PhaseRunning {
 		view.Running = true
 	} else if e.call != nil {

@@ -106,7 +106,7 @@ func (w *World) MayBegin(l *Lead, by time.Time) bool {
 	case Retrying:
 		return !l.At.last().DueAt.After(by)
 	case Lost:
-		return l.called == nil && l.Deadline.After(w.Now)
+		return l.called == nil && l.Deadline.After(w.Now) && !l.At.Node.FailsUnknown
 	}
 	return false
 }

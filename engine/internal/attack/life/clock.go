@@ -22,6 +22,9 @@ func (w *World) Alone(l *Lead, by time.Time) bool {
 			w.ends(l, *l.called)
 		case passed(l.Deadline):
 			w.ends(l, l.failure(w.Now, AnyText))
+		case l.Doing == Lost && !l.Flow.Deleted && l.At.Node.FailsUnknown:
+			// Nobody knows what became of the attempt: no handler here can be asked.
+			w.ends(l, l.failure(w.Now, AnyText))
 		case l.Doing == Lost && !l.Flow.Deleted && !l.parked && w.MaxRedeliveries > 0 && l.redelivered >= w.MaxRedeliveries:
 			w.Park(l)
 		default:

@@ -28,6 +28,8 @@ type Node struct {
 	Wait    time.Duration // of a time node
 	Timeout time.Duration // of each attempt at a step
 	Edges   map[string]string
+	// FailsUnknown: an attempt that a crash interrupted is not made again.
+	FailsUnknown bool
 
 	retry workflow.Retry
 	test  Test
@@ -42,7 +44,8 @@ type Test func(l *Lead) bool
 func NewFlow(def *workflow.Definition, tests map[string]Test) (*Flow, error) {
 	f := &Flow{Name: def.Name, Status: lead.WorkflowDraft, Entry: def.Entry, byID: map[string]*Node{}}
 	for _, d := range def.Nodes {
-		n := &Node{ID: d.ID, Type: d.Type, Timeout: time.Duration(d.Timeout), Edges: map[string]string{}, test: tests[d.ID]}
+		n := &Node{ID: d.ID, Type: d.Type, Timeout: time.Duration(d.Timeout), Edges: map[string]string{}, test: tests[d.ID],
+			FailsUnknown: d.Unknown == "fail"}
 		if n.Timeout == 0 {
 			n.Timeout = workflow.DefaultTimeout
 		}

@@ -76,6 +76,13 @@ func (w *World) BegunBefore(l *Lead) {
 	l.redelivered = 1
 }
 
+// BeginUnseen tells that an earlier process had begun the attempt that is due, unseen, and
+// then ended.
+func (w *World) BeginUnseen(l *Lead) {
+	w.Begin(l, w.Now)
+	l.Doing = Lost
+}
+
 // givenUpNotMade records that the attempt that was not made never will be.
 func (w *World) givenUpNotMade(st *Step) {
 	if st.notMade > 0 && len(st.Calls) > 0 {

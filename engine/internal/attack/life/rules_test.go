@@ -37,6 +37,7 @@ func TestAttempts(t *testing.T) {
 		{"a callback is awaited until then", func(s *story) { s.answer(Answer{InFlight: true}); s.pass(storyTimeout) }, "completed: vip=true call=failed,failed"},
 		{"a handler that is late changes nothing", func(s *story) { s.pass(storyTimeout); s.answer(Answer{}) }, "completed: vip=true call=failed,failed"},
 		{"a crash loses none", func(s *story) { s.w.Crash(); s.begin() }, "in_step: vip=true call=in_progress,in_progress"},
+		{"but its step fails, without a retry, where the node says so", func(s *story) { s.f.Node("call").FailsUnknown = true; s.w.Crash(); s.w.Pass() }, "completed: vip=true call=failed,failed"},
 		{"nor one that is queued", func(s *story) { s.fail(); s.w.Crash(); s.pass(storyDelay); s.begin() }, "in_step: vip=true call=in_progress,failed,in_progress"},
 		{"an outcome without an edge", func(s *story) { s.answer(Answer{Outcome: "odd"}) }, "completed: vip=true call=odd,completed"},
 	} {

@@ -79,6 +79,9 @@ func (d *drawing) drawPolicy(n *workflow.Node) {
 	if timeout != workflow.DefaultTimeout {
 		*n = n.WithTimeout(timeout)
 	}
+	if rapid.SampledFrom([]bool{false, false, true}).Draw(d.T, "fails when unknown") {
+		*n = n.WithUnknown(workflow.FailUnknown)
+	}
 	if attempts > 1 {
 		*n = n.WithRetry(workflow.Retry{MaxAttempts: attempts, Delay: workflow.Duration(delay), Backoff: 2})
 	}

@@ -307,6 +307,7 @@ func (w *trial) settle() {
 		calls, hooks := w.takeNew()
 		w.learnLeads()
 		w.learnParked()
+		w.learnUnknown()
 		for _, c := range calls {
 			w.called(c)
 		}
@@ -396,6 +397,25 @@ func (w *trial) learnParked() {
 			if s.EnteredAt.Equal(l.At.EnteredAt) && len(s.Attempts) > 0 && strings.Contains(s.Attempts[len(s.Attempts)-1].Error, "not made again") {
 				w.spec.Park(l)
 				w.spec.Pass()
+				break
+			}
+		}
+	}
+}
+
+// learnUnknown has the model follow where the engine fails an attempt because nobody
+// knows what became of it, which the model had not begun: it was begun in a commit that
+// was on disk when the process died around it.
+func (w *trial) learnUnknown() {
+	for _, l := range w.spec.Leads {
+		if !w.doubt || l.Flow.Deleted || !w.spec.MayBegin(l, w.spec.Now) {
+			continue
+		}
+		for i, s := range w.read(l).Steps {
+			if strings.Contains(s.Error, "nobody knows") && i < len(l.Steps) && l.Steps[i].ExitedAt.IsZero() {
+				w.spec.BeginUnseen(l)
+				w.spec.Pass()
+				w.tally["failed as unknown, unseen"]++
 				break
 			}
 		}

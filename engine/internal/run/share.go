@@ -364,7 +364,7 @@ func (l *loop) renew(e *entry, found *store.Lead) bool {
 		e.hooks = nil
 	}
 	e.view = view
-	if e.contact != nil {
+	if e.contact != nil || e.held() { // else the result of what runs would bring an old one
 		if e.contact, err = NewContact(found.Contact); err != nil {
 			e.contact = nil // it is read again, with the error, when it is needed
 		}

@@ -144,7 +144,7 @@ func (a *arena) note(format string, args ...any) {
 }
 
 // patience is longer than anything takes.
-const patience = 90 * time.Second
+const patience = 40 * time.Second
 
 // until waits for a condition.
 func (a *arena) until(what string, holds func() bool) {
@@ -179,9 +179,9 @@ func (a *arena) fail(format string, args ...any) {
 	a.Logf("what was done:\n%s", strings.Join(a.notes, "\n"))
 	lives := slices.Clone(a.all)
 	a.mu.Unlock()
-	for _, l := range lives {
+	for i, l := range lives {
 		a.kill(l)
-		if len(lives)-slices.Index(lives, l) <= engines {
+		if len(lives)-i <= engines {
 			a.Logf("%s:\n%s", l.name, tail(l.stderr.String()))
 		}
 	}
@@ -234,15 +234,16 @@ func (a *arena) finish(people *sync.WaitGroup) {
 		a.release(nil)
 	}
 	a.await("people have their answers", people)
-	// All engines are in order, so these go their way though nobody starts anew.
+	// All engines are in order, so these, in shards of each, go their way though nobody
+	// starts anew.
 	var late sync.WaitGroup
 	for i := range 3 * engines {
-		late.Go(func() { a.person(1_000_000 + i) })
+		late.Go(func() { a.person(1_000_000 + 7*i) })
 	}
 	a.await("late people have their answers", &late)
 	a.until("no lead is live", func() bool { return a.live() == 0 })
 	for i := range 3 * engines {
-		late.Go(func() { a.person(2_000_000 + i) })
+		late.Go(func() { a.person(2_000_000 + 7*i) })
 	}
 	gone := a.slots[a.rand("gone").IntN(engines)]
 	a.until("some of them are called", func() bool {

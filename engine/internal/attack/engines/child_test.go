@@ -92,6 +92,8 @@ type event struct {
 	Calls   []lead.Call   `json:"calls,omitempty"`
 	Refusal string        `json:"refusal,omitempty"` // the class of the error
 	Error   string        `json:"error,omitempty"`
+
+	by *process // whose it is
 }
 
 // command is a line from the parent to a child: answer (to a call) or quit, or a method

@@ -24,7 +24,11 @@ func (a *arena) once(cmd command) (event, bool) {
 		return event{}, false
 	}
 	ev, err := a.ask(l, cmd, most)
-	return ev, err == nil && ev.Refusal != "other"
+	ev.by = l
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	// A process that shuts down is not told of new workflows any more.
+	return ev, err == nil && ev.Refusal != "other" && l.end == 0
 }
 
 // any returns any process that runs but one, or nil.
@@ -34,7 +38,11 @@ func (a *arena) any(but *process) *process {
 	at := a.rand("any", a.lastID).IntN(engines)
 	a.mu.Unlock()
 	for i := range engines {
-		if l := a.runs(a.slots[(at+i)%engines]); l != nil && l != but {
+		l := a.runs(a.slots[(at+i)%engines])
+		a.mu.Lock()
+		ok := l != nil && l != but && l.end == 0
+		a.mu.Unlock()
+		if ok {
 			return l
 		}
 	}
@@ -190,7 +198,7 @@ func (a *arena) see(s *story, what string, there func(lead.Lead) bool) {
 	a.figures.reads++
 	a.mu.Unlock()
 	if len(ev.Leads) == 0 || !there(ev.Leads[0]) {
-		a.Errorf("lead %s: %s was acknowledged, and an engine that is asked afterwards answers %s%v", s.id, what, ev.Error, ev.Leads)
+		a.Errorf("lead %s: %s was acknowledged, and %s, which is asked afterwards, answers %s%v", s.id, what, ev.by.name, ev.Error, ev.Leads)
 	}
 }
 
@@ -411,7 +419,11 @@ func (a *arena) insist(l *process, cmd command) (event, bool) {
 			time.Sleep(10 * time.Millisecond)
 			continue
 		}
-		if ev, err := a.ask(l, cmd, 0); err == nil && ev.Refusal != "other" {
+		ev, err := a.ask(l, cmd, 0)
+		a.mu.Lock()
+		a.note("%s of %s at %s: %v %s", cmd.Kind, cmd.Workflow, l.name, err, ev.Error)
+		a.mu.Unlock()
+		if err == nil && ev.Refusal != "other" {
 			return ev, true
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -419,10 +431,11 @@ func (a *arena) insist(l *process, cmd command) (event, bool) {
 	return event{}, false
 }
 
-// paused pauses the main workflow at a process while f runs.
-func (a *arena) paused(l *process, f func()) {
+// paused pauses the main workflow at a process while f runs, which is told whether that
+// was acknowledged.
+func (a *arena) paused(l *process, f func(acked bool)) {
 	if l == nil {
-		f()
+		f(false)
 		return
 	}
 	ev, err := a.ask(l, command{Kind: "pause", Workflow: a.main.id}, 0)
@@ -433,7 +446,7 @@ func (a *arena) paused(l *process, f func()) {
 	a.mu.Lock()
 	a.note("the workflow is paused at %s: %v %s", l.name, err, ev.Error)
 	a.mu.Unlock()
-	f()
+	f(from < math.MaxInt64)
 	to := now()
 	a.mu.Lock()
 	if from < to {
@@ -460,11 +473,10 @@ func (a *arena) pauseAgainAndAgain(calm <-chan struct{}) {
 		case <-time.After(time.Duration(500+rng.IntN(2500)) * time.Millisecond):
 		}
 		a.brakes.Lock()
-		a.paused(a.any(nil), func() {
-			if ev, ok := a.once(command{Kind: "workflow", Workflow: a.main.id}); ok && ev.State == lead.WorkflowActive.String() {
-				a.mu.Lock()
-				a.note("an engine says that the workflow is active")
-				a.mu.Unlock()
+		a.paused(a.any(nil), func(acked bool) {
+			ev, ok := a.once(command{Kind: "workflow", Workflow: a.main.id})
+			if acked && ok && ev.State != lead.WorkflowPaused.String() {
+				a.Errorf("the workflow was paused, and %s says that it is %s", ev.by.name, ev.State)
 			}
 			time.Sleep(time.Duration(rng.IntN(500)) * time.Millisecond)
 		})

@@ -85,7 +85,7 @@ func (a *arena) stoppedDuringAPause(_ *slot, l *process, rng *rand.Rand) {
 		return
 	}
 	defer a.brakes.Unlock()
-	a.paused(a.any(l), func() {
+	a.paused(a.any(l), func(bool) {
 		close(goOn)
 		time.Sleep(a.leases(rng, 0.2, 0.5))
 	})

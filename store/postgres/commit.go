@@ -24,7 +24,7 @@ import (
 // what was wrong is found out by looking (see diagnose), since that is seldom.
 const (
 	fenceText = `WITH o AS (UPDATE engines SET batch = $2, until = clock_timestamp() + $3
-		WHERE epoch = $1 AND NOT over AND ($4 < 0 OR flows = $4) RETURNING 1)
+		WHERE epoch = $1 AND NOT over AND ($4::bigint < 0 OR flows = $4) RETURNING 1)
 		SELECT 1 / count(*) FROM o`
 
 	insertWorkflowText = `INSERT INTO workflows (version, id, status, name, description, definition, created, updated, deleted, seq)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"strings"
@@ -259,5 +260,47 @@ func TestManyJoinAtOnce(t *testing.T) {
 	}
 	if len(places) != many {
 		t.Errorf("the places are %v", places)
+	}
+}
+
+// A batch that was decided on workflows that others have changed since is refused, and
+// so is one that says itself that it was (see store.Share).
+func TestABatchOfBeforeAChangeOfWorkflowsIsRefused(t *testing.T) {
+	o := postgres.Options{Schema: schema(t)}
+	s, other := open(t, o), open(t, o)
+	enrolled(t, s)
+	m, err := s.Sync(t.Context(), true, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := lead.NewWorkflowID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wf, err := other.Reserve(t.Context(), store.WorkflowSequence, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := s.Lead(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := store.Batch{Changes: []store.Change{next(l.Record)}, Share: store.Share{Engine: m.Engine, Flows: math.MaxInt64}}
+	if _, err := s.Commit(t.Context(), &b); !errors.Is(err, store.ErrBehind) {
+		t.Errorf("of workflows that it does not know: %v", err)
+	}
+	if _, err := other.Commit(t.Context(), &store.Batch{Workflows: []store.Workflow{{Seq: wf, ID: id, Version: 1, Status: lead.WorkflowDraft}}}); err != nil {
+		t.Fatal(err)
+	}
+	b.Share.Flows = m.Flows
+	if _, err := s.Commit(t.Context(), &b); !errors.Is(err, store.ErrBehind) {
+		t.Errorf("of the workflows of before: %v", err)
+	}
+	if m, err = s.Sync(t.Context(), true, m.Flows); err != nil {
+		t.Fatal(err)
+	}
+	b.Share.Flows = m.Flows
+	if _, err := s.Commit(t.Context(), &b); err != nil {
+		t.Errorf("of the present workflows: %v", err)
 	}
 }

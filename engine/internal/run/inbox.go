@@ -28,6 +28,9 @@ type request struct {
 	answer  chan error // has room for one
 	refusal error
 	leads   []int64 // that were decided on, where others use the store, too
+	// once: it is not decided again when the store has refused its batch, because what it
+	// rests on has changed; whoever asks begins anew.
+	once bool
 }
 
 // result tells the loop that a goroutine of the engine has ended.
@@ -144,7 +147,11 @@ func (r *Runner) decide(ctx context.Context, decide func(l *loop) error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	q := &request{decide: decide, answer: make(chan error, 1)}
+	return r.pose(ctx, &request{decide: decide, answer: make(chan error, 1)})
+}
+
+// pose has the loop decide q.
+func (r *Runner) pose(ctx context.Context, q *request) error {
 	if !r.inbox.ask(q) {
 		return ErrNotRunning
 	}

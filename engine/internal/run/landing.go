@@ -186,7 +186,15 @@ func (l *loop) takeBack(b *batch, err error) {
 	}
 	l.results = append(slices.Clone(b.settling), l.results...)
 	if again {
-		l.requests = append(slices.Clone(b.deciding), l.requests...)
+		var requests []*request
+		for _, r := range b.deciding {
+			if r.once {
+				r.answer <- err
+			} else {
+				requests = append(requests, r)
+			}
+		}
+		l.requests = append(requests, l.requests...)
 		l.retryAt = l.now.Add(patience)
 	} else {
 		backoff := min(minBackoff<<min(l.failures-1, 10), maxBackoff)

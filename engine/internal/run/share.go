@@ -64,6 +64,9 @@ func (s *sharer) ask(ctx context.Context, take bool) (n news, err error) {
 	if n.Membership, err = s.store.Sync(ctx, take, s.seen); err != nil {
 		return n, err
 	}
+	if n.Engine != s.engine {
+		s.seen = 0 // it counted for the place of before
+	}
 	if n.Engine != s.engine || n.Flows != s.flows {
 		rows, err := s.store.Workflows(ctx)
 		if bad, ok := asRowErrors(err); ok {
@@ -153,10 +156,12 @@ const retrySync = 250 * time.Millisecond
 // tell has the loop take note, and waits until what follows is on disk.
 func (s *sharer) tell(ctx context.Context, n news) error {
 	var beginning []<-chan struct{}
-	err := s.run.decide(ctx, func(l *loop) (err error) {
+	// If others change more before the batch is on disk it is refused, and only a Sync can
+	// tell what they have changed.
+	err := s.run.pose(ctx, &request{once: true, answer: make(chan error, 1), decide: func(l *loop) (err error) {
 		beginning, err = l.note(&n)
 		return err
-	})
+	}})
 	if err != nil {
 		return err
 	}
@@ -359,7 +364,7 @@ func (l *loop) renew(e *entry, found *store.Lead) bool {
 		e.hooks = nil
 	}
 	e.view = view
-	if e.contact != nil {
+	if e.contact != nil || e.held() { // else the result of what runs would bring an old one
 		if e.contact, err = NewContact(found.Contact); err != nil {
 			e.contact = nil // it is read again, with the error, when it is needed
 		}

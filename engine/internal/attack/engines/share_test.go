@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -24,6 +23,7 @@ var ctx = context.Background()
 // fleet is a number of engines of this process on one schema.
 type fleet struct {
 	*testing.T
+	url     string
 	options postgres.Options
 	handler engine.Handler
 	hooks   []engine.Hook
@@ -33,10 +33,16 @@ type fleet struct {
 
 func newFleet(t *testing.T, n int, handler engine.HandlerFunc, hooks ...engine.Hook) *fleet {
 	t.Helper()
-	if pgtest.URL() == "" {
+	return newFleetIn(t, pgtest.URL(), n, handler, hooks...)
+}
+
+// newFleetIn makes a fleet in the database with that URL.
+func newFleetIn(t *testing.T, url string, n int, handler engine.HandlerFunc, hooks ...engine.Hook) *fleet {
+	t.Helper()
+	if url == "" {
 		t.Skip(pgtest.Missing)
 	}
-	f := &fleet{T: t, options: postgres.Options{Schema: pgtest.Schema(t), Lease: 10 * time.Second}, handler: handler, hooks: hooks}
+	f := &fleet{T: t, url: url, options: postgres.Options{Schema: pgtest.Schema(t), Lease: 10 * time.Second}, handler: handler, hooks: hooks}
 	for range n {
 		f.join()
 	}
@@ -49,13 +55,13 @@ func (f *fleet) join() int {
 	f.Helper()
 	o := f.options
 	o.Name = fmt.Sprint("engine ", len(f.engines))
-	st, err := postgres.Open(ctx, pgtest.URL(), o)
+	st, err := postgres.Open(ctx, f.url, o)
 	if err != nil {
 		f.Fatal(err)
 	}
 	eng, err := engine.New(st, engine.Config{
 		Handlers: map[string]engine.Handler{"voice_call": f.handler, "message": f.handler},
-		Hooks:    f.hooks, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Hooks:    f.hooks, Logger: slog.New(slog.NewTextHandler(f.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
 		f.Fatal(err)

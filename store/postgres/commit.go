@@ -255,6 +255,9 @@ func (s *Store) outcome(p *place, asked time.Duration) (happened bool, err error
 // server's nobody knows.
 func (s *Store) write(ctx context.Context, at *place, b *store.Batch) (result store.Result, err error) {
 	var p pgx.Batch
+	if len(b.Enroll) > 0 {
+		p.Queue(beginText)
+	}
 	s.queueFence(&p, at, b)
 	if len(b.Enroll) == 0 {
 		queueWorkflows(&p, b.Workflows)
@@ -262,34 +265,54 @@ func (s *Store) write(ctx context.Context, at *place, b *store.Batch) (result st
 		queueRest(&p, b, nil)
 		return result, s.conn.SendBatch(ctx, &p).Close()
 	}
-	tx, err := s.conn.Begin(ctx)
-	if err != nil {
-		return result, err
-	}
-	return s.writeIn(ctx, tx, &p, b, result)
+	return s.writeIn(ctx, &p, b, result)
 }
 
-// writeIn sends the batch, after what is queued already, in a transaction that it ends.
-func (s *Store) writeIn(ctx context.Context, tx pgx.Tx, p *pgx.Batch, b *store.Batch, result store.Result) (store.Result, error) {
+// beginText and commitText go out with the statements of a transaction that takes more
+// than one round trip.
+const (
+	beginText  = "BEGIN"
+	commitText = "COMMIT"
+)
+
+// writeIn sends the batch, after what is queued already in a transaction that it ends.
+func (s *Store) writeIn(ctx context.Context, p *pgx.Batch, b *store.Batch, result store.Result) (store.Result, error) {
 	queueWorkflows(p, b.Workflows)
 	queueChanges(p, b.Changes)
-	live := map[contactIn]int64{}
+	all := true
 	if len(b.Enroll) > 0 {
-		queueLive(p, b.Enroll, func(found map[contactIn]int64) { live = found })
+		queueLive(p, b.Enroll, &all)
 	}
-	if err := tx.SendBatch(ctx, p).Close(); err != nil {
-		return result, errors.Join(err, s.rollback(ctx, tx))
+	if err := s.conn.SendBatch(ctx, p).Close(); err != nil {
+		return result, s.rollback(ctx, err)
 	}
 	var refused map[int64]bool
-	result.Refused, refused = refusals(b.Enroll, live)
-	var rest pgx.Batch
-	queueEnroll(&rest, b.Enroll, refused)
-	queueRest(&rest, b, refused)
-	if err := tx.SendBatch(ctx, &rest).Close(); err != nil {
-		return result, errors.Join(err, s.rollback(ctx, tx))
+	if !all {
+		live, err := readLive(b.Enroll, func(text string, args ...any) (pgx.Rows, error) { return s.conn.Query(ctx, text, args...) })
+		if err != nil {
+			return result, s.rollback(ctx, err)
+		}
+		result.Refused, refused = refusals(b.Enroll, live)
 	}
-	return result, tx.Commit(ctx)
+	var rest pgx.Batch
+	if len(b.Enroll)-len(refused) >= copyFrom {
+		if err := s.copyEnroll(ctx, &rest, b.Enroll, refused); err != nil {
+			return result, s.rollback(ctx, err)
+		}
+	} else {
+		queueEnroll(&rest, b.Enroll, refused)
+	}
+	queueRest(&rest, b, refused)
+	rest.Queue(commitText)
+	if err := s.conn.SendBatch(ctx, &rest).Close(); err != nil {
+		return result, s.rollback(ctx, err)
+	}
+	return result, nil
 }
+
+// copyFrom is how many leads must be enrolled for COPY, which takes round trips of its own
+// but less of the server's time a row.
+const copyFrom = 200
 
 // lockText locks the leads that have the versions that a batch was decided on.
 const lockText = `SELECT l.seq FROM unnest($1::bigint[], $2::bigint[]) AS u (seq, version) JOIN leads l ON l.seq = u.seq AND l.version = u.version
@@ -298,27 +321,24 @@ const lockText = `SELECT l.seq FROM unnest($1::bigint[], $2::bigint[]) AS u (seq
 // writePart writes the batch without the leads that are stale. It locks the others
 // first, so it is certain to write them.
 func (s *Store) writePart(ctx context.Context, at *place, b *store.Batch) (result store.Result, err error) {
-	tx, err := s.conn.Begin(ctx)
-	if err != nil {
-		return result, err
-	}
 	seqs, versions := make([]int64, len(b.Changes)), make([]int64, len(b.Changes))
 	for i := range b.Changes {
 		seqs[i], versions[i] = b.Changes[i].Before.Seq, b.Changes[i].Before.Version
 	}
 	var locked []int64
 	var p pgx.Batch
+	p.Queue(beginText)
 	s.queueFence(&p, at, b)
 	p.Queue(lockText, seqs, versions).Query(func(rows pgx.Rows) error {
 		locked, err = pgx.CollectRows(rows, pgx.RowTo[int64])
 		return err
 	})
-	if err := tx.SendBatch(ctx, &p).Close(); err != nil {
-		return result, errors.Join(err, s.rollback(ctx, tx))
+	if err := s.conn.SendBatch(ctx, &p).Close(); err != nil {
+		return result, s.rollback(ctx, err)
 	}
 	part, stale := without(b, locked)
 	result.Stale = stale
-	return s.writeIn(ctx, tx, &pgx.Batch{}, part, result)
+	return s.writeIn(ctx, &pgx.Batch{}, part, result)
 }
 
 // without returns the batch without the changes of leads that are not locked, and what
@@ -364,27 +384,35 @@ func (s *Store) queueFence(p *pgx.Batch, at *place, b *store.Batch) {
 	s.queueShare(p, &b.Share, at.epoch, len(b.Workflows) > 0)
 }
 
-// queueLive has each contact that has no live lead get the one that the batch enrolls,
-// and then says who has which.
-func queueLive(p *pgx.Batch, list []store.Enrollment, found func(live map[contactIn]int64)) {
+// queueLive has each contact that has no live lead get the one that the batch enrolls.
+// Afterwards *all is true if everybody did, so that nobody is left out.
+func queueLive(p *pgx.Batch, list []store.Enrollment, all *bool) {
 	firsts := firstOfEach(list)
 	workflows, phones, leads := make([]int64, len(firsts)), make([]int64, len(firsts)), make([]int64, len(firsts))
 	for i, e := range firsts {
 		workflows[i], phones[i], leads[i] = e.Record.Workflow, e.Contact.Phone, e.Record.Seq
 	}
-	p.Queue(beginLiveText, workflows, phones, leads)
-	all := keysOf(list)
-	p.Queue(liveText, all.workflows, all.phones).Query(func(rows pgx.Rows) error {
-		live := map[contactIn]int64{}
-		var who contactIn
-		var lead int64
-		_, err := pgx.ForEachRow(rows, []any{&who.workflow, &who.phone, &lead}, func() error {
-			live[who] = lead
-			return nil
-		})
-		found(live)
-		return err
+	p.Queue(beginLiveText, workflows, phones, leads).Exec(func(tag pgconn.CommandTag) error {
+		*all = tag.RowsAffected() == int64(len(list))
+		return nil
 	})
+}
+
+// readLive reads which live leads the contacts have.
+func readLive(list []store.Enrollment, query func(text string, args ...any) (pgx.Rows, error)) (map[contactIn]int64, error) {
+	all := keysOf(list)
+	rows, err := query(liveText, all.workflows, all.phones)
+	if err != nil {
+		return nil, err
+	}
+	live := make(map[contactIn]int64, len(list))
+	var who contactIn
+	var lead int64
+	_, err = pgx.ForEachRow(rows, []any{&who.workflow, &who.phone, &lead}, func() error {
+		live[who] = lead
+		return nil
+	})
+	return live, err
 }
 
 // committed wakes the other engines if they should learn of the batch.
@@ -394,13 +422,16 @@ func (s *Store) committed(b *store.Batch) {
 	}
 }
 
-// rollback ends a transaction that has failed. If that fails the connection is of no
-// use any more.
-func (s *Store) rollback(ctx context.Context, tx pgx.Tx) error {
-	if err := tx.Rollback(ctx); err != nil && !errors.Is(err, pgx.ErrTxClosed) {
+// rollback ends a transaction in which there was an error, and returns the error. If that
+// fails the connection is of no use any more.
+func (s *Store) rollback(ctx context.Context, err error) error {
+	if s.conn.IsClosed() {
+		return err // and it is found out what became of the transaction
+	}
+	if _, failed := s.conn.Exec(ctx, "ROLLBACK"); failed != nil {
 		s.disconnect()
 	}
-	return nil
+	return err
 }
 
 // refusals of a batch of which it was found out later that it was committed are those
@@ -422,17 +453,8 @@ func (s *Store) refusals(ctx context.Context, b *store.Batch, known store.Result
 	for _, seq := range there {
 		enrolled[seq] = true
 	}
-	rows, err = s.conn.Query(ctx, liveText, all.workflows, all.phones)
+	live, err := readLive(b.Enroll, func(text string, args ...any) (pgx.Rows, error) { return s.conn.Query(ctx, text, args...) })
 	if err != nil {
-		return known, err
-	}
-	live := map[contactIn]int64{}
-	var who contactIn
-	var lead int64
-	if _, err := pgx.ForEachRow(rows, []any{&who.workflow, &who.phone, &lead}, func() error {
-		live[who] = lead
-		return nil
-	}); err != nil {
 		return known, err
 	}
 	for i := range b.Enroll {

@@ -134,17 +134,8 @@ func (d *diagnosis) enrollments() error {
 		return nil
 	}
 	all := keysOf(d.b.Enroll)
-	rows, err := d.conn.Query(d.ctx, liveText, all.workflows, all.phones)
+	live, err := readLive(d.b.Enroll, func(text string, args ...any) (pgx.Rows, error) { return d.conn.Query(d.ctx, text, args...) })
 	if err != nil {
-		return err
-	}
-	live := map[contactIn]int64{}
-	var who contactIn
-	var holder int64
-	if _, err := pgx.ForEachRow(rows, []any{&who.workflow, &who.phone, &holder}, func() error {
-		live[who] = holder
-		return nil
-	}); err != nil {
 		return err
 	}
 	for i := range d.b.Changes {

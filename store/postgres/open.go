@@ -246,7 +246,11 @@ func checkVersion(ctx context.Context, conn *pgx.Conn) error {
 
 // connect makes the connection that commits.
 func (s *Store) connect(ctx context.Context) error {
-	conn, err := pgx.ConnectConfig(ctx, s.config.Copy())
+	config := s.config.Copy()
+	// Its statements are always the same, and read by primary keys: planning them anew for
+	// each commit would take as long as the commit.
+	config.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
+	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return err
 	}

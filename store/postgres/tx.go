@@ -91,10 +91,21 @@ func (t *callersTx) Write(ctx context.Context, b *store.Batch) (result store.Res
 	}
 	err = pgx.BeginFunc(ctx, t.tx, func(tx pgx.Tx) error {
 		inner := callersTx{t.s, tx}
-		var refused map[int64]bool
+		all := true
 		if len(b.Enroll) > 0 {
+			if err := inner.within(ctx, func(p *pgx.Batch) { queueLive(p, b.Enroll, &all) }); err != nil {
+				return err
+			}
+		}
+		var refused map[int64]bool
+		if !all {
 			if err := inner.within(ctx, func(p *pgx.Batch) {
-				queueLive(p, b.Enroll, func(live map[contactIn]int64) { result.Refused, refused = refusals(b.Enroll, live) })
+				keys := keysOf(b.Enroll)
+				p.Queue(liveText, keys.workflows, keys.phones).Query(func(rows pgx.Rows) error {
+					live, err := readLive(b.Enroll, func(string, ...any) (pgx.Rows, error) { return rows, nil })
+					result.Refused, refused = refusals(b.Enroll, live)
+					return err
+				})
 			}); err != nil {
 				return err
 			}

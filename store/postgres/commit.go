@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,9 +45,12 @@ const (
 		SELECT 1 / (count(*) = $19)::int FROM done`
 	endText = `DELETE FROM live l USING unnest($1::bigint[]) AS u (seq) JOIN contacts c ON c.seq = u.seq WHERE l.phone = c.phone AND l.lead = u.seq`
 
-	// Whoever has no live lead gets one; and then, who has.
-	beginLiveText = `INSERT INTO live (workflow, phone, lead) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) ON CONFLICT DO NOTHING`
-	liveText      = `SELECT l.workflow, l.phone, l.lead FROM unnest($1::bigint[], $2::bigint[]) AS u (workflow, phone) JOIN live l USING (workflow, phone)`
+	// Whoever has no live lead gets one. A row that is there is locked, so that it is not
+	// deleted before the batch is committed, and returned.
+	beginLiveText = `WITH b AS (INSERT INTO live (workflow, phone, lead) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])
+			ON CONFLICT (workflow, phone) DO UPDATE SET lead = live.lead RETURNING workflow, phone, lead)
+		SELECT workflow, phone, b.lead FROM b LEFT JOIN unnest($3::bigint[]) AS u (lead) ON u.lead = b.lead WHERE u.lead IS NULL`
+	liveText = `SELECT l.workflow, l.phone, l.lead FROM unnest($1::bigint[], $2::bigint[]) AS u (workflow, phone) JOIN live l USING (workflow, phone)`
 
 	insertLeadsText = `INSERT INTO leads (seq, workflow, version, spot, phase, node, visit, visits, attempt, entered, due, started, deadline, wake, last_step, updated, outcome, extra, shard)
 		SELECT seq, workflow, version, spot, phase, node, visit, visits, attempt, entered, due, started, deadline, nullif(wake, 0), last_step, updated, outcome, extra, shard
@@ -279,21 +283,21 @@ const (
 func (s *Store) writeIn(ctx context.Context, p *pgx.Batch, b *store.Batch, result store.Result) (store.Result, error) {
 	queueWorkflows(p, b.Workflows)
 	queueChanges(p, b.Changes)
-	all := true
+	live := liveLeads{}
 	if len(b.Enroll) > 0 {
-		queueLive(p, b.Enroll, &all)
+		queueLive(p, b.Enroll, live)
 	}
 	if err := s.conn.SendBatch(ctx, p).Close(); err != nil {
 		return result, s.rollback(ctx, err)
 	}
-	var refused map[int64]bool
-	if !all {
-		live, err := readLive(b.Enroll, func(text string, args ...any) (pgx.Rows, error) { return s.conn.Query(ctx, text, args...) })
-		if err != nil {
+	if finalAtOnce(b.Enroll, live) {
+		var err error
+		if live, err = readLive(b.Enroll, func(text string, args ...any) (pgx.Rows, error) { return s.conn.Query(ctx, text, args...) }); err != nil {
 			return result, s.rollback(ctx, err)
 		}
-		result.Refused, refused = refusals(b.Enroll, live)
 	}
+	var refused map[int64]bool
+	result.Refused, refused = refusals(b.Enroll, live)
 	var rest pgx.Batch
 	if len(b.Enroll)-len(refused) >= copyFrom {
 		if err := s.copyEnroll(ctx, &rest, b.Enroll, refused); err != nil {
@@ -384,35 +388,54 @@ func (s *Store) queueFence(p *pgx.Batch, at *place, b *store.Batch) {
 	s.queueShare(p, &b.Share, at.epoch, len(b.Workflows) > 0)
 }
 
-// queueLive has each contact that has no live lead get the one that the batch enrolls.
-// Afterwards *all is true if everybody did, so that nobody is left out.
-func queueLive(p *pgx.Batch, list []store.Enrollment, all *bool) {
+// liveLeads are the live leads of contacts.
+type liveLeads map[contactIn]int64
+
+func (l liveLeads) scan(rows pgx.Rows) error {
+	var who contactIn
+	var lead int64
+	_, err := pgx.ForEachRow(rows, []any{&who.workflow, &who.phone, &lead}, func() error {
+		l[who] = lead
+		return nil
+	})
+	return err
+}
+
+// queueLive has each contact that has no live lead get the one that the batch enrolls,
+// and afterwards has in live who has which. Contacts whose only enrollments are final at
+// once are left out; see readLive.
+func queueLive(p *pgx.Batch, list []store.Enrollment, live liveLeads) {
 	firsts := firstOfEach(list)
+	slices.SortFunc(firsts, func(a, b *store.Enrollment) int { // so that no two engines wait for one another
+		return cmp.Or(cmp.Compare(a.Record.Workflow, b.Record.Workflow), cmp.Compare(a.Contact.Phone, b.Contact.Phone))
+	})
 	workflows, phones, leads := make([]int64, len(firsts)), make([]int64, len(firsts)), make([]int64, len(firsts))
 	for i, e := range firsts {
 		workflows[i], phones[i], leads[i] = e.Record.Workflow, e.Contact.Phone, e.Record.Seq
 	}
-	p.Queue(beginLiveText, workflows, phones, leads).Exec(func(tag pgconn.CommandTag) error {
-		*all = tag.RowsAffected() == int64(len(list))
-		return nil
+	p.Queue(beginLiveText, workflows, phones, leads).Query(func(rows pgx.Rows) error {
+		for _, e := range firsts {
+			live[keyOf(e)] = e.Record.Seq
+		}
+		return live.scan(rows)
 	})
 }
 
+// finalAtOnce reports whether the batch enrolls a lead that is never live, of a contact
+// that queueLive has left out.
+func finalAtOnce(list []store.Enrollment, live liveLeads) bool {
+	return slices.ContainsFunc(list, func(e store.Enrollment) bool { return live[keyOf(&e)] == 0 })
+}
+
 // readLive reads which live leads the contacts have.
-func readLive(list []store.Enrollment, query func(text string, args ...any) (pgx.Rows, error)) (map[contactIn]int64, error) {
+func readLive(list []store.Enrollment, query func(text string, args ...any) (pgx.Rows, error)) (liveLeads, error) {
 	all := keysOf(list)
 	rows, err := query(liveText, all.workflows, all.phones)
 	if err != nil {
 		return nil, err
 	}
-	live := make(map[contactIn]int64, len(list))
-	var who contactIn
-	var lead int64
-	_, err = pgx.ForEachRow(rows, []any{&who.workflow, &who.phone, &lead}, func() error {
-		live[who] = lead
-		return nil
-	})
-	return live, err
+	live := liveLeads{}
+	return live, live.scan(rows)
 }
 
 // committed wakes the other engines if they should learn of the batch.
@@ -500,7 +523,7 @@ func firstOfEach(list []store.Enrollment) (firsts []*store.Enrollment) {
 
 // refusals says whom the batch leaves out: those whose contact has a live lead, which
 // is another, stored or earlier in the batch.
-func refusals(list []store.Enrollment, live map[contactIn]int64) (out []store.Refusal, refused map[int64]bool) {
+func refusals(list []store.Enrollment, live liveLeads) (out []store.Refusal, refused map[int64]bool) {
 	refused = map[int64]bool{}
 	begun := map[contactIn]bool{} // by this batch, so far
 	within := make(map[int64]bool, len(list))

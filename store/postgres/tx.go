@@ -91,25 +91,22 @@ func (t *callersTx) Write(ctx context.Context, b *store.Batch) (result store.Res
 	}
 	err = pgx.BeginFunc(ctx, t.tx, func(tx pgx.Tx) error {
 		inner := callersTx{t.s, tx}
-		all := true
+		live := liveLeads{}
 		if len(b.Enroll) > 0 {
-			if err := inner.within(ctx, func(p *pgx.Batch) { queueLive(p, b.Enroll, &all) }); err != nil {
+			if err := inner.within(ctx, func(p *pgx.Batch) { queueLive(p, b.Enroll, live) }); err != nil {
 				return err
 			}
 		}
-		var refused map[int64]bool
-		if !all {
+		if finalAtOnce(b.Enroll, live) {
 			if err := inner.within(ctx, func(p *pgx.Batch) {
 				keys := keysOf(b.Enroll)
-				p.Queue(liveText, keys.workflows, keys.phones).Query(func(rows pgx.Rows) error {
-					live, err := readLive(b.Enroll, func(string, ...any) (pgx.Rows, error) { return rows, nil })
-					result.Refused, refused = refusals(b.Enroll, live)
-					return err
-				})
+				p.Queue(liveText, keys.workflows, keys.phones).Query(live.scan)
 			}); err != nil {
 				return err
 			}
 		}
+		var refused map[int64]bool
+		result.Refused, refused = refusals(b.Enroll, live)
 		return inner.within(ctx, func(p *pgx.Batch) {
 			queueChanges(p, b.Changes)
 			queueEnroll(p, b.Enroll, refused)

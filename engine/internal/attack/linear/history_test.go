@@ -86,22 +86,20 @@ func (r *run) history() []porcupine.Operation {
 	}
 	for i := range r.contacts {
 		leads := r.contacts[i].leads
-		at := map[lead.ID]time.Time{}
+		// One has ended before the next one is enrolled, so they are in the order of their
+		// ends. When they were enrolled is another matter: that is when an engine decided.
+		ended := map[lead.ID]time.Time{}
 		for _, id := range leads {
 			l, err := r.engs[0].LeadByID(context.Background(), id)
 			if err != nil {
 				r.t.Fatal(err)
 			}
-			at[id] = l.EnrolledAt
+			if ended[id] = l.UpdatedAt; !l.State.Final() {
+				ended[id] = time.Unix(1<<40, 0)
+			}
 		}
 		slices.SortFunc(leads, func(a, b lead.ID) int {
-			switch first, second := enrolled[a], enrolled[b]; {
-			case first.Return < second.Call:
-				return -1
-			case second.Return < first.Call:
-				return 1
-			}
-			return cmp.Or(at[a].Compare(at[b]), cmp.Compare(a.Seq(), b.Seq()))
+			return cmp.Or(ended[a].Compare(ended[b]), cmp.Compare(enrolled[a].Return, enrolled[b].Return))
 		})
 		for n, id := range leads {
 			numbers[id] = n + 1

@@ -43,7 +43,8 @@ const (
 				AS u (seq, before, version, spot, phase, node, visit, visits, attempt, entered, due, started, deadline, wake, last_step, updated, outcome, extra)
 			WHERE l.seq = u.seq AND l.version = u.before RETURNING 1)
 		SELECT 1 / (count(*) = $19)::int FROM done`
-	endText = `DELETE FROM live l USING unnest($1::bigint[]) AS u (seq) JOIN contacts c ON c.seq = u.seq WHERE l.phone = c.phone AND l.lead = u.seq`
+	endText = `DELETE FROM live l USING unnest($1::bigint[], $2::bigint[]) AS u (seq, workflow) JOIN contacts c ON c.seq = u.seq
+		WHERE l.workflow = u.workflow AND l.phone = c.phone AND l.lead = u.seq`
 
 	// Whoever has no live lead gets one. A row that is there is locked, so that it is not
 	// deleted before the batch is committed, and returned.
@@ -90,8 +91,8 @@ const (
 	dropPayloadsText = `DELETE FROM payloads p USING unnest($1::bigint[], $2::int[]) AS u (lead, visit) WHERE p.lead = u.lead AND p.visit = u.visit`
 
 	forgetText = `WITH gone AS (DELETE FROM leads WHERE seq = ANY($1) RETURNING seq, workflow, node, spot, last_step),
-		contact AS (DELETE FROM contacts c USING gone WHERE c.seq = gone.seq RETURNING c.seq, c.phone),
-		freed AS (DELETE FROM live l USING contact c WHERE l.phone = c.phone AND l.lead = c.seq RETURNING 1),
+		contact AS (DELETE FROM contacts c USING gone WHERE c.seq = gone.seq RETURNING c.seq, c.phone, gone.workflow),
+		freed AS (DELETE FROM live l USING contact c WHERE l.workflow = c.workflow AND l.phone = c.phone AND l.lead = c.seq RETURNING 1),
 		beside AS (DELETE FROM payloads p USING gone WHERE p.lead = gone.seq RETURNING 1)
 		INSERT INTO node_counts (workflow, node, state, n)
 		SELECT workflow, node, (spot & 7)::smallint, -count(*) FROM gone GROUP BY 1, 2, 3

@@ -101,7 +101,7 @@ func queueChanges(p *pgx.Batch, list []store.Change) {
 	}
 	slices.SortFunc(order, func(a, b *store.Change) int { return cmp.Compare(a.After.Seq, b.After.Seq) })
 	columns, before, counted := newRecords(len(list)), make([]int64, len(list)), counts{}
-	var ended []int64
+	var ended, endedIn []int64
 	for i, c := range order {
 		columns.add(&c.After)
 		before[i] = c.Before.Version
@@ -110,12 +110,12 @@ func queueChanges(p *pgx.Batch, list []store.Change) {
 			counted[to]++
 		}
 		if c.After.State.Final() && !c.Before.State.Final() {
-			ended = append(ended, c.After.Seq)
+			ended, endedIn = append(ended, c.After.Seq), append(endedIn, c.After.Workflow)
 		}
 	}
 	p.Queue(changeText, append(columns.args(before), int64(len(list)))...)
 	if ended != nil {
-		p.Queue(endText, ended)
+		p.Queue(endText, ended, endedIn)
 	}
 	counted.queue(p)
 }

@@ -265,7 +265,7 @@ func (s *Store) write(ctx context.Context, at *place, b *store.Batch) (result st
 	}
 	s.queueFence(&p, at, b)
 	if len(b.Enroll) == 0 {
-		queueWorkflows(&p, b.Workflows)
+		queueWorkflows(&p, b)
 		queueChanges(&p, b.Changes)
 		queueRest(&p, b, nil)
 		return result, s.conn.SendBatch(ctx, &p).Close()
@@ -282,7 +282,7 @@ const (
 
 // writeIn sends the batch, after what is queued already in a transaction that it ends.
 func (s *Store) writeIn(ctx context.Context, p *pgx.Batch, b *store.Batch, result store.Result) (store.Result, error) {
-	queueWorkflows(p, b.Workflows)
+	queueWorkflows(p, b)
 	queueChanges(p, b.Changes)
 	live := liveLeads{}
 	if len(b.Enroll) > 0 {

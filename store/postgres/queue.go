@@ -10,15 +10,20 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-func queueWorkflows(p *pgx.Batch, list []store.Workflow) {
-	for i := range list {
-		w := &list[i]
+// queueWorkflows queues the changes of workflows, and then what they rest on: only when
+// the workflows are locked no program's transaction can enroll or remove any more.
+func queueWorkflows(p *pgx.Batch, b *store.Batch) {
+	for i := range b.Workflows {
+		w := &b.Workflows[i]
 		text := updateWorkflowText
 		if w.Version == 1 {
 			text = insertWorkflowText
 		}
 		p.Queue(text, w.Version, w.ID[:], int16(w.Status), encodeText(w.Name), encodeText(w.Description), w.Definition,
 			int64(w.Created), int64(w.Updated), w.Deleted, w.Seq)
+	}
+	for _, e := range b.Share.Expect {
+		queueExpectation(p, e)
 	}
 }
 

@@ -47,7 +47,7 @@ const (
 	changedText     = `UPDATE engines SET flows = flows + 1 WHERE epoch <> $1 AND NOT over`
 	lockEnginesText = `SELECT epoch FROM engines WHERE NOT over ORDER BY epoch FOR UPDATE`
 	expectText      = `SELECT 1 / (coalesce(sum(n), 0) = $3)::int FROM node_counts WHERE workflow = $1 AND state = ANY($2)`
-	agreedText      = `SELECT NOT EXISTS (SELECT FROM engines WHERE NOT over AND takes AND until > clock_timestamp() AND seen < flows AND epoch <> $1)`
+	agreedText      = `SELECT NOT EXISTS (SELECT FROM engines WHERE NOT over AND takes AND seen < flows AND epoch <> $1)`
 	enginesText     = `SELECT e.epoch, e.name, e.takes, extract(epoch FROM e.until - clock_timestamp())::float8, e.joined,
 			array(SELECT shard FROM shards s WHERE s.epoch = e.epoch ORDER BY shard) FROM engines e WHERE NOT e.over ORDER BY e.epoch`
 )
@@ -356,9 +356,6 @@ func (s *Store) wakeSelf() {
 
 // queueShare queues what a batch has for the other engines, after the fence.
 func (s *Store) queueShare(b *pgx.Batch, sh *store.Share, epoch int64, workflows bool) {
-	for _, e := range sh.Expect {
-		queueExpectation(b, e)
-	}
 	if workflows {
 		b.Queue(changedText, epoch)
 	}

@@ -1,10 +1,13 @@
 package postgres_test
 
 import (
+	"context"
+	"errors"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
 	"github.com/leadflow-go/leadflow/store/postgres"
 )
@@ -94,15 +97,97 @@ func TestNoticesForEnginesThatHaveGoneAreNotKept(t *testing.T) {
 	}
 }
 
-// rows returns how many rows a table has.
-func rows(t *testing.T, schema, table string) (n int) {
+// An engine whose lease has run out still has its place, and may extend the lease, until
+// another one closes it: so a change of a workflow is not agreed on before (promise 17).
+func TestNothingIsAgreedBeforeASilentEngineHasLostItsPlace(t *testing.T) {
+	o := postgres.Options{Schema: schema(t)}
+	s, silent := open(t, o), open(t, o)
+	for _, s := range []*postgres.Store{s, silent} {
+		if _, err := s.Sync(t.Context(), true, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	enrolled(t, s) // and makes a workflow
+	if _, err := connect(t).Exec(t.Context(), "UPDATE "+o.Schema+".engines SET until = clock_timestamp() - interval '1 s' WHERE epoch = 2"); err != nil {
+		t.Fatal(err)
+	}
+	if agreed, err := s.Agreed(t.Context()); err != nil || agreed {
+		t.Errorf("agreed %t, %v, and the other engine holds its place: %t", agreed, err, silent.Held(0))
+	}
+	if m, err := s.Sync(t.Context(), true, 0); err != nil || len(m.Others) > 0 {
+		t.Fatalf("the silent engine was not closed: %+v, %v", m, err)
+	}
+	if agreed, err := s.Agreed(t.Context()); err != nil || !agreed {
+		t.Errorf("agreed %t, %v, and nobody is left", agreed, err)
+	}
+}
+
+// A change of a workflow that was decided on a number of leads waits for the programs'
+// transactions that have read the workflow, and is refused if they have changed the number.
+func TestAChangeOfAWorkflowCountsLeadsOfProgramsTransactions(t *testing.T) {
+	o := postgres.Options{Schema: schema(t)}
+	s := open(t, o)
+	enrolled(t, s)
+	conn := connect(t)
+	tx, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Tx(tx).Workflow(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	seq, err := s.Reserve(t.Context(), store.LeadSequence, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Tx(tx).Write(t.Context(), &store.Batch{Enroll: []store.Enrollment{{
+		Record:  store.Record{Seq: seq, Workflow: 1, Version: 1, State: lead.Enrolled, Phase: store.PhaseWaiting, Visit: 1, Visits: 1, Wake: 1},
+		Contact: store.Contact{Seq: seq, Phone: 14155552672},
+	}}}); err != nil {
+		t.Fatal(err)
+	}
+	flows, err := s.Workflows(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := flows[0]
+	next.Version++
+	refused := make(chan error, 1)
+	go func() {
+		_, err := s.Commit(t.Context(), &store.Batch{Workflows: []store.Workflow{next}, Share: store.Share{
+			Expect: []store.Expectation{{Workflow: 1, States: []lead.State{lead.Enrolled}, Leads: 1}},
+		}})
+		refused <- err
+	}()
+	for waits, looks := 0, connect(t); waits == 0; {
+		if err := looks.QueryRow(t.Context(), "SELECT count(*) FROM pg_locks WHERE NOT granted AND $1 = ANY(pg_blocking_pids(pid))",
+			conn.PgConn().PID()).Scan(&waits); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-refused; !errors.Is(err, store.ErrConflict) {
+		t.Errorf("the workflow was changed as if it had one lead: %v", err)
+	}
+}
+
+// connect returns a connection of the test's own.
+func connect(t *testing.T) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), server(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context())
-	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM "+schema+"."+table).Scan(&n); err != nil {
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	return conn
+}
+
+// rows returns how many rows a table has.
+func rows(t *testing.T, schema, table string) (n int) {
+	t.Helper()
+	if err := connect(t).QueryRow(t.Context(), "SELECT count(*) FROM "+schema+"."+table).Scan(&n); err != nil {
 		t.Fatal(err)
 	}
 	return n

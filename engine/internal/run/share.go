@@ -46,6 +46,7 @@ type sharer struct {
 	seen   int64 // that are in force: handlers of attempts begun before have been called
 	// notices are those that the loop has not taken note of. The store forgets them.
 	notices []store.Notice
+	calm    bool // the engine drains, and begins no attempts any more
 	failed  atomic.Bool
 	done    chan struct{} // closed when it has ended
 }
@@ -142,9 +143,16 @@ func (s *sharer) loop() {
 		if ctx.Err() != nil {
 			return
 		}
-		n, err := s.ask(ctx, !s.run.inbox.drains())
+		var err error
+		if s.run.inbox.drains() && !s.calm {
+			err = s.calmDown(ctx)
+		}
 		if err == nil {
-			err = s.tell(ctx, n)
+			var n news
+			if n, err = s.ask(ctx, !s.calm); err == nil {
+				err = s.tell(ctx, n)
+			}
+			next = n.Next
 		}
 		s.failed.Store(err != nil)
 		if err != nil {
@@ -152,9 +160,43 @@ func (s *sharer) loop() {
 			continue
 		}
 		s.awaited(ctx)
-		next = n.Next
 	}
 }
+
+// calmDown waits until the handlers of all attempts that were begun before the engine
+// drains have been called. Until then it takes part, so that a change of a workflow waits
+// for it (promise 17).
+func (s *sharer) calmDown(ctx context.Context) error {
+	var beginning []<-chan struct{}
+	err := s.run.pose(ctx, &request{answer: make(chan error, 1), decide: func(l *loop) error {
+		if l.flying != nil {
+			return errInFlight
+		}
+		l.after = append(l.after, func() { beginning = l.beginning(func(*core.Flow) bool { return true }) })
+		return nil
+	}})
+	for i := 0; err == nil && i < len(beginning); i++ {
+		err = s.run.Await(ctx, beginning[i])
+	}
+	s.calm = err == nil
+	return err
+}
+
+// leave gives up the shards of an engine that could not start.
+func (s *sharer) leave() {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	m, err := s.store.Sync(ctx, false, 0)
+	if err == nil && len(m.Give) > 0 {
+		_, err = s.store.Commit(ctx, &store.Batch{Share: store.Share{Release: m.Give}})
+	}
+	if err != nil {
+		s.run.Log.Error("leadflow: this engine could not start, and cannot give up its leads; close its store, or start it again", slog.Any("error", err))
+	}
+}
+
+// leaveTimeout bounds the time that leave takes.
+const leaveTimeout = 5 * time.Second
 
 // retrySync is the pause after a Sync that failed.
 const retrySync = 250 * time.Millisecond
@@ -469,6 +511,9 @@ func (l *loop) ensure(e *entry) (again bool, err error) {
 
 // decideOn decides on a lead, nil if there is none.
 func (l *loop) decideOn(seq int64, decide func(e *entry) error) error {
+	if l.shares() {
+		l.current.leads = append(l.current.leads, seq)
+	}
 	remembered := l.hot[seq] != nil
 	e, err := l.get(seq)
 	if err != nil {

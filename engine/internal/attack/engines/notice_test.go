@@ -18,7 +18,7 @@ import (
 // failing is a store whose reads fail for a while.
 type failing struct {
 	*postgres.Store
-	loads, workflows atomic.Int32 // how many are to fail
+	loads, workflows, counts atomic.Int32 // how many are to fail
 }
 
 var errOnPurpose = errors.New("fails on purpose")
@@ -35,6 +35,52 @@ func (s *failing) Workflows(ctx context.Context) ([]store.Workflow, error) {
 		return nil, errOnPurpose
 	}
 	return s.Store.Workflows(ctx)
+}
+
+func (s *failing) Counts(ctx context.Context, workflow int64) (map[lead.State]int64, error) {
+	if s.counts.Add(-1) >= 0 {
+		return nil, errOnPurpose
+	}
+	return s.Store.Counts(ctx, workflow)
+}
+
+// An engine that cannot start gives its leads to the others, and nobody waits for it.
+func TestAnEngineThatCannotStartIsNotWaitedFor(t *testing.T) {
+	var made calls
+	f := newFleet(t, 1, func(_ context.Context, a engine.Attempt) (engine.Result, error) {
+		made.add(a.IdempotencyKey)
+		return engine.Result{}, nil
+	})
+	wf := f.activate(0, callWaitText(time.Millisecond))
+	if _, err := f.engines[0].PauseWorkflow(ctx, wf); err != nil {
+		t.Fatal(err)
+	}
+	f.leave(0)
+	st, err := postgres.Open(ctx, f.url, f.options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	s := &failing{Store: st}
+	s.counts.Store(1)
+	handler := engine.HandlerFunc(func(context.Context, engine.Attempt) (engine.Result, error) { return engine.Result{}, nil })
+	eng, err := engine.New(s, engine.Config{Handlers: map[string]engine.Handler{"voice_call": handler, "message": handler}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := eng.Start(ctx); !errors.Is(err, errOnPurpose) {
+		t.Fatalf("the engine started: %v", err)
+	}
+	f.join()
+	f.spread()
+	if _, err := f.engines[1].ResumeWorkflow(ctx, wf); err != nil {
+		t.Fatal(err)
+	}
+	if err := eng.Start(ctx); err != nil {
+		t.Fatalf("the second time: %v", err)
+	}
+	defer eng.Shutdown(ctx)
+	f.spread()
 }
 
 // What another engine has told is not lost when a read fails after that, although the
@@ -101,6 +147,20 @@ type slow struct {
 	wait    atomic.Bool
 	waiting chan struct{} // receives when one waits
 	release chan struct{}
+	left    chan struct{} // closed when it takes no shards any more
+	once    sync.Once
+}
+
+func (s *slow) Sync(ctx context.Context, take bool, seen int64) (store.Membership, error) {
+	m, err := s.Store.Sync(ctx, take, seen)
+	if !take {
+		select {
+		case <-s.waiting: // so it is not that of Start
+			s.once.Do(func() { close(s.left) })
+		default:
+		}
+	}
+	return m, err
 }
 
 func (s *slow) Contacts(ctx context.Context, seqs []int64) ([]store.Contact, error) {
@@ -113,8 +173,14 @@ func (s *slow) Contacts(ctx context.Context, seqs []int64) ([]store.Contact, err
 
 // An attempt that is on record may call its handler late, because its contact must be read
 // before. A pause at another engine waits for it, also if the engine that makes the
-// attempt is busy with other workflows (promise 17).
+// attempt is busy with other workflows, or shuts down (promise 17).
 func TestAPauseWaitsForHandlersOnOtherEngines(t *testing.T) {
+	for name, stops := range map[string]bool{"that are busy": false, "that shut down": true} {
+		t.Run(name, func(t *testing.T) { testAPauseWaitsForHandlers(t, stops) })
+	}
+}
+
+func testAPauseWaitsForHandlers(t *testing.T, stops bool) {
 	var paused atomic.Bool
 	var circles atomic.Int64
 	f := newFleet(t, 1, func(_ context.Context, a engine.Attempt) (engine.Result, error) {
@@ -127,7 +193,7 @@ func TestAPauseWaitsForHandlersOnOtherEngines(t *testing.T) {
 		}
 		return engine.Result{}, nil
 	})
-	s := &slow{waiting: make(chan struct{}), release: make(chan struct{})}
+	s := &slow{waiting: make(chan struct{}), release: make(chan struct{}), left: make(chan struct{})}
 	f.wrap = func(st *postgres.Store) store.Shared { s.Store = st; return s }
 	f.join()
 	f.spread()
@@ -149,6 +215,19 @@ func TestAPauseWaitsForHandlersOnOtherEngines(t *testing.T) {
 		}
 	}
 	<-s.waiting
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		if stops {
+			f.leave(1)
+		}
+	}()
+	if stops { // give the engine a chance to do it wrong
+		select {
+		case <-s.left:
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
@@ -163,6 +242,7 @@ func TestAPauseWaitsForHandlersOnOtherEngines(t *testing.T) {
 	}
 	close(s.release)
 	<-over
+	<-stopped
 	if _, err := f.engines[0].CancelWorkflow(ctx, circle); err != nil {
 		t.Fatal(err)
 	}

@@ -104,7 +104,7 @@ const (
 	countText = `INSERT INTO node_counts (workflow, node, state, n) SELECT * FROM unnest($1::bigint[], $2::int[], $3::smallint[], $4::bigint[])
 		ON CONFLICT (workflow, node, state) DO UPDATE SET n = node_counts.n + excluded.n`
 
-	outcomeText = `UPDATE engines SET batch = batch WHERE epoch = $1 RETURNING batch, over`
+	outcomeText = `UPDATE engines SET backend = $2, begun = $3 WHERE epoch = $1 RETURNING batch, over`
 )
 
 // Commit implements [store.Writer]. ctx bounds waiting for the commit before; the write
@@ -231,7 +231,7 @@ func (s *Store) outcome(p *place, asked time.Duration) (happened bool, err error
 		var batch int64
 		var over bool
 		if err = s.connect(ctx); err == nil {
-			err = s.conn.QueryRow(ctx, outcomeText, p.epoch).Scan(&batch, &over)
+			err = s.conn.QueryRow(ctx, outcomeText, p.epoch, s.backend.pid, s.backend.begun).Scan(&batch, &over)
 		}
 		cancel()
 		if err == nil {

@@ -266,8 +266,9 @@ func (s *Store) write(ctx context.Context, at *place, b *store.Batch) (result st
 	s.queueFence(&p, at, b)
 	if len(b.Enroll) == 0 {
 		queueWorkflows(&p, b)
-		queueChanges(&p, b.Changes)
-		queueRest(&p, b, nil)
+		counted := counts{}
+		queueChanges(&p, b.Changes, counted)
+		queueRest(&p, b, nil, counted)
 		return result, s.conn.SendBatch(ctx, &p).Close()
 	}
 	return s.writeIn(ctx, &p, b, result)
@@ -283,7 +284,8 @@ const (
 // writeIn sends the batch, after what is queued already in a transaction that it ends.
 func (s *Store) writeIn(ctx context.Context, p *pgx.Batch, b *store.Batch, result store.Result) (store.Result, error) {
 	queueWorkflows(p, b)
-	queueChanges(p, b.Changes)
+	counted := counts{}
+	queueChanges(p, b.Changes, counted)
 	live := liveLeads{}
 	if len(b.Enroll) > 0 {
 		queueLive(p, b.Enroll, live)
@@ -301,13 +303,13 @@ func (s *Store) writeIn(ctx context.Context, p *pgx.Batch, b *store.Batch, resul
 	result.Refused, refused = refusals(b.Enroll, live)
 	var rest pgx.Batch
 	if len(b.Enroll)-len(refused) >= copyFrom {
-		if err := s.copyEnroll(ctx, &rest, b.Enroll, refused); err != nil {
+		if err := s.copyEnroll(ctx, b.Enroll, refused, counted); err != nil {
 			return result, s.rollback(ctx, err)
 		}
 	} else {
-		queueEnroll(&rest, b.Enroll, refused)
+		queueEnroll(&rest, b.Enroll, refused, counted)
 	}
-	queueRest(&rest, b, refused)
+	queueRest(&rest, b, refused, counted)
 	rest.Queue(commitText)
 	if err := s.conn.SendBatch(ctx, &rest).Close(); err != nil {
 		return result, s.rollback(ctx, err)

@@ -3,6 +3,9 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"path"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -10,6 +13,7 @@ import (
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
 	"github.com/leadflow-go/leadflow/store/postgres"
+	"github.com/leadflow-go/leadflow/store/postgres/pgtest"
 )
 
 // An engine that has gone is known to have been: else whoever is left would wait for it
@@ -170,6 +174,72 @@ func TestAChangeOfAWorkflowCountsLeadsOfProgramsTransactions(t *testing.T) {
 	}
 	if err := <-refused; !errors.Is(err, store.ErrConflict) {
 		t.Errorf("the workflow was changed as if it had one lead: %v", err)
+	}
+}
+
+// Engines that enroll and engines that step, in the same workflows, do not run into
+// deadlocks, each of which would cost a second.
+func TestEnrollingAndSteppingDoNotDeadlock(t *testing.T) {
+	server(t)
+	url := pgtest.Database(t)
+	var stores [2]*postgres.Store
+	for i := range stores {
+		s, err := postgres.Open(t.Context(), url, postgres.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		stores[i] = s
+	}
+	// A lead of each workflow for the second store, and one of workflow 2 for the first.
+	enrollment := func(seq, workflow int64) store.Enrollment {
+		return store.Enrollment{
+			Record:  store.Record{Seq: seq, Workflow: workflow, Version: 1, State: lead.Enrolled, Phase: store.PhaseWaiting, Visit: 1, Visits: 1, Wake: 1},
+			Contact: store.Contact{Seq: seq, Phone: 10_000_000_000 + seq},
+		}
+	}
+	a2, b1, b2 := enrollment(1, 2), enrollment(2, 1), enrollment(3, 2)
+	if _, err := stores[0].Commit(t.Context(), &store.Batch{Enroll: []store.Enrollment{a2, b1, b2}}); err != nil {
+		t.Fatal(err)
+	}
+	move := func(r *store.Record) store.Change {
+		c := next(*r)
+		c.After.Node = 1 - r.Node
+		*r = c.After
+		return c
+	}
+	const rounds = 200
+	var group sync.WaitGroup
+	group.Go(func() {
+		for i := range int64(rounds) {
+			b := store.Batch{Changes: []store.Change{move(&a2.Record)}, Enroll: []store.Enrollment{enrollment(100+i, 1)}}
+			if _, err := stores[0].Commit(t.Context(), &b); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	group.Go(func() {
+		for range rounds {
+			b := store.Batch{Changes: []store.Change{move(&b1.Record), move(&b2.Record)}}
+			if _, err := stores[1].Commit(t.Context(), &b); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	group.Wait()
+	for _, s := range stores {
+		if err := s.Close(); err != nil { // and its sessions report what they have counted
+			t.Fatal(err)
+		}
+	}
+	var deadlocks int
+	if err := connect(t).QueryRow(t.Context(), "SELECT deadlocks FROM pg_stat_database WHERE datname = $1", path.Base(url[:strings.IndexAny(url+"?", "?")])).Scan(&deadlocks); err != nil {
+		t.Fatal(err)
+	}
+	if deadlocks > 0 {
+		t.Errorf("there were %d deadlocks", deadlocks)
 	}
 }
 

@@ -136,6 +136,9 @@ var (
 	ErrLost = lostError{}
 	// ErrBehind: another engine has changed a workflow, and this one has not taken note.
 	ErrBehind = errors.New("store: another engine has changed a workflow")
+	// ErrOutcomeUnknown: the store was closed before it could find out whether the batch
+	// was committed.
+	ErrOutcomeUnknown = errors.New("store: it is not known whether the change was made")
 )
 
 type lostError struct{}

@@ -250,7 +250,7 @@ func (s *Store) outcome(p *place, asked time.Duration) (happened bool, err error
 		s.disconnect()
 		select {
 		case <-s.closing:
-			return false, fmt.Errorf("%w before it was known whether the batch was committed: %w", ErrClosed, err)
+			return false, fmt.Errorf("%w: %w: %w", store.ErrOutcomeUnknown, ErrClosed, err)
 		case <-time.After(pause):
 		}
 	}

@@ -201,8 +201,12 @@ func (l *loop) takeBack(b *batch, err error) {
 		l.retryAt = l.now.Add(backoff)
 		l.r.Log.Error("leadflow: the store cannot commit; trying again",
 			slog.Any("error", err), slog.Int("failures", l.failures), slog.Duration("after", backoff))
+		answer := fmt.Errorf("engine: nothing was changed: %w", err)
+		if errors.Is(err, store.ErrOutcomeUnknown) {
+			answer = fmt.Errorf("engine: %w", err)
+		}
 		for _, r := range b.deciding {
-			r.answer <- fmt.Errorf("engine: nothing was changed: %w", err)
+			r.answer <- answer
 		}
 	}
 	l.over(b)

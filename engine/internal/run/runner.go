@@ -270,9 +270,14 @@ func (r *Runner) Shutdown(ctx context.Context) error {
 		err = context.Cause(ctx)
 	}
 	r.stopOnce.Do(func() { close(r.stop) })
-	<-r.stopped
 	if err == nil {
+		<-r.stopped
 		err = r.heard(ctx)
+	} else {
+		select {
+		case <-r.stopped:
+		case <-time.After(lastCommit):
+		}
 	}
 	if err != nil {
 		r.Log.Warn("leadflow: stopped before all handlers had returned", slog.Any("error", err))
@@ -281,6 +286,11 @@ func (r *Runner) Shutdown(ctx context.Context) error {
 	}
 	return err
 }
+
+// lastCommit is how long Shutdown waits, after its context has ended, for the commit that
+// is under way. When nobody can tell whether that has happened, because the database is
+// away, it ends only with the store.
+const lastCommit = 5 * time.Second
 
 // Started reports whether Start was called.
 func (r *Runner) Started() bool { return r.lives() != lifeNew }

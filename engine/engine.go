@@ -71,9 +71,8 @@ func (e *Engine) Start(ctx context.Context) error {
 // running handlers and hooks have returned, their results are on disk, and listeners
 // have heard all events. If ctx ends first, the contexts of handlers and hooks are
 // cancelled with the cause ErrShutdown, and Shutdown returns ctx's cause, within seconds
-// also if the store does not answer; their
-// attempts are made again at the next start. Steps that wait for a callback or a retry
-// keep waiting, in the store.
+// also if the store does not answer; their attempts are made again at the next start.
+// Steps that wait for a callback or a retry keep waiting, in the store.
 //
 // Calling it again is safe, and so is calling it on an engine that was never
 // started. Callbacks are accepted until it returns.

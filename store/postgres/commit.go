@@ -555,12 +555,12 @@ func check(b *store.Batch) error {
 	for i := range b.Changes {
 		before, after := &b.Changes[i].Before, &b.Changes[i].After
 		if after.Seq != before.Seq || after.Workflow != before.Workflow {
-			return &store.RowError{Kind: "lead", Seq: before.Seq, Key: before.Seq, Err: errors.New("a change makes another lead of it")}
+			return &store.RowError{Kind: "lead", Seq: before.Seq, Key: before.Seq, Err: errors.New("a change must keep the lead's number and workflow")}
 		}
 	}
 	for i := range b.Enroll {
 		if r, c := &b.Enroll[i].Record, &b.Enroll[i].Contact; c.Seq != r.Seq {
-			return &store.RowError{Kind: "contact", Seq: r.Seq, Key: r.Seq, Err: fmt.Errorf("it has the number %d", c.Seq)}
+			return &store.RowError{Kind: "contact", Seq: r.Seq, Key: r.Seq, Err: fmt.Errorf("its number is %d, but that of its lead is %d", c.Seq, r.Seq)}
 		}
 	}
 	return nil

@@ -22,7 +22,7 @@
 //
 // Every engine may change any lead, since a change names the version that it was decided
 // on. What it changes for others it tells them by a row of the table notices in the same
-// transaction. NOTIFY, in a transaction of its own, only has them look at once; without
+// transaction. NOTIFY, in a transaction of its own, only has them look immediately; without
 // it they look a few times a second.
 //
 // A change of a workflow adds to a counter in the row of every other engine. A commit
@@ -48,7 +48,7 @@
 //
 // # Caveats
 //
-// A text with a NUL byte, or bytes that are not UTF-8, is kept in an escaped form, which
+// A string with a NUL byte, or bytes that are not UTF-8, is stored in an escaped form, which
 // other programs see. Numbers of rows have gaps, since they are taken in blocks. The
 // table leads has few indexes, so that a step is a HOT update: leave it so, and leave
 // autovacuum on.

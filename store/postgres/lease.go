@@ -143,7 +143,7 @@ func (s *Store) release() error {
 	defer cancel()
 	p.until.Store(math.MinInt64)
 	if _, err := s.control.Exec(ctx, releaseText, p.epoch); err != nil {
-		return errors.Join(errors.New("the other engines have to wait for the end of the lease"), err)
+		return errors.Join(errors.New("the place could not be given up: the other engines take over when the lease has run out"), err)
 	}
 	return s.wakeOthers(ctx)
 }

@@ -33,7 +33,7 @@ const takeText = `UPDATE sequences SET last = last + $2::bigint WHERE kind = $1 
 // Reserve implements [store.Writer]. It does not wait for a Commit.
 func (s *Store) Reserve(ctx context.Context, kind store.Sequence, n int) (first int64, err error) {
 	if kind < 1 || kind > store.WorkflowSequence || n < 1 {
-		return 0, fmt.Errorf("postgres: reserve %d of sequence %d: no such thing", n, kind)
+		return 0, fmt.Errorf("postgres: reserve: invalid count %d or sequence %d", n, kind)
 	}
 	if err := s.closed(); err != nil {
 		return 0, fmt.Errorf("postgres: reserve: %w", err)

@@ -30,7 +30,7 @@ type Options struct {
 	// which are six at most. Default 8.
 	Readers int
 	// Poll is how often an engine looks for what others have done; for new work the
-	// others wake it at once. Default 1 s; 250 ms with NoListen.
+	// others wake it immediately. Default 1 s; 250 ms with NoListen.
 	Poll time.Duration
 	// NoListen does without LISTEN, which poolers in transaction mode do not support.
 	NoListen bool
@@ -74,16 +74,16 @@ func (o Options) withDefaults() Options {
 func (o Options) check() error {
 	var faults []error
 	if len(o.Schema) > 63 {
-		faults = append(faults, errors.New("options: Schema has more than 63 bytes"))
+		faults = append(faults, errors.New("options: Schema must have at most 63 bytes"))
 	}
 	if o.Lease < time.Second {
-		faults = append(faults, errors.New("options: Lease is shorter than a second"))
+		faults = append(faults, errors.New("options: Lease must be at least 1s, or 0 for the default"))
 	}
 	if o.Poll < 0 {
-		faults = append(faults, errors.New("options: Poll is negative"))
+		faults = append(faults, errors.New("options: Poll must not be negative"))
 	}
 	if o.Readers < 1 {
-		faults = append(faults, errors.New("options: Readers is negative"))
+		faults = append(faults, errors.New("options: Readers must not be negative"))
 	}
 	return errors.Join(faults...)
 }
@@ -277,7 +277,8 @@ func (s *Store) disconnect() {
 	s.conn = nil
 }
 
-// Close hands the schema over to whoever wants it and closes all connections, after
+// Close gives up the engine's place, so that others take over its leads at once, and closes
+// all connections, after
 // the commit and the reads that are under way. Closing again does nothing.
 func (s *Store) Close() (err error) {
 	s.once.Do(func() {

@@ -26,7 +26,7 @@ const (
 	loadText = leadsText + `WHERE l.seq = ANY($1) ORDER BY l.seq`
 	leadText = leadsText + `WHERE l.seq = $1`
 	dueText  = recordsText + `WHERE l.wake IS NOT NULL AND (l.wake, l.seq) > ($1, $2) AND l.wake <= $3 ORDER BY l.wake, l.seq LIMIT $4`
-	// With the shard in the index, leads of other engines are passed over there.
+	// Leads of other engines are read in due order, too, and passed over.
 	myDueText    = recordsText + `WHERE l.wake IS NOT NULL AND (l.wake, l.seq) > ($1, $2) AND l.wake <= $3 AND l.shard = ANY($5) ORDER BY l.wake, l.seq LIMIT $4`
 	contactsText = `SELECT ` + contactColumns + ` FROM contacts c WHERE c.seq = ANY($1) ORDER BY c.seq`
 	stepsText    = `SELECT ` + stepColumns + ` FROM steps s WHERE s.seq = ANY($1) ORDER BY s.seq`

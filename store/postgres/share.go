@@ -76,7 +76,7 @@ func (s *Store) Sync(ctx context.Context, take bool, seen int64) (store.Membersh
 	}
 	if err != nil {
 		err = s.failed(err)
-		return store.Membership{}, fmt.Errorf("postgres: %w", err)
+		return store.Membership{}, fmt.Errorf("postgres: extend the lease: %w", err)
 	}
 	return m, nil
 }
@@ -265,7 +265,7 @@ func (s *Store) Agreed(ctx context.Context) (agreed bool, err error) {
 	}
 	if err != nil {
 		err = s.failed(err)
-		return false, fmt.Errorf("postgres: ask what other engines have seen: %w", err)
+		return false, fmt.Errorf("postgres: read which engines have taken note of the workflows: %w", err)
 	}
 	return agreed, nil
 }

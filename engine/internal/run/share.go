@@ -48,11 +48,10 @@ type sharer struct {
 	notices []store.Notice
 	calm    bool // the engine drains, and begins no attempts any more
 	failed  atomic.Bool
-	done    chan struct{} // closed when it has ended
 }
 
 func newSharer(r *Runner, s store.Shared) *sharer {
-	return &sharer{run: r, store: s, poke: make(chan struct{}, 1), done: make(chan struct{})}
+	return &sharer{run: r, store: s, poke: make(chan struct{}, 1)}
 }
 
 // soon has Sync called now.
@@ -123,7 +122,6 @@ func (s *sharer) stepWanted(l *loop) bool {
 
 // loop is the goroutine of the sharer, until the runner has stopped.
 func (s *sharer) loop() {
-	defer close(s.done)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() {
@@ -635,7 +633,7 @@ func (r *Runner) agree(ctx context.Context) error {
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		agreed, err := r.sharer.store.Agreed(ctx)
 		if err != nil {
-			return fmt.Errorf("engine: the workflow was changed; whether all engines know is not known: %w", err)
+			return fmt.Errorf("engine: the workflow was changed, but it is not known whether all engines have taken note: %w", err)
 		}
 		if agreed {
 			return nil
@@ -654,7 +652,7 @@ func (r *Runner) agree(ctx context.Context) error {
 // remembers may not be so any more.
 func (r *Runner) Current() error {
 	if r.sharer != nil && r.Started() && !r.sharer.store.Held(0) {
-		return fmt.Errorf("engine: %w: nothing was heard of the database for the time of the lease", store.ErrUnavailable)
+		return fmt.Errorf("engine: %w: the database has not answered for the time of the lease", store.ErrUnavailable)
 	}
 	return nil
 }

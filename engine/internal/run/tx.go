@@ -109,7 +109,7 @@ func (r *Runner) flowIn(ctx context.Context, tx store.Tx, id lead.WorkflowID) (*
 		case version == f.Row.Version:
 			return f, nil
 		case pause > time.Second:
-			return nil, fmt.Errorf("engine: this engine has not heard of the newest version of workflow %s: %w", id, store.ErrUnavailable)
+			return nil, fmt.Errorf("engine: this engine has not read the newest version of workflow %s yet; try again: %w", id, store.ErrUnavailable)
 		}
 		r.sharer.soon()
 		select {

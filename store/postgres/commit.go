@@ -140,8 +140,8 @@ func (s *Store) Commit(ctx context.Context, b *store.Batch) (store.Result, error
 
 const (
 	retries = 4 // of what the server refuses for no fault of the batch
-	// writeTimeout is when a server that says nothing is given up.
-	writeTimeout = statementTimeout + 5*time.Second
+	// maxSilence is longer than the server itself lets a statement take.
+	maxSilence = statementTimeout + 5*time.Second
 )
 
 func (s *Store) commit(ctx context.Context, b *store.Batch) (result store.Result, err error) {
@@ -155,7 +155,7 @@ func (s *Store) commit(ctx context.Context, b *store.Batch) (result store.Result
 	if p.ended() || b.Share.Engine != 0 && b.Share.Engine != p.epoch {
 		return result, store.ErrLost
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.silence)
 	defer cancel()
 	partial := false // some leads are stale
 	for range retries {

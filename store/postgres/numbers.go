@@ -44,6 +44,8 @@ func (s *Store) Reserve(ctx context.Context, kind store.Sequence, n int) (first 
 	if b.next == 0 || b.last-b.next+1 < int64(n) {
 		size := max(blockSize[kind], int64(n))
 		var last int64
+		ctx, cancel := context.WithTimeout(ctx, s.silence)
+		defer cancel()
 		err := s.numbers.pool.QueryRow(ctx, takeText, int16(kind), size, int64(lead.MaxSeq)).Scan(&last)
 		if err != nil {
 			err = s.failed(err)

@@ -135,6 +135,7 @@ type Store struct {
 	loop    *pgxpool.Pool // for the engine's own reads: no user can hold them up
 	control *pgxpool.Pool // for the lease and what else concerns other engines: no read can hold it up
 	numbers numbers
+	silence time.Duration // a server that says nothing for so long is given up
 	place   atomic.Pointer[place]
 	mine    atomic.Pointer[[]int16] // the shards whose due leads are read; nil for all
 	sharing sharing
@@ -187,7 +188,7 @@ func open(ctx context.Context, url string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{opts: opts, config: config.ConnConfig, closing: make(chan struct{}), writing: make(chan struct{}, 1)}
+	s := &Store{opts: opts, config: config.ConnConfig, closing: make(chan struct{}), writing: make(chan struct{}, 1), silence: maxSilence}
 	s.waking, s.sharing.woken = make(chan struct{}, 1), make(chan struct{}, 1)
 	if err := s.connect(ctx); err != nil {
 		return nil, err

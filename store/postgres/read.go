@@ -45,6 +45,8 @@ func list[T any](ctx context.Context, s *Store, pool *pgxpool.Pool, what string,
 	if err := s.closed(); err != nil {
 		return nil, fmt.Errorf("postgres: read %s: %w", what, err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, s.silence)
+	defer cancel()
 	rows, err := pool.Query(ctx, text, args...)
 	var found []T
 	if err == nil {
@@ -227,6 +229,8 @@ func (s *Store) Workflows(ctx context.Context) ([]store.Workflow, error) {
 
 // History implements [store.HistoryReader].
 func (s *Store) History(ctx context.Context, seq int64) (l store.Lead, steps []store.Step, payloads []store.Payload, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.silence)
+	defer cancel()
 	if err = s.closed(); err == nil {
 		err = pgx.BeginTxFunc(ctx, s.readers, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 			rows, err := tx.Query(ctx, leadText, seq)

@@ -260,6 +260,8 @@ func (s *Store) Woken() <-chan struct{} { return s.sharing.woken }
 
 // Agreed implements [store.Shared].
 func (s *Store) Agreed(ctx context.Context) (agreed bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.silence)
+	defer cancel()
 	if err = s.closed(); err == nil {
 		err = s.control.QueryRow(ctx, agreedText, s.place.Load().epoch).Scan(&agreed)
 	}

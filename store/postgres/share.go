@@ -33,7 +33,7 @@ const (
 	shardsText      = `SELECT shard, epoch FROM shards ORDER BY shard`
 	deliveredText   = `DELETE FROM notices WHERE id = ANY($1)`
 	noticesText     = `SELECT id, shard, engine, lead, wake FROM notices WHERE engine = $1 OR engine = 0 AND shard = ANY($2) ORDER BY id LIMIT $3`
-	dropNoticesText = `DELETE FROM notices n WHERE n.engine <> 0 AND n.engine <= $1 AND NOT EXISTS (SELECT FROM engines e WHERE e.epoch = n.engine AND NOT e.over)`
+	dropNoticesText = `DELETE FROM notices n WHERE n.engine <> 0 AND NOT EXISTS (SELECT FROM engines e WHERE e.epoch = n.engine AND NOT e.over)`
 	takeoverText    = `UPDATE engines SET over = true WHERE epoch = $1 AND until < clock_timestamp() AND NOT over`
 	terminateText   = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2`
 	stillText       = `WITH e AS (UPDATE engines SET until = clock_timestamp() + $2 WHERE epoch = $1 AND NOT over RETURNING 1) SELECT 1 / count(*) FROM e`
@@ -225,7 +225,7 @@ func (s *Store) takeover(ctx context.Context, others []other) (left []other, err
 			left = append(left, o)
 			continue
 		}
-		if _, err := s.control.Exec(ctx, dropNoticesText, o.epoch); err != nil {
+		if _, err := s.control.Exec(ctx, dropNoticesText); err != nil {
 			return nil, err
 		}
 	}

@@ -267,6 +267,9 @@ func (r *Runner) Shutdown(ctx context.Context) error {
 	}
 	r.stopOnce.Do(func() { close(r.stop) })
 	<-r.stopped
+	if r.sharer != nil {
+		<-r.sharer.done
+	}
 	if err == nil {
 		err = r.heard(ctx)
 	}

@@ -206,9 +206,10 @@ func (l *loop) note(n *news) (beginning []<-chan struct{}, err error) {
 	for _, shard := range n.Give {
 		held[shard] = false
 	}
-	gained := false
+	gained, gave := false, false
 	for shard := range held {
 		gained = gained || held[shard] && !s.held[shard]
+		gave = gave || !held[shard] && s.held[shard]
 	}
 	s.held = held
 	l.writes.Share.Release = append(l.writes.Share.Release, n.Give...)
@@ -216,9 +217,11 @@ func (l *loop) note(n *news) (beginning []<-chan struct{}, err error) {
 		// Leads of the shards, and those whose engine has died, are found from the start.
 		l.horizon.rewind()
 	}
-	for _, e := range l.hot {
-		if e.free() && !e.held() && (!l.mine(e) || died) {
-			l.place(e)
+	if gave || died {
+		for _, e := range l.hot {
+			if e.free() && !e.held() {
+				l.place(e)
+			}
 		}
 	}
 	if died && first || first && !s.first {

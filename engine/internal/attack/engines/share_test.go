@@ -22,6 +22,7 @@ var ctx = context.Background()
 // fleet is a number of engines of this process on one schema.
 type fleet struct {
 	*testing.T
+	url     string // of the server, for those who join
 	options postgres.Options
 	handler engine.Handler
 	hooks   []engine.Hook
@@ -34,7 +35,7 @@ func newFleet(t *testing.T, n int, handler engine.HandlerFunc, hooks ...engine.H
 	if pgtest.URL() == "" {
 		t.Skip(pgtest.Missing)
 	}
-	f := &fleet{T: t, options: postgres.Options{Schema: pgtest.Schema(t), Lease: 2 * time.Second}, handler: handler, hooks: hooks}
+	f := &fleet{T: t, url: pgtest.URL(), options: postgres.Options{Schema: pgtest.Schema(t), Lease: 2 * time.Second}, handler: handler, hooks: hooks}
 	for range n {
 		f.join()
 	}
@@ -47,7 +48,7 @@ func (f *fleet) join() int {
 	f.Helper()
 	o := f.options
 	o.Name = fmt.Sprint("engine ", len(f.engines))
-	st, err := postgres.Open(ctx, pgtest.URL(), o)
+	st, err := postgres.Open(ctx, f.url, o)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -94,6 +94,9 @@ type Share struct {
 	Flows   int64
 	Release []int16 // shards that the engine gives up
 	Notices []Notice
+	// Partial: changes of leads that are stale are left out, and the rest is written.
+	// Else one of them refuses the batch.
+	Partial bool
 	Wake    bool // has the other engines call Sync soon, also without notices
 	// Expect are numbers of leads that the batch was decided on. If one is different by
 	// now the batch is refused with a ConflictError.

@@ -95,6 +95,10 @@ type Result struct {
 	// Refused lists the enrollments that were left out, in the order of the
 	// batch, with all steps, calls and payloads of theirs.
 	Refused []Refusal
+	// Stale lists the leads whose changes were left out because they had another version
+	// by then, in order, with all steps, calls and payloads of theirs. Only with
+	// Share.Partial.
+	Stale []int64
 }
 
 // Refusal is an enrollment whose contact is live already.

@@ -14,6 +14,9 @@ import (
 	"github.com/leadflow-go/leadflow/engine/enginetest"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+	"github.com/leadflow-go/leadflow/store/postgres"
+	"github.com/leadflow-go/leadflow/store/postgres/pgtest"
 )
 
 // history is all that is known of a month.
@@ -76,12 +79,34 @@ func difference(a, b []byte) int {
 func TestTheStoreMakesNoDifference(t *testing.T) {
 	w, _ := month(t, 5, 50)
 	usual := history(t, w)
-	w = enginetest.New(t, enginetest.Config{Seed: 5, Script: people(), Store: new(brokenStore).over(t)})
-	w.EnrollMany(t, w.Activate(t, nurture()), 50)
-	w.Run(t, 30*day)
-	if onDisk := history(t, w); !bytes.Equal(usual, onDisk) {
-		t.Errorf("differs from byte %d", difference(usual, onDisk))
+	for name, open := range map[string]func(t *testing.T) store.Store{
+		"sqlite": func(t *testing.T) store.Store { return new(brokenStore).over(t) }, "postgres": inPostgres,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := enginetest.New(t, enginetest.Config{Seed: 5, Script: people(), Store: open(t)})
+			w.EnrollMany(t, w.Activate(t, nurture()), 50)
+			w.Run(t, 30*day)
+			if stored := history(t, w); !bytes.Equal(usual, stored) {
+				t.Errorf("differs from byte %d", difference(usual, stored))
+			}
+		})
 	}
+}
+
+func inPostgres(t *testing.T) store.Store {
+	if pgtest.URL() == "" {
+		t.Skip(pgtest.Missing)
+	}
+	st, err := postgres.Open(t.Context(), pgtest.URL(), postgres.Options{Schema: pgtest.Schema(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return st
 }
 
 func TestHowTimeIsCutUpChangesNothing(t *testing.T) {

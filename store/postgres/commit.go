@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -133,7 +135,7 @@ func (s *Store) Commit(ctx context.Context, b *store.Batch) (store.Result, error
 }
 
 const (
-	retries = 3 // of what the server refuses for no fault of the batch
+	retries = 4 // of what the server refuses for no fault of the batch
 	// writeTimeout is when a server that says nothing is given up.
 	writeTimeout = statementTimeout + 5*time.Second
 )
@@ -151,6 +153,7 @@ func (s *Store) commit(ctx context.Context, b *store.Batch) (result store.Result
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
+	partial := false // some leads are stale
 	for range retries {
 		if s.conn == nil {
 			if err := s.reconnect(ctx, p); err != nil {
@@ -159,7 +162,11 @@ func (s *Store) commit(ctx context.Context, b *store.Batch) (result store.Result
 		}
 		s.batch++
 		asked := time.Since(started)
-		result, err = s.write(ctx, p, b)
+		if partial {
+			result, err = s.writePart(ctx, p, b)
+		} else {
+			result, err = s.write(ctx, p, b)
+		}
 		var pg *pgconn.PgError
 		switch {
 		case err == nil:
@@ -177,7 +184,12 @@ func (s *Store) commit(ctx context.Context, b *store.Batch) (result store.Result
 				return s.refusals(ctx, b, result)
 			}
 		case pg.Code == divisionByZero || pg.Code == uniqueViolation || pg.Code == checkViolation:
-			return store.Result{}, s.diagnose(ctx, p, b, err)
+			err = s.diagnose(ctx, p, b, err)
+			if conflict := (*store.ConflictError)(nil); !partial && b.Share.Partial && errors.As(err, &conflict) && conflict.Kind == "lead" {
+				partial = true
+				continue
+			}
+			return store.Result{}, err
 		case pg.Code != serializationFailure && pg.Code != deadlock && (pg.Code != lockTimedOut || len(b.Workflows) == 0):
 			if pg.Code == readOnly {
 				s.disconnect()
@@ -249,28 +261,29 @@ func (s *Store) outcome(p *place, asked time.Duration) (happened bool, err error
 // server's nobody knows.
 func (s *Store) write(ctx context.Context, at *place, b *store.Batch) (result store.Result, err error) {
 	var p pgx.Batch
-	flows := int64(-1)
-	if b.Share.Engine != 0 {
-		flows = b.Share.Flows
-	}
-	if len(b.Workflows) > 0 {
-		p.Queue(lockEnginesText) // in one order, so that no two changes of workflows wait for one another
-	}
-	p.Queue(fenceText, at.epoch, s.batch, s.opts.Lease, flows)
-	s.queueShare(&p, &b.Share, at.epoch, len(b.Workflows) > 0)
-	queueWorkflows(&p, b.Workflows)
-	queueChanges(&p, b.Changes)
+	s.queueFence(&p, at, b)
 	if len(b.Enroll) == 0 {
+		queueWorkflows(&p, b.Workflows)
+		queueChanges(&p, b.Changes)
 		queueRest(&p, b, nil)
 		return result, s.conn.SendBatch(ctx, &p).Close()
 	}
-	live := map[contactIn]int64{}
-	queueLive(&p, b.Enroll, func(found map[contactIn]int64) { live = found })
 	tx, err := s.conn.Begin(ctx)
 	if err != nil {
 		return result, err
 	}
-	if err := tx.SendBatch(ctx, &p).Close(); err != nil {
+	return s.writeIn(ctx, tx, &p, b, result)
+}
+
+// writeIn sends the batch, after what is queued already, in a transaction that it ends.
+func (s *Store) writeIn(ctx context.Context, tx pgx.Tx, p *pgx.Batch, b *store.Batch, result store.Result) (store.Result, error) {
+	queueWorkflows(p, b.Workflows)
+	queueChanges(p, b.Changes)
+	live := map[contactIn]int64{}
+	if len(b.Enroll) > 0 {
+		queueLive(p, b.Enroll, func(found map[contactIn]int64) { live = found })
+	}
+	if err := tx.SendBatch(ctx, p).Close(); err != nil {
 		return result, errors.Join(err, s.rollback(ctx, tx))
 	}
 	var refused map[int64]bool
@@ -282,6 +295,79 @@ func (s *Store) write(ctx context.Context, at *place, b *store.Batch) (result st
 		return result, errors.Join(err, s.rollback(ctx, tx))
 	}
 	return result, tx.Commit(ctx)
+}
+
+// lockText locks the leads that have the versions that a batch was decided on.
+const lockText = `SELECT l.seq FROM unnest($1::bigint[], $2::bigint[]) AS u (seq, version) JOIN leads l ON l.seq = u.seq AND l.version = u.version
+	ORDER BY l.seq FOR UPDATE OF l`
+
+// writePart writes the batch without the leads that are stale. It locks the others
+// first, so it is certain to write them.
+func (s *Store) writePart(ctx context.Context, at *place, b *store.Batch) (result store.Result, err error) {
+	tx, err := s.conn.Begin(ctx)
+	if err != nil {
+		return result, err
+	}
+	seqs, versions := make([]int64, len(b.Changes)), make([]int64, len(b.Changes))
+	for i := range b.Changes {
+		seqs[i], versions[i] = b.Changes[i].Before.Seq, b.Changes[i].Before.Version
+	}
+	var locked []int64
+	var p pgx.Batch
+	s.queueFence(&p, at, b)
+	p.Queue(lockText, seqs, versions).Query(func(rows pgx.Rows) error {
+		locked, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+		return err
+	})
+	if err := tx.SendBatch(ctx, &p).Close(); err != nil {
+		return result, errors.Join(err, s.rollback(ctx, tx))
+	}
+	part, stale := without(b, locked)
+	result.Stale = stale
+	return s.writeIn(ctx, tx, &pgx.Batch{}, part, result)
+}
+
+// without returns the batch without the changes of leads that are not locked, and what
+// belongs to them, and those leads.
+func without(b *store.Batch, locked []int64) (part *store.Batch, stale []int64) {
+	left := make(map[int64]bool, len(b.Changes))
+	for i := range b.Changes {
+		left[b.Changes[i].Before.Seq] = true
+	}
+	for _, seq := range locked {
+		delete(left, seq)
+	}
+	part = &store.Batch{Workflows: b.Workflows, Enroll: b.Enroll, Ping: b.Ping, Share: b.Share}
+	part.Changes = keep(b.Changes, func(c *store.Change) bool { return !left[c.Before.Seq] })
+	part.Contacts = keep(b.Contacts, func(c *store.Contact) bool { return !left[c.Seq] })
+	part.Steps = keep(b.Steps, func(st *store.Step) bool { return !left[st.Lead] })
+	part.Calls = keep(b.Calls, func(c *store.Call) bool { return !left[c.Lead] })
+	part.Payloads = keep(b.Payloads, func(p *store.Payload) bool { return !left[p.Lead] })
+	part.Forget = keep(b.Forget, func(seq *int64) bool { return !left[*seq] })
+	return part, slices.Sorted(maps.Keys(left))
+}
+
+func keep[T any](list []T, good func(*T) bool) (kept []T) {
+	for i := range list {
+		if good(&list[i]) {
+			kept = append(kept, list[i])
+		}
+	}
+	return kept
+}
+
+// queueFence queues what makes certain that the engine has its place, and what concerns
+// the other engines.
+func (s *Store) queueFence(p *pgx.Batch, at *place, b *store.Batch) {
+	flows := int64(-1)
+	if b.Share.Engine != 0 {
+		flows = b.Share.Flows
+	}
+	if len(b.Workflows) > 0 {
+		p.Queue(lockEnginesText) // in one order, so that no two changes of workflows wait for one another
+	}
+	p.Queue(fenceText, at.epoch, s.batch, s.opts.Lease, flows)
+	s.queueShare(p, &b.Share, at.epoch, len(b.Workflows) > 0)
 }
 
 // queueLive has each contact that has no live lead get the one that the batch enrolls,

@@ -62,5 +62,5 @@ func (s *Store) failed(err error) error {
 }
 
 // unavailable are the classes of PostgreSQL's errors that say nothing of what was asked:
-// connections, resources, an operator's intervention, the system.
-var unavailable = []string{"08", "53", "57", "58"}
+// connections, other transactions, resources, an operator's intervention, the system.
+var unavailable = []string{"08", "40", "53", "55P03", "57", "58"}

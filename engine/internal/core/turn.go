@@ -65,6 +65,23 @@ func (s *Stats) Add(d *Stats) {
 	s.HookFailures += d.HookFailures
 }
 
+// Sub takes d away.
+func (s *Stats) Sub(d *Stats) {
+	s.Enrolled -= d.Enrolled
+	s.Completed -= d.Completed
+	s.Removed -= d.Removed
+	s.StepsStarted -= d.StepsStarted
+	s.StepsCompleted -= d.StepsCompleted
+	s.StepsFailed -= d.StepsFailed
+	s.TimedOut -= d.TimedOut
+	s.Retries -= d.Retries
+	s.Redelivered -= d.Redelivered
+	s.NotMade -= d.NotMade
+	s.Parked -= d.Parked
+	s.TimersCancelled -= d.TimersCancelled
+	s.HookFailures -= d.HookFailures
+}
+
 // PendingCall is the Seq of a call log row that has no number yet.
 const PendingCall = -1
 

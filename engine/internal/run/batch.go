@@ -25,6 +25,7 @@ type batch struct {
 	staged   map[int64]*core.Flow
 	deciding []*request
 	settling []result
+	settled  []result // those of them that have changed a lead, where others use the store, too
 	launches []*entry // whose call, or hooks, are to be started
 	after    []func() // to be called once the batch is on disk
 	behind   bool     // some of it was decided before the loop took note of other workflows
@@ -58,6 +59,13 @@ func (l *loop) touch(e *entry) {
 func (l *loop) apply(e *entry, event core.Event) error {
 	rec := &e.view.Rec
 	f := l.flow(rec.Workflow)
+	before := counters{}
+	if l.shares() {
+		before = l.counters
+		if l.current != nil {
+			l.current.leads = append(l.current.leads, rec.Seq)
+		}
+	}
 	t := &l.turning
 	t.Now, t.Flow, t.Hooks, t.Person = l.now, f, l.r.Config.Hooks, e.person()
 	t.Steps, t.Calls, t.Payloads, t.Stats = e.steps, e.calls, l.writes.Payloads, l.stats
@@ -85,6 +93,9 @@ func (l *loop) apply(e *entry, event core.Event) error {
 	case e.hooks != nil && !view.Hooking:
 		e.hooks = nil
 	}
+	if l.shares() && !l.counting {
+		e.counted(l.counters, &before)
+	}
 	l.follow(e, f)
 	return nil
 }
@@ -100,6 +111,9 @@ func (l *loop) releaseCall(e *entry, event core.Event) {
 	default: // it may never return, so it is not waited for
 		l.live--
 		l.after = append(l.after, func() {
+			if e.call == c {
+				return // the change was left out as stale
+			}
 			c.abandoned = true
 			c.cancel(ErrDeadline)
 		})
@@ -252,7 +266,7 @@ func (b *batch) write(s store.Store) {
 // seal turns the decisions of the batch into rows.
 func (l *loop) seal() error {
 	if s := l.share; s != nil {
-		l.writes.Share.Engine, l.writes.Share.Flows = l.r.rules.Engine, s.flows
+		l.writes.Share.Engine, l.writes.Share.Flows, l.writes.Share.Partial = l.r.rules.Engine, s.flows, l.shares()
 		if l.behind {
 			l.writes.Share.Flows = math.MaxInt64 // so it is refused
 		}

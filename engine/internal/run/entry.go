@@ -27,6 +27,9 @@ type entry struct {
 	steps    []store.Step // finished in this batch
 	calls    []store.Call // changes of the call log in this batch
 
+	// added is what the batch counts for the lead, where others use the store, too.
+	added counters
+
 	// reading: the lead's expression is being evaluated outside the loop.
 	reading bool
 }
@@ -37,6 +40,12 @@ type state struct {
 	contact *Contact  // nil until it is needed
 	call    *Call     // not nil exactly while view.Running is true
 	hooks   *HookCall // not nil exactly while view.Hooking is true
+}
+
+// counted attributes to the lead what the batch has counted since before.
+func (e *entry) counted(now counters, before *counters) {
+	now.sub(before)
+	e.added.add(&now)
 }
 
 func (e *entry) seq() int64 { return e.view.Rec.Seq }

@@ -27,6 +27,7 @@ type request struct {
 	decide  func(l *loop) error
 	answer  chan error // has room for one
 	refusal error
+	leads   []int64 // that were decided on, where others use the store, too
 	// once: it is not decided again when the store has refused its batch, because what it
 	// rests on has changed; whoever asks begins anew.
 	once bool

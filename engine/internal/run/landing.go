@@ -30,6 +30,9 @@ func (l *loop) publish(b *batch) {
 		l.failures = 0 // an empty batch is not written, so it says nothing about the store
 		b.commits++
 	}
+	if len(b.done.Stale) > 0 {
+		l.leaveStale(b)
+	}
 	changes := l.changes(b)
 	for seq, f := range b.staged {
 		l.publishFlow(seq, f)
@@ -71,6 +74,10 @@ func (l *loop) publish(b *batch) {
 		}
 	}
 	for _, r := range b.deciding {
+		if r.stale(b.done.Stale) {
+			l.requests = append(l.requests, r)
+			continue
+		}
 		r.answer <- r.refusal
 	}
 	l.over(b)
@@ -80,7 +87,7 @@ func (l *loop) publish(b *batch) {
 func (e *entry) forgetBatch() {
 	clear(e.steps)
 	clear(e.calls)
-	e.touched, e.inFlight, e.fresh, e.steps, e.calls = false, false, false, e.steps[:0], e.calls[:0]
+	e.touched, e.inFlight, e.fresh, e.steps, e.calls, e.added = false, false, false, e.steps[:0], e.calls[:0], counters{}
 }
 
 // launchCalls calls the handlers and hooks that the batch begins.
@@ -251,6 +258,7 @@ func (b *batch) reset() {
 	clear(b.fresh)
 	clear(b.deciding)
 	clear(b.settling)
+	clear(b.settled)
 	clear(b.launches)
 	clear(b.after)
 	clear(w.Changes)
@@ -260,7 +268,7 @@ func (b *batch) reset() {
 	clear(w.Payloads)
 	*b = batch{
 		touched: b.touched[:0], was: b.was[:0], loaded: b.loaded[:0], fresh: b.fresh[:0], deciding: b.deciding[:0],
-		settling: b.settling[:0], launches: b.launches[:0], after: b.after[:0],
+		settling: b.settling[:0], settled: b.settled[:0], launches: b.launches[:0], after: b.after[:0],
 		writes: store.Batch{
 			Changes: w.Changes[:0], Enroll: w.Enroll[:0], Steps: w.Steps[:0], Calls: w.Calls[:0], Payloads: w.Payloads[:0],
 		},

@@ -47,6 +47,8 @@ type loop struct {
 	horizon horizon
 	sweeps  []*sweep
 
+	current   *request    // being decided
+	counting  bool        // what is counted now is attributed to the lead of a result
 	questions []*question // asked in this turn
 	requests  []*request  // taken from the inbox, not yet decided
 	deferred  []*request  // to be decided when the batch in flight has landed
@@ -257,7 +259,9 @@ func (l *loop) decide() error {
 	for len(l.requests) > 0 && !l.full() {
 		r := l.requests[0]
 		l.requests = l.requests[1:]
+		l.current, r.leads = r, r.leads[:0]
 		err := r.decide(l)
+		l.current = nil
 		if errors.Is(err, errInFlight) {
 			l.deferred = append(l.deferred, r)
 			continue
@@ -360,8 +364,15 @@ func (l *loop) settle() error {
 			continue
 		}
 		l.settling = append(l.settling, r)
+		before := l.counters
+		l.counting = true
 		err := r.settle(l)
+		l.counting = false
 		if e := l.hot[r.lead()]; e != nil {
+			if e.touched && l.shares() {
+				l.settled = append(l.settled, r)
+				e.counted(l.counters, &before)
+			}
 			err = l.lasting(e, err)
 		}
 		if err != nil {

@@ -374,11 +374,71 @@ func (l *loop) renew(e *entry, found *store.Lead) bool {
 	return true
 }
 
+// shares reports whether others use the store, too.
+func (l *loop) shares() bool { return l.share != nil && !l.share.alone }
+
+// leaveStale undoes what a batch on disk would have made of leads that the store has left
+// out, because others have changed them meanwhile. They are decided on again: what
+// concerns them waits for the next batch.
+func (l *loop) leaveStale(b *batch) {
+	stale := b.done.Stale
+	var left []*entry
+	touched, was := b.touched[:0], b.was[:0]
+	for i, e := range b.touched {
+		if _, is := slices.BinarySearch(stale, e.seq()); !is {
+			touched, was = append(touched, e), append(was, b.was[i])
+			continue
+		}
+		b.counters.sub(&e.added)
+		e.forgetBatch()
+		e.state = b.was[i]
+		left = append(left, e)
+	}
+	clear(b.touched[len(touched):])
+	clear(b.was[len(was):])
+	b.touched, b.was = touched, was
+	for _, r := range b.settled {
+		if _, is := slices.BinarySearch(stale, r.lead()); is {
+			l.results = append(l.results, r)
+		}
+	}
+	found, err := l.load(stale)
+	if err != nil {
+		found = nil // the next commit leaves them out again, and they are read then
+	}
+	gone := map[int64]bool{}
+	for _, seq := range stale {
+		gone[seq] = err == nil
+	}
+	for i := range found {
+		delete(gone, found[i].Seq)
+		if e := l.hot[found[i].Seq]; e != nil {
+			l.renew(e, &found[i])
+		}
+	}
+	for _, e := range left {
+		switch {
+		case gone[e.seq()]:
+			l.drop(e)
+		case l.hot[e.seq()] == e:
+			l.place(e)
+		}
+	}
+}
+
+// stale reports whether the request decided on one of the leads, which are in order.
+func (r *request) stale(leads []int64) bool {
+	return slices.ContainsFunc(r.leads, func(seq int64) bool {
+		_, is := slices.BinarySearch(leads, seq)
+		return is
+	})
+}
+
 // ensure makes certain that an answer about a lead that was decided without a change of
 // it, and so without a look at the store, rests on what is in the store. It returns true
 // if it does not, and the lead is to be decided on again.
 func (l *loop) ensure(e *entry) (again bool, err error) {
-	if l.share == nil || l.share.alone || !e.free() {
+	if !l.shares() || !e.free() {
 		return false, nil
 	}
 	found, err := l.load([]int64{e.seq()})

@@ -38,6 +38,14 @@ type counters struct {
 	stats   core.Stats
 }
 
+func (c *counters) sub(d *counters) {
+	c.running -= d.running
+	c.live -= d.live
+	c.late -= d.late
+	c.commits -= d.commits
+	c.stats.Sub(&d.stats)
+}
+
 func (c *counters) add(d *counters) {
 	c.running += d.running
 	c.live += d.live

@@ -23,6 +23,8 @@ type sweep struct {
 	event core.Event      // nil to delete them
 	count int             // leads that were changed, on disk
 	given atomic.Bool     // its caller does not wait any more, so it stops
+	again []int64         // leads of earlier pages that others changed meanwhile
+	last  bool            // there are no more pages
 	done  chan struct{}
 }
 
@@ -80,32 +82,64 @@ func (l *loop) sweepPage() error {
 	if query.Limit = sweepSize; s.query.Limit > 0 {
 		query.Limit = min(sweepSize, s.query.Limit)
 	}
+	if len(s.again) > 0 {
+		return l.sweepAgain(s)
+	}
 	page, err := l.r.Store.Sweep(context.Background(), query)
 	bad, ofRows := asRowErrors(err)
 	if err != nil && !ofRows {
 		return &storeError{err}
 	}
 	l.parkAll(bad)
-	count := 0
-	for _, rec := range page {
+	read := len(page) + len(bad)
+	more := len(page) > 0 && read >= query.Limit && read != s.query.Limit
+	return l.sweepRecords(s, page, func() {
+		if s.last = !more; more {
+			s.query.After, s.query.Offset = page[len(page)-1].Seq, 0
+			s.query.Limit = max(0, s.query.Limit-read)
+		}
+	})
+}
+
+// sweepAgain applies the sweep to leads of earlier pages.
+func (l *loop) sweepAgain(s *sweep) error {
+	found, err := l.load(s.again)
+	if err != nil {
+		return err
+	}
+	records := make([]store.Record, len(found))
+	for i := range found {
+		records[i] = found[i].Record
+	}
+	return l.sweepRecords(s, records, func() {})
+}
+
+// sweepRecords applies the sweep to leads, as part of the batch. landed is called when
+// that is on disk.
+func (l *loop) sweepRecords(s *sweep, records []store.Record, landed func()) error {
+	var changed []int64
+	for _, rec := range records {
 		happened, err := l.sweepOver(s, rec)
 		if err != nil {
 			return err
 		}
 		if happened {
-			count++
+			changed = append(changed, rec.Seq)
 		}
 	}
-	read := len(page) + len(bad)
+	b := l.batch
 	l.after = append(l.after, func() {
-		s.count += count
-		if len(page) > 0 && read >= query.Limit && read != s.query.Limit && !s.given.Load() {
-			s.query.After, s.query.Offset = page[len(page)-1].Seq, 0
-			s.query.Limit = max(0, s.query.Limit-read)
-			return
+		s.again = s.again[:0]
+		for _, seq := range changed {
+			if _, stale := slices.BinarySearch(b.done.Stale, seq); stale {
+				s.again = append(s.again, seq)
+			}
 		}
-		l.sweeps = l.sweeps[1:]
-		close(s.done)
+		s.count += len(changed) - len(s.again)
+		if landed(); s.last && len(s.again) == 0 || s.given.Load() {
+			l.sweeps = l.sweeps[1:]
+			close(s.done)
+		}
 	})
 	return nil
 }

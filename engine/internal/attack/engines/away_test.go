@@ -20,7 +20,7 @@ import (
 func TestAnEngineThatWasAwayCatchesUpBeforeItAnswers(t *testing.T) {
 	f := newFleet(t, 1, func(context.Context, engine.Attempt) (engine.Result, error) { return engine.Result{}, nil })
 	p := newProxy(t, f.url)
-	f.url = p.url()
+	f.url, f.options.Lease = p.url(), 2*time.Second
 	away := f.engines[f.join()]
 	t.Cleanup(p.heal) // or it could not be shut down
 	f.spread()
@@ -73,7 +73,7 @@ func TestAnAttemptWhoseCommitIsAnsweredTooLateIsNotMade(t *testing.T) {
 		return engine.Result{}, nil
 	})
 	p := newProxy(t, f.url)
-	f.url = p.url()
+	f.url, f.options.Lease = p.url(), 2*time.Second
 	away := f.engines[f.join()]
 	t.Cleanup(p.heal) // or it could not be shut down
 	f.spread()
@@ -113,6 +113,17 @@ func TestAnAttemptWhoseCommitIsAnsweredTooLateIsNotMade(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.set(func() { p.hold[down] = true })
+	defer func() {
+		is, _ := f.engines[0].CountLeads(ctx, wf, engine.LeadFilter{States: []lead.State{lead.Completed}})
+		list, err := f.stores[0].Engines(ctx)
+		t.Log("DEBUG", is, list, err)
+		if t.Failed() {
+			for l, _ := range f.engines[0].AllLeads(ctx, wf, engine.LeadFilter{States: []lead.State{lead.Enrolled, lead.InStep}}) {
+				h, _ := f.engines[0].History(ctx, wf, l.ID)
+				t.Log("DEBUG", l, h)
+			}
+		}
+	}()
 	f.until("the other engine has called all", completed(2*people))
 	if n := count(away, people, 2*people); n > 0 {
 		t.Fatalf("%d calls were made before the answer to their commit", n)

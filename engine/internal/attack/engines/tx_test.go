@@ -118,7 +118,7 @@ func TestALeadIsRemovedInTheProgramsTransaction(t *testing.T) {
 		}
 		return engine.Result{}, nil
 	})
-	wf := f.activate(0, callWaitText(200*time.Millisecond))
+	wf := f.activate(0, callWaitText(1500*time.Millisecond))
 	conn := orders(t)
 	remove := func(i int, id lead.ID, end error) (state lead.State) {
 		t.Helper()
@@ -154,7 +154,8 @@ func TestALeadIsRemovedInTheProgramsTransaction(t *testing.T) {
 			return l.Node == "wait"
 		})
 	}
-	for i := range 20 {
+	const people = 12
+	for i := range people {
 		id := enroll(i)
 		waits(id)
 		if i%4 == 3 {
@@ -208,7 +209,7 @@ func TestALeadIsRemovedInTheProgramsTransaction(t *testing.T) {
 	if n := made.by[phone(100)+"text"]; n != 0 {
 		t.Errorf("%d texts after the removal", n)
 	}
-	for i := range 20 {
+	for i := range people {
 		if n := made.by[phone(i)+"text"]; n != map[bool]int{true: 1, false: 0}[i%4 == 3] {
 			t.Errorf("person %d got %d texts", i, n)
 		}

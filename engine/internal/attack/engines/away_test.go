@@ -113,17 +113,6 @@ func TestAnAttemptWhoseCommitIsAnsweredTooLateIsNotMade(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.set(func() { p.hold[down] = true })
-	defer func() {
-		is, _ := f.engines[0].CountLeads(ctx, wf, engine.LeadFilter{States: []lead.State{lead.Completed}})
-		list, err := f.stores[0].Engines(ctx)
-		t.Log("DEBUG", is, list, err)
-		if t.Failed() {
-			for l, _ := range f.engines[0].AllLeads(ctx, wf, engine.LeadFilter{States: []lead.State{lead.Enrolled, lead.InStep}}) {
-				h, _ := f.engines[0].History(ctx, wf, l.ID)
-				t.Log("DEBUG", l, h)
-			}
-		}
-	}()
 	f.until("the other engine has called all", completed(2*people))
 	if n := count(away, people, 2*people); n > 0 {
 		t.Fatalf("%d calls were made before the answer to their commit", n)

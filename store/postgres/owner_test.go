@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
 	"github.com/leadflow-go/leadflow/store/postgres"
@@ -323,5 +325,33 @@ func TestTheNewestEngineIsKnownToBeGone(t *testing.T) {
 	}
 	if m.Newest != l.Engine || len(m.Others) != 0 {
 		t.Errorf("after engine %d is gone: %+v", l.Engine, m)
+	}
+}
+
+// An engine that has lost its place gets a new one, under a number that nobody had.
+func TestAPlaceThatIsLostIsNotGotAgain(t *testing.T) {
+	o := postgres.Options{Schema: schema(t)}
+	s := open(t, o)
+	before, err := s.Sync(t.Context(), true, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(t.Context(), server(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if _, err := conn.Exec(t.Context(), "UPDATE "+o.Schema+".engines SET over = true"); err != nil {
+		t.Fatal(err)
+	}
+	after, err := s.Sync(t.Context(), true, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after.Engine <= before.Engine {
+		t.Errorf("an engine that had place %d gets %d", before.Engine, after.Engine)
+	}
+	if s.Held(before.Engine) || !s.Held(after.Engine) {
+		t.Errorf("its old place is held: %t, its new one: %t", s.Held(before.Engine), s.Held(after.Engine))
 	}
 }

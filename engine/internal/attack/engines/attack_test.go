@@ -175,6 +175,7 @@ func (a *arena) await(what string, group *sync.WaitGroup) {
 func (a *arena) fail(format string, args ...any) {
 	a.Helper()
 	a.Errorf(format, args...)
+	a.tellLive()
 	close(a.over)
 	a.mu.Lock()
 	a.Logf("what was done:\n%s", strings.Join(a.notes, "\n"))
@@ -187,6 +188,31 @@ func (a *arena) fail(format string, args ...any) {
 		}
 	}
 	a.FailNow()
+}
+
+// tellLive says which leads are not final.
+func (a *arena) tellLive() {
+	a.mu.Lock()
+	flows := slices.Clone(a.flows)
+	a.mu.Unlock()
+	for _, f := range flows {
+		ev, ok := a.once(command{Kind: "leads", Workflow: f.id, Live: true, Full: true})
+		if !ok {
+			a.Logf("the leads of workflow %s cannot be read: %s", f.id, ev.Error)
+			continue
+		}
+		a.mu.Lock()
+		for i, l := range ev.Leads {
+			text := ""
+			if s := a.stories[l.ID]; s != nil {
+				text = s.tell(a.begun)
+			}
+			if i < 5 {
+				a.Logf("%s is %s:\n%s%s", l.ID, l.State, text, asJSON(ev.Steps[i]))
+			}
+		}
+		a.mu.Unlock()
+	}
 }
 
 // running returns how many engines run.

@@ -114,6 +114,8 @@ func (s *Store) sync(ctx context.Context, take bool, seen int64) (m store.Member
 		return err
 	})
 	b.Queue(deliveredText, sh.delivered)
+	// Before the others are read: whoever is not among those, and is not newer, is over.
+	b.Queue(newestText).QueryRow(func(row pgx.Row) error { return row.Scan(&m.Newest) })
 	b.Queue(othersText, p.epoch).Query(func(rows pgx.Rows) error {
 		var o other
 		var left float64
@@ -164,9 +166,8 @@ func (s *Store) sync(ctx context.Context, take bool, seen int64) (m store.Member
 	}
 	rank, sharers := 0, 1 // of those that take shards
 	living := map[int64]bool{0: false, p.epoch: true}
-	m.Newest = p.epoch
 	for _, o := range others {
-		m.Others, m.Newest, living[o.epoch] = append(m.Others, o.epoch), max(m.Newest, o.epoch), true
+		m.Others, living[o.epoch] = append(m.Others, o.epoch), true
 		if o.takes {
 			sharers++
 			if o.epoch < p.epoch {

@@ -40,9 +40,9 @@ type sharer struct {
 	run    *Runner
 	store  store.Shared
 	poke   chan struct{} // Sync is to be called now
-	engine int64
-	flows  int64 // that the loop has taken note of
-	seen   int64 // that are in force: handlers of attempts begun before have been called
+	engine atomic.Int64  // the place that the loop has taken note of, with the workflows as they were then or later
+	flows  int64         // that the loop has taken note of
+	seen   int64         // that are in force: handlers of attempts begun before have been called
 	failed atomic.Bool
 	done   chan struct{} // closed when it has ended
 }
@@ -64,10 +64,10 @@ func (s *sharer) ask(ctx context.Context, take bool) (n news, err error) {
 	if n.Membership, err = s.store.Sync(ctx, take, s.seen); err != nil {
 		return n, err
 	}
-	if n.Engine != s.engine {
+	if n.Engine != s.engine.Load() {
 		s.seen = 0 // it counted for the place of before
 	}
-	if n.Engine != s.engine || n.Flows != s.flows {
+	if n.Engine != s.engine.Load() || n.Flows != s.flows {
 		rows, err := s.store.Workflows(ctx)
 		if bad, ok := asRowErrors(err); ok {
 			n.left = bad
@@ -85,7 +85,8 @@ func (s *sharer) begin(ctx context.Context) error {
 	if err != nil {
 		return ReadFailed(err)
 	}
-	s.engine, s.flows, s.seen = n.Engine, n.Flows, n.Flows
+	s.engine.Store(n.Engine)
+	s.flows, s.seen = n.Flows, n.Flows
 	s.run.keepFlows(n.workflows, n.left)
 	return nil
 }
@@ -99,7 +100,8 @@ func (s *sharer) step(ctx context.Context, l *loop, take bool) error {
 	if _, err := l.note(&n); err != nil {
 		return err
 	}
-	s.engine, s.flows, s.seen = n.Engine, n.Flows, n.Flows
+	s.engine.Store(n.Engine)
+	s.flows, s.seen = n.Flows, n.Flows
 	return nil
 }
 
@@ -165,7 +167,7 @@ func (s *sharer) tell(ctx context.Context, n news) error {
 	if err != nil {
 		return err
 	}
-	s.engine = n.Engine
+	s.engine.Store(n.Engine)
 	if s.flows = n.Flows; n.workflows == nil {
 		return nil
 	}
@@ -591,10 +593,10 @@ func (r *Runner) agree(ctx context.Context) error {
 	}
 }
 
-// Current returns an error if this engine may be cut off from the store, so that what it
-// remembers may not be so any more.
+// Current returns an error if this engine may be cut off from the store, or has been and
+// has not caught up yet, so that what it remembers may not be so any more.
 func (r *Runner) Current() error {
-	if r.sharer != nil && r.Started() && !r.sharer.store.Held(0) {
+	if r.sharer != nil && r.Started() && !r.sharer.store.Held(r.sharer.engine.Load()) {
 		return fmt.Errorf("engine: %w: nothing was heard of the database for the time of the lease", store.ErrUnavailable)
 	}
 	return nil

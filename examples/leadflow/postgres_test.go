@@ -62,7 +62,7 @@ func TestTwoServersShareADatabase(t *testing.T) {
 			if end == syscall.SIGSTOP {
 				asked := len(p.attempts("call")[ringing]) + len(p.attempts("guide")[ringing]) + len(p.attempts("guide")[waits])
 				first.signal(syscall.SIGCONT)
-				rings.reply(200, `{"outcome":"completed"}`) // which comes too late
+				rings.reply(200, `{"outcome":"completed"}`)                              // which comes too late
 				for began := time.Now(); first.call("GET", "healthz", "", nil) != 200; { // 503 until it has a place again
 					if time.Since(began) > 30*time.Second {
 						t.Fatal("the server that was stopped works no more")

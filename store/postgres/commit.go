@@ -43,7 +43,8 @@ const (
 				AS u (seq, before, version, spot, phase, node, visit, visits, attempt, entered, due, started, deadline, wake, last_step, updated, outcome, extra)
 			WHERE l.seq = u.seq AND l.version = u.before RETURNING 1)
 		SELECT 1 / (count(*) = $19)::int FROM done`
-	endText = `DELETE FROM live l USING unnest($1::bigint[]) AS u (seq) JOIN contacts c ON c.seq = u.seq WHERE l.phone = c.phone AND l.lead = u.seq`
+	endText = `DELETE FROM live l USING unnest($1::bigint[], $2::bigint[]) AS u (seq, workflow) JOIN contacts c ON c.seq = u.seq
+		WHERE l.workflow = u.workflow AND l.phone = c.phone AND l.lead = u.seq`
 
 	// Whoever has no live lead gets one. A row that is there is locked, so that it is not
 	// deleted before the batch is committed, and returned.
@@ -90,8 +91,8 @@ const (
 	dropPayloadsText = `DELETE FROM payloads p USING unnest($1::bigint[], $2::int[]) AS u (lead, visit) WHERE p.lead = u.lead AND p.visit = u.visit`
 
 	forgetText = `WITH gone AS (DELETE FROM leads WHERE seq = ANY($1) RETURNING seq, workflow, node, spot, last_step),
-		contact AS (DELETE FROM contacts c USING gone WHERE c.seq = gone.seq RETURNING c.seq, c.phone),
-		freed AS (DELETE FROM live l USING contact c WHERE l.phone = c.phone AND l.lead = c.seq RETURNING 1),
+		contact AS (DELETE FROM contacts c USING gone WHERE c.seq = gone.seq RETURNING c.seq, c.phone, gone.workflow),
+		freed AS (DELETE FROM live l USING contact c WHERE l.workflow = c.workflow AND l.phone = c.phone AND l.lead = c.seq RETURNING 1),
 		beside AS (DELETE FROM payloads p USING gone WHERE p.lead = gone.seq RETURNING 1)
 		INSERT INTO node_counts (workflow, node, state, n)
 		SELECT workflow, node, (spot & 7)::smallint, -count(*) FROM gone GROUP BY 1, 2, 3
@@ -104,7 +105,7 @@ const (
 		ON CONFLICT (workflow, node, state) DO UPDATE SET n = node_counts.n + excluded.n`
 
 	outcomeText   = `SELECT batch, over FROM engines WHERE epoch = $1 FOR UPDATE`
-	forestallText = `UPDATE engines SET batch = $2 + 1 WHERE epoch = $1 AND batch < $2`
+	forestallText = `UPDATE engines SET batch = CASE WHEN batch < $2 THEN $2 + 1 ELSE batch END, backend = $3, begun = $4 WHERE epoch = $1`
 )
 
 // Commit implements [store.Writer]. ctx bounds waiting for the commit before; the write
@@ -234,7 +235,7 @@ func (s *Store) outcome(p *place, asked time.Duration) (happened bool, err error
 		if err = s.connect(ctx); err == nil {
 			var b pgx.Batch
 			b.Queue(outcomeText, p.epoch).QueryRow(func(row pgx.Row) error { return row.Scan(&batch, &over) })
-			b.Queue(forestallText, p.epoch, s.batch)
+			b.Queue(forestallText, p.epoch, s.batch, s.backend.pid, s.backend.begun)
 			err = s.conn.SendBatch(ctx, &b).Close()
 		}
 		cancel()
@@ -270,9 +271,10 @@ func (s *Store) write(ctx context.Context, at *place, b *store.Batch) (result st
 	}
 	s.queueFence(&p, at, b)
 	if len(b.Enroll) == 0 {
-		queueWorkflows(&p, b.Workflows)
-		queueChanges(&p, b.Changes)
-		queueRest(&p, b, nil)
+		queueWorkflows(&p, b)
+		counted := counts{}
+		queueChanges(&p, b.Changes, counted)
+		queueRest(&p, b, nil, counted)
 		return result, s.conn.SendBatch(ctx, &p).Close()
 	}
 	return s.writeIn(ctx, &p, b, result)
@@ -287,8 +289,9 @@ const (
 
 // writeIn sends the batch, after what is queued already in a transaction that it ends.
 func (s *Store) writeIn(ctx context.Context, p *pgx.Batch, b *store.Batch, result store.Result) (store.Result, error) {
-	queueWorkflows(p, b.Workflows)
-	queueChanges(p, b.Changes)
+	queueWorkflows(p, b)
+	counted := counts{}
+	queueChanges(p, b.Changes, counted)
 	live := liveLeads{}
 	if len(b.Enroll) > 0 {
 		queueLive(p, b.Enroll, live)
@@ -306,13 +309,13 @@ func (s *Store) writeIn(ctx context.Context, p *pgx.Batch, b *store.Batch, resul
 	result.Refused, refused = refusals(b.Enroll, live)
 	var rest pgx.Batch
 	if len(b.Enroll)-len(refused) >= copyFrom {
-		if err := s.copyEnroll(ctx, &rest, b.Enroll, refused); err != nil {
+		if err := s.copyEnroll(ctx, b.Enroll, refused, counted); err != nil {
 			return result, s.rollback(ctx, err)
 		}
 	} else {
-		queueEnroll(&rest, b.Enroll, refused)
+		queueEnroll(&rest, b.Enroll, refused, counted)
 	}
-	queueRest(&rest, b, refused)
+	queueRest(&rest, b, refused, counted)
 	rest.Queue(commitText)
 	if err := s.conn.SendBatch(ctx, &rest).Close(); err != nil {
 		return result, s.rollback(ctx, err)

@@ -48,6 +48,7 @@ func (s *Store) failed(err error) error {
 	if known && pg.Code == readOnly {
 		s.readers.Reset()
 		s.loop.Reset()
+		s.control.Reset()
 	}
 	var conflict *store.ConflictError
 	var row *store.RowError

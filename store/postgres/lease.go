@@ -47,7 +47,8 @@ const (
 	forgetEnginesText = `DELETE FROM engines WHERE epoch < $1 AND over AND until < clock_timestamp() - interval '30 days'`
 	renewText         = `UPDATE engines SET until = clock_timestamp() + $2 WHERE epoch = $1 AND NOT over`
 	backendText       = `UPDATE engines SET backend = $2, begun = $3 WHERE epoch = $1 AND NOT over`
-	releaseText       = `UPDATE engines SET over = true, until = clock_timestamp() WHERE epoch = $1 AND NOT over`
+	releaseText       = `WITH e AS (UPDATE engines SET over = true, until = clock_timestamp() WHERE epoch = $1 AND NOT over)
+		DELETE FROM notices WHERE engine = $1`
 )
 
 // join gets a place. The caller has the right to write.

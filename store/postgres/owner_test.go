@@ -307,27 +307,6 @@ func TestABatchOfBeforeAChangeOfWorkflowsIsRefused(t *testing.T) {
 	}
 }
 
-// An engine that came last and is gone is known to be gone: it is not taken for one that
-// has just come.
-func TestTheNewestEngineIsKnownToBeGone(t *testing.T) {
-	o := postgres.Options{Schema: schema(t)}
-	s, last := open(t, o), open(t, o)
-	l, err := last.Sync(t.Context(), false, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := last.Close(); err != nil {
-		t.Fatal(err)
-	}
-	m, err := s.Sync(t.Context(), false, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if m.Newest != l.Engine || len(m.Others) != 0 {
-		t.Errorf("after engine %d is gone: %+v", l.Engine, m)
-	}
-}
-
 // lose ends the places of a schema's engines, as a takeover does that cannot end their
 // sessions.
 func lose(t *testing.T, schema string) {

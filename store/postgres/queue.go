@@ -10,15 +10,20 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-func queueWorkflows(p *pgx.Batch, list []store.Workflow) {
-	for i := range list {
-		w := &list[i]
+// queueWorkflows queues the changes of workflows, and then what they rest on: only when
+// the workflows are locked no program's transaction can enroll or remove any more.
+func queueWorkflows(p *pgx.Batch, b *store.Batch) {
+	for i := range b.Workflows {
+		w := &b.Workflows[i]
 		text := updateWorkflowText
 		if w.Version == 1 {
 			text = insertWorkflowText
 		}
 		p.Queue(text, w.Version, w.ID[:], int16(w.Status), encodeText(w.Name), encodeText(w.Description), w.Definition,
 			int64(w.Created), int64(w.Updated), w.Deleted, w.Seq)
+	}
+	for _, e := range b.Share.Expect {
+		queueExpectation(p, e)
 	}
 }
 
@@ -67,9 +72,11 @@ type spot struct {
 
 func countedAt(r *store.Record) spot { return spot{r.Workflow, r.Node, int16(r.State)} }
 
-// counts are how many leads come to a spot and go from it.
+// counts are how many leads of a batch come to a spot and go from it.
 type counts map[spot]int64
 
+// queue comes once in a batch, so that no two batches wait for one another, and late,
+// because all engines change the same few rows.
 func (c counts) queue(p *pgx.Batch) {
 	var list []spot
 	for at, n := range c {
@@ -80,7 +87,6 @@ func (c counts) queue(p *pgx.Batch) {
 	if len(list) == 0 {
 		return
 	}
-	// In one order, so that no two batches wait for one another.
 	slices.SortFunc(list, func(a, b spot) int {
 		return cmp.Or(cmp.Compare(a.workflow, b.workflow), cmp.Compare(a.node, b.node), cmp.Compare(a.state, b.state))
 	})
@@ -91,7 +97,7 @@ func (c counts) queue(p *pgx.Batch) {
 	p.Queue(countText, workflows, nodes, states, ns)
 }
 
-func queueChanges(p *pgx.Batch, list []store.Change) {
+func queueChanges(p *pgx.Batch, list []store.Change, counted counts) {
 	if len(list) == 0 {
 		return
 	}
@@ -100,8 +106,8 @@ func queueChanges(p *pgx.Batch, list []store.Change) {
 		order[i] = &list[i]
 	}
 	slices.SortFunc(order, func(a, b *store.Change) int { return cmp.Compare(a.After.Seq, b.After.Seq) })
-	columns, before, counted := newRecords(len(list)), make([]int64, len(list)), counts{}
-	var ended []int64
+	columns, before := newRecords(len(list)), make([]int64, len(list))
+	var ended, endedIn []int64
 	for i, c := range order {
 		columns.add(&c.After)
 		before[i] = c.Before.Version
@@ -110,18 +116,17 @@ func queueChanges(p *pgx.Batch, list []store.Change) {
 			counted[to]++
 		}
 		if c.After.State.Final() && !c.Before.State.Final() {
-			ended = append(ended, c.After.Seq)
+			ended, endedIn = append(ended, c.After.Seq), append(endedIn, c.After.Workflow)
 		}
 	}
 	p.Queue(changeText, append(columns.args(before), int64(len(list)))...)
 	if ended != nil {
-		p.Queue(endText, ended)
+		p.Queue(endText, ended, endedIn)
 	}
-	counted.queue(p)
 }
 
-func queueEnroll(p *pgx.Batch, list []store.Enrollment, refused map[int64]bool) {
-	columns, counted := newRecords(len(list)), counts{}
+func queueEnroll(p *pgx.Batch, list []store.Enrollment, refused map[int64]bool, counted counts) {
+	columns := newRecords(len(list))
 	var seqs, phones, enrolled []int64
 	var shards []int16
 	var ids, metadata [][]byte
@@ -142,7 +147,6 @@ func queueEnroll(p *pgx.Batch, list []store.Enrollment, refused map[int64]bool) 
 	}
 	p.Queue(insertLeadsText, append(columns.args(columns.workflow), shards)...)
 	p.Queue(insertContactsText, seqs, ids, phones, externalIDs, zones, metadata, enrolled)
-	counted.queue(p)
 }
 
 // The columns of copyEnroll.
@@ -152,9 +156,9 @@ var (
 	enrolledColumns = []string{"seq", "id", "phone", "external_id", "time_zone", "metadata", "enrolled"}
 )
 
-// copyEnroll writes what queueEnroll does, by COPY, and queues the counts.
-func (s *Store) copyEnroll(ctx context.Context, p *pgx.Batch, list []store.Enrollment, refused map[int64]bool) error {
-	kept, counted := make([]*store.Enrollment, 0, len(list)), counts{}
+// copyEnroll writes what queueEnroll does, by COPY.
+func (s *Store) copyEnroll(ctx context.Context, list []store.Enrollment, refused map[int64]bool, counted counts) error {
+	kept := make([]*store.Enrollment, 0, len(list))
 	for i := range list {
 		if r := &list[i].Record; !refused[r.Seq] {
 			kept = append(kept, &list[i])
@@ -177,19 +181,17 @@ func (s *Store) copyEnroll(ctx context.Context, p *pgx.Batch, list []store.Enrol
 		c := &kept[i].Contact
 		return []any{c.Seq, c.ID[:], c.Phone, encodeText(c.ExternalID), encodeText(c.TimeZone), c.Metadata, int64(c.Enrolled)}, nil
 	}))
-	if err == nil {
-		counted.queue(p)
-	}
 	return err
 }
 
 // queueRest queues what comes after the enrollments, but for what belongs to leads that
 // are refused.
-func queueRest(p *pgx.Batch, b *store.Batch, refused map[int64]bool) {
+func queueRest(p *pgx.Batch, b *store.Batch, refused map[int64]bool, counted counts) {
 	queueContacts(p, b.Contacts, refused)
 	queueSteps(p, b.Steps, refused)
 	queueCalls(p, b.Calls, refused)
 	queuePayloads(p, b.Payloads, refused)
+	counted.queue(p)
 	if len(b.Forget) > 0 {
 		p.Queue(forgetStepsText, b.Forget)
 		p.Queue(forgetText, b.Forget)

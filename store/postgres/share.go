@@ -15,8 +15,7 @@ import (
 
 // sharing is what a Store remembers from one Sync to the next.
 type sharing struct {
-	mu     sync.Mutex
-	shards []int16 // those that the engine has, as of the last Sync
+	mu sync.Mutex
 	// delivered are the notices that the last Sync has returned. They are deleted by the
 	// next one, because only then it is certain that the engine has them.
 	delivered []int64
@@ -27,12 +26,13 @@ type sharing struct {
 const (
 	syncText = `WITH e AS (UPDATE engines SET until = clock_timestamp() + $2, takes = $3, seen = greatest(seen, $4)
 			WHERE epoch = $1 AND NOT over RETURNING flows)
-		SELECT flows FROM e`
+		SELECT flows, (SELECT max(epoch) FROM engines) FROM e`
 	othersText = `SELECT epoch, takes, extract(epoch FROM until - clock_timestamp()), backend, begun FROM engines
 		WHERE NOT over AND epoch <> $1 ORDER BY epoch`
-	shardsText      = `SELECT shard, epoch FROM shards ORDER BY shard`
-	deliveredText   = `DELETE FROM notices WHERE id = ANY($1)`
-	noticesText     = `SELECT id, shard, engine, lead, wake FROM notices WHERE engine = $1 OR engine = 0 AND shard = ANY($2) ORDER BY id LIMIT $3`
+	shardsText    = `SELECT shard, epoch FROM shards ORDER BY shard`
+	deliveredText = `DELETE FROM notices WHERE id = ANY($1)`
+	noticesText   = `SELECT id, shard, engine, lead, wake FROM notices WHERE engine = $1
+			OR engine = 0 AND shard IN (SELECT shard FROM shards WHERE epoch = $1) ORDER BY id LIMIT $2`
 	dropNoticesText = `DELETE FROM notices n WHERE n.engine <> 0 AND NOT EXISTS (SELECT FROM engines e WHERE e.epoch = n.engine AND NOT e.over)`
 	takeoverText    = `UPDATE engines SET over = true WHERE epoch = $1 AND until < clock_timestamp() AND NOT over`
 	terminateText   = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2`
@@ -40,12 +40,15 @@ const (
 	takeShardsText  = `UPDATE shards SET epoch = $1 WHERE shard IN (SELECT shard FROM shards s WHERE s.epoch <> $1
 			AND NOT EXISTS (SELECT FROM engines e WHERE e.epoch = s.epoch AND NOT e.over) ORDER BY shard LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING shard`
 	releaseShardsText = `WITH r AS (UPDATE shards SET epoch = 0 WHERE epoch = $1 AND shard = ANY($2) RETURNING 1) SELECT 1 / (count(*) = $3)::int FROM r`
-	noteText          = `INSERT INTO notices (shard, engine, lead, wake) SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::bigint[])`
-	changedText       = `UPDATE engines SET flows = flows + 1 WHERE epoch <> $1 AND NOT over`
-	lockEnginesText   = `SELECT epoch FROM engines WHERE NOT over ORDER BY epoch FOR UPDATE`
-	expectText        = `SELECT 1 / (coalesce(sum(n), 0) = $3)::int FROM node_counts WHERE workflow = $1 AND state = ANY($2)`
-	agreedText        = `SELECT NOT EXISTS (SELECT FROM engines WHERE NOT over AND takes AND until > clock_timestamp() AND seen < flows AND epoch <> $1)`
-	enginesText       = `SELECT e.epoch, e.name, e.takes, extract(epoch FROM e.until - clock_timestamp())::float8, e.joined,
+	// Nobody would ever read a notice for an engine that has gone.
+	noteText = `INSERT INTO notices (shard, engine, lead, wake)
+		SELECT shard, engine, lead, wake FROM unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::bigint[]) AS u (shard, engine, lead, wake)
+		WHERE engine = 0 OR EXISTS (SELECT FROM engines e WHERE e.epoch = u.engine AND NOT e.over)`
+	changedText     = `UPDATE engines SET flows = flows + 1 WHERE epoch <> $1 AND NOT over`
+	lockEnginesText = `SELECT epoch FROM engines WHERE NOT over ORDER BY epoch FOR UPDATE`
+	expectText      = `SELECT 1 / (coalesce(sum(n), 0) = $3)::int FROM node_counts WHERE workflow = $1 AND state = ANY($2)`
+	agreedText      = `SELECT NOT EXISTS (SELECT FROM engines WHERE NOT over AND takes AND seen < flows AND epoch <> $1)`
+	enginesText     = `SELECT e.epoch, e.name, e.takes, extract(epoch FROM e.until - clock_timestamp())::float8, e.joined,
 			array(SELECT shard FROM shards s WHERE s.epoch = e.epoch ORDER BY shard) FROM engines e WHERE NOT e.over ORDER BY e.epoch`
 )
 
@@ -94,7 +97,7 @@ func (s *Store) sync(ctx context.Context, take bool, seen int64) (m store.Member
 		if err := s.rejoin(ctx); err != nil {
 			return m, err
 		}
-		sh.shards, sh.delivered, seen = nil, nil, 0
+		sh.delivered, seen = nil, 0
 	}
 	p := s.place.Load()
 	m.Engine = p.epoch
@@ -107,15 +110,15 @@ func (s *Store) sync(ctx context.Context, take bool, seen int64) (m store.Member
 	var b pgx.Batch
 	lost := false
 	b.Queue(syncText, p.epoch, s.opts.Lease, take, seen).QueryRow(func(row pgx.Row) error {
-		err := row.Scan(&m.Flows)
+		err := row.Scan(&m.Flows, &m.Newest)
 		if errors.Is(err, pgx.ErrNoRows) {
 			lost, err = true, nil
 		}
 		return err
 	})
 	b.Queue(deliveredText, sh.delivered)
-	// Before the others are read: whoever is not among those, and is not newer, is over.
-	b.Queue(newestText).QueryRow(func(row pgx.Row) error { return row.Scan(&m.Newest) })
+	// The newest number was read before the others are: whoever is not among those, and is
+	// not newer, is over.
 	b.Queue(othersText, p.epoch).Query(func(rows pgx.Rows) error {
 		var o other
 		var left float64
@@ -138,7 +141,7 @@ func (s *Store) sync(ctx context.Context, take bool, seen int64) (m store.Member
 		})
 		return err
 	})
-	b.Queue(noticesText, p.epoch, sh.shards, mostNotices).Query(func(rows pgx.Rows) error {
+	b.Queue(noticesText, p.epoch, mostNotices).Query(func(rows pgx.Rows) error {
 		var n store.Notice
 		var id int64
 		_, err := pgx.ForEachRow(rows, []any{&id, &n.Shard, &n.Engine, &n.Lead, (*int64)(&n.Wake)}, func() error {
@@ -155,8 +158,6 @@ func (s *Store) sync(ctx context.Context, take bool, seen int64) (m store.Member
 		return m, store.ErrLost
 	}
 	p.extend(asked, s.opts.Lease)
-	m.Notices, sh.delivered = notices, ids
-
 	m.Next = s.opts.Poll
 	if !s.opts.NoListen && !s.heard.Load() { // for now
 		m.Next = min(m.Next, pollEvery)
@@ -199,7 +200,10 @@ func (s *Store) sync(ctx context.Context, take bool, seen int64) (m store.Member
 		}
 		m.Shards = append(m.Shards, taken...)
 	}
-	sh.shards = m.Shards
+	if len(notices) == mostNotices {
+		m.Next = 0 // there may be more
+	}
+	m.Notices, sh.delivered = notices, ids // only now, because after an error the caller has none of them
 	all := m.Shards
 	s.mine.Store(&all)
 	return m, nil
@@ -354,9 +358,6 @@ func (s *Store) wakeSelf() {
 
 // queueShare queues what a batch has for the other engines, after the fence.
 func (s *Store) queueShare(b *pgx.Batch, sh *store.Share, epoch int64, workflows bool) {
-	for _, e := range sh.Expect {
-		queueExpectation(b, e)
-	}
 	if workflows {
 		b.Queue(changedText, epoch)
 	}

@@ -108,9 +108,10 @@ func (t *callersTx) Write(ctx context.Context, b *store.Batch) (result store.Res
 		var refused map[int64]bool
 		result.Refused, refused = refusals(b.Enroll, live)
 		return inner.within(ctx, func(p *pgx.Batch) {
-			queueChanges(p, b.Changes)
-			queueEnroll(p, b.Enroll, refused)
-			queueRest(p, b, refused)
+			counted := counts{}
+			queueChanges(p, b.Changes, counted)
+			queueEnroll(p, b.Enroll, refused, counted)
+			queueRest(p, b, refused, counted)
 			queueNotices(p, b.Share.Notices)
 			p.Queue("SELECT pg_notify($1, '')", t.s.channel())
 			p.Queue(hurryText, fmt.Sprintf("%d ms", idleTimeout.Milliseconds()))

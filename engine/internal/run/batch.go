@@ -62,9 +62,6 @@ func (l *loop) apply(e *entry, event core.Event) error {
 	before := counters{}
 	if l.shares() {
 		before = l.counters
-		if l.current != nil {
-			l.current.leads = append(l.current.leads, rec.Seq)
-		}
 	}
 	t := &l.turning
 	t.Now, t.Flow, t.Hooks, t.Person = l.now, f, l.r.Config.Hooks, e.person()

@@ -152,7 +152,10 @@ func (r *Runner) changeFlow(ctx context.Context, id lead.WorkflowID, change func
 			l.after = append(l.after, func() { l.addSweep(s) })
 		}
 		if !next.Active() {
-			beginning = l.beginning(next.Row.Seq)
+			// When the attempts that are begun in the same batch have been launched.
+			l.after = append(l.after, func() {
+				beginning = l.beginning(func(f *core.Flow) bool { return f.Row.Seq == next.Row.Seq })
+			})
 		}
 		return nil
 	})
@@ -175,15 +178,15 @@ func (r *Runner) changeFlow(ctx context.Context, id lead.WorkflowID, change func
 	return r.Await(ctx, swept)
 }
 
-// beginning returns a channel for each attempt that is on record as begun and whose
-// handler has not been called yet; it is closed when the handler is called. A stepped
-// engine has none: Settle calls its handlers.
-func (l *loop) beginning(workflow int64) (list []<-chan struct{}) {
+// beginning returns a channel for each attempt in such workflows that is on record as
+// begun and whose handler has not been called yet; it is closed when the handler is
+// called. A stepped engine has none: Settle calls its handlers.
+func (l *loop) beginning(such func(*core.Flow) bool) (list []<-chan struct{}) {
 	if l.r.stepper != nil {
 		return nil
 	}
 	for _, e := range l.hot {
-		if e.call != nil && e.call.launched && e.view.Rec.Workflow == workflow {
+		if e.call != nil && e.call.launched && such(l.flow(e.view.Rec.Workflow)) {
 			if begun := e.call.begun(); begun != nil {
 				list = append(list, begun)
 			}

@@ -211,6 +211,7 @@ func (r *Runner) Start(ctx context.Context, check func(*core.Flow) error) error 
 	}
 	if r.sharer != nil {
 		if err := r.sharer.step(ctx, l, true); err != nil {
+			r.sharer.leave()
 			return err
 		}
 	} else if err := l.resumeSweeps(); err != nil {
@@ -219,6 +220,9 @@ func (r *Runner) Start(ctx context.Context, check func(*core.Flow) error) error 
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.life == lifeOver { // meanwhile
+		if r.sharer != nil {
+			r.sharer.leave()
+		}
 		return ErrNotRunning
 	}
 	r.inbox.start()

@@ -23,8 +23,9 @@ import (
 // share is what the loop knows of the other engines.
 type share struct {
 	held  [store.Shards]bool
-	alone bool  // no other engine has a place
+	alone bool  // no other engine has a place, and this one has all shards
 	first bool  // no other engine has an older place
+	sweep bool  // sweeps of others are to be resumed, if this engine is the first
 	flows int64 // the changes of workflows by others that the loop has taken note of
 }
 
@@ -43,8 +44,11 @@ type sharer struct {
 	engine atomic.Int64  // the place that the loop has taken note of, with the workflows as they were then or later
 	flows  int64         // that the loop has taken note of
 	seen   int64         // that are in force: handlers of attempts begun before have been called
-	failed atomic.Bool
-	done   chan struct{} // closed when it has ended
+	// notices are those that the loop has not taken note of. The store forgets them.
+	notices []store.Notice
+	calm    bool // the engine drains, and begins no attempts any more
+	failed  atomic.Bool
+	done    chan struct{} // closed when it has ended
 }
 
 func newSharer(r *Runner, s store.Shared) *sharer {
@@ -64,6 +68,8 @@ func (s *sharer) ask(ctx context.Context, take bool) (n news, err error) {
 	if n.Membership, err = s.store.Sync(ctx, take, s.seen); err != nil {
 		return n, err
 	}
+	s.notices = append(s.notices, n.Notices...)
+	n.Notices = s.notices
 	if n.Engine != s.engine.Load() {
 		s.seen = 0 // it counted for the place of before
 	}
@@ -97,11 +103,12 @@ func (s *sharer) step(ctx context.Context, l *loop, take bool) error {
 	if err != nil {
 		return ReadFailed(err)
 	}
-	if _, err := l.note(&n); err != nil {
+	noted, err := l.note(&n)
+	if err != nil {
 		return err
 	}
 	s.engine.Store(n.Engine)
-	s.flows, s.seen = n.Flows, n.Flows
+	s.flows, s.seen, s.notices = n.Flows, n.Flows, noted.again
 	return nil
 }
 
@@ -138,9 +145,16 @@ func (s *sharer) loop() {
 		if ctx.Err() != nil {
 			return
 		}
-		n, err := s.ask(ctx, !s.run.inbox.drains())
+		var err error
+		if s.run.inbox.drains() && !s.calm {
+			err = s.calmDown(ctx)
+		}
 		if err == nil {
-			err = s.tell(ctx, n)
+			var n news
+			if n, err = s.ask(ctx, !s.calm); err == nil {
+				err = s.tell(ctx, n)
+			}
+			next = n.Next
 		}
 		s.failed.Store(err != nil)
 		if err != nil {
@@ -148,30 +162,65 @@ func (s *sharer) loop() {
 			continue
 		}
 		s.awaited(ctx)
-		next = n.Next
 	}
 }
+
+// calmDown waits until the handlers of all attempts that were begun before the engine
+// drains have been called. Until then it takes part, so that a change of a workflow waits
+// for it (promise 17).
+func (s *sharer) calmDown(ctx context.Context) error {
+	var beginning []<-chan struct{}
+	err := s.run.pose(ctx, &request{answer: make(chan error, 1), decide: func(l *loop) error {
+		if l.flying != nil {
+			return errInFlight
+		}
+		l.after = append(l.after, func() { beginning = l.beginning(func(*core.Flow) bool { return true }) })
+		return nil
+	}})
+	for i := 0; err == nil && i < len(beginning); i++ {
+		err = s.run.Await(ctx, beginning[i])
+	}
+	s.calm = err == nil
+	return err
+}
+
+// leave gives up the shards of an engine that could not start.
+func (s *sharer) leave() {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	m, err := s.store.Sync(ctx, false, 0)
+	if err == nil && len(m.Give) > 0 {
+		_, err = s.store.Commit(ctx, &store.Batch{Share: store.Share{Release: m.Give}})
+	}
+	if err != nil {
+		s.run.Log.Error("leadflow: this engine could not start, and cannot give up its leads; close its store, or start it again", slog.Any("error", err))
+	}
+}
+
+// leaveTimeout bounds the time that leave takes.
+const leaveTimeout = 5 * time.Second
 
 // retrySync is the pause after a Sync that failed.
 const retrySync = 250 * time.Millisecond
 
 // tell has the loop take note, and waits until what follows is on disk.
 func (s *sharer) tell(ctx context.Context, n news) error {
-	var beginning []<-chan struct{}
+	var done noted
 	// If others change more before the batch is on disk it is refused, and only a Sync can
 	// tell what they have changed.
 	err := s.run.pose(ctx, &request{once: true, answer: make(chan error, 1), decide: func(l *loop) (err error) {
-		beginning, err = l.note(&n)
+		done, err = l.note(&n)
 		return err
 	}})
 	if err != nil {
 		return err
 	}
 	s.engine.Store(n.Engine)
+	s.notices = done.again
 	if s.flows = n.Flows; n.workflows == nil {
 		return nil
 	}
-	for _, begun := range beginning {
+	for _, begun := range done.beginning {
 		if err := s.run.Await(ctx, begun); err != nil {
 			return err
 		}
@@ -181,26 +230,37 @@ func (s *sharer) tell(ctx context.Context, n news) error {
 	return nil
 }
 
-// note takes note of the other engines. It may run again for the same news. It returns
-// channels that are closed when handlers of attempts that were begun before have been
-// called, in workflows that are not active any more.
-func (l *loop) note(n *news) (beginning []<-chan struct{}, err error) {
-	if err := l.noteLeads(n); err != nil {
-		return nil, err
+// noted is what is left to do when the loop has taken note.
+type noted struct {
+	// beginning are channels that are closed when handlers of attempts that were begun
+	// before have been called, in workflows that are not active any more.
+	beginning []<-chan struct{}
+	// again are notices of leads that a batch is changing. If it is refused, the loop still
+	// has the leads as they were.
+	again []store.Notice
+}
+
+// note takes note of the other engines. It may run again for the same news.
+func (l *loop) note(n *news) (done noted, err error) {
+	if done.again, err = l.noteLeads(n); err != nil {
+		return done, err
 	}
 	s, rules := l.share, l.r.rules
+	alone := len(n.Others) == 0 && len(n.Shards) == store.Shards
+	// What was decided before rests on what was known before, and is decided anew.
+	outdated := n.Engine != rules.Engine || s.alone && !alone
 	if n.workflows != nil {
-		changed := false
-		changed, beginning = l.noteFlows(n)
-		l.behind = l.behind || changed && l.decided()
+		outdated = l.noteFlows(n) || outdated
+		done.beginning = l.beginning(func(f *core.Flow) bool { return !f.Active() })
 	}
+	l.behind = l.behind || outdated && l.decided()
 	died := n.Engine != rules.Engine
 	for _, other := range rules.Others {
 		died = died || !slices.Contains(n.Others, other)
 	}
 	rules.Engine, rules.Others, rules.Newest = n.Engine, n.Others, n.Newest
-	s.flows, s.alone = n.Flows, len(n.Others) == 0
-	first := s.alone || n.Engine < n.Others[0]
+	s.flows, s.alone = n.Flows, alone
+	first := len(n.Others) == 0 || n.Engine < n.Others[0]
 	var held [store.Shards]bool
 	for _, shard := range n.Shards {
 		held[shard] = true
@@ -226,19 +286,21 @@ func (l *loop) note(n *news) (beginning []<-chan struct{}, err error) {
 			}
 		}
 	}
-	if died && first || first && !s.first {
+	s.sweep = s.sweep || died || !s.first
+	if s.first = first; first && s.sweep {
 		if err := l.resumeSweeps(); err != nil {
-			return nil, err
+			return done, err
 		}
+		s.sweep = false
 	}
-	s.first = first
-	return beginning, nil
+	return done, nil
 }
 
-// noteLeads reads leads that others have changed.
-func (l *loop) noteLeads(n *news) error {
+// noteLeads reads leads that others have changed. It returns the notices of those that the
+// batch changes, too.
+func (l *loop) noteLeads(n *news) (again []store.Notice, err error) {
 	if l.flying != nil && (n.workflows != nil || len(n.Notices) > 0) {
-		return errInFlight // what is being written was decided on what was known before
+		return nil, errInFlight // what is being written was decided on what was known before
 	}
 	var seqs []int64
 	seen := map[int64]bool{}
@@ -252,11 +314,11 @@ func (l *loop) noteLeads(n *news) error {
 		}
 	}
 	if len(seqs) == 0 {
-		return nil
+		return nil, nil
 	}
 	found, err := l.load(seqs)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for i := range found {
 		rec := &found[i].Record
@@ -269,19 +331,20 @@ func (l *loop) noteLeads(n *news) error {
 			if l.renew(e, &found[i]) {
 				l.place(e)
 			}
+		case e != nil && e.view.Rec.Version < rec.Version: // the batch will be refused, as stale if nothing else
+			again = append(again, store.Notice{Shard: rec.Shard, Lead: rec.Seq})
 		}
-		// A batch that changes it will be refused as stale.
 	}
 	for seq := range seen { // deleted
 		if e := l.hot[seq]; e != nil && e.free() {
 			l.drop(e)
 		}
 	}
-	return nil
+	return again, nil
 }
 
-// noteFlows takes note of workflows that others have changed.
-func (l *loop) noteFlows(n *news) (changed bool, beginning []<-chan struct{}) {
+// noteFlows takes note of workflows that others have changed, and reports whether they have.
+func (l *loop) noteFlows(n *news) (changed bool) {
 	for _, row := range n.left {
 		if l.r.unreadableFlow(row.Key) == nil {
 			l.r.leaveOut(row.Key, row)
@@ -298,11 +361,8 @@ func (l *loop) noteFlows(n *news) (changed bool, beginning []<-chan struct{}) {
 		}
 		changed = true
 		l.publishFlow(row.Seq, f)
-		if !f.Active() {
-			beginning = append(beginning, l.beginning(row.Seq)...)
-		}
 	}
-	return changed, beginning
+	return changed
 }
 
 // compile returns a stored workflow with what this engine adds to it.
@@ -457,6 +517,9 @@ func (l *loop) ensure(e *entry) (again bool, err error) {
 
 // decideOn decides on a lead, nil if there is none.
 func (l *loop) decideOn(seq int64, decide func(e *entry) error) error {
+	if l.shares() {
+		l.current.leads = append(l.current.leads, seq)
+	}
 	remembered := l.hot[seq] != nil
 	e, err := l.get(seq)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
 	"github.com/leadflow-go/leadflow/store/postgres"
 	"github.com/leadflow-go/leadflow/store/postgres/pgtest"
 )
@@ -27,6 +28,7 @@ type fleet struct {
 	options postgres.Options
 	handler engine.Handler
 	hooks   []engine.Hook
+	wrap    func(*postgres.Store) store.Shared // what an engine that joins has instead of its store; nil: the store
 	engines []*engine.Engine
 	stores  []*postgres.Store
 }
@@ -59,7 +61,11 @@ func (f *fleet) join() int {
 	if err != nil {
 		f.Fatal(err)
 	}
-	eng, err := engine.New(st, engine.Config{
+	var used store.Shared = st
+	if f.wrap != nil {
+		used = f.wrap(st)
+	}
+	eng, err := engine.New(used, engine.Config{
 		Handlers: map[string]engine.Handler{"voice_call": f.handler, "message": f.handler},
 		Hooks:    f.hooks, Logger: slog.New(slog.NewTextHandler(f.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})

@@ -80,6 +80,12 @@
 // attempt that is on record as running, and that this process has not begun, was
 // interrupted by a crash.
 //
+// Over a store that several engines share (store/postgres), each one is such a loop, and
+// may change any lead, because a change names the version of the row that it was decided
+// on. By itself a loop acts only on the leads of its shards, and on those for which it
+// runs a handler or hooks; see share.go in internal/run. What was decided on an older
+// version is left out of the commit and decided again.
+//
 // A [Stepped] engine is the same without a goroutine: its caller runs the loop.
 // Tests and simulations use it through package enginetest.
 //
@@ -111,6 +117,17 @@
 //     still be made is decided when the answer is there, because a pause or a removal may
 //     have come meanwhile. If the answer is unknown and the node says "fail", the step
 //     fails without a retry, which might reach the same person a second time.
+//   - In a store that several engines share, an attempt is on record with the engine that
+//     makes it. While that engine has its place, only it decides what the step comes to;
+//     when it has lost its place, the attempt is one that a crash interrupted. A shard can
+//     go to another engine meanwhile, so that engines that come and go need not wait for
+//     live calls.
+//   - A handler is called only while its engine surely holds the lease under which the
+//     attempt was committed. An engine that was stopped longer finds that out before it
+//     calls anybody, by the monotonic clock, and without asking the database.
+//   - A change of a workflow is in force on every engine when the call returns: each has
+//     taken note of it and called the handlers of attempts that were begun before, or has
+//     lost its place. So the call takes as long as a lease when an engine has just died.
 //   - A callback counts for an attempt that failed, until its retry begins: the
 //     provider may have taken the call although its answer was lost. The retry is
 //     dropped.

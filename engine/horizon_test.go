@@ -56,7 +56,7 @@ func TestACrowdIsWorkedOffByAFewWorkersInOrder(t *testing.T) {
 		wf := w.callOnce()
 		w.enrollMany(wf, 0, crowd)
 		time.Sleep(100 * time.Second)
-		if n := w.counts(wf)[lead.Completed]; n != 99*workers && n != 100*workers {
+		if n := w.counts(wf)[lead.Completed]; n < 99*workers || n > 100*workers {
 			t.Errorf("%d workers have done %d calls of a second in 100 seconds", workers, n)
 		}
 		if most.Load() != workers {

@@ -25,7 +25,7 @@ import (
 // what was wrong is found out by looking (see diagnose), since that is seldom.
 const (
 	fenceText = `WITH o AS (UPDATE engines SET batch = $2, until = clock_timestamp() + $3
-		WHERE epoch = $1 AND NOT over AND ($4::bigint < 0 OR flows = $4) RETURNING 1)
+		WHERE epoch = $1 AND NOT over AND batch < $2 AND ($4::bigint < 0 OR flows = $4) RETURNING 1)
 		SELECT 1 / count(*) FROM o`
 
 	insertWorkflowText = `INSERT INTO workflows (version, id, status, name, description, definition, created, updated, deleted, seq)
@@ -104,7 +104,8 @@ const (
 	countText = `INSERT INTO node_counts (workflow, node, state, n) SELECT * FROM unnest($1::bigint[], $2::int[], $3::smallint[], $4::bigint[])
 		ON CONFLICT (workflow, node, state) DO UPDATE SET n = node_counts.n + excluded.n`
 
-	outcomeText = `UPDATE engines SET backend = $2, begun = $3 WHERE epoch = $1 RETURNING batch, over`
+	outcomeText   = `SELECT batch, over FROM engines WHERE epoch = $1 FOR UPDATE`
+	forestallText = `UPDATE engines SET batch = CASE WHEN batch < $2 THEN $2 + 1 ELSE batch END, backend = $3, begun = $4 WHERE epoch = $1`
 )
 
 // Commit implements [store.Writer]. ctx bounds waiting for the commit before; the write
@@ -222,16 +223,20 @@ func (s *Store) reconnect(ctx context.Context, p *place) error {
 	return err
 }
 
-// outcome finds out whether the batch that was sent last was committed. It asks for the
-// row that the batch changes, to change it: so it waits for the session of before, if
-// that is still at it. It goes on until it knows, or the store is closed.
+// outcome finds out whether the batch that was sent last was committed. It locks the row
+// that the batch changes: so it waits for the session of before, if that is still at it.
+// If the batch has not arrived yet, it never will be committed: the row gets a later
+// number. outcome goes on until it knows, or the store is closed.
 func (s *Store) outcome(p *place, asked time.Duration) (happened bool, err error) {
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		ctx, cancel := context.WithTimeout(context.Background(), connectTimeout+lockTimeout)
 		var batch int64
 		var over bool
 		if err = s.connect(ctx); err == nil {
-			err = s.conn.QueryRow(ctx, outcomeText, p.epoch, s.backend.pid, s.backend.begun).Scan(&batch, &over)
+			var b pgx.Batch
+			b.Queue(outcomeText, p.epoch).QueryRow(func(row pgx.Row) error { return row.Scan(&batch, &over) })
+			b.Queue(forestallText, p.epoch, s.batch, s.backend.pid, s.backend.begun)
+			err = s.conn.SendBatch(ctx, &b).Close()
 		}
 		cancel()
 		if err == nil {
@@ -245,6 +250,7 @@ func (s *Store) outcome(p *place, asked time.Duration) (happened bool, err error
 			if over {
 				return false, store.ErrLost
 			}
+			s.batch++
 			return false, nil
 		}
 		s.disconnect()

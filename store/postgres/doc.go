@@ -46,6 +46,18 @@
 // database, since such poolers drop what a session asks for. Set Options.NoListen then. A
 // takeover cannot end the session of a process that was stopped; the timeouts do.
 //
+// # CockroachDB and YugabyteDB
+//
+// Neither was tried. Read against their documentation, what stands in the way is little:
+// LISTEN and NOTIFY (CockroachDB has neither; set Options.NoListen, and leave out
+// pg_notify), pg_terminate_backend of a session that was stopped (the timeouts of sessions
+// do the same, later), set_config and plan_cache_mode, pg_advisory_xact_lock around a
+// migration, SKIP LOCKED where shards are taken (a plain lock would do), and storage
+// parameters such as fillfactor. Both run transactions as SERIALIZABLE or with write-write
+// restarts, whose errors (40001) Commit already tries again. The rows of engines are the
+// only ones that every commit of one engine updates, so they would have to be ranges of
+// their own.
+//
 // # Caveats
 //
 // A string with a NUL byte, or bytes that are not UTF-8, is stored in an escaped form, which

@@ -70,7 +70,9 @@ func (s *Store) join(ctx context.Context) error {
 		p.extend(asked, s.opts.Lease)
 		s.batch = 0
 		s.place.Store(p)
-		_, err = s.conn.Exec(ctx, forgetEnginesText, p.epoch)
+		if _, err = s.conn.Exec(ctx, forgetEnginesText, p.epoch); err == nil {
+			_, err = s.conn.Exec(ctx, dropNoticesText)
+		}
 		return err
 	}
 }

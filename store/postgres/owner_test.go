@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
 	"github.com/leadflow-go/leadflow/store/postgres"
@@ -302,5 +304,59 @@ func TestABatchOfBeforeAChangeOfWorkflowsIsRefused(t *testing.T) {
 	b.Share.Flows = m.Flows
 	if _, err := s.Commit(t.Context(), &b); err != nil {
 		t.Errorf("of the present workflows: %v", err)
+	}
+}
+
+// lose ends the places of a schema's engines, as a takeover does that cannot end their
+// sessions.
+func lose(t *testing.T, schema string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), server(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if _, err := conn.Exec(t.Context(), "UPDATE "+schema+".engines SET over = true"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What keeps an engine that has lost its place from writing is its row, and not that its
+// session was ended.
+func TestALostPlaceCommitsNothing(t *testing.T) {
+	o := postgres.Options{Schema: schema(t)}
+	s := open(t, o)
+	enrolled(t, s)
+	l, err := s.Lead(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lose(t, o.Schema)
+	if _, err := s.Commit(t.Context(), &store.Batch{Changes: []store.Change{next(l.Record)}}); !errors.Is(err, store.ErrLost) {
+		t.Errorf("a commit in a place that was lost: %v", err)
+	}
+	if s.Held(0) {
+		t.Error("the place is held afterwards")
+	}
+}
+
+// An engine that has lost its place gets a new one, under a number that nobody had.
+func TestAPlaceThatIsLostIsNotGotAgain(t *testing.T) {
+	o := postgres.Options{Schema: schema(t)}
+	s := open(t, o)
+	before, err := s.Sync(t.Context(), true, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lose(t, o.Schema)
+	after, err := s.Sync(t.Context(), true, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after.Engine <= before.Engine {
+		t.Errorf("an engine that had place %d gets %d", before.Engine, after.Engine)
+	}
+	if s.Held(before.Engine) || !s.Held(after.Engine) {
+		t.Errorf("its old place is held: %t, its new one: %t", s.Held(before.Engine), s.Held(after.Engine))
 	}
 }

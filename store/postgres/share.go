@@ -33,7 +33,7 @@ const (
 	deliveredText = `DELETE FROM notices WHERE id = ANY($1)`
 	noticesText   = `SELECT id, shard, engine, lead, wake FROM notices WHERE engine = $1
 			OR engine = 0 AND shard IN (SELECT shard FROM shards WHERE epoch = $1) ORDER BY id LIMIT $2`
-	dropNoticesText = `DELETE FROM notices n WHERE n.engine <> 0 AND n.engine <= $1 AND NOT EXISTS (SELECT FROM engines e WHERE e.epoch = n.engine AND NOT e.over)`
+	dropNoticesText = `DELETE FROM notices n WHERE n.engine <> 0 AND NOT EXISTS (SELECT FROM engines e WHERE e.epoch = n.engine AND NOT e.over)`
 	takeoverText    = `UPDATE engines SET over = true WHERE epoch = $1 AND until < clock_timestamp() AND NOT over`
 	terminateText   = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2`
 	stillText       = `WITH e AS (UPDATE engines SET until = clock_timestamp() + $2 WHERE epoch = $1 AND NOT over RETURNING 1) SELECT 1 / count(*) FROM e`
@@ -117,6 +117,8 @@ func (s *Store) sync(ctx context.Context, take bool, seen int64) (m store.Member
 		return err
 	})
 	b.Queue(deliveredText, sh.delivered)
+	// The newest number was read before the others are: whoever is not among those, and is
+	// not newer, is over.
 	b.Queue(othersText, p.epoch).Query(func(rows pgx.Rows) error {
 		var o other
 		var left float64
@@ -166,7 +168,7 @@ func (s *Store) sync(ctx context.Context, take bool, seen int64) (m store.Member
 	rank, sharers := 0, 1 // of those that take shards
 	living := map[int64]bool{0: false, p.epoch: true}
 	for _, o := range others {
-		m.Others, m.Newest, living[o.epoch] = append(m.Others, o.epoch), max(m.Newest, o.epoch), true
+		m.Others, living[o.epoch] = append(m.Others, o.epoch), true
 		if o.takes {
 			sharers++
 			if o.epoch < p.epoch {
@@ -228,7 +230,7 @@ func (s *Store) takeover(ctx context.Context, others []other) (left []other, err
 			left = append(left, o)
 			continue
 		}
-		if _, err := s.control.Exec(ctx, dropNoticesText, o.epoch); err != nil {
+		if _, err := s.control.Exec(ctx, dropNoticesText); err != nil {
 			return nil, err
 		}
 	}

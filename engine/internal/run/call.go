@@ -34,6 +34,7 @@ type Call struct {
 	rateKey  string
 	message  *core.Message
 	cancel   context.CancelCauseFunc
+	notHeld  bool // Begin has returned ErrNotHeld; used by the loop only when the call has ended
 	launched bool // used by the loop only
 	// abandoned: the step has ended, and the handler is not waited for. Used by the
 	// loop only.
@@ -141,6 +142,7 @@ func (c *Call) Begin() error {
 		return err
 	}
 	if c.shared != nil && !c.shared.Held(c.engine) {
+		c.notHeld = true
 		return ErrNotHeld
 	}
 	return nil
@@ -217,7 +219,7 @@ func (end *callEnd) settle(l *loop) error {
 // heed begins or ends the back-off of a call's rate key, by the result of the call.
 func (l *loop) heed(end *callEnd) {
 	key := end.call.rateKey
-	if end.answer.Never || end.answer.Unknown {
+	if end.answer.Never || end.answer.Unknown || end.call.notHeld {
 		return // the attempt was not tried
 	}
 	if !end.answer.NotMade {

@@ -270,12 +270,16 @@ func (r *Runner) Shutdown(ctx context.Context) error {
 		err = context.Cause(ctx)
 	}
 	r.stopOnce.Do(func() { close(r.stop) })
+	ended := r.stopped
+	if r.sharer != nil {
+		ended = r.sharer.done // it ends after the loop
+	}
 	if err == nil {
-		<-r.stopped
+		<-ended
 		err = r.heard(ctx)
 	} else {
 		select {
-		case <-r.stopped:
+		case <-ended:
 		case <-time.After(lastCommit):
 		}
 	}

@@ -41,17 +41,18 @@ type sharer struct {
 	run    *Runner
 	store  store.Shared
 	poke   chan struct{} // Sync is to be called now
-	engine int64
-	flows  int64 // that the loop has taken note of
-	seen   int64 // that are in force: handlers of attempts begun before have been called
+	engine atomic.Int64  // the place that the loop has taken note of, with the workflows as they were then or later
+	flows  int64         // that the loop has taken note of
+	seen   int64         // that are in force: handlers of attempts begun before have been called
 	// notices are those that the loop has not taken note of. The store forgets them.
 	notices []store.Notice
 	calm    bool // the engine drains, and begins no attempts any more
 	failed  atomic.Bool
+	done    chan struct{} // closed when it has ended
 }
 
 func newSharer(r *Runner, s store.Shared) *sharer {
-	return &sharer{run: r, store: s, poke: make(chan struct{}, 1)}
+	return &sharer{run: r, store: s, poke: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
 // soon has Sync called now.
@@ -69,10 +70,10 @@ func (s *sharer) ask(ctx context.Context, take bool) (n news, err error) {
 	}
 	s.notices = append(s.notices, n.Notices...)
 	n.Notices = s.notices
-	if n.Engine != s.engine {
+	if n.Engine != s.engine.Load() {
 		s.seen = 0 // it counted for the place of before
 	}
-	if n.Engine != s.engine || n.Flows != s.flows {
+	if n.Engine != s.engine.Load() || n.Flows != s.flows {
 		rows, err := s.store.Workflows(ctx)
 		if bad, ok := asRowErrors(err); ok {
 			n.left = bad
@@ -90,7 +91,8 @@ func (s *sharer) begin(ctx context.Context) error {
 	if err != nil {
 		return ReadFailed(err)
 	}
-	s.engine, s.flows, s.seen = n.Engine, n.Flows, n.Flows
+	s.engine.Store(n.Engine)
+	s.flows, s.seen = n.Flows, n.Flows
 	s.run.keepFlows(n.workflows, n.left)
 	return nil
 }
@@ -105,7 +107,8 @@ func (s *sharer) step(ctx context.Context, l *loop, take bool) error {
 	if err != nil {
 		return err
 	}
-	s.engine, s.flows, s.seen, s.notices = n.Engine, n.Flows, n.Flows, noted.again
+	s.engine.Store(n.Engine)
+	s.flows, s.seen, s.notices = n.Flows, n.Flows, noted.again
 	return nil
 }
 
@@ -122,6 +125,7 @@ func (s *sharer) stepWanted(l *loop) bool {
 
 // loop is the goroutine of the sharer, until the runner has stopped.
 func (s *sharer) loop() {
+	defer close(s.done)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() {
@@ -211,7 +215,8 @@ func (s *sharer) tell(ctx context.Context, n news) error {
 	if err != nil {
 		return err
 	}
-	s.engine, s.notices = n.Engine, done.again
+	s.engine.Store(n.Engine)
+	s.notices = done.again
 	if s.flows = n.Flows; n.workflows == nil {
 		return nil
 	}
@@ -263,9 +268,10 @@ func (l *loop) note(n *news) (done noted, err error) {
 	for _, shard := range n.Give {
 		held[shard] = false
 	}
-	gained := false
+	gained, gave := false, false
 	for shard := range held {
 		gained = gained || held[shard] && !s.held[shard]
+		gave = gave || !held[shard] && s.held[shard]
 	}
 	s.held = held
 	l.writes.Share.Release = append(l.writes.Share.Release, n.Give...)
@@ -273,9 +279,11 @@ func (l *loop) note(n *news) (done noted, err error) {
 		// Leads of the shards, and those whose engine has died, are found from the start.
 		l.horizon.rewind()
 	}
-	for _, e := range l.hot {
-		if e.free() && !e.held() && (!l.mine(e) || died) {
-			l.place(e)
+	if gave || died {
+		for _, e := range l.hot {
+			if e.free() && !e.held() {
+				l.place(e)
+			}
 		}
 	}
 	s.sweep = s.sweep || died || !s.first
@@ -648,10 +656,10 @@ func (r *Runner) agree(ctx context.Context) error {
 	}
 }
 
-// Current returns an error if this engine may be cut off from the store, so that what it
-// remembers may not be so any more.
+// Current returns an error if this engine may be cut off from the store, or has been and
+// has not caught up yet, so that what it remembers may not be so any more.
 func (r *Runner) Current() error {
-	if r.sharer != nil && r.Started() && !r.sharer.store.Held(0) {
+	if r.sharer != nil && r.Started() && !r.sharer.store.Held(r.sharer.engine.Load()) {
 		return fmt.Errorf("engine: %w: the database has not answered for the time of the lease", store.ErrUnavailable)
 	}
 	return nil

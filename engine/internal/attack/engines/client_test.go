@@ -78,7 +78,7 @@ func (a *arena) enrollAll(calm <-chan struct{}, people *sync.WaitGroup) {
 		select {
 		case <-calm:
 			return
-		case <-time.After(time.Duration(rng.IntN(80)) * time.Millisecond):
+		case <-time.After(time.Duration(rng.IntN(50)) * time.Millisecond):
 			people.Go(func() { a.person(n) })
 		}
 	}
@@ -317,8 +317,11 @@ func (a *arena) called(l *process, ev event) {
 		c.do = "final"
 	case k < 40:
 		c.do = "in flight"
-	case k < 50:
+	case k < 60:
 		after = time.Duration(rng.IntN(4000)) * time.Millisecond
+	}
+	if l == a.mute {
+		return
 	}
 	if a.calm || after == 0 || l.end != 0 {
 		a.answer(s, c)

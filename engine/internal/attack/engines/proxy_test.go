@@ -41,6 +41,9 @@ const (
 type link struct {
 	ends [2]net.Conn // engine, server
 	cut  bool
+	wait bool // something from the engine waits to be let pass
+	late bool // and is held until the proxy is healed
+	gone bool // the engine has lost the connection meanwhile
 }
 
 func newProxy(t *testing.T, server string) *proxy {
@@ -89,7 +92,38 @@ func (p *proxy) set(change func()) {
 
 // heal lets everything pass.
 func (p *proxy) heal() {
-	p.set(func() { p.refuse, p.hold, p.delay, p.left = false, [2]bool{}, 0, -1 })
+	p.set(func() {
+		p.refuse, p.hold, p.delay, p.left = false, [2]bool{}, 0, -1
+		for l := range p.links {
+			l.late = false
+		}
+	})
+}
+
+// waits reports whether something from the engine waits to be let pass.
+func (p *proxy) waits() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for l := range p.links {
+		if l.wait {
+			return true
+		}
+	}
+	return false
+}
+
+// delayWaiting lets everything pass but what waits. The engine finds that connection
+// broken; what it has sent arrives when the proxy is healed.
+func (p *proxy) delayWaiting() {
+	p.set(func() {
+		p.hold = [2]bool{}
+		for l := range p.links {
+			if l.wait {
+				l.late, l.gone = true, true
+				l.ends[up].Close()
+			}
+		}
+	})
 }
 
 // cut ends all connections, and loses what is on its way.
@@ -141,7 +175,7 @@ func (p *proxy) serve(engine net.Conn) {
 // its end arrives, as it does from a network that is slow.
 func (p *proxy) pass(l *link, direction int) {
 	from, to := l.ends[direction], l.ends[1-direction]
-	buffer := make([]byte, 4096)
+	buffer := make([]byte, 1<<16)
 	for {
 		n, err := from.Read(buffer)
 		n, cut := p.let(l, direction, n)
@@ -176,8 +210,12 @@ func (p *proxy) let(l *link, direction, n int) (int, bool) {
 		time.Sleep(d)
 		p.mu.Lock()
 	}
-	for p.hold[direction] && !l.cut && !p.closed {
+	for (p.hold[direction] || direction == up && l.late) && !l.cut && !p.closed {
+		l.wait = l.wait || direction == up && n > 0
 		p.changed.Wait()
+	}
+	if direction == up {
+		l.wait = false
 	}
 	switch {
 	case l.cut || p.closed:

@@ -24,7 +24,7 @@ var ctx = context.Background()
 // fleet is a number of engines of this process on one schema.
 type fleet struct {
 	*testing.T
-	url     string
+	url     string // of the server, for those who join
 	options postgres.Options
 	handler engine.Handler
 	hooks   []engine.Hook

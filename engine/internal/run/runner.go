@@ -249,7 +249,13 @@ func (r *Runner) Shutdown(ctx context.Context) error {
 	r.life = lifeOver
 	if was == lifeNew {
 		// While r.mu is held, so that nobody sees lifeOver before this is done.
-		r.stopOnce.Do(func() { close(r.stop); close(r.stopped) })
+		r.stopOnce.Do(func() {
+			close(r.stop)
+			close(r.stopped)
+			if r.sharer != nil {
+				close(r.sharer.done)
+			}
+		})
 	}
 	r.mu.Unlock()
 	if was == lifeNew {

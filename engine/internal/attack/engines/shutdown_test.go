@@ -13,6 +13,7 @@ import (
 
 	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/store"
+	"github.com/leadflow-go/leadflow/store/postgres"
 	"github.com/leadflow-go/leadflow/store/postgres/pgtest"
 )
 
@@ -63,5 +64,33 @@ func TestShutdownDoesNotWaitForTheDatabase(t *testing.T) {
 	_ = f.stores[0].Close() // it cannot tell the others
 	if err := <-healthy; !errors.Is(err, store.ErrOutcomeUnknown) || strings.Contains(err.Error(), "nothing was changed") {
 		t.Errorf("whoever waits is told: %v", err)
+	}
+}
+
+// Shutdown may be called again, also when the engine was never started.
+func TestShutdownTwiceWithoutStart(t *testing.T) {
+	if pgtest.URL() == "" {
+		t.Skip(pgtest.Missing)
+	}
+	st, err := postgres.Open(ctx, pgtest.URL(), postgres.Options{Schema: pgtest.Schema(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	eng, err := engine.New(st, engine.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		over := make(chan error, 1)
+		go func() { over <- eng.Shutdown(ctx) }()
+		select {
+		case err := <-over:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(30 * time.Second):
+			t.Fatal("Shutdown does not return")
+		}
 	}
 }

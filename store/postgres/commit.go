@@ -166,7 +166,7 @@ func (s *Store) commit(ctx context.Context, b *store.Batch) (result store.Result
 			}
 		}
 		s.batch++
-		asked := time.Since(started)
+		asked := time.Now()
 		if partial {
 			result, err = s.writePart(ctx, p, b)
 		} else {
@@ -227,7 +227,7 @@ func (s *Store) reconnect(ctx context.Context, p *place) error {
 // that the batch changes: so it waits for the session of before, if that is still at it.
 // If the batch has not arrived yet, it never will be committed: the row gets a later
 // number. outcome goes on until it knows, or the store is closed.
-func (s *Store) outcome(p *place, asked time.Duration) (happened bool, err error) {
+func (s *Store) outcome(p *place, asked time.Time) (happened bool, err error) {
 	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		ctx, cancel := context.WithTimeout(context.Background(), connectTimeout+lockTimeout)
 		var batch int64
@@ -491,7 +491,10 @@ func (s *Store) refusals(ctx context.Context, b *store.Batch, known store.Result
 	}
 	for i := range b.Enroll {
 		if e := &b.Enroll[i]; !enrolled[e.Record.Seq] {
-			known.Refused = append(known.Refused, store.Refusal{Index: i, Live: live[keyOf(e)]})
+			// The lead that the contact had may have ended since. Then the answer names no
+			// lead that is there, but refuses all the same.
+			holder := cmp.Or(live[keyOf(e)], e.Record.Seq)
+			known.Refused = append(known.Refused, store.Refusal{Index: i, Live: holder})
 		}
 	}
 	return known, nil

@@ -23,6 +23,7 @@ const (
 	serializationFailure = "40001"
 	deadlock             = "40P01"
 	lockTimedOut         = "55P03"
+	notPrivileged        = "42501"
 )
 
 func codeOf(err error) string {

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,8 +19,8 @@ import (
 // nothing.
 type place struct {
 	epoch int64
-	until atomic.Int64  // by the monotonic clock since started: the lease is surely held until then
-	lost  chan struct{} // closed when the place is lost
+	until atomic.Pointer[time.Time] // when the lease ends at the earliest; nil once it was given up
+	lost  chan struct{}             // closed when the place is lost
 	once  sync.Once
 }
 
@@ -37,9 +36,6 @@ func (p *place) ended() bool {
 	}
 }
 
-// started is what times of the monotonic clock are counted from.
-var started = time.Now()
-
 const (
 	newestText = `SELECT coalesce(max(epoch), 0) FROM engines`
 	joinText   = `INSERT INTO engines (epoch, name, until, backend, begun) VALUES ($1, $2, clock_timestamp() + $3, $4, $5)`
@@ -54,7 +50,7 @@ const (
 // join gets a place. The caller has the right to write.
 func (s *Store) join(ctx context.Context) error {
 	for {
-		asked := time.Since(started)
+		asked := time.Now()
 		var newest int64
 		if err := s.conn.QueryRow(ctx, newestText).Scan(&newest); err != nil {
 			return err
@@ -78,20 +74,29 @@ func (s *Store) join(ctx context.Context) error {
 }
 
 // extend notes that the lease was extended, by what was sent at that time.
-func (p *place) extend(asked, by time.Duration) {
-	until := int64(asked + by)
+func (p *place) extend(asked time.Time, by time.Duration) {
+	until := asked.Add(by)
 	for {
 		was := p.until.Load()
-		if was >= until || p.until.CompareAndSwap(was, until) {
+		if was != nil && !was.Before(until) || p.until.CompareAndSwap(was, &until) {
 			return
 		}
 	}
 }
 
-// held reports whether nobody can have taken the place by now.
-func (p *place) held() bool {
-	return !p.ended() && int64(time.Since(started)) < p.until.Load()
+// left is how long the lease is surely held. The monotonic clock stands still while the
+// machine is suspended, and the wall clock may be set, so the shorter time counts.
+func (p *place) left() time.Duration {
+	until := p.until.Load()
+	if until == nil {
+		return 0
+	}
+	now := time.Now()
+	return min(until.Sub(now), until.Round(0).Sub(now.Round(0)))
 }
+
+// held reports whether nobody can have taken the place by now.
+func (p *place) held() bool { return !p.ended() && p.left() > 0 }
 
 // Held implements [store.Shared]. After a process was stopped for longer than its lease
 // it says no before anything was heard of the database.
@@ -113,12 +118,12 @@ func (s *Store) renew() {
 		case <-timer.C:
 		}
 		p := s.place.Load()
-		if left := time.Duration(p.until.Load()) - time.Since(started); left > s.opts.Lease*3/4 || p.ended() {
+		if p.left() > s.opts.Lease*3/4 || p.ended() {
 			timer.Reset(every) // a commit or a Sync was faster; or it is for Sync to get a new one
 			continue
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), every)
-		asked := time.Since(started)
+		asked := time.Now()
 		tag, err := s.control.Exec(ctx, renewText, p.epoch, s.opts.Lease)
 		cancel()
 		switch {
@@ -143,7 +148,7 @@ func (s *Store) release() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 	defer cancel()
-	p.until.Store(math.MinInt64)
+	p.until.Store(nil)
 	if _, err := s.control.Exec(ctx, releaseText, p.epoch); err != nil {
 		return errors.Join(errors.New("the place could not be given up: the other engines take over when the lease has run out"), err)
 	}

@@ -27,6 +27,9 @@ import (
 // sent for three seconds after that.
 func (s *Store) Tx(tx pgx.Tx) store.Tx { return &callersTx{s, tx} }
 
+// hurry is how long a program may say nothing in a transaction that has locks.
+var hurry = fmt.Sprintf("%d ms", idleTimeout.Milliseconds())
+
 type callersTx struct {
 	s  *Store
 	tx pgx.Tx
@@ -62,6 +65,7 @@ func (t *callersTx) within(ctx context.Context, queue func(b *pgx.Batch)) error 
 // Workflow implements [store.Tx].
 func (t *callersTx) Workflow(ctx context.Context, seq int64) (version int64, err error) {
 	err = t.within(ctx, func(b *pgx.Batch) {
+		b.Queue(hurryText, hurry)
 		b.Queue(versionText, seq).QueryRow(func(row pgx.Row) error {
 			err := row.Scan(&version)
 			if errors.Is(err, pgx.ErrNoRows) {
@@ -114,7 +118,7 @@ func (t *callersTx) Write(ctx context.Context, b *store.Batch) (result store.Res
 			queueRest(p, b, refused, counted)
 			queueNotices(p, b.Share.Notices)
 			p.Queue("SELECT pg_notify($1, '')", t.s.channel())
-			p.Queue(hurryText, fmt.Sprintf("%d ms", idleTimeout.Milliseconds()))
+			p.Queue(hurryText, hurry)
 		})
 	})
 	if codeOf(err) == divisionByZero {

@@ -70,9 +70,13 @@ func (h *history) cutEverywhere(t *testing.T) (cuts, again int) {
 	dir := imageDir(t)
 	disk := disktest.New(nil)
 	seen := map[string]bool{}
+	seldom := 20
+	if raceEnabled {
+		seldom = 200
+	}
 	for n := 0; ; n++ {
 		for name, fate := range h.fates(disk) {
-			rare := name == killed && h.aboutToSync(n) && h.IntN(20) == 0
+			rare := name == killed && h.aboutToSync(n) && h.IntN(seldom) == 0
 			if *powerCuts > 0 && h.IntN(fates*(len(h.ops)+1)) >= *powerCuts && !rare {
 				continue
 			}

@@ -236,7 +236,7 @@ func TestAPauseHoldsOnEveryEngine(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for round := range 60 {
+	for round := range 30 {
 		before := made.Load()
 		f.until("attempts are made", func() bool { return made.Load() > before+50 })
 		if _, err := f.engines[round%3].PauseWorkflow(ctx, wf); err != nil {

@@ -36,7 +36,7 @@ const (
 
 func dose() int {
 	if world.RaceEnabled {
-		return 150
+		return 100
 	}
 	return 400
 }

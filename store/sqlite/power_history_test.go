@@ -61,6 +61,10 @@ func newHistory(t *testing.T, rng *rand.Rand) *history {
 	}
 	defer stop()
 	path := filepath.Join(dir, powerFile)
+	rounds := 10
+	if raceEnabled {
+		rounds = 3
+	}
 	for life := range 4 {
 		s, err := Open(t.Context(), path, Options{})
 		if err != nil {
@@ -73,7 +77,7 @@ func newHistory(t *testing.T, rng *rand.Rand) *history {
 			h.note(t, s, 0)
 		}
 		w := newScribe(t, rng, s)
-		for range 10 {
+		for range rounds {
 			release := func() {}
 			if rng.IntN(6) == 0 { // a reader, because of whom the log cannot be begun anew
 				release = reader(t, path)

@@ -18,10 +18,14 @@ type StepID uuid.UUID
 // WorkflowID names a workflow: "wfl_…".
 type WorkflowID uuid.UUID
 
+// SuppressionID names a suppression: "sup_…".
+type SuppressionID uuid.UUID
+
 const (
-	leadPrefix     = "wlead_"
-	stepPrefix     = "step_"
-	workflowPrefix = "wfl_"
+	leadPrefix        = "wlead_"
+	stepPrefix        = "step_"
+	workflowPrefix    = "wfl_"
+	suppressionPrefix = "sup_"
 )
 
 // Of the 74 bits that a UUIDv7 leaves free, the upper 40 are the lead's
@@ -33,7 +37,8 @@ const (
 	restBits  = visitBits + tagBits
 	lowBits   = 62 - restBits // the bits of the sequence number in the id's second half
 
-	// MaxSeq is the largest sequence number of a lead that fits into its id.
+	// MaxSeq is the largest sequence number of a lead, or of a suppression, that fits
+	// into its id.
 	MaxSeq = 1<<40 - 1
 	// MaxVisits is how many steps one lead can take.
 	MaxVisits = 1<<visitBits - 1
@@ -51,11 +56,27 @@ func NewWorkflowID() (WorkflowID, error) {
 // NewID returns the id of the lead with the sequence number seq, 1 to
 // [MaxSeq], enrolled at the given time, which is cut to milliseconds.
 func NewID(at time.Time, seq int64) (ID, error) {
-	var random [8]byte
-	if _, err := rand.Read(random[:]); err != nil {
+	random, err := randomBits()
+	if err != nil {
 		return ID{}, fmt.Errorf("lead: new lead id: %w", err)
 	}
-	return IDFrom(at, seq, binary.BigEndian.Uint64(random[:])), nil
+	return IDFrom(at, seq, random), nil
+}
+
+// NewSuppressionID returns the id of the suppression with the sequence number seq, 1 to
+// [MaxSeq], made at the given time, which is cut to milliseconds.
+func NewSuppressionID(at time.Time, seq int64) (SuppressionID, error) {
+	random, err := randomBits()
+	if err != nil {
+		return SuppressionID{}, fmt.Errorf("lead: new suppression id: %w", err)
+	}
+	return SuppressionIDFrom(at, seq, random), nil
+}
+
+func randomBits() (uint64, error) {
+	var random [8]byte
+	_, err := rand.Read(random[:])
+	return binary.BigEndian.Uint64(random[:]), err
 }
 
 // IDFrom returns the id that [NewID] makes, with the given bits in place of the
@@ -68,6 +89,12 @@ func IDFrom(at time.Time, seq int64, random uint64) ID { return ID(compose(at, s
 // for leads.
 func WorkflowIDFrom(at time.Time, seq int64, random uint64) WorkflowID {
 	return WorkflowID(compose(at, seq, random))
+}
+
+// SuppressionIDFrom returns the id that [NewSuppressionID] makes, with the given bits in
+// place of the random ones, as [IDFrom] does for leads.
+func SuppressionIDFrom(at time.Time, seq int64, random uint64) SuppressionID {
+	return SuppressionID(compose(at, seq, random))
 }
 
 // NewStepID returns the id of a step: the lead's visit number visit, 1 to
@@ -83,6 +110,9 @@ func (id ID) Seq() int64 { return seqOf(id) }
 
 // Seq returns the sequence number of the step's lead.
 func (id StepID) Seq() int64 { return seqOf(id) }
+
+// Seq returns the suppression's sequence number.
+func (id SuppressionID) Seq() int64 { return seqOf(id) }
 
 // Visit returns the number of the step among its lead's visits, from 1.
 func (id StepID) Visit() int32 {
@@ -123,6 +153,12 @@ func ParseWorkflowID(text string) (WorkflowID, error) {
 	return WorkflowID(id), err
 }
 
+// ParseSuppressionID reads a suppression's id. The error matches [ErrNotFound].
+func ParseSuppressionID(text string) (SuppressionID, error) {
+	id, err := parse(suppressionPrefix, text)
+	return SuppressionID(id), err
+}
+
 // IsZero reports whether the id is unset.
 func (id ID) IsZero() bool { return id == ID{} }
 
@@ -132,9 +168,13 @@ func (id StepID) IsZero() bool { return id == StepID{} }
 // IsZero reports whether the id is unset.
 func (id WorkflowID) IsZero() bool { return id == WorkflowID{} }
 
-func (id ID) String() string         { return format(leadPrefix, id) }
-func (id StepID) String() string     { return format(stepPrefix, id) }
-func (id WorkflowID) String() string { return format(workflowPrefix, id) }
+// IsZero reports whether the id is unset.
+func (id SuppressionID) IsZero() bool { return id == SuppressionID{} }
+
+func (id ID) String() string            { return format(leadPrefix, id) }
+func (id StepID) String() string        { return format(stepPrefix, id) }
+func (id WorkflowID) String() string    { return format(workflowPrefix, id) }
+func (id SuppressionID) String() string { return format(suppressionPrefix, id) }
 
 // MarshalText writes the id as String does.
 func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
@@ -144,6 +184,9 @@ func (id StepID) MarshalText() ([]byte, error) { return []byte(id.String()), nil
 
 // MarshalText writes the id as String does.
 func (id WorkflowID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// MarshalText writes the id as String does.
+func (id SuppressionID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 
 // UnmarshalText reads an id as [ParseID] does.
 func (id *ID) UnmarshalText(text []byte) (err error) { *id, err = ParseID(string(text)); return err }
@@ -157,6 +200,12 @@ func (id *StepID) UnmarshalText(text []byte) (err error) {
 // UnmarshalText reads an id as [ParseWorkflowID] does.
 func (id *WorkflowID) UnmarshalText(text []byte) (err error) {
 	*id, err = ParseWorkflowID(string(text))
+	return err
+}
+
+// UnmarshalText reads an id as [ParseSuppressionID] does.
+func (id *SuppressionID) UnmarshalText(text []byte) (err error) {
+	*id, err = ParseSuppressionID(string(text))
 	return err
 }
 

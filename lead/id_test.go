@@ -77,6 +77,34 @@ func TestIDsAreVersion7AndNameTheirLead(t *testing.T) {
 	}
 }
 
+func TestSuppressionIDsAreVersion7AndNameTheirSuppression(t *testing.T) {
+	at := time.UnixMilli(1_790_000_000_123)
+	for _, seq := range []int64{1, 1 << 28, MaxSeq} {
+		id, err := NewSuppressionID(at, seq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if u := uuid.UUID(id); u.Version() != 7 || u.Variant() != uuid.RFC4122 || id.Seq() != seq {
+			t.Errorf("id of suppression %d has version %s, variant %s and names %d", seq, u.Version(), u.Variant(), id.Seq())
+		}
+		if other, _ := NewSuppressionID(at, seq); other == id {
+			t.Error("two suppressions have one id")
+		}
+		one, same := SuppressionIDFrom(at, seq, 7), SuppressionIDFrom(at, seq, 7)
+		if one != same {
+			t.Error("the same bits give two ids")
+		}
+		var back SuppressionID
+		text, _ := id.MarshalText()
+		if err := back.UnmarshalText(text); err != nil || back != id || back.IsZero() || string(text[:4]) != "sup_" {
+			t.Errorf("%s came back as %s, %v", text, back, err)
+		}
+		if _, err := ParseID(id.String()); !errors.Is(err, ErrNotFound) {
+			t.Errorf("a suppression's id is read as a lead's: %v", err)
+		}
+	}
+}
+
 func TestIDsOfOneLeadAreTold(t *testing.T) {
 	// The same sequence number at the same time, in another file.
 	at := time.UnixMilli(1_790_000_000_123)

@@ -11,11 +11,16 @@ var ErrConflict = errors.New("store: stale version")
 // ConflictError names a record that has another version than the batch was
 // decided on. It matches ErrConflict.
 type ConflictError struct {
-	Kind string // "lead" or "workflow"
+	// Kind is "lead", "workflow" or "contact": then Seq is that of a lead that the contact
+	// has and the batch was decided without.
+	Kind string
 	Seq  int64
 }
 
 func (e *ConflictError) Error() string {
+	if e.Kind == "contact" {
+		return fmt.Sprintf("store: the contact has another lead, %d", e.Seq)
+	}
 	return fmt.Sprintf("store: stale version of %s %d", e.Kind, e.Seq)
 }
 
@@ -37,13 +42,14 @@ var ErrUnavailable = errors.New("store: unavailable")
 // of what is in it. It says nothing of any other row: what concerns other leads
 // goes on.
 type RowError struct {
-	// Kind is "workflow", "lead", "contact", "step", "call" or "payload".
+	// Kind is "workflow", "lead", "contact", "step", "call", "payload", "suppression",
+	// "start", "setting" or "audit".
 	Kind string
 	// Seq is the number of the lead that the row belongs to; 0 if it belongs to
 	// none, or that cannot be read either.
 	Seq int64
-	// Key is the row's own: the Seq of a workflow, lead, contact, step or call, the
-	// Visit of a payload.
+	// Key is the row's own: the Seq of a workflow, lead, contact, step, call, suppression
+	// or audit entry, the Visit of a payload, the At of a start; 0 of a setting.
 	Key int64
 	Err error // what is wrong
 }

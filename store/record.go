@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"math"
 	"time"
 
@@ -187,4 +188,18 @@ type Workflow struct {
 	// Deleted hides the workflow from everyone but the engine, which forgets its
 	// leads; the row itself stays, because call log entries name it.
 	Deleted bool
+}
+
+// Setting is a value that holds for all workflows, such as the engine-wide limits.
+type Setting struct {
+	Name  string
+	Value []byte // the engine's own; not empty
+}
+
+// Check returns an error if the setting is one that no store keeps.
+func (s *Setting) Check() error {
+	if s.Name == "" {
+		return errors.New("a setting needs a name")
+	}
+	return nil
 }

@@ -75,8 +75,8 @@ type Membership struct {
 	// Give are those of Shards that the engine should give up by Share.Release, so that
 	// all have as many.
 	Give []int16
-	// Flows counts the changes of workflows by other engines since this one has its
-	// place.
+	// Flows counts the changes of workflows and settings by other engines since this one
+	// has its place.
 	Flows   int64
 	Notices []Notice
 	Next    time.Duration // call Sync again after this time at the latest
@@ -95,12 +95,15 @@ type Share struct {
 	Release []int16 // shards that the engine gives up
 	Notices []Notice
 	// Partial: changes of leads that are stale are left out, and the rest is written.
-	// Else one of them refuses the batch.
+	// Else one of them refuses the batch, as those of leads that Contacts names always do.
 	Partial bool
 	Wake    bool // has the other engines call Sync soon, also without notices
 	// Expect are numbers of leads that the batch was decided on. If one is different by
 	// now the batch is refused with a ConflictError.
 	Expect []Expectation
+	// Contacts are the leads of contacts that the batch was decided on. If a contact has
+	// another one by now the batch is refused with a ConflictError.
+	Contacts []ContactExpectation
 }
 
 // Notice tells the engines that a lead of theirs was changed by another.
@@ -118,6 +121,15 @@ type Expectation struct {
 	Workflow int64
 	States   []lead.State
 	Leads    int64
+}
+
+// ContactExpectation is which leads of a contact, found by either Phone or ExternalID, are
+// not final. The contact may have others that the batch changes or enrolls.
+type ContactExpectation struct {
+	Phone      int64  // 0 for none
+	ExternalID string // "" for none
+	Workflow   int64  // 0 for all
+	Leads      []int64
 }
 
 // EngineInfo describes an engine that has a place.

@@ -15,6 +15,7 @@ type Store interface {
 	HistoryReader
 	CallReader
 	WorkflowReader
+	AuditReader
 }
 
 // Writer changes the store. Only one goroutine at a time calls Commit; Reserve
@@ -40,11 +41,12 @@ const (
 	StepSequence
 	CallSequence
 	WorkflowSequence
+	SuppressionSequence
 )
 
 // Batch is a set of changes that become durable together. Within it workflows
 // are written first, then changes of leads, enrollments, contacts, steps, calls
-// and payloads, then what is to be forgotten.
+// and payloads, then what is to be forgotten, suppressions, starts, settings and the audit.
 type Batch struct {
 	Workflows []Workflow // inserted when Version is 1, else updated from Version-1
 	Changes   []Change
@@ -60,6 +62,18 @@ type Batch struct {
 	// *RowError, unless it is one to delete.
 	Payloads []Payload
 	Forget   []int64 // leads whose record, contact, steps and payloads are deleted
+	// Suppressions are inserted or, when the Seq is there already, only their Lifted,
+	// LiftedBy and LiftReason are set. They concern enrollments of later batches.
+	Suppressions []Suppression
+	// Starts are appended to the log of starts, and then ForgetStarts deletes older ones.
+	// They belong to no lead, so they are written even when an enrollment is refused or a
+	// change is left out.
+	Starts       []Start
+	ForgetStarts []ForgetStarts
+	Settings     []Setting // inserted or replaced; one without a Value is deleted
+	// Audit is appended to the audit trail, in this order. Commit gives out Seq and Hash,
+	// whatever is said here.
+	Audit []Audit
 	// Ping has the store write something that changes nothing, so that a batch
 	// with nothing else in it tells whether the store can commit.
 	Ping  bool
@@ -70,7 +84,8 @@ type Batch struct {
 func (b *Batch) Empty() bool {
 	return len(b.Workflows) == 0 && len(b.Changes) == 0 && len(b.Enroll) == 0 &&
 		len(b.Contacts) == 0 && len(b.Steps) == 0 && len(b.Calls) == 0 &&
-		len(b.Payloads) == 0 && len(b.Forget) == 0 && !b.Ping && len(b.Share.Release) == 0
+		len(b.Payloads) == 0 && len(b.Forget) == 0 && len(b.Suppressions) == 0 && len(b.Settings) == 0 && len(b.Starts) == 0 && len(b.ForgetStarts) == 0 &&
+		len(b.Audit) == 0 && !b.Ping && len(b.Share.Release) == 0
 }
 
 // Change is a lead before and after. Before is what it was decided on: a stored
@@ -85,26 +100,34 @@ type Change struct {
 // enrolled; Version is 1. While the record is not final, no other lead of the
 // same workflow can be enrolled with the same Phone, not even one that is final
 // at once.
+//
+// Nor can a lead be enrolled whose Contact is suppressed: there is a suppression, stored
+// before the batch, that Holds the Contact in the workflow, is Active at
+// Contact.Enrolled, and is not among Knows.
 type Enrollment struct {
 	Record  Record
 	Contact Contact
+	// Knows are the numbers of suppressions that the record takes account of, such as
+	// those of a channel. They do not keep the lead from being enrolled.
+	Knows []int64
 }
 
 // Result is what a commit came to.
 type Result struct {
 	// Refused lists the enrollments that were left out, in the order of the
-	// batch, with all steps, calls and payloads of theirs.
+	// batch, with all steps, calls, payloads and audit entries of theirs.
 	Refused []Refusal
 	// Stale lists the leads whose changes were left out because they had another version
-	// by then, in order, with all steps, calls and payloads of theirs. Only with
-	// Share.Partial.
+	// by then, in order, with all steps, calls, payloads and audit entries of theirs. Only
+	// with Share.Partial.
 	Stale []int64
 }
 
-// Refusal is an enrollment whose contact is live already.
+// Refusal is an enrollment whose contact is suppressed or, if not, live already.
 type Refusal struct {
-	Index int   // in Batch.Enroll
-	Live  int64 // Seq of the lead that the contact has
+	Index      int     // in Batch.Enroll
+	Live       int64   // Seq of the lead that the contact has; 0 if it is suppressed
+	Suppressed []int64 // Seqs of all suppressions that keep it out, in order
 }
 
 // LoopReader is what an engine reads for its own work. No other reader can hold
@@ -124,9 +147,16 @@ type LoopReader interface {
 	// Payloads returns the payloads of a lead that exist among visits, in order of
 	// Visit; all of the lead's when visits is nil.
 	Payloads(ctx context.Context, lead int64, visits []int32) ([]Payload, error)
+	// Starts returns the starts that match q, in order of At, one for each At.
+	Starts(ctx context.Context, q StartQuery) ([]Start, error)
 	// Counts returns how many leads a workflow has in each state; states without
 	// any are left out. It takes the same short time whatever the count.
 	Counts(ctx context.Context, workflow int64) (map[lead.State]int64, error)
+	// Suppressions returns the suppressions that match q, in order of Seq.
+	Suppressions(ctx context.Context, q SuppressionQuery) ([]Suppression, error)
+	// Live returns the leads that match q and are not final, whole, in order of Seq. All
+	// of them are of one moment.
+	Live(ctx context.Context, q LiveQuery) ([]Lead, error)
 }
 
 // LeadReader reads leads for users.
@@ -139,8 +169,10 @@ type LeadReader interface {
 	// CountLeads returns how many leads match q, whatever its After, Newest, Offset
 	// and Limit.
 	CountLeads(ctx context.Context, q LeadQuery) (int64, error)
-	// Counts is the Counts of LoopReader.
+	// Counts, Suppressions and Live are those of LoopReader.
 	Counts(ctx context.Context, workflow int64) (map[lead.State]int64, error)
+	Suppressions(ctx context.Context, q SuppressionQuery) ([]Suppression, error)
+	Live(ctx context.Context, q LiveQuery) ([]Lead, error)
 }
 
 // Lead is a lead whole.
@@ -201,8 +233,18 @@ type CallQuery struct {
 	Limit    int    // at most so many; 0 for all
 }
 
-// WorkflowReader reads workflows.
+// WorkflowReader reads workflows and settings.
 type WorkflowReader interface {
 	// Workflows returns every workflow, deleted ones too, in order of Seq.
 	Workflows(ctx context.Context) ([]Workflow, error)
+	// Settings returns all settings, in order of Name.
+	Settings(ctx context.Context) ([]Setting, error)
+}
+
+// LiveQuery selects the leads of any of the contacts, of which there may be thousands. A
+// query without any selects none.
+type LiveQuery struct {
+	Phones      []int64
+	ExternalIDs []string
+	Workflow    int64 // 0 for all
 }

@@ -29,6 +29,12 @@ const (
 	History    Method = "History"
 	Calls      Method = "Calls"
 	Workflows  Method = "Workflows"
+
+	Starts       Method = "Starts"
+	Suppressions Method = "Suppressions"
+	Live         Method = "Live"
+	Audits       Method = "Audits"
+	Settings     Method = "Settings"
 )
 
 // Always, as Fault.Times, means that the fault hits any number of calls.
@@ -270,4 +276,44 @@ func (s *Store) Workflows(ctx context.Context) ([]store.Workflow, error) {
 		return nil, err
 	}
 	return s.store.Workflows(ctx)
+}
+
+// Starts implements [store.LoopReader].
+func (s *Store) Starts(ctx context.Context, q store.StartQuery) ([]store.Start, error) {
+	if err := s.meet(ctx, Starts, nil); err != nil {
+		return nil, err
+	}
+	return s.store.Starts(ctx, q)
+}
+
+// Suppressions implements [store.LoopReader] and [store.LeadReader].
+func (s *Store) Suppressions(ctx context.Context, q store.SuppressionQuery) ([]store.Suppression, error) {
+	if err := s.meet(ctx, Suppressions, nil); err != nil {
+		return nil, err
+	}
+	return s.store.Suppressions(ctx, q)
+}
+
+// Live implements [store.LoopReader] and [store.LeadReader].
+func (s *Store) Live(ctx context.Context, q store.LiveQuery) ([]store.Lead, error) {
+	if err := s.meet(ctx, Live, nil); err != nil {
+		return nil, err
+	}
+	return s.store.Live(ctx, q)
+}
+
+// Audits implements [store.AuditReader].
+func (s *Store) Audits(ctx context.Context, q store.AuditQuery) ([]store.Audit, error) {
+	if err := s.meet(ctx, Audits, nil); err != nil {
+		return nil, err
+	}
+	return s.store.Audits(ctx, q)
+}
+
+// Settings implements [store.WorkflowReader].
+func (s *Store) Settings(ctx context.Context) ([]store.Setting, error) {
+	if err := s.meet(ctx, Settings, nil); err != nil {
+		return nil, err
+	}
+	return s.store.Settings(ctx)
 }

@@ -61,6 +61,17 @@ func (c *contents) apply(b *store.Batch, p *plan) {
 	for _, seq := range b.Forget {
 		c.forget(seq)
 	}
+	for i := range b.Suppressions {
+		c.putSuppression(&b.Suppressions[i])
+	}
+	for i := range b.Starts {
+		c.putStart(&b.Starts[i])
+	}
+	for i := range b.ForgetStarts {
+		c.forgetStarts(&b.ForgetStarts[i])
+	}
+	c.putSettings(b.Settings)
+	c.putAudits(p.audits)
 }
 
 func (c *contents) change(after *store.Record) {

@@ -1,10 +1,6 @@
 package memory
 
-import (
-	"iter"
-
-	"github.com/leadflow-go/leadflow/store"
-)
+import "github.com/leadflow-go/leadflow/store"
 
 func (c *contents) putContact(from *store.Contact) {
 	b := append(c.bytes[:0], from.ID[:]...)
@@ -46,55 +42,5 @@ func (c *contents) list(contact *store.Contact) {
 func (c *contents) unlist(contact *store.Contact) {
 	if contact.ExternalID != "" {
 		c.externalIDs.remove(contact.ExternalID, contact.Seq)
-	}
-}
-
-// leadsBy is an index of leads by phone or by external id. Most keys have one lead.
-type leadsBy[K comparable] struct {
-	latest map[K]int64     // the lead added last, by key
-	before map[int64]int64 // the lead added before it with the same key, by lead
-}
-
-func newLeadsBy[K comparable]() leadsBy[K] {
-	return leadsBy[K]{make(map[K]int64), make(map[int64]int64)}
-}
-
-// leads yields the leads of a key, the latest first.
-func (l *leadsBy[K]) leads(key K) iter.Seq[int64] {
-	return func(yield func(int64) bool) {
-		for seq := l.latest[key]; seq != 0 && yield(seq); {
-			seq = l.before[seq]
-		}
-	}
-}
-
-func (l *leadsBy[K]) add(key K, seq int64) {
-	if older, ok := l.latest[key]; ok {
-		l.before[seq] = older
-	}
-	l.latest[key] = seq
-}
-
-// remove removes a lead that was added.
-func (l *leadsBy[K]) remove(key K, seq int64) {
-	older := l.before[seq]
-	delete(l.before, seq)
-	if l.latest[key] != seq {
-		for newer := range l.leads(key) {
-			if l.before[newer] == seq {
-				put(l.before, newer, older)
-				return
-			}
-		}
-	}
-	put(l.latest, key, older)
-}
-
-// put sets the key's value; 0 deletes the key.
-func put[K comparable](m map[K]int64, key K, value int64) {
-	if value == 0 {
-		delete(m, key)
-	} else {
-		m[key] = value
 	}
 }

@@ -94,9 +94,9 @@ func (c *contents) candidates(q store.LeadQuery) iter.Seq2[int64, *leadRow] {
 	var listed []int64
 	switch {
 	case q.Phone != 0:
-		listed = slices.Collect(c.phones.leads(q.Phone))
+		listed = slices.Collect(c.phones.rows(q.Phone))
 	case q.ExternalID != "":
-		listed = slices.Collect(c.externalIDs.leads(q.ExternalID))
+		listed = slices.Collect(c.externalIDs.rows(q.ExternalID))
 	case q.Newest:
 		return c.leads.before(behind)
 	default:

@@ -71,18 +71,31 @@ type contents struct {
 	calls     pack
 	payloads  payloads
 
-	phones      leadsBy[int64]
-	externalIDs leadsBy[string]
+	phones      rowsBy[int64]
+	externalIDs rowsBy[string]
+
+	suppressions pack
+	suppressed   struct { // suppressions by whom they are about
+		phones      rowsBy[int64]
+		externalIDs rowsBy[string]
+	}
+	starts   map[string]*startLog // by key
+	audits   pack
+	lastSeq  int64           // of the last audit entry
+	lastHash [32]byte        // and its hash
+	settings []store.Setting // in order of Name
 
 	seqs  []int64 // for twice
 	bytes []byte  // for entries that are about to go into a pack
 }
 
 func newContents(n *numbers) *contents {
-	return &contents{
-		numbers: n, due: newDueIndex(), counts: make(counts), payloads: make(payloads),
-		phones: newLeadsBy[int64](), externalIDs: newLeadsBy[string](),
+	c := &contents{
+		numbers: n, due: newDueIndex(), counts: make(counts), payloads: make(payloads), starts: make(map[string]*startLog),
+		phones: newRowsBy[int64](), externalIDs: newRowsBy[string](),
 	}
+	c.suppressed.phones, c.suppressed.externalIDs = newRowsBy[int64](), newRowsBy[string]()
+	return c
 }
 
 // startReading returns the contents, which do not change until stopReading.

@@ -45,6 +45,14 @@ func calls(s *memory.Store) map[string]func(context.Context) error {
 		"History":    func(ctx context.Context) error { _, _, _, err := s.History(ctx, 1); return err },
 		"Calls":      func(ctx context.Context) error { _, err := s.Calls(ctx, store.CallQuery{}); return err },
 		"Workflows":  func(ctx context.Context) error { _, err := s.Workflows(ctx); return err },
+		"Settings":   func(ctx context.Context) error { _, err := s.Settings(ctx); return err },
+		"Starts":     func(ctx context.Context) error { _, err := s.Starts(ctx, store.StartQuery{}); return err },
+		"Live":       func(ctx context.Context) error { _, err := s.Live(ctx, store.LiveQuery{}); return err },
+		"Audits":     func(ctx context.Context) error { _, err := s.Audits(ctx, store.AuditQuery{}); return err },
+		"Suppressions": func(ctx context.Context) error {
+			_, err := s.Suppressions(ctx, store.SuppressionQuery{})
+			return err
+		},
 	}
 }
 
@@ -150,7 +158,7 @@ func TestReserveRefusesWhatThereIsNot(t *testing.T) {
 	for _, c := range []struct {
 		kind store.Sequence
 		n    int
-	}{{0, 1}, {store.WorkflowSequence + 1, 1}, {store.LeadSequence, 0}, {store.StepSequence, -1}, {store.CallSequence, lead.MaxSeq + 1}} {
+	}{{0, 1}, {store.SuppressionSequence + 1, 1}, {store.LeadSequence, 0}, {store.StepSequence, -1}, {store.CallSequence, lead.MaxSeq + 1}} {
 		if first, err := s.Reserve(t.Context(), c.kind, c.n); err == nil {
 			t.Errorf("%d of sequence %d: got %d", c.n, c.kind, first)
 		}

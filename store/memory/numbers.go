@@ -10,13 +10,13 @@ import (
 )
 
 // numbers has the last number handed out of each store.Sequence.
-type numbers [store.WorkflowSequence + 1]atomic.Int64
+type numbers [store.SuppressionSequence + 1]atomic.Int64
 
 // Reserve implements [store.Writer]. It never waits. A number is handed out only once,
 // even if it is not used.
 func (s *Store) Reserve(ctx context.Context, kind store.Sequence, n int) (first int64, err error) {
-	if kind < 1 || kind > store.WorkflowSequence || n < 1 {
-		return 0, fmt.Errorf("memory: reserve %d of sequence %d: n must be at least 1, and the sequence from %d to %d", n, kind, store.LeadSequence, store.WorkflowSequence)
+	if kind < 1 || kind > store.SuppressionSequence || n < 1 {
+		return 0, fmt.Errorf("memory: reserve %d of sequence %d: n must be at least 1, and the sequence from %d to %d", n, kind, store.LeadSequence, store.SuppressionSequence)
 	}
 	if err := ctx.Err(); err != nil {
 		return 0, fmt.Errorf("memory: reserve: %w", err)

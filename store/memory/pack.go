@@ -144,3 +144,36 @@ func (r *packRun) tidy() {
 	}
 	*r = tidied
 }
+
+// before yields the entries with smaller numbers, in descending order.
+func (p *pack) before(seq int64) iter.Seq2[int64, []byte] {
+	return func(yield func(int64, []byte) bool) {
+		last := min(seq, int64(len(p.runs))*packRunLen) - 1
+		for i := last / packRunLen; last >= 0 && i >= 0; i-- {
+			if p.runs[i].at == nil {
+				continue
+			}
+			for n := min(last, (i+1)*packRunLen-1); n >= i*packRunLen; n-- {
+				if entry := p.get(n); entry != nil && !yield(n, entry) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// among yields the entries that exist among seqs, in order or, if newest is set, in
+// descending order.
+func (p *pack) among(seqs []int64, newest bool) iter.Seq2[int64, []byte] {
+	return func(yield func(int64, []byte) bool) {
+		seqs = slices.Compact(slices.Sorted(slices.Values(seqs)))
+		if newest {
+			slices.Reverse(seqs)
+		}
+		for _, seq := range seqs {
+			if entry := p.get(seq); entry != nil && !yield(seq, entry) {
+				return
+			}
+		}
+	}
+}

@@ -15,6 +15,7 @@ type plan struct {
 	refusals  []store.Refusal
 	refused   map[int64]bool // enrollments that are refused; nil if there are none
 	enrolled  map[int64]bool // enrollments that are not; nil if there are none
+	audits    []store.Audit  // of leads that are not refused
 }
 
 func (c *contents) plan(b *store.Batch) (p plan, err error) {
@@ -36,7 +37,31 @@ func (c *contents) plan(b *store.Batch) (p plan, err error) {
 	if err := c.planCalls(&p, b); err != nil {
 		return p, err
 	}
-	return p, c.planPayloads(&p, b)
+	if err := c.planPayloads(&p, b); err != nil {
+		return p, err
+	}
+	for i := range b.Audit {
+		if !p.refused[b.Audit[i].Lead] {
+			p.audits = append(p.audits, b.Audit[i])
+		}
+	}
+	if err := c.planSuppressions(b); err != nil {
+		return p, err
+	}
+	for i := range b.Starts {
+		if err := b.Starts[i].Check(); err != nil {
+			return p, refused("start", 0, int64(b.Starts[i].At), err)
+		}
+	}
+	return p, c.planSettings(b)
+}
+
+func (p *plan) refuse(seq int64, r store.Refusal) {
+	if p.refused == nil {
+		p.refused = make(map[int64]bool)
+	}
+	p.refused[seq] = true
+	p.refusals = append(p.refusals, r)
 }
 
 func (c *contents) planChanges(b *store.Batch) error {
@@ -74,17 +99,17 @@ func (c *contents) planEnroll(p *plan, b *store.Batch) error {
 	p.enrolled = make(map[int64]bool, len(b.Enroll))
 	for i := range b.Enroll {
 		r, contact := &b.Enroll[i].Record, &b.Enroll[i].Contact
+		if seqs := b.Enroll[i].SuppressedBy(c.suppressionsOf(contact)); seqs != nil {
+			p.refuse(r.Seq, store.Refusal{Index: i, Suppressed: seqs})
+			continue
+		}
 		who := contactIn{r.Workflow, contact.Phone}
 		live := begun[who]
 		if live == 0 {
 			live = c.liveLead(who, ended)
 		}
 		if live != 0 {
-			if p.refused == nil {
-				p.refused = make(map[int64]bool)
-			}
-			p.refused[r.Seq] = true
-			p.refusals = append(p.refusals, store.Refusal{Index: i, Live: live})
+			p.refuse(r.Seq, store.Refusal{Index: i, Live: live})
 			continue
 		}
 		if !r.State.Final() {
@@ -103,7 +128,7 @@ func (c *contents) planEnroll(p *plan, b *store.Batch) error {
 
 // liveLead returns the lead that the contact has in the workflow, or 0.
 func (c *contents) liveLead(who contactIn, ended map[int64]bool) int64 {
-	for seq := range c.phones.leads(who.phone) {
+	for seq := range c.phones.rows(who.phone) {
 		if row := c.leads.row(seq); row.workflow == who.workflow && !row.state.Final() && !ended[seq] {
 			return seq
 		}
@@ -168,6 +193,37 @@ func (c *contents) planPayloads(p *plan, b *store.Batch) error {
 			return refused("payload", payload.Lead, int64(payload.Visit), fmt.Errorf("a visit must be from 0 to %d", lead.MaxVisits))
 		case len(payload.Data) > 0 && !c.exists(p, payload.Lead):
 			return refused("payload", payload.Lead, int64(payload.Visit), errNoLead)
+		}
+	}
+	return nil
+}
+
+// planSettings checks that settings have names.
+func (c *contents) planSettings(b *store.Batch) error {
+	for i := range b.Settings {
+		if err := b.Settings[i].Check(); err != nil {
+			return refused("setting", 0, 0, err)
+		}
+	}
+	return nil
+}
+
+// planSuppressions checks that new suppressions are about somebody.
+func (c *contents) planSuppressions(b *store.Batch) error {
+	for i := range b.Suppressions {
+		s := &b.Suppressions[i]
+		if c.suppressions.get(s.Seq) != nil {
+			continue
+		}
+		err := s.Check()
+		switch {
+		case !c.numbers.reserved(store.SuppressionSequence, s.Seq):
+			err = errNumber
+		case err != nil && slices.ContainsFunc(b.Suppressions[:i], func(before store.Suppression) bool { return before.Seq == s.Seq }):
+			err = nil // it is inserted and lifted by the batch
+		}
+		if err != nil {
+			return refused("suppression", 0, s.Seq, err)
 		}
 	}
 	return nil

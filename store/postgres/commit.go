@@ -178,6 +178,8 @@ func (s *Store) commit(ctx context.Context, b *store.Batch) (result store.Result
 			p.extend(asked, s.opts.Lease)
 			s.committed(b)
 			return result, nil
+		case errors.Is(err, store.ErrConflict): // which the store itself has found
+			return store.Result{}, err
 		case !errors.As(err, &pg) || pg.Severity == "FATAL": // the connection broke
 			s.disconnect()
 			happened, lookErr := s.outcome(p, asked)
@@ -195,7 +197,7 @@ func (s *Store) commit(ctx context.Context, b *store.Batch) (result store.Result
 				continue
 			}
 			return store.Result{}, err
-		case pg.Code != serializationFailure && pg.Code != deadlock && (pg.Code != lockTimedOut || len(b.Workflows) == 0):
+		case pg.Code != serializationFailure && pg.Code != deadlock && (pg.Code != lockTimedOut || !changesFlows(b) && !gated(b)):
 			if pg.Code == readOnly {
 				s.disconnect()
 			}
@@ -266,56 +268,47 @@ func (s *Store) outcome(p *place, asked time.Time) (happened bool, err error) {
 // server's nobody knows.
 func (s *Store) write(ctx context.Context, at *place, b *store.Batch) (result store.Result, err error) {
 	var p pgx.Batch
-	if len(b.Enroll) > 0 {
+	if len(b.Enroll)+len(b.Suppressions)+len(b.Audit)+len(b.Share.Contacts) > 0 {
 		p.Queue(beginText)
+		s.queueFence(&p, at, b)
+		return s.writeIn(ctx, &p, b, result)
 	}
 	s.queueFence(&p, at, b)
-	if len(b.Enroll) == 0 {
-		queueWorkflows(&p, b)
-		counted := counts{}
-		queueChanges(&p, b.Changes, counted)
-		queueRest(&p, b, nil, counted)
-		return result, s.conn.SendBatch(ctx, &p).Close()
-	}
-	return s.writeIn(ctx, &p, b, result)
+	queueWorkflows(&p, b)
+	s.queueGate(&p, b, false)
+	counted := counts{}
+	queueChanges(&p, b.Changes, counted)
+	queueRest(&p, b, nil, counted)
+	return result, s.conn.SendBatch(ctx, &p).Close()
 }
 
-// beginText and commitText go out with the statements of a transaction that takes more
-// than one round trip.
-const (
-	beginText  = "BEGIN"
-	commitText = "COMMIT"
-)
+// commitText goes out with the last statements of a transaction that takes more than one
+// round trip.
+const commitText = "COMMIT"
 
 // writeIn sends the batch, after what is queued already in a transaction that it ends.
 func (s *Store) writeIn(ctx context.Context, p *pgx.Batch, b *store.Batch, result store.Result) (store.Result, error) {
 	queueWorkflows(p, b)
-	counted := counts{}
-	queueChanges(p, b.Changes, counted)
-	live := liveLeads{}
-	if len(b.Enroll) > 0 {
-		queueLive(p, b.Enroll, live)
-	}
-	if err := s.conn.SendBatch(ctx, p).Close(); err != nil {
+	s.queueGate(p, b, false)
+	d, err := decide(b, func(queue func(p *pgx.Batch)) error {
+		queue(p)
+		err := s.conn.SendBatch(ctx, p).Close()
+		p = &pgx.Batch{}
+		return err
+	})
+	if err != nil {
 		return result, s.rollback(ctx, err)
 	}
-	if finalAtOnce(b.Enroll, live) {
-		var err error
-		if live, err = readLive(b.Enroll, func(text string, args ...any) (pgx.Rows, error) { return s.conn.Query(ctx, text, args...) }); err != nil {
-			return result, s.rollback(ctx, err)
-		}
-	}
-	var refused map[int64]bool
-	result.Refused, refused = refusals(b.Enroll, live)
+	result.Refused = d.refusals
 	var rest pgx.Batch
-	if len(b.Enroll)-len(refused) >= copyFrom {
-		if err := s.copyEnroll(ctx, b.Enroll, refused, counted); err != nil {
+	if len(b.Enroll)-len(d.refused) >= copyFrom {
+		if err := s.copyEnroll(ctx, b.Enroll, d.refused, d.counted); err != nil {
 			return result, s.rollback(ctx, err)
 		}
 	} else {
-		queueEnroll(&rest, b.Enroll, refused, counted)
+		queueEnroll(&rest, b.Enroll, d.refused, d.counted)
 	}
-	queueRest(&rest, b, refused, counted)
+	d.queueRest(&rest, b)
 	rest.Queue(commitText)
 	if err := s.conn.SendBatch(ctx, &rest).Close(); err != nil {
 		return result, s.rollback(ctx, err)
@@ -350,6 +343,9 @@ func (s *Store) writePart(ctx context.Context, at *place, b *store.Batch) (resul
 		return result, s.rollback(ctx, err)
 	}
 	part, stale := without(b, locked)
+	if err := namedByContacts(b, stale); err != nil {
+		return result, s.rollback(ctx, err)
+	}
 	result.Stale = stale
 	return s.writeIn(ctx, &pgx.Batch{}, part, result)
 }
@@ -364,7 +360,11 @@ func without(b *store.Batch, locked []int64) (part *store.Batch, stale []int64) 
 	for _, seq := range locked {
 		delete(left, seq)
 	}
-	part = &store.Batch{Workflows: b.Workflows, Enroll: b.Enroll, Ping: b.Ping, Share: b.Share}
+	part = &store.Batch{
+		Workflows: b.Workflows, Enroll: b.Enroll, Suppressions: b.Suppressions, Starts: b.Starts, ForgetStarts: b.ForgetStarts,
+		Settings: b.Settings, Ping: b.Ping, Share: b.Share,
+	}
+	part.Audit = keep(b.Audit, func(a *store.Audit) bool { return !left[a.Lead] })
 	part.Changes = keep(b.Changes, func(c *store.Change) bool { return !left[c.Before.Seq] })
 	part.Contacts = keep(b.Contacts, func(c *store.Contact) bool { return !left[c.Seq] })
 	part.Steps = keep(b.Steps, func(st *store.Step) bool { return !left[st.Lead] })
@@ -383,6 +383,10 @@ func keep[T any](list []T, good func(*T) bool) (kept []T) {
 	return kept
 }
 
+// changesFlows reports whether the other engines must take note of the batch before they
+// go on.
+func changesFlows(b *store.Batch) bool { return len(b.Workflows) > 0 || len(b.Settings) > 0 }
+
 // queueFence queues what makes certain that the engine has its place, and what concerns
 // the other engines.
 func (s *Store) queueFence(p *pgx.Batch, at *place, b *store.Batch) {
@@ -390,11 +394,11 @@ func (s *Store) queueFence(p *pgx.Batch, at *place, b *store.Batch) {
 	if b.Share.Engine != 0 {
 		flows = b.Share.Flows
 	}
-	if len(b.Workflows) > 0 {
+	if changesFlows(b) {
 		p.Queue(lockEnginesText) // in one order, so that no two changes of workflows wait for one another
 	}
 	p.Queue(fenceText, at.epoch, s.batch, s.opts.Lease, flows)
-	s.queueShare(p, &b.Share, at.epoch, len(b.Workflows) > 0)
+	s.queueShare(p, &b.Share, at.epoch, changesFlows(b))
 }
 
 // liveLeads are the live leads of contacts.
@@ -412,15 +416,11 @@ func (l liveLeads) scan(rows pgx.Rows) error {
 
 // queueLive has each contact that has no live lead get the one that the batch enrolls,
 // and afterwards has in live who has which. Contacts whose only enrollments are final at
-// once are left out; see readLive.
-func queueLive(p *pgx.Batch, list []store.Enrollment, live liveLeads) {
-	firsts := firstOfEach(list)
-	slices.SortFunc(firsts, func(a, b *store.Enrollment) int { // so that no two engines wait for one another
-		return cmp.Or(cmp.Compare(a.Record.Workflow, b.Record.Workflow), cmp.Compare(a.Contact.Phone, b.Contact.Phone))
-	})
-	workflows, phones, leads := make([]int64, len(firsts)), make([]int64, len(firsts)), make([]int64, len(firsts))
-	for i, e := range firsts {
-		workflows[i], phones[i], leads[i] = e.Record.Workflow, e.Contact.Phone, e.Record.Seq
+// once, or suppressed, are left out; see readLive.
+func queueLive(p *pgx.Batch, list []store.Enrollment, suppressed map[int][]int64, live liveLeads) {
+	workflows, phones, leads, firsts := claims(list, suppressed)
+	if len(firsts) == 0 {
+		return
 	}
 	p.Queue(beginLiveText, workflows, phones, leads).Query(func(rows pgx.Rows) error {
 		for _, e := range firsts {
@@ -428,6 +428,19 @@ func queueLive(p *pgx.Batch, list []store.Enrollment, live liveLeads) {
 		}
 		return live.scan(rows)
 	})
+}
+
+// claims are the rows of the table live that the batch would have, as columns.
+func claims(list []store.Enrollment, suppressed map[int][]int64) (workflows, phones, leads []int64, firsts []*store.Enrollment) {
+	firsts = firstOfEach(list, suppressed)
+	slices.SortFunc(firsts, func(a, b *store.Enrollment) int { // so that no two engines wait for one another
+		return cmp.Or(cmp.Compare(a.Record.Workflow, b.Record.Workflow), cmp.Compare(a.Contact.Phone, b.Contact.Phone))
+	})
+	workflows, phones, leads = make([]int64, len(firsts)), make([]int64, len(firsts)), make([]int64, len(firsts))
+	for i, e := range firsts {
+		workflows[i], phones[i], leads[i] = e.Record.Workflow, e.Contact.Phone, e.Record.Seq
+	}
+	return workflows, phones, leads, firsts
 }
 
 // finalAtOnce reports whether the batch enrolls a lead that is never live, of a contact
@@ -449,7 +462,7 @@ func readLive(list []store.Enrollment, query func(text string, args ...any) (pgx
 
 // committed wakes the other engines if they should learn of the batch.
 func (s *Store) committed(b *store.Batch) {
-	if len(b.Workflows) > 0 || len(b.Share.Release) > 0 || len(b.Share.Notices) > 0 || b.Share.Wake {
+	if changesFlows(b) || len(b.Share.Release) > 0 || len(b.Share.Notices) > 0 || b.Share.Wake {
 		s.wake()
 	}
 }
@@ -489,8 +502,25 @@ func (s *Store) refusals(ctx context.Context, b *store.Batch, known store.Result
 	if err != nil {
 		return known, err
 	}
+	who := peopleOf(b.Enroll)
+	if rows, err = s.conn.Query(ctx, suppressionsOfText, who.phones, who.ids); err != nil {
+		return known, err
+	}
+	var sup suppressed
+	if err := sup.scan(rows); err != nil {
+		return known, err
+	}
+	by := sup.by(b.Enroll)
 	for i := range b.Enroll {
 		if e := &b.Enroll[i]; !enrolled[e.Record.Seq] {
+			// Those of the batch itself came too late.
+			seqs := slices.DeleteFunc(by[i], func(seq int64) bool {
+				return slices.ContainsFunc(b.Suppressions, func(s store.Suppression) bool { return s.Seq == seq })
+			})
+			if len(seqs) > 0 {
+				known.Refused = append(known.Refused, store.Refusal{Index: i, Suppressed: seqs})
+				continue
+			}
 			// The lead that the contact had may have ended since. Then the answer names no
 			// lead that is there, but refuses all the same.
 			holder := cmp.Or(live[keyOf(e)], e.Record.Seq)
@@ -520,12 +550,13 @@ func keysOf(list []store.Enrollment) (k keys) {
 	return k
 }
 
-// firstOfEach returns the first enrollment of each contact in a workflow that is live.
-func firstOfEach(list []store.Enrollment) (firsts []*store.Enrollment) {
+// firstOfEach returns the first enrollment of each contact in a workflow that is live and
+// not suppressed.
+func firstOfEach(list []store.Enrollment, suppressed map[int][]int64) (firsts []*store.Enrollment) {
 	seen := make(map[contactIn]bool, len(list))
 	for i := range list {
 		e := &list[i]
-		if who := keyOf(e); !e.Record.State.Final() && !seen[who] {
+		if who := keyOf(e); !e.Record.State.Final() && !seen[who] && suppressed[i] == nil {
 			seen[who] = true
 			firsts = append(firsts, e)
 		}
@@ -533,9 +564,9 @@ func firstOfEach(list []store.Enrollment) (firsts []*store.Enrollment) {
 	return firsts
 }
 
-// refusals says whom the batch leaves out: those whose contact has a live lead, which
-// is another, stored or earlier in the batch.
-func refusals(list []store.Enrollment, live liveLeads) (out []store.Refusal, refused map[int64]bool) {
+// refusals says whom the batch leaves out: those who are suppressed, and those whose
+// contact has a live lead, which is another, stored or earlier in the batch.
+func refusals(list []store.Enrollment, suppressed map[int][]int64, live liveLeads) (out []store.Refusal, refused map[int64]bool) {
 	refused = map[int64]bool{}
 	begun := map[contactIn]bool{} // by this batch, so far
 	within := make(map[int64]bool, len(list))
@@ -547,6 +578,9 @@ func refusals(list []store.Enrollment, live liveLeads) (out []store.Refusal, ref
 		who := keyOf(e)
 		holder := live[who]
 		switch {
+		case suppressed[i] != nil:
+			out = append(out, store.Refusal{Index: i, Suppressed: suppressed[i]})
+			refused[e.Record.Seq] = true
 		case holder == e.Record.Seq && !begun[who]:
 			begun[who] = true
 		case holder != 0 && (begun[who] || !within[holder]):
@@ -565,6 +599,16 @@ func check(b *store.Batch) error {
 		before, after := &b.Changes[i].Before, &b.Changes[i].After
 		if after.Seq != before.Seq || after.Workflow != before.Workflow {
 			return &store.RowError{Kind: "lead", Seq: before.Seq, Key: before.Seq, Err: errors.New("a change must keep the lead's number and workflow")}
+		}
+	}
+	for i := range b.Starts {
+		if err := b.Starts[i].Check(); err != nil {
+			return &store.RowError{Kind: "start", Key: int64(b.Starts[i].At), Err: err}
+		}
+	}
+	for i := range b.Settings {
+		if err := b.Settings[i].Check(); err != nil {
+			return &store.RowError{Kind: "setting", Err: err}
 		}
 	}
 	for i := range b.Enroll {

@@ -15,7 +15,7 @@ import (
 // nothing the server's error is all there is to say.
 func (s *Store) diagnose(ctx context.Context, p *place, b *store.Batch, err error) error {
 	d := diagnosis{ctx: ctx, conn: s.conn, b: b}
-	for _, look := range []func() error{d.place(p), d.workflows, d.expectations, d.changes, d.enrollments, d.contacts, d.steps, d.calls, d.payloads} {
+	for _, look := range []func() error{d.place(p), d.workflows, d.expectations, d.changes, d.enrollments, d.contacts, d.steps, d.calls, d.payloads, d.suppressions} {
 		if found := look(); found != nil {
 			return found
 		}
@@ -147,12 +147,22 @@ func (d *diagnosis) enrollments() error {
 			}
 		}
 	}
-	for _, e := range firstOfEach(d.b.Enroll) {
+	who := peopleOf(d.b.Enroll)
+	rows, err := d.conn.Query(d.ctx, suppressionsOfText, who.phones, who.ids)
+	if err != nil {
+		return err
+	}
+	var sup suppressed
+	if err := sup.scan(rows); err != nil {
+		return err
+	}
+	by := sup.by(d.b.Enroll)
+	for _, e := range firstOfEach(d.b.Enroll, by) {
 		if live[keyOf(e)] == 0 {
 			live[keyOf(e)] = e.Record.Seq
 		}
 	}
-	_, d.refused = refusals(d.b.Enroll, live)
+	_, d.refused = refusals(d.b.Enroll, by, live)
 	taken, err := d.among(`SELECT seq, version FROM leads WHERE seq = ANY($1)`, all.leads)
 	if err != nil {
 		return err
@@ -262,6 +272,25 @@ func (d *diagnosis) payloads() error {
 		if missing[p.Lead] && len(p.Data) > 0 {
 			return &store.RowError{Kind: "payload", Seq: p.Lead, Key: int64(p.Visit), Err: errNoLead}
 		}
+	}
+	return nil
+}
+
+func (d *diagnosis) suppressions() error {
+	var seqs []int64
+	for i := range d.b.Suppressions {
+		seqs = append(seqs, d.b.Suppressions[i].Seq)
+	}
+	there, err := d.among(`SELECT seq, created FROM suppressions WHERE seq = ANY($1)`, seqs)
+	if err != nil {
+		return err
+	}
+	for i := range d.b.Suppressions {
+		s := &d.b.Suppressions[i]
+		if _, ok := there[s.Seq]; !ok && s.Check() != nil {
+			return &store.RowError{Kind: "suppression", Key: s.Seq, Err: s.Check()}
+		}
+		there[s.Seq] = 0
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 // process, and hardly any caller waits for the database.
 type numbers struct {
 	pool *pgxpool.Pool
-	of   [store.WorkflowSequence + 1]block
+	of   [store.SuppressionSequence + 1]block
 }
 
 type block struct {
@@ -26,13 +26,14 @@ type block struct {
 
 // blockSize is how many numbers are taken at a time. What a process does not use of its
 // last block nobody will.
-var blockSize = [...]int64{store.LeadSequence: 1 << 12, store.StepSequence: 1 << 15, store.CallSequence: 1 << 13, store.WorkflowSequence: 1 << 4}
+var blockSize = [...]int64{store.LeadSequence: 1 << 12, store.StepSequence: 1 << 15, store.CallSequence: 1 << 13, store.WorkflowSequence: 1 << 4,
+	store.SuppressionSequence: 1 << 12}
 
 const takeText = `UPDATE sequences SET last = last + $2::bigint WHERE kind = $1 AND last <= $3::bigint - $2::bigint RETURNING last`
 
 // Reserve implements [store.Writer]. It does not wait for a Commit.
 func (s *Store) Reserve(ctx context.Context, kind store.Sequence, n int) (first int64, err error) {
-	if kind < 1 || kind > store.WorkflowSequence || n < 1 {
+	if kind < 1 || kind > store.SuppressionSequence || n < 1 {
 		return 0, fmt.Errorf("postgres: reserve: invalid count %d or sequence %d", n, kind)
 	}
 	if err := s.closed(); err != nil {

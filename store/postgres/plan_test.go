@@ -43,7 +43,10 @@ func TestNoStatementReadsAllLeads(t *testing.T) {
 		`INSERT INTO live SELECT g % 10, g, g FROM generate_series(1, rows) g`,
 		`INSERT INTO steps SELECT g, 0, g, 1, 0, 0, 0, 1, 0, 0, 0, 0 FROM generate_series(1, rows) g`,
 		`INSERT INTO calls SELECT g, g, '\x00', 1, g, 1, 0, 1, NULL, 0, 0, 0 FROM generate_series(1, rows) g`,
+		`INSERT INTO starts (key, at, phone, n) SELECT (g % 50)::text, g, g % 2 * g, 1 FROM generate_series(1, rows) g`,
 		`INSERT INTO payloads SELECT g, 1, '\x00' FROM generate_series(1, rows) g`,
+		`INSERT INTO suppressions SELECT g, '\x00', g, 'crm-' || g, NULL, NULL, NULL, NULL, 0, 0, 0 FROM generate_series(1, rows) g`,
+		`INSERT INTO audit SELECT g, g, NULL, NULL, NULL, g, 'crm-' || g, NULL, g, NULL, NULL, '\x00' FROM generate_series(1, rows) g`,
 	} {
 		text = strings.Replace(text, "rows)", fmt.Sprintf("%d)", rows), 1)
 		if _, err := conn.Exec(ctx, text); err != nil {
@@ -57,6 +60,7 @@ func TestNoStatementReadsAllLeads(t *testing.T) {
 		"change": changeText, "end": endText, "begin live": beginLiveText, "live": liveText, "contacts": updateContactsText, "calls": putCallsText,
 		"payloads": putPayloadsText, "drop payloads": dropPayloadsText, "forget": forgetText, "lock": lockText,
 		"load": loadText, "due": dueText, "my due": myDueText, "expect": expectText,
+		"starts": startsText, "starts of a phone": startsOfPhoneText, "forget starts": forgetStartsText,
 	} {
 		d, err := conn.Prepare(ctx, what, text)
 		if err != nil {

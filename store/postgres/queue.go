@@ -10,7 +10,7 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// queueWorkflows queues the changes of workflows, and then what they rest on: only when
+// queueWorkflows queues the changes of workflows and settings, and then what they rest on: only when
 // the workflows are locked no program's transaction can enroll or remove any more.
 func queueWorkflows(p *pgx.Batch, b *store.Batch) {
 	for i := range b.Workflows {
@@ -22,6 +22,7 @@ func queueWorkflows(p *pgx.Batch, b *store.Batch) {
 		p.Queue(text, w.Version, w.ID[:], int16(w.Status), encodeText(w.Name), encodeText(w.Description), w.Definition,
 			int64(w.Created), int64(w.Updated), w.Deleted, w.Seq)
 	}
+	queueSettings(p, b.Settings)
 	for _, e := range b.Share.Expect {
 		queueExpectation(p, e)
 	}
@@ -192,6 +193,8 @@ func queueRest(p *pgx.Batch, b *store.Batch, refused map[int64]bool, counted cou
 	queueCalls(p, b.Calls, refused)
 	queuePayloads(p, b.Payloads, refused)
 	counted.queue(p)
+	queueSuppressions(p, b.Suppressions)
+	queueStarts(p, b)
 	if len(b.Forget) > 0 {
 		p.Queue(forgetStepsText, b.Forget)
 		p.Queue(forgetText, b.Forget)

@@ -23,7 +23,9 @@ import (
 //
 // The leads that it changes are locked until the program commits: do it last, and commit
 // soon, because every engine that wants to change one of them waits, with all that it
-// writes in the same commit. Therefore the server ends the transaction when nothing is
+// writes in the same commit; and so does every engine that suppresses somebody, and then
+// all that enroll. A transaction that is not READ COMMITTED, and enrolls, fails (40001) if
+// somebody was suppressed since it began: begin it again. Therefore the server ends the transaction when nothing is
 // sent for three seconds after that.
 func (s *Store) Tx(tx pgx.Tx) store.Tx { return &callersTx{s, tx} }
 
@@ -95,27 +97,28 @@ func (t *callersTx) Write(ctx context.Context, b *store.Batch) (result store.Res
 	}
 	err = pgx.BeginFunc(ctx, t.tx, func(tx pgx.Tx) error {
 		inner := callersTx{t.s, tx}
-		live := liveLeads{}
-		if len(b.Enroll) > 0 {
-			if err := inner.within(ctx, func(p *pgx.Batch) { queueLive(p, b.Enroll, live) }); err != nil {
-				return err
+		// The gate is held whatever is written: a program that removes a lead first, and
+		// enrolls another one then, would lock it after a lead.
+		first := func(p *pgx.Batch) {
+			t.s.queueGate(p, b, true)
+			if gated(b) {
+				p.Queue(unchangedText)
 			}
 		}
-		if finalAtOnce(b.Enroll, live) {
-			if err := inner.within(ctx, func(p *pgx.Batch) {
-				keys := keysOf(b.Enroll)
-				p.Queue(liveText, keys.workflows, keys.phones).Query(live.scan)
-			}); err != nil {
-				return err
-			}
+		d, err := decide(b, func(queue func(p *pgx.Batch)) error {
+			defer func() { first = func(*pgx.Batch) {} }()
+			return inner.within(ctx, func(p *pgx.Batch) {
+				first(p)
+				queue(p)
+			})
+		})
+		if err != nil {
+			return err
 		}
-		var refused map[int64]bool
-		result.Refused, refused = refusals(b.Enroll, live)
+		result.Refused = d.refusals
 		return inner.within(ctx, func(p *pgx.Batch) {
-			counted := counts{}
-			queueChanges(p, b.Changes, counted)
-			queueEnroll(p, b.Enroll, refused, counted)
-			queueRest(p, b, refused, counted)
+			queueEnroll(p, b.Enroll, d.refused, d.counted)
+			d.queueRest(p, b)
 			queueNotices(p, b.Share.Notices)
 			p.Queue("SELECT pg_notify($1, '')", t.s.channel())
 			p.Queue(hurryText, hurry)

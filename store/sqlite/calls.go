@@ -51,7 +51,7 @@ func (w *writer) putCall(c *store.Call) error {
 func scanCall(from row, c *store.Call) error {
 	err := from.scan(&c.Seq, &c.Lead, (*[16]byte)(&c.LeadID), &c.Workflow)
 	if err == nil && from.ColumnType(4) != zombiezen.TypeNull { // of no workflow
-		err = from.id(4, (*[16]byte)(&c.WorkflowID))
+		err = from.fixed(4, c.WorkflowID[:])
 	}
 	if err == nil {
 		err = from.from(5).scan(&c.Phone, &c.Visit, (*int64)(&c.Entered), &c.Attempt, &c.NodeID, (*uint8)(&c.Status),

@@ -53,7 +53,7 @@ func (s *Store) commit(ctx context.Context, b *store.Batch) (result store.Result
 			return result, err
 		}
 	}
-	t := transaction{writer: s.writer, last: &s.last}
+	t := transaction{writer: s.writer, last: &s.last, suppressed: &s.suppressed}
 	defer func() {
 		if err != nil {
 			s.rollback()
@@ -103,10 +103,11 @@ func (s *Store) rollback() {
 // transaction is one batch being written.
 type transaction struct {
 	*writer
-	last     *sequences
-	counts   countDeltas
-	refusals []store.Refusal
-	refused  map[int64]bool // by the Seq of the lead; nil if there are none
+	last       *sequences
+	suppressed *suppressed
+	counts     countDeltas
+	refusals   []store.Refusal
+	refused    map[int64]bool // by the Seq of the lead; nil if there are none
 }
 
 // write applies the batch in the order that store.Batch promises.
@@ -164,6 +165,29 @@ func (t *transaction) write(b *store.Batch) error {
 			return err
 		}
 	}
+	for i := range b.Suppressions {
+		if err := t.putSuppression(&b.Suppressions[i]); err != nil {
+			return err
+		}
+	}
+	for i := range b.Starts {
+		if err := t.putStart(&b.Starts[i]); err != nil {
+			return err
+		}
+	}
+	for _, f := range b.ForgetStarts {
+		if _, err := t.forgetStarts.text(f.Key).ints(int64(f.Before)).exec(); err != nil {
+			return err
+		}
+	}
+	for i := range b.Settings {
+		if err := t.putSetting(&b.Settings[i]); err != nil {
+			return err
+		}
+	}
+	if err := t.putAudits(b.Audit); err != nil {
+		return err
+	}
 	if b.Ping {
 		if _, err := t.probe.exec(); err != nil {
 			return err
@@ -201,16 +225,20 @@ func (t *transaction) change(c *store.Change) error {
 }
 
 func (t *transaction) enroll(index int, e *store.Enrollment) error {
+	suppressed, err := t.suppressedBy(e)
+	if err != nil {
+		return err
+	}
+	if suppressed != nil {
+		t.refuse(e.Record.Seq, store.Refusal{Index: index, Suppressed: suppressed})
+		return nil
+	}
 	live, err := t.beLive(&e.Record, e.Contact.Phone)
 	if err != nil {
 		return err
 	}
 	if live != 0 {
-		if t.refused == nil {
-			t.refused = make(map[int64]bool)
-		}
-		t.refused[e.Record.Seq] = true
-		t.refusals = append(t.refusals, store.Refusal{Index: index, Live: live})
+		t.refuse(e.Record.Seq, store.Refusal{Index: index, Live: live})
 		return nil
 	}
 	if err := t.putRecord(&e.Record); err != nil {
@@ -218,6 +246,14 @@ func (t *transaction) enroll(index int, e *store.Enrollment) error {
 	}
 	t.counts.add(countKeyOf(&e.Record), +1)
 	return t.putContact(&e.Contact)
+}
+
+func (t *transaction) refuse(seq int64, r store.Refusal) {
+	if t.refused == nil {
+		t.refused = make(map[int64]bool)
+	}
+	t.refused[seq] = true
+	t.refusals = append(t.refusals, r)
 }
 
 // forget deletes the lead, its steps and its payloads; its calls stay.

@@ -102,6 +102,9 @@ func TestEveryQueryGoesByAnIndex(t *testing.T) {
 			callsQuery(store.CallQuery{Workflow: 1, CallID: "CA1"})),
 		of("calls by phone", "SEARCH calls USING INDEX calls_phone (phone=? AND rowid>?)")(
 			callsQuery(store.CallQuery{Phone: 2, Status: lead.StepFailed})),
+		of("starts", "SEARCH starts USING PRIMARY KEY (key=? AND at>?)")(startsText, []any{"a", 1}),
+		of("starts of a phone", "SEARCH starts USING INDEX starts_phone (key=? AND phone=? AND at>?)")(startsOfPhoneText, []any{"a", 1, 2}),
+		of("forget starts", "SEARCH starts USING PRIMARY KEY (key=? AND at<?)")(forgetStartsText, []any{"a", 1}),
 		unsorted(of("calls by time", "SEARCH calls USING COVERING INDEX calls_started (started>? AND started<?)")(
 			callsQuery(store.CallQuery{From: 1, To: 2}))),
 	} {
@@ -148,6 +151,7 @@ func TestAStepTouchesNoIndex(t *testing.T) {
 		{"a spot", updateLeadText(false, true), 2},
 		{"both", updateLeadText(true, true), 3},
 		{"a finished step", insertStepText, 1},
+		{"a start of a limit", putStartText, 2}, // the second one only for a contact's
 	} {
 		if got := written(t, s, c.text); got != c.want {
 			t.Errorf("%s writes to %d b-trees, want %d", c.name, got, c.want)

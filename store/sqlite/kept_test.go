@@ -15,6 +15,7 @@ import (
 
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
+	"github.com/leadflow-go/leadflow/store/storetest"
 )
 
 // Files that earlier versions wrote are kept in testdata, each with what that
@@ -26,6 +27,7 @@ type keptContents struct {
 	Leads     []store.Lead   // of one workflow after the other
 	Steps     [][]store.Step // of each lead
 	Calls     []store.Call
+	Payloads  [][]store.Payload // of each lead
 }
 
 func unzip(t *testing.T, name string) []byte {
@@ -68,7 +70,13 @@ func same[T any](t *testing.T, what string, got, want T) {
 }
 
 func TestAFileOfAnEarlierVersionIsReadAsItWas(t *testing.T) {
-	s, want := openKept(t, 1)
+	for _, schema := range []int{1, 2} {
+		t.Run(fmt.Sprint("schema ", schema), func(t *testing.T) { readKept(t, schema) })
+	}
+}
+
+func readKept(t *testing.T, schema int) {
+	s, want := openKept(t, schema)
 	ctx := t.Context()
 	flows, err := s.Workflows(ctx)
 	if err != nil {
@@ -93,10 +101,15 @@ func TestAFileOfAnEarlierVersionIsReadAsItWas(t *testing.T) {
 	due := 0
 	for i, l := range leads {
 		_, steps, payloads, err := s.History(ctx, l.Seq)
-		if err != nil || len(payloads) > 0 {
-			t.Fatal(payloads, err)
+		if err != nil {
+			t.Fatal(err)
 		}
 		same(t, "steps", steps, want.Steps[i])
+		if schema > 1 {
+			same(t, "payloads", payloads, want.Payloads[i])
+		} else if len(payloads) > 0 {
+			t.Errorf("there are payloads: %v", payloads)
+		}
 		if !l.State.Final() {
 			due++
 		}
@@ -127,6 +140,30 @@ func TestAFileOfAnEarlierVersionIsReadAsItWas(t *testing.T) {
 	}
 	if _, err := s.Reserve(ctx, store.LeadSequence, 1); err != nil {
 		t.Error(err)
+	}
+	seq, err := s.Reserve(ctx, store.SuppressionSequence, 1)
+	if err != nil || seq != 1 {
+		t.Errorf("the first suppression has the number %d, %v", seq, err)
+	}
+	fresh := storetest.Enrollments(t, s, flows[0].Seq, 1)
+	fresh[0].Contact.Phone = 4930555001
+	for _, b := range []store.Batch{
+		{Suppressions: []store.Suppression{{Seq: seq, Phone: 4930555001}}, Audit: []store.Audit{{Action: "suppress"}}, Settings: []store.Setting{{Name: "a", Value: []byte{1}}},
+			Starts: []store.Start{{Key: "a", At: 1, N: 1}, {Key: "a", Phone: 4930555001, At: 1, N: 1}}},
+		{Enroll: fresh},
+	} {
+		done, err := s.Commit(ctx, &b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(b.Enroll) > 0 && (len(done.Refused) != 1 || len(done.Refused[0].Suppressed) != 1) {
+			t.Errorf("a suppressed contact was enrolled: %+v", done)
+		}
+	}
+	for _, phone := range []int64{0, 4930555001} {
+		if list, err := s.Starts(ctx, store.StartQuery{Key: "a", Phone: phone}); err != nil || len(list) != 1 {
+			t.Errorf("%d starts of the phone %d, %v", len(list), phone, err)
+		}
 	}
 }
 

@@ -73,6 +73,7 @@ type lanes struct {
 	loop   lane // an engine's loop: nobody else is in its way
 	facts  lane // what an engine reads beside its loop
 	counts lane // a few counts, for anybody
+	people lane // suppressions and leads of a person, or a page of them, for anybody
 	point  lane // one lead, and what is as quick to read
 	long   lane // lists, which may take long
 }
@@ -83,7 +84,7 @@ func openLanes(path string, processors int) (l lanes, err error) {
 	for _, open := range []struct {
 		lane *lane
 		n    int
-	}{{&l.loop, 1}, {&l.facts, 1}, {&l.counts, 2}, {&l.point, max(2, processors)}, {&l.long, max(1, processors/2)}} {
+	}{{&l.loop, 1}, {&l.facts, 1}, {&l.counts, 2}, {&l.people, 2}, {&l.point, max(2, processors)}, {&l.long, max(1, processors/2)}} {
 		if *open.lane, err = openLane(path, open.n); err != nil {
 			return lanes{}, errors.Join(err, l.close())
 		}
@@ -92,5 +93,5 @@ func openLanes(path string, processors int) (l lanes, err error) {
 }
 
 func (l *lanes) close() error {
-	return errors.Join(l.loop.close(), l.facts.close(), l.counts.close(), l.point.close(), l.long.close())
+	return errors.Join(l.loop.close(), l.facts.close(), l.counts.close(), l.people.close(), l.point.close(), l.long.close())
 }

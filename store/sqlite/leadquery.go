@@ -56,27 +56,41 @@ func (s *Store) Sweep(ctx context.Context, q store.LeadQuery) ([]store.Record, e
 // pageRows is how many rows are read at a time.
 const pageRows = 256
 
-// listLeads reads the rows of the leads that match q, of one moment. After each
-// page it gives others a turn.
+// listLeads reads the rows of the leads that match q.
 func listLeads[T any](conn *zombiezen.Conn, q store.LeadQuery, turn func(), scan func(row, *T) error, text string) (list []T, err error) {
 	if err := q.Check(); err != nil {
 		return nil, err
 	}
-	limit := q.Limit
+	sources := func() ([]*source, error) { return leadSources(conn, q) }
+	return listRows(conn, sources, page{q.Newest, q.Offset, q.Limit}, turn, leadRow, scan, text)
+}
+
+// page is the part of a query that says which of the matches are wanted.
+type page struct {
+	newest        bool
+	offset, limit int
+}
+
+// listRows reads the rows whose numbers the sources yield, of one moment. After each
+// page it gives others a turn. name says what a row is, given its number, and text reads
+// rows by their numbers.
+func listRows[T any](conn *zombiezen.Conn, find func() ([]*source, error), q page, turn func(),
+	name func(int64) store.RowError, scan func(row, *T) error, text string) (list []T, err error) {
+	limit := q.limit
 	if limit <= 0 {
 		limit = maxRows
 	}
 	var bad store.RowErrors
 	err = snapshot(conn, func() error {
-		sources, err := leadSources(conn, q)
+		sources, err := find()
 		if err != nil {
 			return err
 		}
-		m, err := merge(conn, q.Newest, min(max(q.Offset, 0), largestChunk)+min(limit, largestChunk), sources)
+		m, err := merge(conn, q.newest, min(max(q.offset, 0), largestChunk)+min(limit, largestChunk), sources)
 		if err != nil {
 			return err
 		}
-		for pass := q.Offset; pass > 0; turn() {
+		for pass := q.offset; pass > 0; turn() {
 			passed, err := m.next(min(pass, largestChunk))
 			if err != nil || len(passed) == 0 {
 				return err
@@ -88,14 +102,14 @@ func listLeads[T any](conn *zombiezen.Conn, q store.LeadQuery, turn func(), scan
 			if err != nil || len(seqs) == 0 {
 				return err
 			}
-			page, err := eachAlone(conn, seqs, leadRow, scan, text)
+			page, err := eachAlone(conn, seqs, name, scan, text)
 			var some store.RowErrors
 			if errors.As(err, &some) {
 				bad = append(bad, some...)
 			} else if err != nil {
 				return err
 			}
-			if q.Newest {
+			if q.newest {
 				slices.Reverse(page)
 			}
 			list = append(list, page...)

@@ -96,12 +96,7 @@ func (s *stmt) record(r *store.Record) *stmt {
 }
 
 // wake binds NULL for a final lead, which keeps it out of the index.
-func (s *stmt) wake(m store.Millis) *stmt {
-	if m == 0 {
-		return s.text("")
-	}
-	return s.ints(int64(m))
-}
+func (s *stmt) wake(m store.Millis) *stmt { return s.orNull(int64(m)) }
 
 func (w *writer) changeRecord(before, after *store.Record) error {
 	wake, spot := 0, 0

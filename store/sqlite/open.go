@@ -62,7 +62,8 @@ type Store struct {
 	writer  *writer // nil after a failure; the next commit makes a new one
 	files   whereabouts
 
-	last sequences
+	last       sequences
+	suppressed suppressed
 }
 
 var _ store.Store = (*Store)(nil)
@@ -123,6 +124,9 @@ func open(ctx context.Context, path string, opts Options) (_ *Store, err error) 
 		return nil, err
 	}
 	if err := s.last.load(s.writer); err != nil {
+		return nil, err
+	}
+	if err := s.suppressed.load(s.writer); err != nil {
 		return nil, err
 	}
 	if err := s.checkLog(); err != nil {

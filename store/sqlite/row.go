@@ -77,7 +77,11 @@ func (r row) scan(dest ...any) error {
 				r.ColumnBytes(i, *d)
 			}
 		case *[16]byte:
-			if err := r.id(i, d); err != nil {
+			if err := r.fixed(i, d[:]); err != nil {
+				return err
+			}
+		case *[32]byte:
+			if err := r.fixed(i, d[:]); err != nil {
 				return err
 			}
 		default:
@@ -114,15 +118,15 @@ func (r row) within(column int, most int64) (int64, error) {
 	return n, nil
 }
 
-// id copies the bytes of an id.
-func (r row) id(column int, id *[16]byte) error {
+// fixed copies as many bytes as to has.
+func (r row) fixed(column int, to []byte) error {
 	if err := r.is(column, zombiezen.TypeBlob); err != nil {
 		return err
 	}
-	if n := r.ColumnLen(column); n != len(id) {
+	if n := r.ColumnLen(column); n != len(to) {
 		return r.senseless(column, fmt.Sprintf("%d bytes", n))
 	}
-	r.ColumnBytes(column, id[:])
+	r.ColumnBytes(column, to)
 	return nil
 }
 
@@ -136,7 +140,9 @@ func leadRow(seq int64) store.RowError { return store.RowError{Kind: "lead", Seq
 func contactRow(seq int64) store.RowError {
 	return store.RowError{Kind: "contact", Seq: seq, Key: seq}
 }
-func stepRow(seq int64) store.RowError { return store.RowError{Kind: "step", Key: seq} }
+func stepRow(seq int64) store.RowError        { return store.RowError{Kind: "step", Key: seq} }
+func suppressionRow(seq int64) store.RowError { return store.RowError{Kind: "suppression", Key: seq} }
+func auditRow(seq int64) store.RowError       { return store.RowError{Kind: "audit", Key: seq} }
 
 // named is an error with the row that it is about; no error stays none.
 func named(row store.RowError, err error) error {

@@ -28,13 +28,15 @@ const (
 			UNION ALL SELECT 1, max(seq) FROM leads WHERE seq < 1 << 62
 			UNION ALL SELECT 2, max(seq) FROM steps WHERE seq < 1 << 62
 			UNION ALL SELECT 3, max(seq) FROM calls WHERE seq < 1 << 62
-			UNION ALL SELECT 4, max(seq) FROM workflows WHERE seq < 1 << 62)
+			UNION ALL SELECT 4, max(seq) FROM workflows WHERE seq < 1 << 62
+			UNION ALL SELECT 5, max(seq) FROM suppressions WHERE seq < 1 << 62)
 		SELECT coalesce(max(last) FILTER (WHERE kind = 1), 0), coalesce(max(last) FILTER (WHERE kind = 2), 0),
-			coalesce(max(last) FILTER (WHERE kind = 3), 0), coalesce(max(last) FILTER (WHERE kind = 4), 0)
+			coalesce(max(last) FILTER (WHERE kind = 3), 0), coalesce(max(last) FILTER (WHERE kind = 4), 0),
+			coalesce(max(last) FILTER (WHERE kind = 5), 0)
 		FROM found`
 )
 
-const sequenceCount = int(store.WorkflowSequence) + 1
+const sequenceCount = int(store.SuppressionSequence) + 1
 
 // sequences are the last numbers handed out, indexed by store.Sequence.
 type sequences [sequenceCount]atomic.Int64
@@ -42,7 +44,7 @@ type sequences [sequenceCount]atomic.Int64
 func (s *sequences) load(w *writer) error {
 	var last [sequenceCount]int64
 	_, err := w.maxSequence.get(&last[store.LeadSequence], &last[store.StepSequence],
-		&last[store.CallSequence], &last[store.WorkflowSequence])
+		&last[store.CallSequence], &last[store.WorkflowSequence], &last[store.SuppressionSequence])
 	for kind := range last {
 		s[kind].Store(last[kind])
 	}
@@ -61,9 +63,9 @@ func (s *Store) Reserve(_ context.Context, kind store.Sequence, n int) (first in
 	}
 	defer s.leave()
 	last := s.last[kind].Add(int64(n))
-	if kind == store.LeadSequence && last > lead.MaxSeq {
+	if (kind == store.LeadSequence || kind == store.SuppressionSequence) && last > lead.MaxSeq {
 		s.last[kind].Add(-int64(n))
-		return 0, fmt.Errorf("sqlite: reserve: a file holds at most %d leads", int64(lead.MaxSeq))
+		return 0, fmt.Errorf("sqlite: reserve: a file holds at most %d leads and as many suppressions", int64(lead.MaxSeq))
 	}
 	return last - int64(n) + 1, nil
 }

@@ -44,9 +44,16 @@ type writer struct {
 	deletePayloads *stmt
 	insertWorkflow *stmt
 	updateWorkflow *stmt
-	setSequence    *stmt
-	probe          *stmt
-	maxSequence    *stmt
+
+	insertSuppression, liftSuppression                *stmt
+	suppressionsOfPhone, suppressionsOfID, suppressed *stmt
+	insertSetting, deleteSetting                      *stmt
+	insertAudit, lastAudit                            *stmt
+	insertStart, forgetStarts                         *stmt
+
+	setSequence *stmt
+	probe       *stmt
+	maxSequence *stmt
 }
 
 // stmt is a prepared statement of a writer. Its values are bound from left to
@@ -64,6 +71,14 @@ func (s *stmt) ints(values ...int64) *stmt {
 		s.prepared.BindInt64(s.bound, v)
 	}
 	return s
+}
+
+// orNull binds 0 as NULL, which keeps a row out of an index.
+func (s *stmt) orNull(v int64) *stmt {
+	if v == 0 {
+		return s.text("")
+	}
+	return s.ints(v)
 }
 
 // text binds empty text as NULL, as blob does empty bytes: most rows have many
@@ -138,6 +153,35 @@ func (s *stmt) get(dest ...*int64) (found bool, err error) {
 	return found, err
 }
 
+// each reads all rows of a result, which are of integers, into dest, one after the other,
+// and calls f after each.
+func (s *stmt) each(f func(), dest ...*int64) error {
+	found, err := s.step()
+	for found && err == nil {
+		for i := range dest {
+			*dest[i] = s.prepared.ColumnInt64(i)
+		}
+		f()
+		found, err = s.prepared.Step()
+	}
+	if resetErr := s.prepared.Reset(); err == nil {
+		err = resetErr
+	}
+	return err
+}
+
+// row has scan read the first row of a result, if there is one.
+func (s *stmt) row(scan func(row) error) error {
+	found, err := s.step()
+	if found {
+		err = scan(row{Stmt: s.prepared})
+	}
+	if resetErr := s.prepared.Reset(); err == nil {
+		err = resetErr
+	}
+	return err
+}
+
 func newWriter(path string, opts Options) (_ *writer, err error) {
 	conn, err := openConn(path, "rw", zombiezen.OpenReadWrite, writerPragmas(opts))
 	if err != nil {
@@ -181,6 +225,17 @@ func newWriter(path string, opts Options) (_ *writer, err error) {
 	w.deletePayloads = prepare(deletePayloadsText)
 	w.insertWorkflow = prepare(insertWorkflowText)
 	w.updateWorkflow = prepare(updateWorkflowText)
+	w.insertSuppression = prepare(insertSuppressionText)
+	w.liftSuppression = prepare(liftSuppressionText)
+	w.suppressionsOfPhone = prepare(suppressionsOfPhoneText)
+	w.suppressionsOfID = prepare(suppressionsOfIDText)
+	w.suppressed = prepare(suppressedText)
+	w.insertSetting = prepare(putSettingText)
+	w.deleteSetting = prepare(deleteSettingText)
+	w.insertAudit = prepare(insertAuditText)
+	w.lastAudit = prepare(lastAuditText)
+	w.insertStart = prepare(putStartText)
+	w.forgetStarts = prepare(forgetStartsText)
 	w.setSequence = prepare(setSequenceText)
 	w.probe = prepare(probeText)
 	w.maxSequence = prepare(maxSequenceText)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -152,6 +153,11 @@ func (s *suite) fullBatch(workflow store.Workflow, leads []store.Lead) store.Bat
 	}
 	b.Enroll = []store.Enrollment{s.newLead(workflow.Seq), s.newLead(b.Workflows[0].Seq)}
 	b.Forget = []int64{leads[0].Seq}
+	b.Suppressions = []store.Suppression{s.suppressionOf(4930666001, ""), s.suppressionOf(0, "crm-666")}
+	b.Settings = []store.Setting{{Name: "limits", Value: []byte("new")}, {Name: "gone"}}
+	b.Starts = []store.Start{{Key: "calls", At: start, N: 1}, {Key: "people", Phone: 4930555001, At: start, N: 2}}
+	b.ForgetStarts = []store.ForgetStarts{{Key: "calls", Before: start}}
+	b.Audit = []store.Audit{{At: start, Action: "remove", Lead: leads[0].Seq}, {At: start, Action: "pause"}}
 	return b
 }
 
@@ -166,6 +172,10 @@ func (s *suite) seeded(n int) (store.Workflow, []store.Lead) {
 		b.Payloads = append(b.Payloads, store.Payload{Lead: l.Seq, Visit: 1, Data: []byte("one")})
 		leads[i].Record = change.After
 	}
+	b.Suppressions = []store.Suppression{s.suppressionOf(4930666002, "")}
+	b.Settings = []store.Setting{{Name: "gone", Value: []byte("not yet")}}
+	b.Starts = []store.Start{{Key: "calls", At: start - 1, N: 1}, {Key: "people", Phone: 4930555001, At: start, N: 1}}
+	b.Audit = []store.Audit{{At: start, Action: "enroll"}}
 	s.must(b)
 	workflows, err := s.Workflows(s.ctx)
 	s.check(err)
@@ -265,6 +275,8 @@ func batchUntouched(s *suite) {
 		Enroll: append([]store.Enrollment(nil), b.Enroll...), Steps: append([]store.Step(nil), b.Steps...),
 		Calls: append([]store.Call(nil), b.Calls...), Forget: append([]int64(nil), b.Forget...),
 		Contacts: append([]store.Contact(nil), b.Contacts...), Payloads: append([]store.Payload(nil), b.Payloads...),
+		Suppressions: slices.Clone(b.Suppressions), Settings: slices.Clone(b.Settings), Audit: slices.Clone(b.Audit),
+		Starts: slices.Clone(b.Starts), ForgetStarts: slices.Clone(b.ForgetStarts),
 	}
 	s.commit(b)
 	equal(s, "batch", b, copied)
@@ -272,5 +284,6 @@ func batchUntouched(s *suite) {
 	for i := range b.Workflows {
 		clear(b.Workflows[i].Definition) // the store keeps nothing of it
 	}
+	clear(b.Settings[0].Value)
 	equal(s, "contents", s.contents(), before)
 }

@@ -80,6 +80,18 @@ var faults = []fault{
 	{"a payload of no visit", "", "payload", func(s *suite, b *store.Batch, has stock) {
 		b.Payloads = append(b.Payloads, store.Payload{Lead: has.lead.Seq, Visit: -1, Data: []byte{1}})
 	}},
+	{"a suppression of nobody", "", "suppression", func(s *suite, b *store.Batch, has stock) {
+		b.Suppressions = append(b.Suppressions, s.newSuppression())
+	}},
+	{"a setting without a name", "", "setting", func(s *suite, b *store.Batch, has stock) {
+		b.Settings = append(b.Settings, store.Setting{Value: []byte{1}})
+	}},
+	{"a start without a key", "", "start", func(s *suite, b *store.Batch, has stock) {
+		b.Starts = append(b.Starts, store.Start{At: start, N: 1})
+	}},
+	{"a start of nothing", "", "start", func(s *suite, b *store.Batch, has stock) {
+		b.Starts = append(b.Starts, store.Start{Key: "calls", At: start})
+	}},
 	{"a payload of a visit that is too high", "", "payload", func(s *suite, b *store.Batch, has stock) {
 		b.Payloads = append(b.Payloads, store.Payload{Lead: has.lead.Seq, Visit: lead.MaxVisits + 1, Data: []byte{1}})
 	}},

@@ -201,7 +201,7 @@ func reserveBeside(s *suite) {
 }
 
 func reserveOnce(s *suite) {
-	kinds := []store.Sequence{store.LeadSequence, store.StepSequence, store.CallSequence, store.WorkflowSequence}
+	kinds := []store.Sequence{store.LeadSequence, store.StepSequence, store.CallSequence, store.WorkflowSequence, store.SuppressionSequence}
 	last := map[store.Sequence]int64{}
 	reserve := func(kind store.Sequence, n int) int64 {
 		s.Helper()
@@ -230,8 +230,12 @@ func reserveOnce(s *suite) {
 	change, step := s.stepOf(e.Record)
 	call := s.callOf(entryOf(e))
 	s.must(store.Batch{Workflows: []store.Workflow{w}, Enroll: []store.Enrollment{e}})
-	s.must(store.Batch{Changes: []store.Change{change}, Steps: []store.Step{step}, Calls: []store.Call{call}})
+	sup := s.suppressionOf(e.Contact.Phone, "")
+	s.must(store.Batch{
+		Changes: []store.Change{change}, Steps: []store.Step{step}, Calls: []store.Call{call}, Suppressions: []store.Suppression{sup},
+	})
 	used := func() {
+		last[store.SuppressionSequence] = sup.Seq
 		last[store.WorkflowSequence], last[store.LeadSequence] = w.Seq, e.Record.Seq
 		last[store.StepSequence], last[store.CallSequence] = step.Seq, call.Seq
 	}

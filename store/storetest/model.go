@@ -16,6 +16,11 @@ type model struct {
 	steps     map[int64][]store.Step // by lead
 	calls     map[int64]store.Call
 	payloads  map[payloadOf][]byte
+
+	suppressions map[int64]store.Suppression
+	settings     map[string][]byte
+	audit        []store.Audit
+	starts       startLog
 }
 
 // payloadOf is the key of a payload.
@@ -27,12 +32,14 @@ type payloadOf struct {
 func newModel() *model {
 	return &model{
 		map[int64]store.Workflow{}, map[int64]store.Lead{}, map[int64][]store.Step{}, map[int64]store.Call{}, map[payloadOf][]byte{},
+		map[int64]store.Suppression{}, map[string][]byte{}, nil, startLog{},
 	}
 }
 
 func (m *model) clone() *model {
 	c := &model{
 		maps.Clone(m.workflows), maps.Clone(m.leads), maps.Clone(m.steps), maps.Clone(m.calls), maps.Clone(m.payloads),
+		maps.Clone(m.suppressions), maps.Clone(m.settings), slices.Clone(m.audit), maps.Clone(m.starts),
 	}
 	for seq, steps := range c.steps {
 		c.steps[seq] = slices.Clone(steps)
@@ -55,6 +62,11 @@ func (m *model) apply(b *store.Batch) (*model, store.Result) {
 	}
 	refused := map[int64]bool{}
 	for i, e := range b.Enroll {
+		if by := m.suppressedBy(e); by != nil {
+			refused[e.Record.Seq] = true
+			result.Refused = append(result.Refused, store.Refusal{Index: i, Suppressed: by})
+			continue
+		}
 		if live := m.liveLead(e.Record.Workflow, e.Contact.Phone); live != 0 {
 			refused[e.Record.Seq] = true
 			result.Refused = append(result.Refused, store.Refusal{Index: i, Live: live})
@@ -100,7 +112,42 @@ func (m *model) apply(b *store.Batch) (*model, store.Result) {
 		delete(m.steps, seq)
 		maps.DeleteFunc(m.payloads, func(key payloadOf, _ []byte) bool { return key.lead == seq })
 	}
+	for _, sup := range b.Suppressions {
+		if old, ok := m.suppressions[sup.Seq]; ok {
+			old.Lifted, old.LiftedBy, old.LiftReason = sup.Lifted, sup.LiftedBy, sup.LiftReason
+			sup = old
+		}
+		m.suppressions[sup.Seq] = sup
+	}
+	m.starts.apply(b)
+	for _, to := range b.Settings {
+		if delete(m.settings, to.Name); len(to.Value) > 0 {
+			m.settings[to.Name] = to.Value
+		}
+	}
+	for _, a := range b.Audit {
+		if !refused[a.Lead] {
+			m.audit = append(m.audit, a)
+		}
+	}
 	return m, result
+}
+
+func (m *model) suppressedBy(e store.Enrollment) (seqs []int64) {
+	for seq, sup := range m.suppressions {
+		switch {
+		case sup.Lifted != 0, sup.Expires != 0 && sup.Expires <= e.Contact.Enrolled:
+		case sup.Workflow != 0 && sup.Workflow != e.Record.Workflow, slices.Contains(e.Knows, seq):
+		case sup.Phone == e.Contact.Phone, sup.ExternalID != "" && sup.ExternalID == e.Contact.ExternalID:
+			seqs = append(seqs, seq)
+		}
+	}
+	slices.Sort(seqs)
+	return seqs
+}
+
+func (m *model) sortedSuppressions() []store.Suppression {
+	return slices.SortedFunc(maps.Values(m.suppressions), func(a, b store.Suppression) int { return cmp.Compare(a.Seq, b.Seq) })
 }
 
 func (m *model) liveLead(workflow, phone int64) int64 {
@@ -135,8 +182,15 @@ func (m *model) payloadsOf(lead int64, visits []int32) (list []store.Payload) {
 func (m *model) contents() contents {
 	c := contents{
 		Leads: map[int64][]store.Lead{}, Counts: map[int64]map[lead.State]int64{}, Steps: m.steps, Calls: m.sortedCalls(),
-		Payloads:  map[int64][]store.Payload{},
+		Payloads:     map[int64][]store.Payload{},
+		Suppressions: m.sortedSuppressions(), Audit: chained(m.audit),
 		Workflows: slices.SortedFunc(maps.Values(m.workflows), func(a, b store.Workflow) int { return cmp.Compare(a.Seq, b.Seq) }),
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.settings)) {
+		c.Settings = append(c.Settings, store.Setting{Name: name, Value: m.settings[name]})
+	}
+	for _, q := range walkedStarts {
+		c.Starts = append(c.Starts, m.starts.matching(q)...)
 	}
 	for _, l := range m.sorted() {
 		c.Leads[l.Workflow] = append(c.Leads[l.Workflow], l)

@@ -32,14 +32,18 @@ func nothingShared(s *suite) {
 			Payloads:  map[int64][]store.Payload{e.Record.Seq: {payload}},
 			Due:       []store.Record{e.Record},
 			Calls:     []store.Call{call},
+			Audit:     chained([]store.Audit{{Detail: data()}}),
+			Settings:  []store.Setting{{Name: "limits", Value: data()}},
 		})
 	}
 	fw, fe, fs, fc, fp := fill()
 	b := store.Batch{
 		Workflows: []store.Workflow{fw}, Enroll: []store.Enrollment{fe}, Steps: []store.Step{fs}, Calls: []store.Call{fc},
-		Payloads: []store.Payload{fp},
+		Payloads: []store.Payload{fp}, Audit: []store.Audit{{Detail: data()}}, Settings: []store.Setting{{Name: "limits", Value: data()}},
 	}
 	s.must(b)
+	clear(b.Audit[0].Detail)
+	clear(b.Settings[0].Value)
 	wipe(b.Workflows, b.Steps, b.Calls, b.Payloads)
 	wipeEntries(entryOf(b.Enroll[0]))
 	check("after the batch was overwritten")
@@ -58,6 +62,12 @@ func nothingShared(s *suite) {
 	c := s.contents()
 	wipe(c.Workflows, c.Steps[e.Record.Seq], c.Calls, c.Payloads[e.Record.Seq])
 	wipeEntries(c.Leads[w.Seq]...)
+	clear(c.Audit[0].Detail)
+	clear(c.Settings[0].Value)
+	live, err := s.Live(s.ctx, store.LiveQuery{Phones: []int64{e.Contact.Phone}})
+	s.check(err)
+	equal(s, "live leads", len(live), 1)
+	wipeEntries(live...)
 	clear(c.Counts[w.Seq])
 	for i := range c.Due {
 		clear(c.Due[i].EngineState)
@@ -139,6 +149,14 @@ func closedStore(s *suite) {
 		"History":    func() error { _, _, _, err := ended.History(s.ctx, seq); return err },
 		"Calls":      func() error { _, err := ended.Calls(s.ctx, store.CallQuery{}); return err },
 		"Workflows":  func() error { _, err := ended.Workflows(s.ctx); return err },
+		"Settings":   func() error { _, err := ended.Settings(s.ctx); return err },
+		"Starts":     func() error { _, err := ended.Starts(s.ctx, store.StartQuery{Key: "calls"}); return err },
+		"Audits":     func() error { _, err := ended.Audits(s.ctx, store.AuditQuery{}); return err },
+		"Live":       func() error { _, err := ended.Live(s.ctx, store.LiveQuery{Phones: []int64{1}}); return err },
+		"Suppressions": func() error {
+			_, err := ended.Suppressions(s.ctx, store.SuppressionQuery{})
+			return err
+		},
 	} {
 		if err := call(); err == nil {
 			s.Errorf("%s of a store that was closed: got no error", name)

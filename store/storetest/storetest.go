@@ -58,6 +58,26 @@ func Run(t *testing.T, f Factory) {
 		{"a lead that is final at enrollment is not live", enrollFinal},
 		{"the end of an old lead does not free its contact's new lead", oldEndKeepsNew},
 
+		{"a suppressed contact is not enrolled", suppressedRefused},
+		{"suppressions by external id alone keep a contact out", suppressedByIDAlone},
+		{"a contact that is suppressed and live is refused as suppressed", suppressedBeforeLive},
+		{"a suppression holds in its workflow, and whatever its channel, unless the lead knows it", suppressedScope},
+		{"a suppression holds until it expires or is lifted", suppressedWhile},
+		{"a suppression does not concern enrollments of its own batch", suppressedAfterBatch},
+		{"a suppressed contact leaves nothing and is not live", suppressedLeavesNothing},
+		{"suppressions come in order and match each filter", suppressionFilters},
+		{"suppressions may be many", manySuppressions},
+		{"live leads are found by phone and external id", liveLookUps},
+
+		{"the audit trail is a chain", auditChain},
+		{"the hash of an audit entry covers all of it", auditHash},
+		{"audit entries come in order and match each filter", auditFilters},
+		{"starts are kept and add up", startsKept},
+		{"starts are forgotten before a moment", startsForgotten},
+		{"starts are kept whatever a batch leaves out", startsWithRefusals},
+		{"starts may be many", manyStarts},
+		{"settings are written, replaced and deleted", settingUpdate},
+
 		{"leads come in order and match each filter", leadFilters},
 		{"pages by After cover each lead once", pagesByAfter},
 		{"pages by Offset cover each lead once", pagesByOffset},
@@ -267,6 +287,11 @@ type contents struct {
 	Payloads  map[int64][]store.Payload
 	Due       []store.Record
 	Calls     []store.Call
+
+	Suppressions []store.Suppression
+	Audit        []store.Audit
+	Settings     []store.Setting
+	Starts       []store.Start // of walkedStarts
 }
 
 func (s *suite) contents() contents {
@@ -282,6 +307,17 @@ func (s *suite) contents() contents {
 	s.check(err)
 	c.Due, err = s.Due(s.ctx, store.Key{}, store.MaxMillis, 1_000_000)
 	s.check(err)
+	c.Suppressions, err = s.Suppressions(s.ctx, store.SuppressionQuery{})
+	s.check(err)
+	c.Audit, err = s.Audits(s.ctx, store.AuditQuery{})
+	s.check(err)
+	c.Settings, err = s.Settings(s.ctx)
+	s.check(err)
+	for _, q := range walkedStarts {
+		starts, err := s.Starts(s.ctx, q)
+		s.check(err)
+		c.Starts = append(c.Starts, starts...)
+	}
 	for _, w := range c.Workflows {
 		leads, err := s.Leads(s.ctx, store.LeadQuery{Workflow: w.Seq})
 		s.check(err)

@@ -108,6 +108,12 @@ func (w *walker) batch() store.Batch {
 		e := w.newLeadOf(pick(w, workflows), 14155550100+w.Int64N(12))
 		e.Record.Wake = start + store.Millis(w.IntN(20))
 		e.Contact.ExternalID = w.externalID()
+		e.Contact.Enrolled += store.Millis(w.IntN(20))
+		for seq := range w.model.suppressions {
+			if w.IntN(3) == 0 {
+				e.Knows = append(e.Knows, seq)
+			}
+		}
 		if w.IntN(8) == 0 {
 			e.Record.State, e.Record.Phase, e.Record.Wake = lead.Completed, store.PhaseEnded, 0
 		}
@@ -129,6 +135,30 @@ func (w *walker) batch() store.Batch {
 			b.Payloads = append(b.Payloads, w.payload(e.Record.Seq))
 		}
 		b.Enroll = append(b.Enroll, e)
+		if w.IntN(3) == 0 {
+			b.Audit = append(b.Audit, w.entry(e.Record.Seq))
+		}
+	}
+	if w.IntN(5) == 0 {
+		b.Suppressions = append(b.Suppressions, w.suppression(workflows))
+	}
+	if list := w.model.sortedSuppressions(); len(list) > 0 && w.IntN(4) == 0 {
+		sup := pick(w, list)
+		sup.Lifted, sup.LiftedBy = start+store.Millis(w.IntN(20)), "boss"
+		b.Suppressions = append(b.Suppressions, sup)
+	}
+	if w.IntN(4) == 0 {
+		b.Audit = append(b.Audit, w.entry(0), w.entry(pick(w, []int64{0, 1, 2})))
+	}
+	if w.IntN(8) == 0 {
+		b.Settings = append(b.Settings, store.Setting{Name: pick(w, []string{"a", "b"}), Value: make([]byte, w.IntN(3))})
+	}
+	for range w.IntN(3) {
+		q := pick(w, walkedStarts)
+		b.Starts = append(b.Starts, store.Start{Key: q.Key, Phone: q.Phone, At: start + store.Millis(w.IntN(20)), N: 1 + w.Int32N(3)})
+	}
+	if w.IntN(6) == 0 {
+		b.ForgetStarts = append(b.ForgetStarts, store.ForgetStarts{Key: pick(w, walkedStarts).Key, Before: start + store.Millis(w.IntN(15))})
 	}
 	if calls := w.model.sortedCalls(); len(calls) > 0 && w.IntN(2) == 0 {
 		c := pick(w, calls)
@@ -148,6 +178,29 @@ func (w *walker) batch() store.Batch {
 }
 
 func (w *walker) externalID() string { return pick(w, []string{"", "crm-1", "crm-2", "crm-3"}) }
+
+// suppression is about one of those whom the walk enrolls.
+func (w *walker) suppression(workflows []int64) store.Suppression {
+	sup := w.suppressionOf(14155550100+w.Int64N(12), w.externalID())
+	if sup.ExternalID != "" && w.IntN(2) == 0 {
+		sup.Phone = 0
+	}
+	if w.IntN(2) == 0 {
+		sup.Workflow = pick(w, workflows)
+	}
+	if w.IntN(2) == 0 {
+		sup.Expires = start + store.Millis(w.IntN(20))
+	}
+	sup.Channel = pick(w, []string{"", "", "message"})
+	return sup
+}
+
+func (w *walker) entry(lead int64) store.Audit {
+	return store.Audit{
+		At: start + store.Millis(w.IntN(20)), Actor: pick(w, []string{"", "boss"}), Action: "remove", Lead: lead, Phone: w.Int64N(2),
+		ExternalID: w.externalID(), Workflow: w.Int64N(3), Detail: make([]byte, w.IntN(3)),
+	}
+}
 
 // payload writes, replaces or deletes one of a few payloads.
 func (w *walker) payload(lead int64) store.Payload {
@@ -194,6 +247,7 @@ func (w *walker) ask() {
 	if len(leads) == 0 {
 		return
 	}
+
 	l := pick(w, leads)
 	q := store.LeadQuery{Workflow: l.Workflow, Offset: w.IntN(3), Limit: w.IntN(5)}
 	if w.IntN(2) == 0 {
@@ -223,6 +277,19 @@ func (w *walker) ask() {
 		w.callsAre(store.CallQuery{Lead: c.Lead, After: c.Seq - w.Int64N(3)}, calls)
 		w.callsAre(store.CallQuery{Workflow: c.Workflow, From: c.Started, Limit: 5}, calls)
 	}
+	all := w.model.sortedSuppressions()
+	w.suppressionsAre(store.SuppressionQuery{Phone: l.Contact.Phone, Active: start + store.Millis(w.IntN(20))}, all)
+	w.suppressionsAre(store.SuppressionQuery{ExternalID: w.externalID(), Workflow: l.Workflow * w.Int64N(2), Limit: w.IntN(4)}, all)
+	w.suppressionsAre(store.SuppressionQuery{Inactive: start + store.Millis(w.IntN(20)), Limit: w.IntN(4)}, all)
+	w.suppressionsAre(store.SuppressionQuery{Active: start + store.Millis(w.IntN(20)), Limit: w.IntN(4)}, all)
+	starts := pick(w, walkedStarts)
+	starts.Since = start + store.Millis(w.IntN(20))
+	w.startsAre(starts, w.model.starts)
+	w.auditsAre(store.AuditQuery{ExternalID: w.externalID(), Lead: w.Int64N(3), Limit: w.IntN(4)}, chained(w.model.audit))
+	w.liveIs(store.LiveQuery{
+		Phones: []int64{l.Contact.Phone, 14155550100 + w.Int64N(12)}, ExternalIDs: []string{w.externalID(), w.externalID()},
+		Workflow: l.Workflow * w.Int64N(2),
+	}, leads)
 	w.dueIs(l.Key(), start+store.Millis(w.IntN(20)), w.IntN(6))
 	some := leads[w.IntN(len(leads)):]
 	loaded, err := w.Load(w.ctx, seqsOf(some))

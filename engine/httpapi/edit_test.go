@@ -4,7 +4,11 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/leadflow-go/leadflow/engine/httpapi"
+	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
 )
 
 func TestADraftsGraphCanBeReplaced(t *testing.T) {
@@ -45,5 +49,64 @@ func TestADraftsGraphCanBeReplaced(t *testing.T) {
 	s.post(draft+"/activate", "").expect(200)
 	if got := s.patch(draft, graph).expect(409).object(); got["state"] != "active" {
 		t.Errorf("once it is active: %v", got)
+	}
+}
+
+// What a workflow says of hours, limits and signals is changed as its nodes are, and
+// stays when something else is.
+func TestADraftsRulesAreKeptAndReplaced(t *testing.T) {
+	s := newServer(t, httpapi.Config{}, nil)
+	draft := "/v1/workflows/" + s.post("/v1/workflows", `{"name":"Rules","entry":"call","time_zone":"Asia/Tokyo","priority":3,
+		"calling_hours":{"preset":"us","spread":"10m"},"limits":[{"in_flight":50}],"exits":[{"signal":"paid","outcome":"converted"}],
+		"guard":{"outcome":"failed","share":0.2,"of":100},
+		"nodes":[{"id":"call","type":"voice_call","rate_key":"line-1","limits":[{"starts":2,"per":"1m"}],
+			"calling_hours":{"windows":[{"days":["mon"],"from":"09:00","to":"17:00"}],"holidays":["2026-12-25"]}}]}`).expect(201).object()["id"].(string)
+	node := s.get(draft + "/nodes").expect(200).object()["data"].([]any)[0]
+	if diff := cmp.Diff(map[string]any{
+		"id": "call", "type": "voice_call", "label": nil, "config": map[string]any{}, "handler": nil, "retry": nil, "timeout": nil, "unknown": nil, "rate_key": "line-1",
+		"limits": []any{map[string]any{"in_flight": nil, "starts": 2.0, "per_contact": nil, "per": "1m"}},
+		"calling_hours": map[string]any{"preset": nil, "spread": nil, "holidays": []any{"2026-12-25"},
+			"windows": []any{map[string]any{"days": []any{"mon"}, "from": "09:00", "to": "17:00"}}},
+	}, node); diff != "" {
+		t.Errorf("the node (-want +got):\n%s", diff)
+	}
+
+	definition := func() *workflow.Definition {
+		id, err := lead.ParseWorkflowID(draft[len("/v1/workflows/"):])
+		if err != nil {
+			t.Fatal(err)
+		}
+		def, err := s.eng.Definition(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return def
+	}
+	want := definition()
+	if want.TimeZone != "Asia/Tokyo" || want.Priority != 3 || want.CallingHours == nil || want.Guard == nil || len(want.Limits) != 1 || len(want.Exits) != 1 {
+		t.Errorf("created: %+v", want)
+	}
+	s.patch(draft, `{"edges":[],"description":"new"}`).expect(200)
+	want.Description = "new"
+	if diff := cmp.Diff(want, definition()); diff != "" {
+		t.Errorf("another field was changed (-want +got):\n%s", diff)
+	}
+	s.patch(draft, `{"time_zone":null,"priority":5,"calling_hours":null,"limits":[],"exits":[],"guard":null}`).expect(200)
+	want.TimeZone, want.Priority, want.CallingHours, want.Limits, want.Exits, want.Guard = "", 5, nil, nil, nil, nil
+	if diff := cmp.Diff(want, definition(), cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("the rules were replaced (-want +got):\n%s", diff)
+	}
+	faults := s.patch(draft, `{"time_zone":"Mars","calling_hours":{"windows":[]},"priority":0}`).expect(422).locations()
+	for _, want := range []string{"body.time_zone", "body.calling_hours.windows", "body.priority"} {
+		if !slices.Contains(faults, want) {
+			t.Errorf("no fault at %s among %q", want, faults)
+		}
+	}
+
+	copied := s.post(draft+"/duplicate", "").expect(201).object()["id"].(string)
+	draft = "/v1/workflows/" + copied
+	want.Name = "Rules (Copy)"
+	if diff := cmp.Diff(want, definition(), cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("the copy (-want +got):\n%s", diff)
 	}
 }

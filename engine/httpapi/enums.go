@@ -18,6 +18,7 @@ type (
 	callStatus     string
 	nodeType       string
 	unknownPolicy  string
+	weekday        string
 	conflictCode   string
 )
 
@@ -51,7 +52,7 @@ func (callStatus) Schema(r huma.Registry) *huma.Schema {
 // Schema names the schema.
 func (nodeType) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "NodeType", "what a node does", []name{
-		"voice_call", "message", "application", "time", "conditional", "converted", "dropped",
+		"voice_call", "message", "application", "time", "conditional", "split", "converted", "dropped",
 	})
 }
 
@@ -59,6 +60,11 @@ func (nodeType) Schema(r huma.Registry) *huma.Schema {
 func (unknownPolicy) Schema(r huma.Registry) *huma.Schema {
 	return enumSchema(r, "UnknownPolicy", "what happens to an attempt when nobody knows what became of it: it is made again, or its step fails",
 		[]name{name(workflow.RedeliverUnknown), name(workflow.FailUnknown)})
+}
+
+// Schema names the schema.
+func (weekday) Schema(r huma.Registry) *huma.Schema {
+	return enumSchema(r, "Weekday", "a day of the week", []name{"mon", "tue", "wed", "thu", "fri", "sat", "sun"})
 }
 
 // Schema names the schema.

@@ -160,4 +160,8 @@ func TestFaultyParametersListWhatCanBeMeant(t *testing.T) {
 	if want := `query.wait: invalid duration "30"; it has no unit: write "30s", "30m" or "30h"`; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
+	got = s.post(noStep+"/complete", `{"error":"busy","retry_after":"30"}`).expect(422).object()["detail"]
+	if want := `body.retry_after: invalid duration "30"; it has no unit: write "30s", "30m" or "30h"`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
 }

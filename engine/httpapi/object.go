@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/leadflow-go/leadflow/engine/workflow"
 )
 
 // object reads the fields of a JSON object strictly, and goes on after a fault
@@ -144,14 +146,14 @@ func (o *object) duration(name string) time.Duration {
 		o.fault(name, "must be a string such as \"30m\"")
 		return 0
 	}
-	d, err := time.ParseDuration(text)
+	d, err := workflow.ParseDuration(text)
 	switch {
 	case err != nil:
-		o.fault(name, "%q is not a duration such as 30m or 1h30m", clip(text))
+		o.fault(name, "%s", err)
 	case d < 0:
 		o.fault(name, "must not be negative")
 	default:
-		return d
+		return time.Duration(d)
 	}
 	return 0
 }

@@ -49,6 +49,7 @@ func (h *Handler) describe() {
 	registry.RegisterTypeAlias(reflect.TypeFor[workflow.Duration](), reflect.TypeFor[durationText]())
 	registry.RegisterTypeAlias(reflect.TypeFor[workflow.NodeType](), reflect.TypeFor[nodeType]())
 	registry.RegisterTypeAlias(reflect.TypeFor[workflow.Unknown](), reflect.TypeFor[unknownPolicy]())
+	registry.RegisterTypeAlias(reflect.TypeFor[workflow.Day](), reflect.TypeFor[weekday]())
 	doc := &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{

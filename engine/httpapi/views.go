@@ -53,6 +53,31 @@ type nodeBody struct {
 	Retry   *retryBody      `json:"retry" doc:"null: one attempt"`
 	Timeout *string         `json:"timeout" doc:"how long a step may stay in flight; null: 1h"`
 	Unknown *string         `json:"unknown" doc:"redeliver or fail: what happens to an attempt when nobody knows what became of it; null: redeliver"`
+	// The rules that hold at the node, besides those of the workflow.
+	CallingHours *callingHoursBody `json:"calling_hours"`
+	Limits       []limitBody       `json:"limits"`
+	RateKey      *string           `json:"rate_key" doc:"a name, or an expression that gives one; null: its handler says so"`
+}
+
+type callingHoursBody struct {
+	_        struct{}     `nullable:"true"`
+	Preset   *string      `json:"preset"`
+	Windows  []windowBody `json:"windows"`
+	Holidays []string     `json:"holidays"`
+	Spread   *string      `json:"spread"`
+}
+
+type windowBody struct {
+	Days []workflow.Day `json:"days"`
+	From string         `json:"from"`
+	To   string         `json:"to"`
+}
+
+type limitBody struct {
+	InFlight   *int    `json:"in_flight"`
+	Starts     *int    `json:"starts"`
+	PerContact *int    `json:"per_contact"`
+	Per        *string `json:"per"`
 }
 
 type retryBody struct {
@@ -73,6 +98,10 @@ func viewNode(n workflow.Node) nodeBody {
 	out := nodeBody{
 		ID: n.ID, Type: nodeType(n.Type), Label: optional(n.Label), Config: value(n.Config),
 		Handler: optional(n.Handler), Timeout: length(n.Timeout), Unknown: optional(string(n.Unknown)),
+		CallingHours: viewHours(n.CallingHours), Limits: make([]limitBody, len(n.Limits)), RateKey: optional(n.RateKey),
+	}
+	for i, l := range n.Limits {
+		out.Limits[i] = limitBody{positive(l.InFlight), positive(l.Starts), positive(l.PerContact), length(l.Per)}
 	}
 	if out.Config == nil {
 		out.Config = json.RawMessage(`{}`)
@@ -84,6 +113,27 @@ func viewNode(n workflow.Node) nodeBody {
 		}
 	}
 	return out
+}
+
+func viewHours(h *workflow.CallingHours) *callingHoursBody {
+	if h == nil {
+		return nil
+	}
+	out := &callingHoursBody{
+		Preset: optional(h.Preset), Windows: make([]windowBody, len(h.Windows)), Holidays: append([]string{}, h.Holidays...), Spread: length(h.Spread),
+	}
+	for i, w := range h.Windows {
+		out.Windows[i] = windowBody(w)
+	}
+	return out
+}
+
+// positive is null for 0, which stands for a limit of another kind.
+func positive(n int) *int {
+	if n == 0 {
+		return nil
+	}
+	return &n
 }
 
 type leadBody struct {

@@ -42,9 +42,16 @@ type messageBody struct {
 type workflowPatchBody struct {
 	Name        *string         `json:"name,omitempty" doc:"at most 256 bytes"`
 	Description *string         `json:"description,omitempty" doc:"at most 16 KiB"`
-	Entry       *string         `json:"entry,omitempty" doc:"of a draft without leads"`
-	Nodes       []workflow.Node `json:"nodes,omitempty" doc:"of a draft without leads: all its nodes"`
-	Edges       []workflow.Edge `json:"edges,omitempty" doc:"of a draft without leads: all its edges"`
+	Entry       *string         `json:"entry,omitempty" doc:"of a draft without leads, as all that follows"`
+	Nodes       []workflow.Node `json:"nodes,omitempty" doc:"all its nodes"`
+	Edges       []workflow.Edge `json:"edges,omitempty" doc:"all its edges"`
+
+	TimeZone     *string                `json:"time_zone,omitempty"`
+	CallingHours *workflow.CallingHours `json:"calling_hours,omitempty" doc:"null for none"`
+	Limits       []workflow.Limit       `json:"limits,omitempty" doc:"all its limits"`
+	Exits        []workflow.Exit        `json:"exits,omitempty" doc:"all its exits"`
+	Priority     *int                   `json:"priority,omitempty"`
+	Guard        *workflow.Guard        `json:"guard,omitempty" doc:"null for none"`
 }
 
 var noWorkflow = map[int]string{http.StatusNotFound: "There is no such workflow."}
@@ -67,7 +74,7 @@ func (h *Handler) workflowRoutes() {
 	register(h, operation{
 		method: "PATCH", path: "/workflows/{id}", id: "update-workflow", tag: tagWorkflows,
 		summary:     "Change a workflow",
-		description: "Its name and description at any time; its graph while it is a draft without leads. What is not sent stays.",
+		description: "Its name and description at any time; everything else while it is a draft without leads. What is not sent stays.",
 		body:        jsonBody[workflowPatchBody](), within: "body",
 		refused: map[int]string{
 			http.StatusNotFound: "There is no such workflow.",
@@ -188,8 +195,12 @@ func (h *Handler) updateWorkflow(ctx context.Context, in *workflowInput) (*outpu
 	return reply(viewWorkflow(w)), nil
 }
 
-// graphFields are the fields of a workflow that make up its graph.
-var graphFields = []string{"entry", "nodes", "edges"}
+// ruleFields are the fields of a workflow that may be left out; null takes one away.
+var ruleFields = []string{"time_zone", "calling_hours", "limits", "exits", "priority", "guard"}
+
+// graphFields are the fields of a workflow that can only be changed while it is a
+// draft without leads.
+var graphFields = append([]string{"entry", "nodes", "edges"}, ruleFields...)
 
 // graph reads the fields of a graph, and takes from def what was not sent.
 func (o *object) graph(def *workflow.Definition) *workflow.Definition {
@@ -199,7 +210,7 @@ func (o *object) graph(def *workflow.Definition) *workflow.Definition {
 		err = json.Unmarshal(text, &fields)
 	}
 	for _, name := range append([]string{"name", "description"}, graphFields...) {
-		if value, ok := o.value(name); ok {
+		if value, ok := o.value(name); ok || o.null(name) && slices.Contains(ruleFields, name) {
 			fields[name] = value
 		}
 	}

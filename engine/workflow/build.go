@@ -27,6 +27,29 @@ func Wait(id string, d time.Duration) Node {
 // expression gives.
 func WaitUntil(id, expression string) Node { return newNode(id, Time, Config{"until": expression}) }
 
+// WaitSaid returns a time node that holds a lead until when the person said, which the
+// expression gives as a text such as "tomorrow 4 PM"; or for otherwise, if it cannot be
+// understood; 0 means [DefaultOtherwise].
+func WaitSaid(id, expression string, otherwise time.Duration) Node {
+	config := Config{"said": expression}
+	if otherwise != 0 {
+		config["otherwise"] = Duration(otherwise)
+	}
+	return newNode(id, Time, config)
+}
+
+// WaitSignal returns a time node that holds a lead until a signal comes, at most for
+// timeout. Its edges are labelled [SignalOutcome] and [TimeoutOutcome].
+func WaitSignal(id, signal string, timeout time.Duration) Node {
+	return newNode(id, Time, Config{"signal": signal, "duration": Duration(timeout)})
+}
+
+// SplitNode returns a split node. It has an edge for each key of the weights, which
+// gets that share of the leads.
+func SplitNode(id string, weights map[string]float64) Node {
+	return newNode(id, Split, Config{"weights": weights})
+}
+
 // If returns a conditional node that tests an expression.
 func If(id, expression string) Node {
 	return newNode(id, Conditional, Config{"expression": expression})
@@ -67,6 +90,15 @@ func (n Node) WithTimeout(d time.Duration) Node { n.Timeout = Duration(d); retur
 // WithUnknown returns the node with what happens to an attempt whose outcome is unknown
 // after a crash.
 func (n Node) WithUnknown(u Unknown) Node { n.Unknown = u; return n }
+
+// WithHours returns the node with calling hours.
+func (n Node) WithHours(h CallingHours) Node { n.CallingHours = &h; return n }
+
+// WithLimits returns the node with limits.
+func (n Node) WithLimits(limits ...Limit) Node { n.Limits = limits; return n }
+
+// WithRateKey returns the node with a rate key: a name, or an expression that gives one.
+func (n Node) WithRateKey(key string) Node { n.RateKey = key; return n }
 
 // unencodable is the beginning of a config that could not be encoded. It is not
 // JSON, so that validation reports it: constructors that return errors would make a

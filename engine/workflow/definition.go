@@ -16,12 +16,13 @@ const (
 	Application NodeType = "application" // action: anything else
 	Time        NodeType = "time"        // waits
 	Conditional NodeType = "conditional" // branches on what is known of the lead
+	Split       NodeType = "split"       // deals leads by weights
 	Converted   NodeType = "converted"   // terminal
 	Dropped     NodeType = "dropped"     // terminal
 )
 
 // nodeTypes lists the types in the order in which messages name them.
-var nodeTypes = []NodeType{VoiceCall, Message, Application, Time, Conditional, Converted, Dropped}
+var nodeTypes = []NodeType{VoiceCall, Message, Application, Time, Conditional, Split, Converted, Dropped}
 
 // Action reports whether a step handler runs at nodes of the type.
 func (t NodeType) Action() bool { return t == VoiceCall || t == Message || t == Application }
@@ -60,6 +61,20 @@ func (t NodeType) FailureOutcome() string {
 // no edge names its outcome.
 const DefaultLabel = "default"
 
+// The outcomes of a time node that waits for a signal, which are the labels of its edges.
+const (
+	SignalOutcome  = "signal"  // the signal came
+	TimeoutOutcome = "timeout" // it did not come in time
+)
+
+// SuppressedOutcome is the outcome of a step that a suppression of its channel kept
+// from starting.
+const SuppressedOutcome = "suppressed"
+
+// DefaultOtherwise is how long a time node waits if it cannot understand what was said,
+// and its config does not have otherwise.
+const DefaultOtherwise = 24 * time.Hour
+
 // DefaultTimeout is how long a step may stay in flight if its node has no timeout.
 const DefaultTimeout = time.Hour
 
@@ -80,6 +95,19 @@ const (
 	MaxPatterns    = 10_000    // parts of all the patterns of a workflow together; a pattern has about one for each letter
 	MaxConditions  = 100       // of one conditional node
 	MaxAttempts    = 100
+	MaxWindows     = 100                  // of calling hours
+	MaxHolidays    = 1000                 // of calling hours
+	MaxSpread      = 24 * time.Hour       // of calling hours
+	MaxLimits      = 100                  // of a workflow, of a node, and of all workflows together
+	MaxLimit       = 1_000_000            // attempts that a limit allows
+	MaxLimitSpan   = 366 * 24 * time.Hour // the span of a limit
+	MaxRateKey     = 256                  // bytes
+	MaxExits       = 100
+	MaxSignal      = 64 // bytes of a signal's name
+	MaxPriority    = 1_000_000
+	MaxGuard       = 10_000 // steps that a guard looks at
+	MaxWeights     = 20     // of a split node
+	MaxWeight      = 1e9    // each
 	// MaxDuration bounds every duration, and the waits that [Graph.RetryDelay]
 	// returns, so that a due time can always be stored: ten years.
 	MaxDuration = 87600 * time.Hour
@@ -91,8 +119,22 @@ type Definition struct {
 	Name        string `json:"name"`
 	Description string `json:"description,omitempty"`
 	Entry       string `json:"entry"` // the id of the node at which leads begin
-	Nodes       []Node `json:"nodes"`
-	Edges       []Edge `json:"edges"`
+	// TimeZone is the IANA name of the time zone for leads whose own is unknown and
+	// whose phone number does not tell; "" means UTC.
+	TimeZone string `json:"time_zone,omitempty"`
+	// CallingHours hold for all attempts; nil for none. Those of a node hold as well.
+	CallingHours *CallingHours `json:"calling_hours,omitempty"`
+	// Limits hold for all attempts together. Those of a node hold as well.
+	Limits []Limit `json:"limits,omitempty"`
+	// Exits are the signals that complete a lead, each named once.
+	Exits []Exit `json:"exits,omitempty"`
+	// Priority weighs the workflow's share of limits that it shares with other
+	// workflows: 1 to [MaxPriority]; 0 means 1.
+	Priority int `json:"priority,omitempty"`
+	// Guard pauses the workflow when too much goes wrong; nil for never.
+	Guard *Guard `json:"guard,omitempty"`
+	Nodes []Node `json:"nodes"`
+	Edges []Edge `json:"edges"`
 }
 
 // Node is a place in a workflow.
@@ -117,6 +159,16 @@ type Node struct {
 	// Unknown says what happens to an attempt that a crash interrupted and whose
 	// handler cannot tell what became of it; "" means [RedeliverUnknown].
 	Unknown Unknown `json:"unknown,omitempty"`
+	// CallingHours hold for attempts at the node, besides those of the workflow.
+	CallingHours *CallingHours `json:"calling_hours,omitempty"`
+	// Limits hold for attempts at the node, besides those of the workflow.
+	Limits []Limit `json:"limits,omitempty"`
+	// RateKey names what attempts at an action node share with others, such as a line or
+	// an account, for limits and for the pause that a provider asks for. "" means that
+	// the handler says so. It is a name (letters, digits, _, - and "."), or else an
+	// expression that gives one; what begins with lead., metadata. or steps. is an
+	// expression.
+	RateKey string `json:"rate_key,omitempty"`
 }
 
 // Unknown is what happens to an attempt at an action of which nobody knows whether it
@@ -149,8 +201,9 @@ type Edge struct {
 	From string `json:"from"`
 	To   string `json:"to"`
 	// Label is the outcome that takes the edge: any outcome of an action node, or
-	// [DefaultLabel] for all others; "true" or "false" of a conditional node; empty
-	// for a time node.
+	// [DefaultLabel] for all others; "true" or "false" of a conditional node; a key of
+	// the weights of a split node; [SignalOutcome] or [TimeoutOutcome] of a time node
+	// that waits for a signal; empty for any other time node.
 	Label string `json:"label,omitempty"`
 }
 
@@ -167,6 +220,13 @@ type Retry struct {
 // Clone returns a copy that shares no memory with d.
 func (d *Definition) Clone() *Definition {
 	c := *d
+	c.CallingHours = d.CallingHours.clone()
+	c.Limits = slices.Clone(d.Limits)
+	c.Exits = slices.Clone(d.Exits)
+	if d.Guard != nil {
+		guard := *d.Guard
+		c.Guard = &guard
+	}
 	c.Nodes = slices.Clone(d.Nodes)
 	c.Edges = slices.Clone(d.Edges)
 	for i := range c.Nodes {
@@ -179,6 +239,8 @@ func (d *Definition) Clone() *Definition {
 func (n *Node) Clone() Node {
 	c := *n
 	c.Config = slices.Clone(n.Config)
+	c.CallingHours = n.CallingHours.clone()
+	c.Limits = slices.Clone(n.Limits)
 	if n.Retry != nil {
 		retry := *n.Retry
 		c.Retry = &retry

@@ -28,9 +28,25 @@
 // # Nodes and their config
 //
 //	voice_call, message, application   any JSON object, for the step handler
-//	time                               duration ("48h"), or until (an expression that gives a time)
+//	time                               one of
+//	                                     duration ("48h")
+//	                                     until (an expression that gives a time)
+//	                                     said (an expression that gives what the person said about
+//	                                     when), with otherwise (a duration, "24h" by default)
+//	                                     signal (a name), with duration as the time-out
 //	conditional                        expression, or conditions with match "all" (the default) or "any"
+//	split                              weights ({"a": 50, "b": 50}), at most 20
 //	converted, dropped                 nothing
+//
+// Edges of action nodes are labelled with outcomes; "default" takes the rest. One with
+// the label "suppressed" is taken by leads whose step a suppression of the channel kept
+// from starting. Those of a conditional node are "true" and "false", those of a time node
+// with a signal are "signal" and "timeout", and a split node has one for each key of its
+// weights. The edge of any other time node has no label.
+//
+// A split node deals leads by their numbers: a lead always falls the same way, and of any
+// 1,000 leads with consecutive numbers each edge gets its share to within 1%.
+// Split nodes deal independently of each other.
 //
 // The step handler of an action node is the one that its handler field names, or
 // else the one with the name of its type. Its unknown field says what happens when a
@@ -38,8 +54,41 @@
 // "redeliver" (the default) has the attempt made again, and "fail" lets the step fail, so
 // that nobody is called twice.
 //
-// Cycles are allowed, and are how a workflow tries again. A cycle of conditional
-// nodes only is refused, because a lead would never leave it.
+// Cycles are allowed, and are how a workflow tries again. A cycle of conditional and
+// split nodes only is refused, because a lead would never leave it.
+//
+// # Rules
+//
+// Besides its graph a workflow says when, how often and how long people are contacted:
+//
+//	time_zone       an IANA name, for leads whose own zone is unknown and whose number does not tell
+//	calling_hours   windows of days and local times, or a preset ("us": every day from 08:00 to
+//	                21:00), holidays, and the spread over which leads are dealt when a window opens
+//	limits          how many attempts may be in flight, start in a span of time, or reach one
+//	                person in a span of time; of all attempts, of a channel, or of a rate key
+//	exits           signals that complete a lead, and with which outcome
+//	priority        the weight of the workflow where it shares a limit with others
+//	guard           the share of an outcome among the last steps that pauses the workflow
+//
+// An action node may have calling_hours and limits of its own, and both it and the
+// workflow must allow an attempt. Its rate_key names what its attempts share with others:
+//
+//	"calling_hours": {"windows": [{"days": ["mon", "tue"], "from": "09:00", "to": "20:30"}], "holidays": ["2026-12-25"], "spread": "10m"}
+//	"limits": [{"in_flight": 50}, {"starts": 100, "per": "1m"}, {"per_contact": 3, "per": "24h", "channel": "voice_call"}]
+//	"exits": [{"signal": "paid", "outcome": "converted"}]
+//	"guard": {"outcome": "failed", "share": 0.2, "of": 100}
+//	"rate_key": "metadata.line"
+//
+// # What people say about when
+//
+// said gives a text in English such as "tomorrow 4 PM", "Tuesday 10:30 AM", "evening 7",
+// "05/06/2026 16:30", "in two hours", "half past four", "monday morning" or "not before
+// friday". It is understood on the clock of the person's time zone, and always as a time
+// to come. A text that is null, empty or not understood as a whole, and a time that has
+// passed, is otherwise. "Next Tuesday" is a week later only when today is Tuesday. Dates
+// with slashes are day first, unless only month first is possible. A day without a time
+// is 9:00, and an hour alone one of the business day, so that 7 is 19:00 and 8 is 8:00.
+// The package doc of internal/said has all rules.
 //
 // # Expressions
 //

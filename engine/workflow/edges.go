@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/leadflow-go/leadflow/engine/workflow/internal/expression"
@@ -25,7 +26,7 @@ func (c *checker) edges() {
 		}
 		count[from]++
 		nodeType := c.d.Nodes[from].Type
-		if !c.label(location, e, nodeType, count[from]) {
+		if !c.label(location, e, from, count[from]) {
 			continue
 		}
 		k := key{e.From, e.Label}
@@ -38,7 +39,7 @@ func (c *checker) edges() {
 			continue
 		}
 		n := &c.nodes[from]
-		if nodeType == Time {
+		if nodeType == Time && !n.awaits {
 			n.after = to
 			continue
 		}
@@ -52,7 +53,15 @@ func (c *checker) edges() {
 	}
 	for i, edges := range count {
 		switch t := c.d.Nodes[i].Type; {
+		case t == Split && c.nodes[i].split != nil:
+			for _, label := range c.nodes[i].split.labels {
+				if _, ok := first[key{c.d.Nodes[i].ID, label}]; !ok {
+					c.fault(at("nodes", i), "split node %s has the weight %s; add an edge with that label", expression.Quote(c.d.Nodes[i].ID), expression.Quote(label))
+				}
+			}
 		case edges > 0:
+		case t == Time && c.nodes[i].awaits:
+			c.fault(at("nodes", i), `a time node that waits for a signal must have an edge "%s", an edge "%s", or both`, SignalOutcome, TimeoutOutcome)
 		case t == Time:
 			c.fault(at("nodes", i), "a time node must have an edge to the node that follows the wait")
 		case t == Conditional:
@@ -74,11 +83,22 @@ func (c *checker) end(location, id string) (int32, bool) {
 	return i, ok
 }
 
-// label reports whether the edge's label is one that a node of the type can
-// have. nth is the edge's number among those of its node, from 1.
-func (c *checker) label(location string, e *Edge, t NodeType, nth int) bool {
+// label reports whether the edge's label is one that its node from can have. nth is the
+// edge's number among those of the node, from 1.
+func (c *checker) label(location string, e *Edge, from int32, nth int) bool {
 	before := len(c.faults)
+	t, n := c.d.Nodes[from].Type, &c.nodes[from]
 	switch {
+	case t == Time && n.awaits:
+		if e.Label != SignalOutcome && e.Label != TimeoutOutcome {
+			c.fault(location+".label", `invalid label %s of an edge of time node %s, which waits for a signal; must be one of "%s", "%s"`,
+				expression.Quote(e.Label), expression.Quote(e.From), SignalOutcome, TimeoutOutcome)
+		}
+	case t == Split:
+		if n.split != nil && !slices.Contains(n.split.labels, e.Label) {
+			c.fault(location+".label", "invalid label %s of an edge of split node %s; must be a key of its weights: %s",
+				expression.Quote(e.Label), expression.Quote(e.From), expression.Shorten(strings.Join(n.split.labels, ", ")))
+		}
 	case t.Terminal():
 		c.fault(location, "node %s is terminal (%s) and cannot have an edge; remove it", expression.Quote(e.From), t)
 	case t == Time && nth > 1:
@@ -130,7 +150,19 @@ func (c *checker) unreachable() {
 	}
 }
 
-// cycles finds cycles of conditional nodes only: a lead would go round in one
+// instant returns the labels of the edges that a lead may take as soon as it is at the
+// node, nil for a node at which leads wait or act.
+func (c *checker) instant(i int32) []string {
+	switch {
+	case c.d.Nodes[i].Type == Conditional:
+		return []string{"true", "false"}
+	case c.nodes[i].split != nil:
+		return c.nodes[i].split.labels
+	}
+	return nil
+}
+
+// cycles finds cycles of conditional and split nodes only: a lead would go round in one
 // forever, at full speed. Of cycles that share a node it names one.
 func (c *checker) cycles() {
 	const (
@@ -144,9 +176,9 @@ func (c *checker) cycles() {
 	visit = func(i int32) {
 		state[i] = onPath
 		path = append(path, i)
-		for _, label := range [...]string{"true", "false"} {
+		for _, label := range c.instant(i) {
 			to, ok := c.nodes[i].next[label]
-			if !ok || c.d.Nodes[to].Type != Conditional {
+			if !ok || c.instant(to) == nil {
 				continue
 			}
 			switch state[to] {
@@ -165,7 +197,7 @@ func (c *checker) cycles() {
 		state[i] = done
 	}
 	for i := range c.d.Nodes {
-		if c.d.Nodes[i].Type == Conditional && state[i] == unseen {
+		if c.instant(int32(i)) != nil && state[i] == unseen {
 			visit(int32(i))
 		}
 	}
@@ -174,6 +206,10 @@ func (c *checker) cycles() {
 func (c *checker) cycle(path []int32, to int32) {
 	for path[0] != to {
 		path = path[1:]
+	}
+	kind := "conditional nodes"
+	if slices.ContainsFunc(path, func(on int32) bool { return c.d.Nodes[on].Type == Split }) {
+		kind = "conditional and split nodes"
 	}
 	const most = 20
 	var b strings.Builder
@@ -185,5 +221,5 @@ func (c *checker) cycle(path []int32, to int32) {
 		b.WriteString(expression.Clip(c.d.Nodes[on].ID) + " → ")
 	}
 	b.WriteString(expression.Clip(c.d.Nodes[to].ID))
-	c.fault(at("nodes", int(to)), "conditional nodes form an endless cycle: %s; put a time node or an action node between them", b.String())
+	c.fault(at("nodes", int(to)), "%s form an endless cycle: %s; put a time node or an action node between them", kind, b.String())
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/leadflow-go/leadflow/engine/internal/hours"
 	"github.com/leadflow-go/leadflow/engine/workflow/internal/expression"
 	"github.com/leadflow-go/leadflow/lead"
 )
@@ -21,8 +22,11 @@ type Graph struct {
 	entry    int32
 	index    map[string]int32
 	nodes    []compiled
-	handlers []string // their names, sorted
-	read     []bool   // by node: whether its steps are read by some node
+	handlers []string        // their names, sorted
+	read     []bool          // by node: whether its steps are read by some node
+	signals  map[string]bool // those for which a time node waits
+
+	anyHours, anyLimits bool
 }
 
 // compiled is a node as validation compiled it.
@@ -30,8 +34,17 @@ type compiled struct {
 	next  map[string]int32 // by the label of the edge
 	after int32            // the node after a wait
 
-	wait       Duration            // of a time node; 0 means that expression gives the time
-	expression *expression.Program // of a time or a conditional node
+	wait      Duration // of a time node; 0 means that expression gives the time
+	awaits    bool     // a time node that waits for signal, at most that long
+	signal    string
+	said      bool     // a time node whose expression gives what was said about when
+	otherwise Duration // how long it waits if that cannot be understood
+
+	split  *split         // of a split node
+	hours  []*hours.Hours // the workflow's and the node's
+	limits []*Limit       // the workflow's that hold here, and the node's
+
+	expression *expression.Program // of a time or a conditional node, or the rate key of an action node
 	conditions []condition         // of a conditional node without an expression
 	refused    string              // why the node's expression cannot be compiled, of a workflow that is kept
 	one        bool                // one true condition is enough
@@ -66,6 +79,15 @@ func compile(d *Definition, kept bool) (*Graph, error) {
 	slices.Sort(g.handlers)
 	g.handlers = slices.Compact(g.handlers)
 	g.findUses()
+	g.findRules(c)
+	for i := range g.nodes {
+		if n := &g.nodes[i]; n.awaits {
+			if g.signals == nil {
+				g.signals = map[string]bool{}
+			}
+			g.signals[n.signal] = true
+		}
+	}
 	return g, nil
 }
 
@@ -115,8 +137,21 @@ func (g *Graph) Next(i int32, outcome string) (int32, bool) {
 	return to, ok
 }
 
-// After returns the node that follows a time node. It reports false for a node
-// of another type.
+// Ways yields the edges that leave the node, by their labels, with the nodes to which
+// they lead, in the order of the definition.
+func (g *Graph) Ways(i int32) iter.Seq2[string, int32] {
+	return func(yield func(string, int32) bool) {
+		for j := range g.def.Edges {
+			if e := &g.def.Edges[j]; e.From == g.def.Nodes[i].ID && !yield(e.Label, g.index[e.To]) {
+				return
+			}
+		}
+	}
+}
+
+// After returns the node that follows a time node. It reports false for a node of
+// another type, and for one that waits for a signal, which has outcomes; see
+// [Graph.Awaits].
 func (g *Graph) After(i int32) (int32, bool) {
 	after := g.nodes[i].after
 	return after, after != noNode
@@ -180,43 +215,6 @@ func (g *Graph) Test(i int32, env *Env) (bool, error) {
 		return false, g.failed(i, fmt.Errorf("expression: %w", err))
 	}
 	return result == true, nil
-}
-
-// The range of years in which a wait may end. Other times cannot be stored as
-// nanoseconds in 64 bits, and are mistakes rather than plans.
-const firstYear, lastYear = 1970, 2261
-
-// Until returns when a wait that begins now ends, in UTC: after the node's duration,
-// or at the time that its expression gives, which may be in the past. It returns an
-// error for a node of another type, and when the evaluation fails (see [Graph.Test])
-// or gives anything but a time between the years 1970 and 2261.
-func (g *Graph) Until(i int32, env *Env, now time.Time) (time.Time, error) {
-	n := &g.nodes[i]
-	switch {
-	case g.def.Nodes[i].Type != Time:
-		return time.Time{}, g.failed(i, errors.New("is not a time node"))
-	case n.refused != "":
-		return time.Time{}, g.failed(i, fmt.Errorf("until: %s", n.refused))
-	case n.expression == nil:
-		return now.Add(time.Duration(n.wait)).UTC(), nil
-	}
-	result, err := evaluate(n.expression, env)
-	if err != nil {
-		return time.Time{}, g.failed(i, fmt.Errorf("until: %w", err))
-	}
-	until, ok := result.(time.Time)
-	switch {
-	case !ok:
-		err := fmt.Errorf("until gives %s, not a time", expression.Describe(result))
-		if _, ok := result.(string); ok {
-			err = fmt.Errorf("%w; date(…) converts a string to a time", err)
-		}
-		return time.Time{}, g.failed(i, err)
-	case until.UTC().Year() < firstYear || until.UTC().Year() > lastYear:
-		return time.Time{}, g.failed(i, fmt.Errorf("until gives %s, which is not between the years %d and %d",
-			until.UTC().Format(time.RFC3339), firstYear, lastYear))
-	}
-	return until.UTC(), nil
 }
 
 // failed says that a node cannot be evaluated.

@@ -54,6 +54,7 @@ func (d *Definition) chart(t *Tally) string {
 		}
 		fmt.Fprintf(&b, "    start %s n%d\n", arrow, entry)
 	}
+	d.chartExits(&b, index)
 	for i := range d.Edges {
 		e := &d.Edges[i]
 		from, fromOK := index[e.From]
@@ -77,12 +78,28 @@ func (d *Definition) chart(t *Tally) string {
 	return b.String()
 }
 
+// chartExits draws each exit as an end of its own, with a dotted line from the start
+// because a lead may take it anywhere.
+func (d *Definition) chartExits(b *strings.Builder, index map[string]int) {
+	if _, ok := index[d.Entry]; !ok {
+		return
+	}
+	for i, e := range d.Exits {
+		if e.Signal == "" || e.Outcome == "" {
+			continue
+		}
+		fmt.Fprintf(b, "    exit%d(((\"%s\")))\n    start -.->|\"%s\"| exit%d\n", i, escape(e.Outcome), escape("signal "+e.Signal), i)
+	}
+}
+
 func shape(t NodeType) (left, right string) {
 	switch {
 	case t == Time:
 		return "([", "])"
 	case t == Conditional:
 		return "{", "}"
+	case t == Split:
+		return "{{", "}}"
 	case t.Terminal():
 		return "(((", ")))"
 	}

@@ -26,6 +26,9 @@ func hostileDefinition() *Definition {
 		d.Edges = append(d.Edges, Edge{From: hostile[0], To: text, Label: text})
 	}
 	d.Nodes = append(d.Nodes, Node{ID: `x"]`, Type: `y"]`})
+	for _, text := range hostile {
+		d.Exits = append(d.Exits, Exit{Signal: text, Outcome: text})
+	}
 	d.Edges = append(d.Edges, Edge{From: "unknown", To: "end"})
 	return d
 }
@@ -40,7 +43,7 @@ func TestMermaidGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, draw := range map[string]func() string{
-		"full": full.Mermaid, "hostile": hostileDefinition().Mermaid,
+		"rules": ruled(t).Mermaid, "full": full.Mermaid, "hostile": hostileDefinition().Mermaid,
 		"tally": func() string { return full.MermaidTally(tallyOf(full)) },
 	} {
 		file := filepath.Join("testdata", name+".mmd")
@@ -83,7 +86,7 @@ func TestATallyOfAnotherWorkflowIsDrawnAsFarAsItGoes(t *testing.T) {
 	}
 }
 
-var mermaidLine = regexp.MustCompile(`^    (n\d+(\[|\(\[|\{|\(\(\()"[^"]*"(\]|\]\)|\}|\)\)\))|n\d+ --> n\d+|n\d+ -->\|"[^"]*"\| n\d+|start\(\( \)\)|start --> n\d+)$`)
+var mermaidLine = regexp.MustCompile(`^    (n\d+(\[|\(\[|\{\{?|\(\(\()"[^"]*"(\]|\]\)|\}\}?|\)\)\))|n\d+ --> n\d+|n\d+ -->\|"[^"]*"\| n\d+|start\(\( \)\)|start --> n\d+|exit\d+\(\(\("[^"]*"\)\)\)|start -\.->\|"[^"]*"\| exit\d+)$`)
 
 // No label may leave its quotes: each line has one of the few forms that the
 // package writes, and between the quotes stands nothing that Mermaid or a
@@ -91,7 +94,7 @@ var mermaidLine = regexp.MustCompile(`^    (n\d+(\[|\(\[|\{|\(\(\()"[^"]*"(\]|\]
 func TestMermaidLabelsCannotEscape(t *testing.T) {
 	text := hostileDefinition().Mermaid()
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
-	if lines[0] != "flowchart TD" || len(lines) != 1+len(hostile)+1+2+len(hostile)-2+1+1 {
+	if lines[0] != "flowchart TD" || len(lines) != 1+len(hostile)+1+2+len(hostile)-2+1+1+2*(len(hostile)-1) {
 		t.Errorf("%d lines:\n%s", len(lines), text)
 	}
 	entity := regexp.MustCompile(`#\d+;`)
@@ -113,6 +116,10 @@ func TestMermaidLabelsCannotEscape(t *testing.T) {
 func TestRoundTrip(t *testing.T) {
 	data, err := os.ReadFile("testdata/full.json")
 	if err != nil {
+		t.Fatal(err)
+	}
+	roundTrip(t, data)
+	if data, err = os.ReadFile("testdata/rules.json"); err != nil {
 		t.Fatal(err)
 	}
 	roundTrip(t, data)

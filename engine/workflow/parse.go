@@ -127,6 +127,19 @@ type field struct {
 
 // object reads the fields of an object; raw is well-formed JSON.
 func (r *reader) object(location string, raw json.RawMessage, fields ...field) {
+	r.members(location, raw, func(name, location string, raw json.RawMessage) {
+		i := slices.IndexFunc(fields, func(f field) bool { return f.name == name })
+		switch {
+		case i < 0:
+			r.fault(location, "unknown field; %s", knownFields(fields))
+		case !bytes.Equal(raw, []byte("null")):
+			fields[i].read(location, raw)
+		}
+	})
+}
+
+// members calls read for each field of an object, with its name and location.
+func (r *reader) members(location string, raw json.RawMessage, read func(name, location string, raw json.RawMessage)) {
 	raw = bytes.TrimSpace(raw)
 	if raw[0] != '{' {
 		r.wrongType(location, "an object", raw)
@@ -134,7 +147,7 @@ func (r *reader) object(location string, raw json.RawMessage, fields ...field) {
 	}
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	_, err := dec.Token()
-	seen := make(map[string]bool, len(fields))
+	seen := map[string]bool{}
 	for err == nil && !r.full() && dec.More() {
 		var token json.Token
 		var value json.RawMessage
@@ -146,14 +159,10 @@ func (r *reader) object(location string, raw json.RawMessage, fields ...field) {
 		}
 		name, _ := token.(string)
 		at := join(location, name)
-		i := slices.IndexFunc(fields, func(f field) bool { return f.name == name })
-		switch {
-		case seen[name]:
+		if seen[name] {
 			r.fault(at, "duplicate field")
-		case i < 0:
-			r.fault(at, "unknown field; %s", knownFields(fields))
-		case !bytes.Equal(value, []byte("null")):
-			fields[i].read(at, value)
+		} else {
+			read(name, at, value)
 		}
 		seen[name] = true
 	}
@@ -175,7 +184,7 @@ func knownFields(fields []field) string {
 
 // join appends a field's name to a location.
 func join(location, name string) string {
-	if !plainID(name) || strings.Contains(name, ".") {
+	if name == "" || !plainID(name) || strings.Contains(name, ".") {
 		return location + "[" + expression.Quote(name) + "]"
 	}
 	if location == "" {
@@ -207,6 +216,16 @@ func (r *reader) array(location string, raw json.RawMessage, most int, read func
 		}
 		read(fmt.Sprintf("%s[%d]", location, i), element)
 	}
+}
+
+// filled is array for one that must have an element.
+func (r *reader) filled(location string, raw json.RawMessage, most int, read func(location string, raw json.RawMessage)) {
+	if string(bytes.TrimSpace(raw[1:])) == "]" {
+		r.wrongType(location, "an array with at least one element", raw)
+		r.faults[len(r.faults)-1].Message = "must not be empty"
+		return
+	}
+	r.array(location, raw, most, read)
 }
 
 func tooMany(n, most int) string {
@@ -257,6 +276,27 @@ func (r *reader) integer(to *int) func(string, json.RawMessage) {
 	}
 }
 
+// positive reads an integer greater than 0, for a field whose 0 means that it was left
+// out. What else is wrong with the number, the checker finds.
+func (r *reader) positive(to *int) func(string, json.RawMessage) {
+	return func(location string, raw json.RawMessage) {
+		if r.integer(to)(location, raw); !r.broken[location] && *to == 0 {
+			r.wrongType(location, "at least 1", raw)
+			r.faults[len(r.faults)-1].Message = "is 0; must be at least 1"
+		}
+	}
+}
+
+func (r *reader) strings(to *[]string, most int) func(string, json.RawMessage) {
+	return func(location string, raw json.RawMessage) {
+		r.array(location, raw, most, func(location string, raw json.RawMessage) {
+			var text string
+			r.string(&text)(location, raw)
+			*to = append(*to, text)
+		})
+	}
+}
+
 // outOfRange corrects the message for a value that is a number, but one that the
 // field cannot hold.
 func (r *reader) outOfRange(message string, raw json.RawMessage) {
@@ -271,6 +311,16 @@ func (r *reader) definition(data []byte) *Definition {
 		field{"name", r.string(&d.Name)},
 		field{"description", r.string(&d.Description)},
 		field{"entry", r.string(&d.Entry)},
+		field{"time_zone", r.string(&d.TimeZone)},
+		field{"calling_hours", r.callingHours(&d.CallingHours)},
+		field{"limits", r.limits(&d.Limits)},
+		field{"exits", func(location string, raw json.RawMessage) {
+			r.array(location, raw, MaxExits, func(location string, raw json.RawMessage) {
+				d.Exits = append(d.Exits, r.exit(location, raw))
+			})
+		}},
+		field{"priority", r.positive(&d.Priority)},
+		field{"guard", r.guard(&d.Guard)},
 		field{"nodes", func(location string, raw json.RawMessage) {
 			r.array(location, raw, MaxNodes, func(location string, raw json.RawMessage) {
 				d.Nodes = append(d.Nodes, r.node(location, raw))
@@ -311,6 +361,9 @@ func (r *reader) node(location string, raw json.RawMessage) Node {
 		}},
 		field{"timeout", r.duration(&n.Timeout)},
 		field{"unknown", r.string(&unknown)},
+		field{"calling_hours", r.callingHours(&n.CallingHours)},
+		field{"limits", r.limits(&n.Limits)},
+		field{"rate_key", r.string(&n.RateKey)},
 	)
 	n.Type, n.Unknown = NodeType(nodeType), Unknown(unknown)
 	return n

@@ -54,7 +54,7 @@ func TestParseRefuses(t *testing.T) {
 		{"null", "null", []string{"must be an object, not null"}},
 		{"empty object", "{}", []string{"name: is required", "nodes: must not be empty", "entry: is required"}},
 		{"unknown fields", `{"name":"x","entry":"a","status":"draft","nodes":[{"id":"a","type":"dropped","Label":1}],"edges":[]}`,
-			[]string{"status: unknown field; must be one of name, description, entry, nodes, edges", "nodes[0].Label: unknown field; must be one of id, type,"}},
+			[]string{"status: unknown field; must be one of name, description, entry, time_zone, calling_hours, limits, exits, priority, guard, nodes, edges", "nodes[0].Label: unknown field; must be one of id, type,"}},
 		{"repeated field", `{"name":"x","entry":"b","entry":"a","nodes":` + end + `}`,
 			[]string{"entry: duplicate field", `entry: unknown node "b"`}},
 		{"wrong types", `{"name":1,"description":[],"entry":{},"nodes":"a","edges":true}`,
@@ -93,6 +93,10 @@ func TestParseRefuses(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	data, err := os.ReadFile("testdata/full.json")
 	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data)
+	if data, err = os.ReadFile("testdata/rules.json"); err != nil {
 		f.Fatal(err)
 	}
 	f.Add(data)

@@ -30,6 +30,7 @@ func (g *Graph) findUses() {
 		default:
 			n.reads, n.contact, n.cheap = g.indices(p.Steps), p.Contact, p.Cheap
 		}
+		n.cheap = n.cheap && !n.said // understanding takes longer
 		for _, j := range n.reads {
 			g.read[j] = true
 		}

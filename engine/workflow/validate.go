@@ -10,6 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/leadflow-go/leadflow/engine/internal/hours"
 	"github.com/leadflow-go/leadflow/engine/workflow/internal/expression"
 	"github.com/leadflow-go/leadflow/lead"
 )
@@ -40,6 +41,7 @@ type checker struct {
 
 	index map[string]int32 // by node id; of equal ids the first
 	nodes []compiled
+	hours []*hours.Hours // of the workflow
 
 	kept                  bool // an expression that cannot be compiled is no fault
 	expressions, patterns int  // what those compiled so far have, see MaxExpressions and MaxPatterns
@@ -66,6 +68,16 @@ func (c *checker) isBroken(location string) bool {
 	return c.broken[location] || c.broken[""]
 }
 
+// brokenIn reports whether a reader has reported a fault at a field of the location.
+func (c *checker) brokenIn(location string) bool {
+	for broken := range c.broken {
+		if rest, ok := strings.CutPrefix(broken, location); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+			return true
+		}
+	}
+	return c.isBroken(location)
+}
+
 func (c *checker) check() {
 	c.shapeKnown = c.readShape()
 	if len(c.d.Nodes) > MaxNodes {
@@ -84,6 +96,7 @@ func (c *checker) check() {
 	c.text("description", c.d.Description, MaxDescription)
 	c.ids()
 	c.entry()
+	c.rules()
 	for i := range c.d.Nodes {
 		if len(c.faults) > maxFaults {
 			return
@@ -194,7 +207,7 @@ func (c *checker) node(i int32, n *Node) {
 	case !slices.Contains(nodeTypes, n.Type):
 		c.fault(location+".type", "invalid type %s; must be one of %s", expression.Quote(string(n.Type)), list(nodeTypes))
 	default:
-		c.actionOnly(location, n)
+		c.actionOnly(location, n, &c.nodes[i])
 	}
 	c.config(location+".config", i, n)
 }
@@ -209,7 +222,7 @@ func list[T ~string](values []T) string {
 }
 
 // actionOnly checks the fields that say how a step handler runs.
-func (c *checker) actionOnly(location string, n *Node) {
+func (c *checker) actionOnly(location string, n *Node, to *compiled) {
 	if !n.Type.Action() {
 		if n.Handler != "" {
 			c.fault(location+".handler", "must be left out: a %s node has no handler", n.Type)
@@ -223,8 +236,20 @@ func (c *checker) actionOnly(location string, n *Node) {
 		if n.Unknown != "" {
 			c.fault(location+".unknown", "must be left out: a %s node has no attempts", n.Type)
 		}
+		if n.CallingHours != nil {
+			c.fault(location+".calling_hours", "must be left out: a %s node has no attempts", n.Type)
+		}
+		if len(n.Limits) > 0 {
+			c.fault(location+".limits", "must be left out: a %s node has no attempts", n.Type)
+		}
+		if n.RateKey != "" {
+			c.fault(location+".rate_key", "must be left out: a %s node has no attempts", n.Type)
+		}
 		return
 	}
+	to.hours = c.callingHours(location+".calling_hours", n.CallingHours)
+	c.limits(location+".limits", n.Limits, false)
+	c.rateKey(location+".rate_key", n.RateKey, to)
 	if n.Handler != "" {
 		if err := CheckHandler(n.Handler); err != nil {
 			c.fault(location+".handler", "%s", err)
@@ -251,6 +276,20 @@ func (c *checker) actionOnly(location string, n *Node) {
 	}
 	if r.MaxDelay > 0 && r.MaxDelay < r.Delay {
 		c.fault(location+".max_delay", "is %v; must not be less than delay, %v", r.MaxDelay, r.Delay)
+	}
+}
+
+func (c *checker) rateKey(location, key string, n *compiled) {
+	switch {
+	case key == "" || plainRateKey(key) && len(key) <= MaxRateKey:
+	case plainRateKey(key):
+		c.fault(location, "is %d bytes long; at most %d are allowed", len(key), MaxRateKey)
+	default:
+		r := &reader{}
+		c.expression(r, location, key, expression.Text, n)
+		for _, f := range r.faults {
+			c.fault(f.Location, `is not a name (letters, digits, "_", "-" and "."), and as an expression: %s`, f.Message)
+		}
 	}
 }
 
@@ -289,37 +328,13 @@ func (c *checker) config(location string, i int32, n *Node) {
 		c.timeConfig(r, location, raw, &c.nodes[i])
 	case n.Type == Conditional:
 		c.conditionalConfig(r, location, raw, &c.nodes[i])
+	case n.Type == Split:
+		c.splitConfig(r, location, raw, i)
 	case n.Type.Terminal():
 		r.object(location, raw)
 	}
 	for _, f := range r.faults {
 		c.fault(f.Location, "%s", f.Message)
-	}
-}
-
-func (c *checker) timeConfig(r *reader, location string, raw json.RawMessage, n *compiled) {
-	var until string
-	var hasDuration, hasUntil bool
-	r.object(location, raw,
-		field{"duration", func(location string, raw json.RawMessage) {
-			hasDuration = true
-			r.duration(&n.wait)(location, raw)
-			if !r.broken[location] && (n.wait <= 0 || n.wait > Duration(MaxDuration)) {
-				r.fault(location, `is %v; must be greater than 0 and at most %v`, n.wait, Duration(MaxDuration))
-			}
-		}},
-		field{"until", func(location string, raw json.RawMessage) {
-			hasUntil = true
-			if r.string(&until)(location, raw); !r.broken[location] {
-				c.expression(r, location, until, expression.Time, n)
-			}
-		}},
-	)
-	switch {
-	case hasDuration && hasUntil:
-		r.fault(location, "cannot have both duration and until; remove one")
-	case !hasDuration && !hasUntil:
-		r.fault(location, `must have duration, such as "48h", or until, an expression that gives a time`)
 	}
 }
 

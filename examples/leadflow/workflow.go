@@ -146,8 +146,8 @@ func (p *program) editCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use: "edit WORKFLOW FILE.json", Short: "Replace the graph of a draft",
 		Args: wants(2, 2, "needs a workflow's id and a file"),
-		Long: `Replace the name, the description and the graph of a workflow by those in a file. The workflow must be
-a draft without leads.
+		Long: `Replace the name, the description, the graph and the rules (calling hours, limits and so on) of a
+workflow by those in a file. The workflow must be a draft without leads.
 
 The graph of a workflow that was activated, or has leads, cannot be changed: import the file as a new
 workflow. The file is checked as "leadflow validate" checks it.`,
@@ -169,6 +169,8 @@ workflow. The file is checked as "leadflow validate" checks it.`,
 		text, err := json.Marshal(map[string]any{
 			"name": def.Name, "description": def.Description, "entry": def.Entry,
 			"nodes": def.Nodes, "edges": append([]workflow.Edge{}, def.Edges...),
+			"time_zone": def.TimeZone, "calling_hours": def.CallingHours, "limits": def.Limits, "exits": def.Exits,
+			"priority": max(def.Priority, 1), "guard": def.Guard,
 		})
 		if err != nil {
 			return err

@@ -21,6 +21,7 @@ type Wanted int
 const (
 	Bool Wanted = iota
 	Time
+	Text // or a number, or nil
 )
 
 // Program is a compiled expression. It is immutable and safe for concurrent use.
@@ -112,11 +113,23 @@ func compile(source string, want Wanted, known func(id string) bool) (*Program, 
 		}
 		faults = append(faults, message)
 	}
+	if want == Text && err == nil && !givesText(given) {
+		faults = append(faults, "must give a string, but gives "+describeType(given))
+	}
 	if faults != nil {
 		return nil, faults
 	}
 	b.program.Cheap = b.cheap(tree.Node)
 	return b.program, nil
+}
+
+// givesText reports whether a value of the type may be a string or a number.
+func givesText(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.String, reflect.Interface, reflect.Int, reflect.Int64, reflect.Float64:
+		return t != durationType
+	}
+	return false
 }
 
 // Run evaluates the program. The error wraps [ErrBudget] when the evaluation

@@ -70,6 +70,9 @@ func failedAttempt(err error) (answer core.Answer) {
 	answer.NotMade = !answer.Final && errors.As(err, &notMade)
 	if errors.As(err, &wait) {
 		answer.RetryAfter = wait.wait
+		if wait.all {
+			answer.CoolFor = wait.wait
+		}
 	}
 	return answer
 }
@@ -89,9 +92,8 @@ func readResult(result Result) (core.Answer, error) {
 		if err := checkJSON(m.Data); err != nil {
 			return answer, fmt.Errorf("the data of a scheduled message %w", err)
 		}
-		// ToValidUTF8 makes a copy, because the handler may use its slice again.
-		data := bytes.ToValidUTF8(m.Data, []byte("\ufffd"))
-		answer.Schedule = append(answer.Schedule, core.Scheduled{After: m.After, Data: data})
+		// It is a copy, because the handler may use its slice again.
+		answer.Schedule = append(answer.Schedule, core.Scheduled{After: m.After, Data: readable(m.Data)})
 	}
 	if result.InFlight {
 		return answer, nil
@@ -114,7 +116,7 @@ func (e *Engine) call(c *run.Call, h Handler, a Attempt) (res Result, err error)
 		}
 	}()
 	switch err := c.Begin(); {
-	case errors.Is(err, run.ErrNotHeld):
+	case errors.Is(err, run.ErrNotHeld), errors.Is(err, run.ErrClosed):
 		return Result{}, NotMade(err)
 	case err != nil:
 		return Result{}, err

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"unicode"
+	"unicode/utf16"
 )
 
 // This file checks the data of handlers and callbacks, which the store keeps as
@@ -30,10 +32,50 @@ func encodeData(data any) ([]byte, error) {
 	return text, nil
 }
 
-// encode returns v as JSON in UTF-8, even if a json.RawMessage in v is not UTF-8.
+// encode returns v as JSON that others can read, whatever a json.RawMessage in v has.
 func encode(v any) ([]byte, error) {
 	text, err := json.Marshal(v)
-	return bytes.ToValidUTF8(text, []byte("\ufffd")), err
+	return readable(text), err
+}
+
+// readable returns a copy of valid JSON that others can read: in UTF-8, and without an
+// escape of half a surrogate pair, for which strict readers refuse the whole document.
+func readable(text []byte) []byte {
+	text = bytes.ToValidUTF8(text, []byte("\ufffd")) // a copy
+	replaceLoneSurrogates(text)
+	return text
+}
+
+// replaceLoneSurrogates writes \ufffd in place of each escaped surrogate of valid JSON
+// that is not part of a pair, as encoding/json does when it decodes.
+func replaceLoneSurrogates(text []byte) {
+	const size = len(`\ud800`)
+	for i := 0; i < len(text); i++ {
+		if text[i] != '\\' {
+			continue
+		}
+		r := escaped(text[i:])
+		switch {
+		case !utf16.IsSurrogate(r):
+			i++ // what is escaped may be a backslash
+		case utf16.DecodeRune(r, escaped(text[i+size:])) != unicode.ReplacementChar:
+			i += 2*size - 1
+		default:
+			i += copy(text[i:], `\ufffd`) - 1
+		}
+	}
+}
+
+// escaped returns the UTF-16 code of the \u escape at the beginning of text, or -1.
+func escaped(text []byte) rune {
+	if len(text) < len(`\ud800`) || text[0] != '\\' || text[1] != 'u' {
+		return -1
+	}
+	code, err := strconv.ParseUint(string(text[2:6]), 16, 16)
+	if err != nil {
+		return -1
+	}
+	return rune(code)
 }
 
 // kindOf names the type of a JSON value that is not an object.

@@ -8,8 +8,8 @@
 //	})
 //	err = eng.Start(ctx)
 //	…
-//	removal, err := eng.Remove(ctx, workflowID, leadID, engine.SkipRetries(), engine.Reason("asked to stop"))
-//	gone, err := removal.Wait(ctx)
+//	stop, err := eng.Suppress(ctx, engine.Suppress{PhoneNumber: number, Reason: "asked to stop"})
+//	err = stop.Wait(ctx) // until the call in flight is over
 //	…
 //	err = eng.Shutdown(ctx)
 //
@@ -49,8 +49,19 @@
 //     lead.ErrConflict and carries the ids and the state.
 //  12. One owner. A second process that opens the same SQLite file immediately gets a
 //     clear error.
-//  17. What is paused does not dial. After PauseWorkflow has returned, no attempt
-//     begins, not even a retry. (Promises 13 to 16 are not made yet.)
+//  13. Stop means the person. After Suppress has returned, no new attempt starts for that
+//     person within the suppression's scope, in any workflow and on any engine, and no
+//     enrollment brings the person back until it is lifted or has expired. After
+//     RemoveContact has returned, no new step starts of any lead that the person had.
+//  14. Never outside the hours. No attempt, the first or a retry, starts outside the
+//     calling hours that hold for the lead. Where a number has several time zones, all of
+//     them must allow it.
+//  15. Never more than allowed. No limit is exceeded at any instant.
+//  16. One engine acts. At most one engine begins a lead's attempts at a time. One that
+//     has lost its lease commits nothing and begins nothing more, and finds that out
+//     before it acts.
+//  17. What is paused does not dial. After PauseWorkflow or Hold has returned, no attempt
+//     begins, not even a retry.
 //
 // # How it works
 //
@@ -101,6 +112,27 @@
 //     waits for the resume; but a pending removal never waits for a resume, so then the
 //     retry is dropped and the lead removed. Cancelling drops queued retries. The same
 //     holds for an attempt that a crash interrupted.
+//   - A suppression removes the person's leads in the commit that records it, so the step
+//     path has nothing to ask, and costs the same with a million of them. The store refuses
+//     to enroll whom one forbids, in the commit of the enrollment, so no race lets anybody
+//     in. One for a channel is noted with the leads, because they go on.
+//   - A hold stops the lead's time: on release, a wait goes on with what was left of it. A
+//     pause of a workflow does not: what came due meanwhile is done on resume.
+//   - Until the calling hours open, or a limit for a person lets the lead go on, the lead
+//     sleeps on disk: the opening is noted with the lead, so a hundred thousand that wait
+//     for the morning take no memory. The time zones of a number are looked up when it is
+//     enrolled, and kept with the lead.
+//   - A handler is not called once the calling hours have ended, even if its attempt was
+//     committed before: the attempt is then made, under the same number, at the opening.
+//   - Leads that wait for a limit have a queue for each limit and workflow, and hold no
+//     worker. Workflows that share a limit are served by weighted turns. Only the first
+//     two thousand of each queue are in memory.
+//   - A start counts for a limit from its commit on, before the handler is called. If the
+//     process ends in between, the attempt is delivered again, and counts again.
+//   - An exit of the workflow by a signal lets the step in flight finish, its queued
+//     retries included, as a removal without SkipRetries does.
+//   - A split falls by the lead's number, along a sequence that deals evenly, and not at
+//     random: so it needs nothing on record, and small samples are even, too.
 //   - An expression whose inputs are not in memory, or whose evaluation may be
 //     expensive, is evaluated outside the loop; the lead waits at its node meanwhile.
 //   - An attempt whose handler says that nothing was done ([NotMade]) is not counted,

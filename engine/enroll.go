@@ -85,7 +85,10 @@ type chunk struct {
 
 // refusal returns the error of a contact that was not enrolled, or nil.
 func (e *Engine) refusal(ctx context.Context, workflow lead.WorkflowID, c *run.Contact) error {
-	if c.Live == 0 {
+	switch {
+	case len(c.Suppressed) > 0:
+		return suppressedError(ctx, e, workflow, c.Suppressed)
+	case c.Live == 0:
 		return nil
 	}
 	err := &lead.ConflictError{Reason: lead.ErrContactLive, Workflow: workflow}
@@ -305,6 +308,9 @@ func (s *enrollment) rehearse(ctx context.Context, c *run.Contact) error {
 		return &lead.ConflictError{Reason: fmt.Errorf("%w: an earlier row has the same phone number", lead.ErrContactLive)}
 	}
 	s.rehearsal[c.Contact.Phone] = true
+	if err := s.eng.checkSuppressed(ctx, s.report.WorkflowID, &c.Contact); err != nil {
+		return err
+	}
 	live, err := s.eng.Leads(ctx, s.report.WorkflowID, LeadFilter{
 		PhoneNumber: c.Person.PhoneNumber, States: []lead.State{lead.Enrolled, lead.InStep, lead.PendingRemoval}, Limit: 1,
 	})

@@ -30,6 +30,12 @@ const (
 	// engine does nothing for the lead until it is started again; all others go on. Only
 	// Lead.ID is set, and it is zero if it cannot be read either.
 	EventUnreadable EventType = "lead.unreadable"
+	// EventHeld and EventReleased: the lead is held, or not any more.
+	EventHeld     EventType = "lead.held"
+	EventReleased EventType = "lead.released"
+	// EventGuarded: the workflow was paused by its guard. Only WorkflowID is set, and
+	// Error, which says why.
+	EventGuarded EventType = "workflow.guarded"
 	// EventsMissed: the listener was too slow, or a lead could not be read, and some
 	// events were dropped.
 	EventsMissed EventType = "events.missed"
@@ -43,6 +49,8 @@ const MaxBehind = run.MaxBehind
 type Event struct {
 	Type EventType `json:"type"`
 	At   time.Time `json:"at"`
+	// WorkflowID, in EventGuarded, is the workflow.
+	WorkflowID lead.WorkflowID `json:"workflow_id,omitzero"`
 	// Lead is the lead after the commit that made the change; the zero Lead in
 	// EventsMissed. If one commit changed a lead more than once, its events have the
 	// same Lead.
@@ -50,7 +58,8 @@ type Event struct {
 	// Step, in EventStepCompleted, is the step that has ended: a call or a message, but
 	// also a wait, a condition or a terminal node. Otherwise nil.
 	Step *lead.Step `json:"step,omitempty"`
-	// Error, in EventUnreadable, says why the lead cannot be read.
+	// Error, in EventUnreadable, says why the lead cannot be read; in EventGuarded, why the
+	// workflow was paused.
 	Error string `json:"error,omitempty"`
 	// Missed, in EventsMissed, is how many changes of leads were dropped between the
 	// event before and the one after. A change may be several events.
@@ -80,6 +89,14 @@ func (e *Engine) Listen(hear func(Event)) (stop func()) {
 			changes = nil
 		}
 		for i := range changes {
+			if n := changes[i].Guarded; n > 0 {
+				f := changes[i].Flow
+				e.tell(hear, Event{
+					Type: EventGuarded, At: f.Row.Updated.Time(), WorkflowID: f.Row.ID,
+					Error: fmt.Sprintf("%d of the last %d steps had the outcome %q", n, f.Graph.Guard().Of, f.Graph.Guard().Outcome),
+				})
+				continue
+			}
 			if err := changes[i].Unreadable; err != nil {
 				event := Event{Type: EventUnreadable, At: e.config.Clock.Now().UTC(), Error: err.Error()}
 				if c := changes[i].Contact; c != nil {
@@ -142,6 +159,12 @@ func eventsOf(c *run.Change) ([]Event, error) {
 	if before.Notes.Removal == nil && after.Notes.Removal != nil {
 		add(EventRemovalRequested, l.Removal.RequestedAt, nil)
 		slices.SortStableFunc(events, func(a, b Event) int { return a.At.Compare(b.At) })
+	}
+	switch {
+	case before.Notes.Hold == nil && after.Notes.Hold != nil:
+		add(EventHeld, l.Hold.Since, nil)
+	case before.Notes.Hold != nil && after.Notes.Hold == nil && !after.Rec.State.Final():
+		add(EventReleased, l.UpdatedAt, nil)
 	}
 	if after.Notes.Parked && !before.Notes.Parked {
 		add(EventParked, l.UpdatedAt, nil)

@@ -161,11 +161,19 @@ func (e *notMadeError) Unwrap() error { return e.err }
 // RetryAfter wraps an error with the least time to wait before the next attempt, such
 // as a Retry-After header gives. The node's retry policy still decides whether there
 // is a next attempt.
-func RetryAfter(err error, wait time.Duration) error { return &retryError{err, wait} }
+func RetryAfter(err error, wait time.Duration) error { return &retryError{err: err, wait: wait} }
+
+// RetryAllAfter is RetryAfter for a provider that asks everybody to wait: until then no
+// attempt begins that has the same rate key, in any workflow. Those that wait use up no
+// attempt. See [Engine.CoolDown].
+func RetryAllAfter(err error, wait time.Duration) error {
+	return &retryError{err: err, wait: wait, all: true}
+}
 
 type retryError struct {
 	err  error
 	wait time.Duration
+	all  bool
 }
 
 func (e *retryError) Error() string { return e.err.Error() }

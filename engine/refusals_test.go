@@ -45,6 +45,7 @@ func TestEveryRefusalMatchesOneClass(t *testing.T) {
 	all := refusalsOfLead()
 	maps.Copy(all, refusalsOfWorkflow(t))
 	maps.Copy(all, refusalsOfEngine(t))
+	maps.Copy(all, refusalsOfRules(t))
 
 	names := append(functionsWithErrors(t, "../lead"), append(functionsWithErrors(t, "workflow"), functionsWithErrors(t, ".")...)...)
 	for _, name := range names {

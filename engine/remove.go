@@ -7,7 +7,9 @@ import (
 	"slices"
 
 	"github.com/leadflow-go/leadflow/engine/internal/core"
+	"github.com/leadflow-go/leadflow/engine/internal/run"
 	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
 )
 
 // RemoveOption is an option for one call of Remove or RemoveLeads.
@@ -68,8 +70,8 @@ func (r *Removal) Wait(ctx context.Context) (lead.Lead, error) {
 // scheduled for it is cancelled. A lead with a step in flight becomes pending_removal:
 // the step, its queued retries and its completion hooks go on, and then the lead is
 // removed; Removal.Wait waits for that. No other lead is changed, and the workflow goes
-// on. There is no list of people who opted out: the same contact can be enrolled again
-// after it, so keep such a list yourself and ask it before Enroll.
+// on. It is about this lead only: the person may be a lead of other workflows, and can be
+// enrolled again. For a person who said stop, use [Engine.Suppress].
 //
 // Calling it again while removal is pending is no error, and changes nothing but that
 // SkipRetries takes effect. If the workflow or the lead is unknown, or the lead is in
@@ -121,22 +123,30 @@ func readRemoval(options []RemoveOption) (how core.Removal, faults []lead.FieldE
 // removed so far stay removed; call it again to remove the others. Errors are those of
 // Leads, and those of Remove about its options.
 func (e *Engine) RemoveLeads(ctx context.Context, workflow lead.WorkflowID, filter LeadFilter, options ...RemoveOption) (int, error) {
+	how, faults := readRemoval(options)
+	note := store.Audit{Action: run.AuditRemove, Actor: how.Actor, Reason: how.Reason}
+	return e.changeLeads(ctx, workflow, filter, "removal", faults, core.Remove{How: how}, note)
+}
+
+// changeLeads applies an event to every lead that matches and is not final. faults are
+// those found before.
+func (e *Engine) changeLeads(
+	ctx context.Context, workflow lead.WorkflowID, filter LeadFilter, subject string, faults filterFaults, event core.Event, note store.Audit,
+) (int, error) {
 	f, err := e.run.Flow(workflow)
 	if err != nil {
 		return 0, err
 	}
 	q, err := e.leadQuery(f, filter)
-	how, faults := readRemoval(options)
 	if !filter.All && !filter.selects() {
-		faults = append(faults, lead.FieldError{Location: "filter", Message: "does not say which leads are meant; " +
-			"set States, Node, PhoneNumber or ExternalID, or All to remove every lead of the workflow"})
+		faults.add("filter", "does not say which leads are meant; set States, Node, PhoneNumber or ExternalID, or All for every lead of the workflow")
 	}
 	var invalid *lead.InvalidError
 	if errors.As(err, &invalid) {
 		faults = append(faults, invalid.Faults...)
 	}
 	if faults != nil {
-		return 0, &lead.InvalidError{Subject: "removal", Faults: faults}
+		return 0, &lead.InvalidError{Subject: subject, Faults: faults}
 	}
 	live := []lead.State{lead.Enrolled, lead.InStep, lead.PendingRemoval}
 	if q.States != nil {
@@ -146,6 +156,6 @@ func (e *Engine) RemoveLeads(ctx context.Context, workflow lead.WorkflowID, filt
 		return 0, nil
 	}
 	q.States = live
-	n, err := e.run.RemoveMany(ctx, workflow, q, how)
+	n, err := e.run.ChangeMany(ctx, workflow, q, event, note)
 	return n, e.why(err)
 }

@@ -32,7 +32,8 @@ const maxUpdates = 1000
 // change is on disk, and conditions, waits and handlers see it from the next decision
 // on: an attempt that has begun keeps the contact that it was given, and the present
 // step keeps its due time. Concurrent updates of the same lead are made one after the
-// other, and none is lost.
+// other, and none is lost. A lead whose new external id is suppressed is removed in the
+// same commit.
 //
 // Invalid fields are a *lead.InvalidError that names every fault. If the workflow or
 // the lead is unknown, or the lead is in another workflow, the error matches

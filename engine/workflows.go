@@ -137,8 +137,7 @@ func (e *Engine) Definition(_ context.Context, id lead.WorkflowID) (*workflow.De
 type WorkflowUpdate struct {
 	Name        *string
 	Description *string
-	// Graph replaces the entry, all nodes and all edges. Its Name and Description are
-	// ignored.
+	// Graph replaces the whole definition. Its Name and Description are ignored.
 	Graph *workflow.Definition
 }
 
@@ -161,11 +160,12 @@ func (e *Engine) UpdateWorkflow(ctx context.Context, id lead.WorkflowID, u Workf
 	if u.Graph == nil {
 		return e.changeWorkflow(ctx, id, change)
 	}
-	def, err := e.Definition(ctx, id)
+	present, err := e.Definition(ctx, id)
 	if err != nil {
 		return Workflow{}, err
 	}
-	def.Entry, def.Nodes, def.Edges = u.Graph.Entry, u.Graph.Nodes, u.Graph.Edges
+	def := u.Graph.Clone()
+	def.Name, def.Description = present.Name, present.Description
 	if u.Name != nil {
 		def.Name = *u.Name
 	}

@@ -20,7 +20,8 @@ type Contact struct {
 	Metadata map[string]any `json:"metadata,omitempty"`
 }
 
-const maxExternalID = 256
+// MaxExternalID bounds an external id, in bytes.
+const MaxExternalID = 256
 
 // Normalize returns the contact with its phone number in E.164 form, or an
 // [InvalidError] that names every fault. A number without a leading + is read
@@ -35,8 +36,8 @@ func (c Contact) Normalize(region string) (Contact, error) {
 		fault("phone_number", err)
 	}
 	c.PhoneNumber = phone
-	if len(c.ExternalID) > maxExternalID || !utf8.ValidString(c.ExternalID) {
-		fault("external_id", fmt.Errorf("must be UTF-8 of at most %d bytes", maxExternalID))
+	if len(c.ExternalID) > MaxExternalID || !utf8.ValidString(c.ExternalID) {
+		fault("external_id", fmt.Errorf("must be UTF-8 of at most %d bytes", MaxExternalID))
 	}
 	if c.TimeZone != "" {
 		// "Local" would mean another place on every machine.

@@ -11,7 +11,7 @@ import (
 // not refuse a request match none of them: engine.ErrNotRunning, an error of the store,
 // a context that ended.
 var (
-	// ErrNotFound: there is no such workflow, lead or step.
+	// ErrNotFound: there is no such workflow, lead, step or suppression.
 	ErrNotFound = errors.New("not found")
 	// ErrConflict: the lead, step or workflow is in a state that does not allow the
 	// request.
@@ -33,6 +33,14 @@ var (
 	ErrStepFinished = errors.New("step already has another outcome")
 	// ErrStepNotStarted: the step waits for its due time, so it has no outcome to take.
 	ErrStepNotStarted = errors.New("step has not started")
+	// ErrSuppressed: the contact is suppressed, so it cannot be enrolled.
+	ErrSuppressed = errors.New("contact is suppressed")
+	// ErrRemovalPending: the lead is removed when its step in flight has ended.
+	ErrRemovalPending = errors.New("removal is pending")
+	// ErrNotHeld: the lead is not held, so it cannot be released.
+	ErrNotHeld = errors.New("lead is not held")
+	// ErrNotActive: the suppression was lifted, or it has expired.
+	ErrNotActive = errors.New("suppression is not active any more")
 	// ErrOtherAttempt: the attempt that was named is not the one in flight.
 	ErrOtherAttempt = errors.New("another attempt is in flight")
 )

@@ -18,6 +18,8 @@ type Lead struct {
 	// Outcome is how a completed lead ended: "converted", "dropped",
 	// [OutcomeNoRoute] or [OutcomeStepLimit]. Empty in every other state.
 	Outcome string `json:"outcome,omitempty"`
+	// Hold is set while the lead is held.
+	Hold *Hold `json:"hold,omitempty"`
 	// Removal is set once removal was asked for.
 	Removal     *Removal  `json:"removal,omitempty"`
 	EnrolledAt  time.Time `json:"enrolled_at"`
@@ -31,6 +33,9 @@ const (
 	OutcomeNoRoute = "no_route"
 	// OutcomeStepLimit: the lead took [MaxVisits] steps.
 	OutcomeStepLimit = "step_limit"
+	// OutcomeSuppressed is that of a step that did not take place, or had no further
+	// attempt, because its contact is suppressed for its channel. No lead ends with it.
+	OutcomeSuppressed = "suppressed"
 )
 
 // Removal says why and by whom a lead was taken out.
@@ -47,6 +52,10 @@ type Removal struct {
 // ReasonWorkflowCancelled is the Reason of a removal that cancelling the workflow
 // caused.
 const ReasonWorkflowCancelled = "workflow_cancelled"
+
+// ReasonSuppressed is the Reason of a removal for which no other was given: the contact
+// was suppressed, or a step was, and the workflow has no way around it.
+const ReasonSuppressed = "suppressed"
 
 // WorkflowStatus is where a workflow is in its own life. The zero value is
 // invalid.

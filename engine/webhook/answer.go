@@ -56,7 +56,7 @@ func (h *Handler) answer(ctx context.Context, a engine.Attempt, where string, re
 	case retryable(code):
 		err := fail("%s", excerpt(text))
 		if wait := retryAfter(res.Header, time.Now()); wait > 0 {
-			return engine.Result{}, engine.RetryAfter(err, wait)
+			return engine.Result{}, engine.RetryAllAfter(err, wait)
 		}
 		return engine.Result{}, err
 	case code >= 300 && code < 400:

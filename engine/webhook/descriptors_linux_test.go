@@ -87,7 +87,7 @@ func callHundred(t *testing.T, url string) {
 	if _, err := eng.ActivateWorkflow(background, wf.ID); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 40, Max: 40}); err != nil {
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 46, Max: 46}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := eng.EnrollAll(background, wf.ID, enginetest.Contacts(100)); err != nil {

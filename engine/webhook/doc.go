@@ -76,8 +76,9 @@
 //     too, because it is nobody's outcome that one ran out: the lead waits until it is
 //     mended, and the log says so. A connection that breaks later, also one that was
 //     kept from a request before, is no answer.
-//   - While requests to a scheme, host and port cannot be made, no other attempt at
-//     nodes with these begins; see [engine.RateKeyer].
+//   - While requests to a scheme, host, port and path cannot be made, no other attempt
+//     at nodes with these begins, nor before the time that a Retry-After gives, whichever
+//     lead it was for; see [engine.RateKeyer]. A node may name a rate_key instead.
 //   - When the engine gives an attempt up (its deadline passed, or a shutdown ran
 //     out of time), the request is cut, and that is all: the engine has its own
 //     rules for these.

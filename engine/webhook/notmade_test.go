@@ -125,9 +125,9 @@ func TestWithAConnectionTheAttemptMayHaveBeenMade(t *testing.T) {
 func TestTheRateKeyIsTheTarget(t *testing.T) {
 	h := newTest(t, Config{})
 	for url, want := range map[string]string{
-		"https://user:secret@Dialer.test./call?key=secret": "https://dialer.test:443",
-		"http://dialer.test:8080/other":                    "http://dialer.test:8080",
-		"http://[0:0::1]/":                                 "http://[::1]:80",
+		"https://user:secret@Dialer.test./call?key=secret": "https://dialer.test:443/call",
+		"http://dialer.test:8080/other":                    "http://dialer.test:8080/other",
+		"http://[0:0::1]/":                                 "http://[::1]:80/",
 		"":                                                 "",
 	} {
 		if got := h.RateKey(workflow.CallNode("n", workflow.Config{"url": url})); got != want {

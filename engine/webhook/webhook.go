@@ -144,15 +144,15 @@ func both(a, b error) error {
 	return fmt.Errorf("%w; %w", a, b)
 }
 
-// RateKey returns the scheme, host and port of a node's url: what keeps requests
-// from being made to one target need not hold for another. It is "" for a node
-// without a usable url.
+// RateKey returns the scheme, host, port and path of a node's url: what keeps requests
+// from being made to one target, and a wait that one target asks for, need not hold for
+// another. It is "" for a node without a usable url.
 func (h *Handler) RateKey(n workflow.Node) string {
 	u, err := nodeURL(n)
 	if err != nil {
 		return ""
 	}
-	return u.Scheme + "://" + net.JoinHostPort(canonicalHost(u.Hostname()), portOf(u))
+	return u.Scheme + "://" + net.JoinHostPort(canonicalHost(u.Hostname()), portOf(u)) + u.EscapedPath()
 }
 
 // target returns the node's URL and the client to ask it with.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/leadflow-go/leadflow/engine/internal/hours"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
@@ -17,15 +18,20 @@ import (
 
 // Reply is the result of a node's expression.
 type Reply struct {
-	Yes    bool         // of a conditional node
-	Until  store.Millis // of a time node
-	Failed string       // why it could not be evaluated, empty when it could
+	Yes   bool         // of a conditional node
+	Until store.Millis // of a time node
+	// RateKey is that of an action node; if its expression fails, it is that of the handler.
+	RateKey string
+	Failed  string // why it could not be evaluated, empty when it could
 }
 
 // answer evaluates the expression of the lead's node, if that is cheap and everything
 // that it reads is in memory.
 func (t *Turn) answer(v *View) (Reply, bool) {
 	g, node := t.Flow.Graph, v.Rec.Node
+	if g.Node(node).Type == workflow.Split {
+		return Reply{}, true
+	}
 	if !g.Cheap(node) || g.NeedsContact(node) && t.Person == nil {
 		return Reply{}, false
 	}
@@ -114,14 +120,35 @@ func Evaluate(f *Flow, node int32, person *lead.Contact, steps []store.Step, now
 			}
 		}
 	}
-	if f.Graph.Node(node).Type != workflow.Time {
+	switch f.Graph.Node(node).Type {
+	case workflow.VoiceCall, workflow.Message, workflow.Application:
+		key, err := f.Graph.RateKey(node, env)
+		if err != nil {
+			return Reply{Failed: err.Error()}
+		}
+		return Reply{RateKey: key}
+	case workflow.Split: // by the lead's number: see leave
+		return Reply{}
+	case workflow.Conditional:
 		yes, err := f.Graph.Test(node, env)
 		if err != nil {
 			return Reply{Failed: err.Error()}
 		}
 		return Reply{Yes: yes}
 	}
-	until, err := f.Graph.Until(node, env, now.Time())
+	var until time.Time
+	var err error
+	if f.Graph.NeedsZone(node) {
+		zone := time.UTC
+		if names := zonesOf(f, person); len(names) > 0 {
+			if found, err := hours.Load(names[0]); err == nil {
+				zone = found
+			}
+		}
+		until, err = f.Graph.Said(node, env, now.Time(), zone)
+	} else {
+		until, err = f.Graph.Until(node, env, now.Time())
+	}
 	if err != nil {
 		return Reply{Failed: err.Error()}
 	}

@@ -18,6 +18,8 @@ type Answer struct {
 	RetryAfter time.Duration
 	Final      bool
 	NotMade    bool
+	// CoolFor is how long no attempt with the same rate key begins.
+	CoolFor time.Duration
 	// Never and Unknown answer the question what became of an attempt that a crash
 	// interrupted: nothing, so it never happened; or the handler does not know, and
 	// Failed says why, if it can.
@@ -76,6 +78,9 @@ func (t *Turn) failAttempt(v *View, failed Ended) error {
 	v.Notes.NotMade, v.Notes.Parked = nil, false
 	if failed.Final || !more || mayBegin(v, t.Flow, t.Now).may == never {
 		end := v.failure(t.Flow, failed.Error)
+		if v.suppressed(t.Flow, t.Now) && more && !failed.Final {
+			end.Outcome = lead.OutcomeSuppressed
+		}
 		end.At, end.CallID, end.Data = failed.At, failed.CallID, failed.Data
 		return t.end(v, end, nil)
 	}
@@ -120,7 +125,11 @@ func (t *Turn) drop(v *View) error {
 	case n.Parked:
 		text = v.parked()
 	}
-	return t.end(v, v.failure(t.Flow, text), nil)
+	end := v.failure(t.Flow, text)
+	if v.suppressed(t.Flow, t.Now) {
+		end.Outcome = lead.OutcomeSuppressed
+	}
+	return t.end(v, end, nil)
 }
 
 // parked says why an attempt is not delivered again.
@@ -227,7 +236,7 @@ func (t *Turn) complete(v *View, end Ended, hookErrors []string) error {
 	if err := t.record(v, step, d); err != nil {
 		return err
 	}
-	path := n.Path
+	path, exit := n.Path, n.Exit
 	n.endStep()
 	if path != nil {
 		n.Path = nil
@@ -247,12 +256,21 @@ func (t *Turn) complete(v *View, end Ended, hookErrors []string) error {
 			}
 		}
 		return t.detach(v)
+	case exit != nil:
+		return t.exit(v, *exit, path != nil)
 	case path != nil:
 		r.Wake = v.nextDue()
+		if took, err := t.takeSignal(v); took || err != nil {
+			return err
+		}
+		n.Signals = nil
 		if t.waitOver(v) {
 			return t.pass(v)
 		}
 		return nil
+	case !ok && end.Outcome == lead.OutcomeSuppressed:
+		r.Phase = store.PhaseEnded
+		return t.remove(v, suppression)
 	case !ok:
 		return t.finish(v, lead.OutcomeNoRoute)
 	}

@@ -28,6 +28,9 @@ func Lead(f *Flow, v *View, c *store.Contact, person lead.Contact) lead.Lead {
 	if r.State == lead.Completed {
 		out.CompletedAt = r.Updated.Time()
 	}
+	if h := v.Notes.Hold; h != nil {
+		out.Hold = &lead.Hold{Reason: h.Reason, Actor: h.Actor, Since: h.Since.Time(), Until: h.Until.Time()}
+	}
 	if m := v.Notes.Removal; m != nil {
 		out.Removal = &lead.Removal{
 			Reason: m.Reason, Actor: m.Actor, RequestedAt: m.Requested.Time(), SkipRetries: m.SkipRetries,

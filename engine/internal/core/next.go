@@ -15,6 +15,10 @@ type Need struct {
 	At store.Millis
 	// Change says which change, if Kind is Change.
 	Change Step
+	Limit  *Use
+	// Opens, with Limited, is when the limit allows one more attempt; 0 if that is when
+	// one ends.
+	Opens store.Millis
 }
 
 // Kind is the kind of a Need.
@@ -28,6 +32,8 @@ const (
 	Worker              // a free worker, to begin an attempt: see Begin
 	Fact                // the result of an expression: see Answered
 	Change              // the change Need.Change: see Advance
+	Limited             // that Need.Limit allows one more attempt; At is as for Worker
+	Learn               // what is known of its contact: View.Phone, and Use.Know for Need.Limit
 )
 
 // Reason says why a lead needs what it needs.
@@ -52,6 +58,15 @@ const (
 	ReasonCooling   Reason = "cooling"         // back-off of the rate key: its attempts cannot be made
 	ReasonParked    Reason = "parked"          // the process ended too often during the attempt
 	ReasonMissing   Reason = "handler_missing" // this engine lacks a handler that another one has
+	ReasonHold      Reason = "hold"
+	ReasonSignal    Reason = "signal"
+	ReasonHours     Reason = "calling_hours"
+
+	ReasonLimit    Reason = "limit"
+	ReasonDailyCap Reason = "daily_cap" // a limit of attempts per contact, for a day or longer
+	ReasonUnread   Reason = "contact"   // the contact must be read to ask the limits
+
+	ReasonSuppressed Reason = "suppressed" // the contact is suppressed for the channel of the step
 )
 
 // Step is a change that is due.
@@ -67,11 +82,20 @@ const (
 	StepCancel                      // its workflow was cancelled: it is removed
 	StepPark                        // the attempt in flight is not delivered again
 	StepFailUnknown                 // nobody knows what became of the attempt, and it must not be made twice
+	StepRelease                     // its hold is over
+	StepDefer                       // no attempt begins before Need.At, so the lead need not be in memory until then
+	StepSuppress                    // the step does not take place: the contact is suppressed for its channel
 )
 
 // byRule reports whether the change follows from the event before it, and not from the
 // time.
-func (s Step) byRule() bool { return s == StepDrop || s == StepHooks || s == StepFailUnknown }
+func (s Step) byRule() bool {
+	switch s {
+	case StepDrop, StepHooks, StepFailUnknown, StepRelease, StepDefer, StepSuppress:
+		return true
+	}
+	return false
+}
 
 // Places in the queue for workers: attempts that a crash interrupted come first, then
 // queued retries, then first attempts in order of due time. Removals may wait for the
@@ -92,6 +116,8 @@ func Next(v *View, f *Flow, now store.Millis) Need {
 		return Need{Reason: ReasonDeleted}
 	case f.cancelled() && r.State != lead.PendingRemoval:
 		return Need{Kind: Change, Change: StepCancel, Reason: ReasonCancelled}
+	case v.Notes.Hold.over(now):
+		return Need{Kind: Change, Change: StepRelease, Reason: ReasonHold}
 	}
 	switch r.Phase {
 	case store.PhaseRunning:
@@ -135,6 +161,8 @@ func nextRunning(v *View, f *Flow, now store.Millis) Need {
 	switch ruling := mayBegin(v, f, now); {
 	case ruling.may == never:
 		return Need{Kind: Change, Change: StepDrop, Reason: ruling.reason}
+	case ruling.reason == ReasonUnread:
+		return Need{Kind: Learn, Reason: ruling.reason, Limit: ruling.limit}
 	case ruling.may == later && ruling.until != 0:
 		return Need{Kind: Until, At: min(ruling.until, r.Deadline), Reason: ruling.reason}
 	case ruling.may == later:
@@ -150,12 +178,12 @@ func nextRetrying(v *View, f *Flow, now store.Millis) Need {
 	switch ruling := mayBegin(v, f, now); {
 	case ruling.may == never:
 		return Need{Kind: Change, Change: StepDrop, Reason: ruling.reason}
-	case ruling.may == later && ruling.until == 0:
-		return Need{Reason: ruling.reason}
+	case ruling.may == later && (ruling.until == 0 && ruling.limit == nil || ruling.reason == ReasonHold):
+		return v.later(ruling, now, 0)
 	case r.Due > now:
 		return Need{Kind: Until, At: r.Due, Reason: ReasonRetry}
 	case ruling.may == later:
-		return Need{Kind: Closed, At: ruling.until, Reason: ruling.reason}
+		return v.later(ruling, now, placeRetry+r.Due)
 	}
 	return Need{Kind: Worker, At: placeRetry + r.Due, Reason: ReasonWorker}
 }
@@ -168,31 +196,85 @@ func nextWaiting(v *View, f *Flow, now store.Millis) Need {
 		return Need{Kind: Until, At: v.Rest, Reason: ReasonRest}
 	case v.Notes.Ask:
 		return Need{Kind: Fact, Reason: ReasonFact}
-	case f.Row.Status == lead.WorkflowDraft:
-		return Need{Reason: ReasonDraft}
-	case !f.Active():
-		return Need{Reason: ReasonPaused}
+	}
+	for _, brake := range brakes {
+		if ruling := brake.ask(v, f, now); ruling.may != allowed {
+			return v.later(ruling, now, 0)
+		}
 	}
 	switch due := v.nextDue(); {
 	case due > now:
-		return Need{Kind: Until, At: due, Reason: ReasonWait}
+		return Need{Kind: Until, At: due, Reason: v.waitReason(f)}
 	case !v.messageDue(now) && f.Graph.Node(r.Node).Type == workflow.Time:
-		return Need{Kind: Change, Change: StepPass, Reason: ReasonWait}
+		return Need{Kind: Change, Change: StepPass, Reason: v.waitReason(f)}
 	}
-	if ruling := mayBegin(v, f, now); ruling.may != allowed {
-		return Need{Kind: Closed, At: ruling.until, Reason: ruling.reason}
+	switch ruling := mayBegin(v, f, now); ruling.may {
+	case never:
+		return Need{Kind: Change, Change: StepSuppress, Reason: ruling.reason}
+	case later:
+		return v.later(ruling, now, r.Wake)
 	}
 	return Need{Kind: Worker, At: r.Wake, Reason: ReasonWorker}
 }
 
+// brakes are the rules that stop a lead without a step in flight also while it waits
+// for a time.
+var brakes = [...]rule{ruleDraft, rulePaused, ruleHeld}
+
+// waitReason says what a lead at a time node waits for.
+func (v *View) waitReason(f *Flow) Reason {
+	if f.Graph.Node(v.Rec.Node).Type == workflow.Time && f.Graph.Awaits(v.Rec.Node) != "" {
+		return ReasonSignal
+	}
+	return ReasonWait
+}
+
+// far is the Wake of a lead that waits for an event and no time.
+const far = store.MaxMillis - 1
+
+// later returns what a lead needs that a rule keeps from going on. If the rule concerns
+// this lead only, the lead's Wake is moved, so that the store does not return the lead
+// before. place is the lead's in the queue for workers.
+func (v *View) later(r ruling, now, place store.Millis) Need {
+	switch {
+	case r.reason == ReasonUnread:
+		return Need{Kind: Learn, Reason: r.reason, Limit: r.limit}
+	case r.limit != nil && !r.own:
+		return Need{Kind: Limited, At: place, Reason: r.reason, Limit: r.limit, Opens: r.until}
+	case !r.own:
+		if r.until == 0 {
+			return Need{Reason: r.reason}
+		}
+		return Need{Kind: Closed, At: r.until, Reason: r.reason}
+	}
+	until := r.until
+	if until == 0 {
+		until = far
+	}
+	if m := v.Notes.Messages; v.Rec.Phase == store.PhaseWaiting && r.reason != ReasonHold && len(m) > 0 && m[0].Due > now {
+		until = min(until, m[0].Due)
+	}
+	switch {
+	case v.Rec.Wake < until:
+		return Need{Kind: Change, Change: StepDefer, At: until, Reason: r.reason}
+	case until == far:
+		return Need{Reason: r.reason}
+	}
+	return Need{Kind: Until, At: until, Reason: r.reason}
+}
+
 // DueAt returns when the engine will next act on a lead by itself, assuming that its
-// workflow is active; zero for a final lead.
+// workflow is active; zero for a final lead, and for one that is held without an end.
 func (v *View) DueAt() store.Millis {
 	switch v.Rec.Phase {
-	case store.PhaseWaiting:
-		return v.nextDue()
-	case store.PhaseRetrying:
-		return v.Rec.Due
+	case store.PhaseWaiting, store.PhaseRetrying:
+		if h := v.Notes.Hold; h != nil {
+			return h.Until
+		}
+		if due := v.nextDue(); due != 0 {
+			return max(due, v.Rec.Wake)
+		}
+		return 0
 	case store.PhaseRunning, store.PhaseAwaiting:
 		return v.Rec.Deadline
 	case store.PhaseHooks:
@@ -204,7 +286,7 @@ func (v *View) DueAt() store.Millis {
 // nextDue is when a lead without a step in flight is due: for its step, or for a
 // scheduled message.
 func (v *View) nextDue() store.Millis {
-	if len(v.Notes.Messages) > 0 {
+	if len(v.Notes.Messages) > 0 && v.Rec.Phase == store.PhaseWaiting {
 		return min(v.Rec.Due, v.Notes.Messages[0].Due)
 	}
 	return v.Rec.Due

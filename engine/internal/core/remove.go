@@ -79,11 +79,18 @@ func (t *Turn) cancelNext(v *View, node int32) error {
 
 // Touch goes with a change of the lead's contact. It is refused if the lead is final,
 // as a removal would be.
-type Touch struct{}
+type Touch struct {
+	Person *lead.Contact // as it is after the change
+}
 
-func (Touch) apply(_ *Turn, v *View) error {
+func (e Touch) apply(t *Turn, v *View) error {
 	if v.Rec.State.Final() {
 		return &lead.TransitionError{State: v.Rec.State, Event: lead.EventRemove}
+	}
+	if t.Flow.Graph.AnyHours() {
+		v.Notes.Zones = zonesOf(t.Flow, e.Person)
+		v.open = open{}
+		v.wakeAgain()
 	}
 	return nil
 }

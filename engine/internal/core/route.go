@@ -1,7 +1,7 @@
 package core
 
 import (
-	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine/workflow"
@@ -14,12 +14,16 @@ import (
 const circlePause = time.Minute
 
 // Enroll takes a new lead to the entry of its workflow. View.Rec.Seq must be set.
-type Enroll struct{}
+type Enroll struct{ Barred []Barred }
 
-func (Enroll) apply(t *Turn, v *View) error {
+func (e Enroll) apply(t *Turn, v *View) error {
 	v.Rec.Workflow, v.Rec.Version, v.Rec.State = t.Flow.Row.Seq, 1, lead.Enrolled
 	if t.Flow.remembersSteps() {
 		v.Notes.Last = map[int32]int64{}
+	}
+	v.Notes.Barred = e.Barred
+	if t.Flow.Graph.AnyHours() && t.Person != nil {
+		v.Notes.Zones = zonesOf(t.Flow, t.Person)
 	}
 	t.Stats.Enrolled++
 	return t.enter(v, t.Flow.Graph.Entry())
@@ -39,6 +43,7 @@ func (t *Turn) enter(v *View, node int32) error {
 		r.Visits++
 		r.Visit, r.Node, r.Phase = r.Visits, node, store.PhaseWaiting
 		r.Entered, r.Due, r.Started, r.Deadline, r.Attempt = t.Now, t.Now, 0, 0, 0
+		v.Notes.RateKey = ""
 		n := t.Flow.Graph.Node(node)
 		switch {
 		case n.Type.Action():
@@ -48,9 +53,14 @@ func (t *Turn) enter(v *View, node int32) error {
 			if r.Wake == 0 || r.Wake > t.Now || int(r.Visits) > t.Flow.Graph.Len() {
 				r.Wake = t.Now
 			}
+			v.Notes.Signals = nil
+			if t.Flow.Graph.EvaluatesRateKey(node) {
+				fact, ok := t.answer(v)
+				v.Notes.Ask, v.Notes.RateKey = !ok, fact.RateKey
+			}
 			return nil
 		case n.Type.Terminal():
-			if err := t.pastStep(v, lead.StepCompleted, string(n.Type), ""); err != nil {
+			if err := t.pastStep(v, lead.StepCompleted, string(n.Type), Detail{}); err != nil {
 				return err
 			}
 			return t.finish(v, string(n.Type))
@@ -82,9 +92,12 @@ func (t *Turn) leave(v *View, fact Reply, passed int) (next int32, err error) {
 	if fact.Failed != "" {
 		status = lead.StepFailed // a condition that cannot be evaluated is false; the history says why
 	}
-	outcome := fmt.Sprint(fact.Yes)
+	outcome := strconv.FormatBool(fact.Yes)
 	node := v.Rec.Node
-	if err := t.pastStep(v, status, outcome, fact.Failed); err != nil {
+	if t.Flow.Graph.Node(node).Type == workflow.Split {
+		outcome = t.Flow.Graph.Split(node, v.Rec.Seq)
+	}
+	if err := t.pastStep(v, status, outcome, Detail{Error: fact.Failed}); err != nil {
 		return restHere, err
 	}
 	next, ok := t.Flow.Graph.Next(node, outcome)
@@ -99,7 +112,7 @@ func (t *Turn) wait(v *View, fact Reply, passed int) (next int32, err error) {
 	r := &v.Rec
 	if fact.Failed != "" {
 		// The end of the wait is unknown, and now may be a bad time to call somebody.
-		if err := t.pastStep(v, lead.StepFailed, "failed", fact.Failed); err != nil {
+		if err := t.pastStep(v, lead.StepFailed, "failed", Detail{Error: fact.Failed}); err != nil {
 			return restHere, err
 		}
 		return restHere, t.finish(v, lead.OutcomeNoRoute)
@@ -108,21 +121,42 @@ func (t *Turn) wait(v *View, fact Reply, passed int) (next int32, err error) {
 	if passed > t.Flow.Graph.Len() {
 		r.Due = max(r.Due, t.Now.Add(circlePause))
 	}
+	if s := v.keptSignal(t.Flow); s != nil {
+		v.Notes.Signals = nil
+		return t.endWait(v, workflow.SignalOutcome, s.Data)
+	}
+	v.Notes.Signals = nil
 	if r.Due > t.Now {
 		r.Wake = v.nextDue()
 		return restHere, nil
 	}
-	if err := t.pastStep(v, lead.StepCompleted, "", ""); err != nil {
+	return t.endWait(v, workflow.TimeoutOutcome, nil)
+}
+
+// endWait records that the lead's wait is over, and returns the next node.
+func (t *Turn) endWait(v *View, outcome string, data []byte) (next int32, err error) {
+	node := v.Rec.Node
+	if t.Flow.Graph.Awaits(node) == "" {
+		outcome = ""
+	}
+	if err := t.pastStep(v, lead.StepCompleted, outcome, Detail{Data: data}); err != nil {
 		return restHere, err
 	}
-	next, _ = t.Flow.Graph.After(r.Node) // validation ensures that there is one
+	// Validation ensures that there is one.
+	if outcome == "" {
+		next, _ = t.Flow.Graph.After(node)
+	} else {
+		next, _ = t.Flow.Graph.Next(node, outcome)
+	}
 	return next, nil
 }
 
 // pass takes a lead on from a wait that is over.
-func (t *Turn) pass(v *View) error {
-	node, _ := t.Flow.Graph.After(v.Rec.Node)
-	if err := t.pastStep(v, lead.StepCompleted, "", ""); err != nil {
+func (t *Turn) pass(v *View) error { return t.passWith(v, workflow.TimeoutOutcome, nil) }
+
+func (t *Turn) passWith(v *View, outcome string, data []byte) error {
+	node, err := t.endWait(v, outcome, data)
+	if err != nil {
 		return err
 	}
 	return t.enter(v, node)
@@ -144,6 +178,10 @@ func (a Answered) apply(t *Turn, v *View) error {
 	v.Notes.Ask, v.Notes.Passed, v.Rest = false, 0, 0
 	if v.Notes.Last == nil {
 		v.Notes.Last = a.Last
+	}
+	if t.Flow.Graph.Node(v.Rec.Node).Type.Action() {
+		v.Notes.RateKey = a.Fact.RateKey
+		return nil
 	}
 	next, err := t.leave(v, a.Fact, passed)
 	if err != nil || next == restHere {

@@ -22,7 +22,9 @@ type Rules struct {
 	Others []int64
 	Newest int64
 
-	cooling map[string]cooling // by rate key
+	cooling map[string]cooling   // by rate key
+	uses    map[string]*Use      // by Use.Key
+	limits  map[int64][][]*Limit // by workflow and node; none for a workflow without limits
 }
 
 // lives reports whether that is another engine and may be at work. Whoever came after
@@ -50,6 +52,16 @@ func (r *Rules) Cool(key string, now store.Millis) (until store.Millis, fresh bo
 	}
 	r.cooling[key] = c
 	return c.until, true
+}
+
+// Close has no attempt with a rate key begin before a time.
+func (r *Rules) Close(key string, until store.Millis) {
+	c := r.cooling[key]
+	c.until = max(c.until, until)
+	if r.cooling == nil {
+		r.cooling = map[string]cooling{}
+	}
+	r.cooling[key] = c
 }
 
 // Works notes that an attempt with a rate key could be made, and reports whether none
@@ -98,6 +110,15 @@ func (v *View) HandlerOf(f *Flow, now store.Millis) Handler {
 	return f.Handlers[node].Message
 }
 
+// RateKey is the rate key of the lead's next attempt, or of the one in flight: what the
+// node names, or else what the handler does.
+func (v *View) RateKey(f *Flow, now store.Millis) string {
+	if v.Notes.RateKey != "" && (v.Rec.State.InFlight() || !v.messageDue(now)) && v.Notes.Sending == nil {
+		return v.Notes.RateKey
+	}
+	return v.HandlerOf(f, now).RateKey
+}
+
 // ruling says whether an attempt may begin and, if not, why.
 type ruling struct {
 	may    permission
@@ -105,6 +126,10 @@ type ruling struct {
 	// until, with later, is when to ask again; 0: when another event has changed
 	// something.
 	until store.Millis
+	// own: until concerns this lead only, so it can be noted with the lead.
+	own bool
+	// limit, if it is set, is what the attempt waits for.
+	limit *Use
 }
 
 // permission says whether an attempt may begin.
@@ -113,37 +138,97 @@ type permission uint8
 const (
 	allowed permission = iota
 	later
-	never // the step in flight ends instead
+	never // the step in flight ends instead, or the step that waits does not take place
 )
 
-// mayBegin has all rules that keep a due attempt from beginning: the first of a step,
+// rule is one of the rules that keep a due attempt from beginning: the first of a step,
 // a queued retry, and one that a crash interrupted.
+type rule uint8
+
+// The rules, in the order in which they are asked.
+const (
+	ruleRemoval rule = iota
+	ruleCancelled
+	ruleSuppressed
+	ruleDraft
+	rulePaused
+	ruleHeld
+	ruleParked
+	ruleMissing
+	ruleCooling
+	ruleHours
+	ruleLimits
+	numRules
+)
+
+// mayBegin asks all rules, and returns the first that keeps the attempt from beginning.
 func mayBegin(v *View, f *Flow, now store.Millis) ruling {
-	r := &v.Rec
-	pending := r.State == lead.PendingRemoval
-	switch {
-	case v.skipRetries():
-		return ruling{may: never, reason: ReasonRemoval}
-	case f.cancelled():
-		return ruling{may: never, reason: ReasonCancelled}
-	case f.Row.Status == lead.WorkflowDraft:
-		return ruling{may: later, reason: ReasonDraft}
-	case !f.Active() && pending: // a removal never waits for a resume
-		return ruling{may: never, reason: ReasonPaused}
-	case !f.Active(): // promise 17
-		return ruling{may: later, reason: ReasonPaused}
-	case pending && (v.Notes.Parked || v.Notes.NotMade != nil && r.Phase == store.PhaseRetrying):
-		// Nor does it wait for a network or a provider to recover (promise 4).
-		return ruling{may: never, reason: ReasonRemoval}
-	case v.Notes.Parked:
-		return ruling{may: later, reason: ReasonParked, until: r.Deadline}
-	case f.Missing:
-		return ruling{may: later, reason: ReasonMissing, until: now.Add(missingRest)}
-	}
-	if f.Rules != nil && len(f.Rules.cooling) > 0 {
-		if until := f.Rules.cooling[v.HandlerOf(f, now).RateKey].until; until > now {
-			return ruling{may: later, reason: ReasonCooling, until: until}
+	for i := ruleRemoval; i < numRules; i++ {
+		if r := i.ask(v, f, now); r.may != allowed {
+			return r
 		}
+	}
+	return ruling{}
+}
+
+// ask asks one rule.
+func (i rule) ask(v *View, f *Flow, now store.Millis) ruling {
+	pending := v.Rec.State == lead.PendingRemoval
+	switch i {
+	case ruleRemoval:
+		if v.skipRetries() {
+			return ruling{may: never, reason: ReasonRemoval}
+		}
+	case ruleCancelled:
+		if f.cancelled() {
+			return ruling{may: never, reason: ReasonCancelled}
+		}
+	case ruleSuppressed:
+		if v.suppressed(f, now) {
+			return ruling{may: never, reason: ReasonSuppressed}
+		}
+	case ruleDraft:
+		if f.Row.Status == lead.WorkflowDraft {
+			return ruling{may: later, reason: ReasonDraft}
+		}
+	case rulePaused: // promise 17
+		switch {
+		case f.Active() || f.Row.Status == lead.WorkflowDraft:
+		case pending: // a removal never waits for a resume
+			return ruling{may: never, reason: ReasonPaused}
+		default:
+			return ruling{may: later, reason: ReasonPaused}
+		}
+	case ruleHeld: // promise 17
+		switch h := v.Notes.Hold; {
+		case h == nil:
+		case pending: // nor for a release
+			return ruling{may: never, reason: ReasonHold}
+		default:
+			return ruling{may: later, reason: ReasonHold, until: h.Until, own: true}
+		}
+	case ruleParked:
+		switch {
+		case pending && (v.Notes.Parked || v.Notes.NotMade != nil && v.Rec.Phase == store.PhaseRetrying):
+			// Nor does it wait for a network or a provider to recover (promise 4).
+			return ruling{may: never, reason: ReasonRemoval}
+		case v.Notes.Parked:
+			return ruling{may: later, reason: ReasonParked, until: v.Rec.Deadline}
+		}
+	case ruleMissing:
+		if f.Missing {
+			return ruling{may: later, reason: ReasonMissing, until: now.Add(missingRest)}
+		}
+	case ruleCooling:
+		if f.Rules != nil && len(f.Rules.cooling) > 0 {
+			if until := f.Rules.cooling[v.RateKey(f, now)].until; until > now {
+				return ruling{may: later, reason: ReasonCooling, until: until}
+			}
+		}
+	case ruleHours:
+		return v.closed(f, now)
+	case ruleLimits:
+		return v.limited(f, now)
 	}
 	return ruling{}
 }

@@ -29,6 +29,7 @@ type Turn struct {
 	// Payloads are the data of scheduled messages; see store.Payload.
 	Payloads []store.Payload
 	Stats    Stats
+	Effect   Effect // of a Signal
 
 	next View // of the Apply under way, here so that none is allocated
 }
@@ -150,6 +151,14 @@ func (t *Turn) make(v *View, need Need) error {
 		v.Notes.Parked = true
 		t.Stats.Parked++
 		return nil
+	case StepRelease:
+		t.release(v, v.Notes.Hold.Until)
+		return nil
+	case StepDefer:
+		v.Rec.Wake = need.At
+		return nil
+	case StepSuppress:
+		return t.passOver(v)
 	default: // StepCancel
 		return t.remove(v, Removal{Reason: lead.ReasonWorkflowCancelled})
 	}
@@ -194,11 +203,11 @@ func (t *Turn) record(v *View, s store.Step, d Detail) error {
 }
 
 // pastStep records that the lead's current step, which has no attempts, has ended.
-func (t *Turn) pastStep(v *View, status lead.StepStatus, outcome, failed string) error {
+func (t *Turn) pastStep(v *View, status lead.StepStatus, outcome string, d Detail) error {
 	r := &v.Rec
 	return t.record(v, store.Step{
 		Visit: r.Visit, Node: r.Node, Status: status, Entered: r.Entered, Due: r.Due, Exited: t.Now, Outcome: outcome,
-	}, Detail{Error: failed})
+	}, d)
 }
 
 // cancelStep records that a step will not take place.

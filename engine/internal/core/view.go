@@ -24,6 +24,9 @@ type View struct {
 	Asking, Asked bool
 	// Hooking: this process is running the hooks of the step.
 	Hooking bool
+	// Phone is the number of the lead's contact; 0 if it has not been read.
+	Phone int64
+	open  open // the calling hours that were looked at last
 	// Rest: the store could not be read for the lead, and is not read again before this
 	// time.
 	Rest store.Millis
@@ -72,6 +75,21 @@ type Notes struct {
 	Ended *Ended `json:"ended,omitempty"`
 	// Removal is set once removal was asked for.
 	Removal *Removal `json:"removal,omitempty"`
+	// Hold keeps the lead's steps from starting, until it is released.
+	Hold *Held `json:"hold,omitempty"`
+	// Barred are the suppressions of the lead's contact for one channel each.
+	Barred []Barred `json:"barred,omitempty"`
+	// Exit is set once a signal has asked that the lead leaves the workflow when its step
+	// in flight has ended. Signals are those that came during the step, for a wait that
+	// may come after it.
+	Exit    *Exit      `json:"exit,omitempty"`
+	Signals []Received `json:"signals,omitempty"`
+	// Zones are the time zones whose calling hours hold for the lead, in a workflow that
+	// has calling hours.
+	Zones []string `json:"zones,omitempty"`
+	// RateKey is the rate key of the attempts at the lead's node, if the node has an
+	// expression for it.
+	RateKey string `json:"rate_key,omitempty"`
 	// Messages are scheduled beside the path, the next one first.
 	Messages []Message `json:"messages,omitempty"`
 	// Sending is the scheduled message that is the current step, and Path the step of
@@ -177,7 +195,7 @@ func (v *View) attribute(f *Flow, was *View) {
 func (n *Notes) empty() bool {
 	return n.Attempts == nil && n.Engine == 0 && n.CallID == "" && n.CallSeq == 0 && n.LastCall == 0 && !n.Redelivered && n.Redeliveries == 0 && n.NotMade == nil &&
 		!n.Parked && n.Ended == nil &&
-		n.Removal == nil && n.Messages == nil && n.Sending == nil && n.Path == nil && !n.Ask && n.Passed == 0 && n.Last == nil
+		n.Removal == nil && n.Hold == nil && n.Barred == nil && n.Exit == nil && n.Signals == nil && n.Zones == nil && n.RateKey == "" && n.Messages == nil && n.Sending == nil && n.Path == nil && !n.Ask && n.Passed == 0 && n.Last == nil
 }
 
 // Encode returns the notes as they are kept, nil when there are none.

@@ -28,8 +28,10 @@ type batch struct {
 	settled  []result // those of them that have changed a lead, where others use the store, too
 	launches []*entry // whose call, or hooks, are to be started
 	after    []func() // to be called once the batch is on disk
-	behind   bool     // some of it was decided before the loop took note of other workflows
-	counters          // what the batch adds to the loop's
+	used     []used   // what it changes in the use of limits
+	at       store.Millis
+	behind   bool // some of it was decided before the loop took note of other workflows
+	counters      // what the batch adds to the loop's
 
 	// The result of the commit.
 	done store.Result
@@ -69,6 +71,9 @@ func (l *loop) apply(e *entry, event core.Event) error {
 	view, err := t.Apply(e.view, event)
 	if err != nil {
 		return err
+	}
+	if l.r.rules.Limiting() {
+		l.countUse(e, f, &view, event)
 	}
 	l.touch(e)
 	if view.Notes.Parked && !e.view.Notes.Parked {
@@ -127,6 +132,8 @@ func (l *loop) follow(e *entry, f *core.Flow) {
 	switch need := core.Next(&e.view, f, l.now); need.Kind {
 	case core.Worker:
 		l.wantWorker(e, need)
+	case core.Limited:
+		l.limits.wait(e, need, true)
 	case core.Change:
 		l.timers.add(e, l.now)
 	default:
@@ -275,6 +282,8 @@ func (l *loop) seal() error {
 			calls++
 		}
 	}
+	l.at = l.now
+	l.sealStarts()
 	nextStep, nextCall := int64(0), int64(0)
 	var err error
 	if steps > 0 {
@@ -310,7 +319,7 @@ func (l *loop) seal() error {
 		l.writes.Changes = append(l.writes.Changes, store.Change{Before: l.was[at].view.Rec, After: *rec})
 	}
 	for _, e := range l.fresh {
-		l.writes.Enroll = append(l.writes.Enroll, store.Enrollment{Record: e.view.Rec, Contact: e.contact.Contact})
+		l.writes.Enroll = append(l.writes.Enroll, store.Enrollment{Record: e.view.Rec, Contact: e.contact.Contact, Knows: e.contact.knows()})
 	}
 	return nil
 }

@@ -34,8 +34,10 @@ type Call struct {
 	rateKey  string
 	message  *core.Message
 	cancel   context.CancelCauseFunc
-	notHeld  bool // Begin has returned ErrNotHeld; used by the loop only when the call has ended
-	launched bool // used by the loop only
+	untried  bool // Begin has refused; used by the loop only when the call has ended
+	clock    Clock
+	closes   store.Millis // when the calling hours end; 0 for never
+	launched bool         // used by the loop only
 	// abandoned: the step has ended, and the handler is not waited for. Used by the
 	// loop only.
 	abandoned bool
@@ -60,7 +62,8 @@ func (c *Call) name() string {
 func (l *loop) startCall(e *entry, f *core.Flow) {
 	c := &Call{
 		Rec: e.view.Rec, Flow: f, Handler: e.view.Handler(f), Contact: e.contact, Redelivered: e.view.Notes.Redelivered,
-		Asks: e.view.Asking, message: e.view.Notes.Sending, rateKey: e.view.HandlerOf(f, l.now).RateKey, engine: l.r.rules.Engine,
+		Asks: e.view.Asking, message: e.view.Notes.Sending, rateKey: e.view.RateKey(f, l.now), engine: l.r.rules.Engine,
+		clock: l.r.Clock, closes: e.view.ClosesAt(f),
 	}
 	// Derived from no caller's context, so that Remove, Pause and Cancel do not cancel
 	// it (promise 3).
@@ -136,17 +139,24 @@ func (c *Call) readMessage(r *Runner) (err error, broken bool) {
 // Begin must be called by the host directly before it calls the handler. If it returns
 // an error, the handler must not be called: this goroutine was scheduled so late that
 // the step has ended, and the lead may have been removed since (promise 2); or the error
-// is ErrNotHeld.
+// is ErrNotHeld or ErrClosed.
 func (c *Call) Begin() error {
 	if err := context.Cause(c.Ctx); err != nil {
 		return err
 	}
 	if c.shared != nil && !c.shared.Held(c.engine) {
-		c.notHeld = true
+		c.untried = true
 		return ErrNotHeld
+	}
+	if c.closes != 0 && store.MillisOf(c.clock.Now()) >= c.closes {
+		c.untried = true
+		return ErrClosed
 	}
 	return nil
 }
+
+// ErrClosed: the calling hours have ended since the attempt was committed.
+var ErrClosed = errors.New("engine: the calling hours ended before the handler was called")
 
 // ErrNotHeld: since it committed the attempt, this process was stopped or cut off for so
 // long that another process may be making it now.
@@ -219,8 +229,14 @@ func (end *callEnd) settle(l *loop) error {
 // heed begins or ends the back-off of a call's rate key, by the result of the call.
 func (l *loop) heed(end *callEnd) {
 	key := end.call.rateKey
-	if end.answer.Never || end.answer.Unknown || end.call.notHeld {
+	if end.answer.Never || end.answer.Unknown || end.call.untried {
 		return // the attempt was not tried
+	}
+	if end.answer.CoolFor > 0 {
+		until := l.now.Add(end.answer.CoolFor)
+		l.r.rules.Close(key, until)
+		l.r.Log.Warn("leadflow: the provider asks to wait; no attempts with this rate key begin until the time given",
+			slog.String("rate_key", key), slog.Time("until", until.Time()), slog.String("error", end.answer.Failed))
 	}
 	if !end.answer.NotMade {
 		if l.r.rules.Works(key, l.now) {

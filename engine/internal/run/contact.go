@@ -15,9 +15,13 @@ import (
 type Contact struct {
 	store.Contact
 	Person *lead.Contact
-	// Live is set when enrolling was refused: the number of the lead that the person
-	// has in the workflow.
-	Live int64
+	// Live and Suppressed are set when enrolling was refused: the number of the lead that
+	// the person has in the workflow, or those of the suppressions that forbid it.
+	Live       int64
+	Suppressed []int64
+
+	// barred are the suppressions for one channel of which enrolling takes account.
+	barred []core.Barred
 }
 
 // NewContact returns a stored contact as handlers and expressions see it. The error

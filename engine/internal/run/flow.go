@@ -54,6 +54,16 @@ func (r *Runner) SeqOf(id lead.WorkflowID) (int64, bool) {
 	return seq, ok
 }
 
+// WorkflowID returns the id of the workflow with that number, also of a deleted one.
+func (r *Runner) WorkflowID(seq int64) lead.WorkflowID {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if f := r.flows[seq]; f != nil {
+		return f.Row.ID
+	}
+	return lead.WorkflowID{}
+}
+
 // Flows returns the workflows, in the order in which they were created.
 func (r *Runner) Flows() []*core.Flow {
 	r.mu.RLock()
@@ -273,6 +283,9 @@ func (l *loop) stage(f *core.Flow) {
 func (l *loop) publishFlow(seq int64, f *core.Flow) {
 	before := l.flows[seq]
 	l.flows[seq] = f
+	l.r.rules.SetLimits(f, l.limits.everywhere) // nothing is used of those that are new
+	l.watch(f)
+	l.limits.reopen()
 	if f.Active() && !before.Active() {
 		l.horizon.rewind()
 		for _, e := range l.hot {

@@ -90,6 +90,7 @@ func (h *horizon) fill(l *loop) error {
 	if h.opening <= l.now {
 		h.rewind()
 	}
+	l.refill()
 	if h.crowdWanted(l) {
 		if err := h.fillCrowd(l); err != nil {
 			return err
@@ -187,6 +188,10 @@ func (l *loop) hold(view core.View, need core.Need) {
 		l.timers.add(e, need.At)
 	case core.Worker:
 		l.wantWorker(e, need)
+	case core.Limited:
+		if !l.limits.wait(e, need, false) {
+			l.drop(e)
+		}
 	default:
 		l.timers.add(e, l.now)
 	}

@@ -34,6 +34,9 @@ func (l *loop) publish(b *batch) {
 		l.leaveStale(b)
 	}
 	changes := l.changes(b)
+	if len(l.guards) > 0 {
+		l.guardSteps(b)
+	}
 	for seq, f := range b.staged {
 		l.publishFlow(seq, f)
 	}
@@ -42,7 +45,7 @@ func (l *loop) publish(b *batch) {
 	}
 	for _, refused := range b.done.Refused {
 		e := b.fresh[refused.Index]
-		e.contact.Live = refused.Live
+		e.contact.Live, e.contact.Suppressed = refused.Live, refused.Suppressed
 		l.forgetFresh(b, e)
 	}
 	for _, e := range b.touched {
@@ -118,6 +121,7 @@ func (l *loop) launchCalls(b *batch) {
 
 // forgetFresh removes a lead from memory whose enrollment the store refused.
 func (l *loop) forgetFresh(b *batch, e *entry) {
+	l.unuse(b, func(lead int64) bool { return lead == e.seq() })
 	b.stats.Enrolled--
 	if e.view.Rec.State == lead.Completed {
 		b.stats.Completed--
@@ -135,6 +139,7 @@ func (l *loop) forgetFresh(b *batch, e *entry) {
 // are kept for the next batch. Callers get the error, unless the batch is decided again
 // immediately.
 func (l *loop) takeBack(b *batch, err error) {
+	l.unuse(b, nil)
 	for i, e := range b.touched {
 		fresh := e.fresh
 		e.forgetBatch()
@@ -265,6 +270,7 @@ func (b *batch) reset() {
 	clear(b.settled)
 	clear(b.launches)
 	clear(b.after)
+	clear(b.used)
 	clear(w.Changes)
 	clear(w.Enroll)
 	clear(w.Steps)
@@ -272,9 +278,10 @@ func (b *batch) reset() {
 	clear(w.Payloads)
 	*b = batch{
 		touched: b.touched[:0], was: b.was[:0], loaded: b.loaded[:0], fresh: b.fresh[:0], deciding: b.deciding[:0],
-		settling: b.settling[:0], settled: b.settled[:0], launches: b.launches[:0], after: b.after[:0],
+		settling: b.settling[:0], settled: b.settled[:0], launches: b.launches[:0], after: b.after[:0], used: b.used[:0],
 		writes: store.Batch{
 			Changes: w.Changes[:0], Enroll: w.Enroll[:0], Steps: w.Steps[:0], Calls: w.Calls[:0], Payloads: w.Payloads[:0],
+			// The others are rare.
 		},
 	}
 }

@@ -18,6 +18,9 @@ type Change struct {
 	// Unreadable, if not nil, is why the lead cannot be read and is left out from now
 	// on. Then only After.Rec.Seq is set, and Contact if it can be read.
 	Unreadable error
+	// Guarded, if not 0, says that the workflow was paused by its guard, because so many of
+	// its last steps had the outcome that it names. Then only Flow is set.
+	Guarded int
 }
 
 // MaxBehind is how many changes are queued for a listener; it misses those that come
@@ -157,7 +160,7 @@ func (l *loop) changes(b *batch) []Change {
 func (r *Runner) ReadContacts(changes []Change) error {
 	var seqs []int64
 	for _, c := range changes {
-		if c.Contact == nil {
+		if c.Contact == nil && c.Guarded == 0 {
 			seqs = append(seqs, c.After.Rec.Seq)
 		}
 	}

@@ -46,6 +46,8 @@ type loop struct {
 	again   queue            // interrupted attempts that need one, by deadline; they come first
 	horizon horizon
 	sweeps  []*sweep
+	limits  limits
+	guards  map[int64]*guard // by workflow
 
 	current   *request    // being decided
 	counting  bool        // what is counted now is attributed to the lead of a result
@@ -133,7 +135,13 @@ func (l *loop) sleep() time.Duration {
 	if l.again.Len()+l.ready.Len() > 0 && !l.draining && l.busy() < l.r.Workers {
 		return 0 // the batch was full before all free workers had work
 	}
-	until := min(now.Add(365*24*time.Hour), l.horizon.wantedAt(), l.horizon.opening)
+	opens := store.MaxMillis
+	if len(l.limits.lines) > 0 && !l.draining && l.busy() < l.r.Workers {
+		if opens = l.limitOpens(now); opens <= now {
+			return 0
+		}
+	}
+	until := min(now.Add(365*24*time.Hour), l.horizon.wantedAt(), l.horizon.opening, opens)
 	for _, q := range []*queue{&l.timers, &l.again} {
 		if e := q.first(); e != nil {
 			until = min(until, e.at)
@@ -294,10 +302,11 @@ func (l *loop) decide() error {
 		}
 	}
 	full = max(maxBatch, len(l.touched)+minShare)
+	l.limits.reopen()
 	for !l.draining && l.busy() < l.r.Workers && len(l.touched) < full {
-		e := l.again.first()
-		if e == nil {
-			e = l.ready.first()
+		e, err := l.nextBegin()
+		if err != nil {
+			return err
 		}
 		if e == nil {
 			break
@@ -308,6 +317,23 @@ func (l *loop) decide() error {
 		}
 	}
 	return nil
+}
+
+// nextBegin returns the lead that gets a free worker next, or nil.
+func (l *loop) nextBegin() (*entry, error) {
+	if e := l.again.first(); e != nil {
+		return e, nil
+	}
+	e := l.ready.first()
+	if len(l.limits.lines) == 0 {
+		return e, nil
+	}
+	limited, err := l.nextLimited()
+	if limited != nil && (e == nil || limited.at < e.at) {
+		l.served(limited)
+		return limited, err
+	}
+	return e, err
 }
 
 // begin gives a lead that waits for a worker a free one, if it still needs one.
@@ -409,6 +435,14 @@ func (l *loop) place(e *entry) {
 		return
 	}
 	switch need.Kind {
+	case core.Limited:
+		if !l.limits.wait(e, need, e.held()) {
+			l.drop(e)
+		}
+	case core.Learn:
+		if !e.reading {
+			l.learnPerson(e, need.Limit)
+		}
 	case core.Nothing, core.Closed:
 		e.unqueue() // its result will come through the inbox
 	case core.Until:

@@ -23,14 +23,18 @@ func (r *Runner) SetContact(ctx context.Context, workflow lead.WorkflowID, id le
 			now = e.contact.Contact
 			return ErrChanged
 		}
-		if err := l.apply(e, core.Touch{}); err != nil {
+		if err := l.apply(e, core.Touch{Person: to.Person}); err != nil {
 			return e.refusal(err, workflow, id)
 		}
 		next := *to
 		next.Seq, next.ID, next.Enrolled = e.contact.Seq, e.contact.ID, e.contact.Enrolled
+		renamed := next.ExternalID != e.contact.ExternalID
 		e.contact = &next
 		if !e.fresh {
 			l.writes.Contacts = append(l.writes.Contacts, next.Contact)
+		}
+		if renamed {
+			return l.suppressRenamed(e)
 		}
 		return nil
 	})
@@ -38,6 +42,24 @@ func (r *Runner) SetContact(ctx context.Context, workflow lead.WorkflowID, id le
 		return now, err
 	}
 	return store.Contact{}, err // not now: if ctx has ended, the loop may still be setting it
+}
+
+// suppressRenamed does to a lead that has a new external id what the suppressions of the
+// id say (promise 13).
+func (l *loop) suppressRenamed(e *entry) error {
+	list, err := l.activeSuppressions(0, e.contact.ExternalID)
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		if s := &list[i]; s.Holds(&e.contact.Contact, e.view.Rec.Workflow) {
+			note := store.Audit{Action: AuditRemove, Actor: s.Actor, Reason: s.Reason, Suppression: s.Seq}
+			if err := l.changePerson(e, core.SuppressedBy(s), note, changedLeads{}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // says reports whether two contacts of the same lead are equal.

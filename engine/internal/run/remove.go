@@ -15,8 +15,12 @@ func (r *Runner) Remove(ctx context.Context, workflow lead.WorkflowID, id lead.I
 	var state lead.State
 	var done <-chan struct{}
 	err := r.onLead(ctx, workflow, id, func(l *loop, e *entry) error {
-		if err := l.apply(e, core.Remove{How: how}); err != nil && !errors.Is(err, core.ErrUnchanged) {
+		err := l.apply(e, core.Remove{How: how})
+		if err != nil && !errors.Is(err, core.ErrUnchanged) {
 			return e.refusal(err, workflow, id)
+		}
+		if err == nil {
+			l.auditLead(e, store.Audit{Action: AuditRemove, Actor: how.Actor, Reason: how.Reason})
 		}
 		state = e.view.Rec.State
 		done = r.detachment(id.Seq(), state)
@@ -52,10 +56,10 @@ func (e *entry) refusal(err error, workflow lead.WorkflowID, id lead.ID) error {
 	return err
 }
 
-// RemoveMany removes the leads that match, up to sweepSize in a commit, and returns how
-// many it removed.
-func (r *Runner) RemoveMany(ctx context.Context, workflow lead.WorkflowID, q store.LeadQuery, how core.Removal) (int, error) {
-	s := &sweep{query: q, event: core.Remove{How: how}, done: make(chan struct{})}
+// ChangeMany applies an event to the leads that match, up to sweepSize in a commit, and
+// returns how many it changed. Those that refuse it are skipped.
+func (r *Runner) ChangeMany(ctx context.Context, workflow lead.WorkflowID, q store.LeadQuery, event core.Event, note store.Audit) (int, error) {
+	s := &sweep{query: q, event: event, note: note, done: make(chan struct{})}
 	err := r.do(ctx, func(l *loop) error {
 		if _, err := l.flowByID(workflow); err != nil {
 			return err

@@ -217,6 +217,9 @@ func (r *Runner) Start(ctx context.Context, check func(*core.Flow) error) error 
 	} else if err := l.resumeSweeps(); err != nil {
 		return err
 	}
+	if err := l.loadLimits(); err != nil {
+		return err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.life == lifeOver { // meanwhile

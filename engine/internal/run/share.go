@@ -445,6 +445,10 @@ func (l *loop) shares() bool { return l.share != nil && !l.share.alone }
 // concerns them waits for the next batch.
 func (l *loop) leaveStale(b *batch) {
 	stale := b.done.Stale
+	l.unuse(b, func(lead int64) bool {
+		_, is := slices.BinarySearch(stale, lead)
+		return is
+	})
 	var left []*entry
 	touched, was := b.touched[:0], b.was[:0]
 	for i, e := range b.touched {

@@ -21,6 +21,7 @@ const sweepSize = 500
 type sweep struct {
 	query store.LeadQuery // After moves on with every page
 	event core.Event      // nil to delete them
+	note  store.Audit     // for each lead that is changed; none without an Action
 	count int             // leads that were changed, on disk
 	given atomic.Bool     // its caller does not wait any more, so it stops
 	again []int64         // leads of earlier pages that others changed meanwhile
@@ -162,11 +163,14 @@ func (l *loop) sweepOver(s *sweep, rec store.Record) (bool, error) {
 	}
 	// The lead may have changed since it was read, even in this batch.
 	err := l.apply(e, s.event)
-	if errors.Is(err, core.ErrUnchanged) {
+	var refused *core.Refused
+	switch {
+	case errors.Is(err, core.ErrUnchanged):
 		return true, nil
-	}
-	if errors.Is(err, core.ErrNotNow) || errors.Is(err, lead.ErrLeadFinal) {
+	case errors.Is(err, core.ErrNotNow), errors.Is(err, lead.ErrLeadFinal), errors.As(err, &refused):
 		return false, nil
+	case err == nil && s.note.Action != "":
+		l.auditLead(e, s.note)
 	}
 	return err == nil, l.lasting(e, err)
 }

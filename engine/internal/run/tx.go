@@ -33,21 +33,30 @@ func (r *Runner) EnrollTx(ctx context.Context, tx store.Tx, id lead.WorkflowID, 
 	if c.ID, err = r.newLeadID(now, seq); err != nil {
 		return nil, store.Record{}, err
 	}
-	c.Seq, c.Enrolled, c.Live = seq, store.MillisOf(now), 0
+	c.Seq, c.Enrolled = seq, store.MillisOf(now)
 	rec := store.Record{Seq: seq, Workflow: f.Row.Seq, Shard: store.ShardOf(c.Phone)}
-	b, err := r.decideIn(ctx, f, core.View{Rec: rec}, c.Person, core.Enroll{})
-	if err != nil {
-		return nil, rec, err
+	for tries := 1; ; tries++ {
+		c.Live, c.Suppressed = 0, nil
+		b, err := r.decideIn(ctx, f, core.View{Rec: rec}, c.Person, core.Enroll{Barred: c.barred})
+		if err != nil {
+			return nil, rec, err
+		}
+		after := b.Changes[0].After
+		b.Changes = nil
+		b.Enroll = []store.Enrollment{{Record: after, Contact: c.Contact, Knows: c.knows()}}
+		b.Share.Notices = []store.Notice{{Shard: rec.Shard, Wake: after.Wake}}
+		done, err := tx.Write(ctx, b)
+		if err != nil {
+			return nil, after, err
+		}
+		for _, refused := range done.Refused {
+			c.Live, c.Suppressed = refused.Live, refused.Suppressed
+		}
+		again, err := r.admit(ctx, []*Contact{c})
+		if err != nil || len(again) == 0 || tries == maxBarred {
+			return f, after, err
+		}
 	}
-	after := b.Changes[0].After
-	b.Changes = nil
-	b.Enroll = []store.Enrollment{{Record: after, Contact: c.Contact}}
-	b.Share.Notices = []store.Notice{{Shard: rec.Shard, Wake: after.Wake}}
-	done, err := tx.Write(ctx, b)
-	for _, refused := range done.Refused {
-		c.Live = refused.Live
-	}
-	return f, after, err
 }
 
 // staleTries is how often a lead that others change meanwhile is decided on again.

@@ -1,0 +1,99 @@
+package core
+
+import (
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// Held is a hold: no step of the lead starts until it is released.
+type Held struct {
+	Reason string       `json:"reason,omitempty"`
+	Actor  string       `json:"actor,omitempty"`
+	Since  store.Millis `json:"since"`
+	Until  store.Millis `json:"until,omitempty"` // 0: until it is released
+}
+
+// over reports whether the hold has ended by itself.
+func (h *Held) over(now store.Millis) bool { return h != nil && h.Until != 0 && h.Until <= now }
+
+// Hold holds a lead: the attempt in flight finishes, and then nothing starts. A lead
+// that is held already gets the new reason and end. It is refused for a final lead, and
+// for one whose removal is pending.
+type Hold struct{ How Held }
+
+func (e Hold) apply(t *Turn, v *View) error {
+	switch state := v.Rec.State; {
+	case state.Final():
+		return &lead.TransitionError{State: state, Event: lead.EventRemove}
+	case state == lead.PendingRemoval:
+		return &Refused{lead.ErrRemovalPending, state.String()}
+	}
+	how := e.How
+	how.Since = t.Now
+	if h := v.Notes.Hold; h != nil {
+		how.Since = h.Since
+		v.wakeAgain() // the new end may come before the old one
+	}
+	v.Notes.Hold = &how
+	return nil
+}
+
+// Release ends a hold. What the lead waited for when the hold began is due when the
+// time that was left has passed. It is refused unless the lead is held.
+type Release struct{}
+
+func (Release) apply(t *Turn, v *View) error {
+	switch {
+	case v.Rec.State.Final():
+		return &lead.TransitionError{State: v.Rec.State, Event: lead.EventRemove}
+	case v.Notes.Hold == nil:
+		return &Refused{lead.ErrNotHeld, v.Rec.State.String()}
+	}
+	t.release(v, t.Now)
+	return nil
+}
+
+// release ends the hold as of the time at.
+func (t *Turn) release(v *View, at store.Millis) {
+	since := v.Notes.Hold.Since
+	v.Notes.Hold = nil
+	if at <= since {
+		v.wakeAgain()
+		return
+	}
+	// later returns when something that waits until due, and did so from the time
+	// entered on, is due when the time of the hold does not count.
+	later := func(due, entered store.Millis) store.Millis {
+		if from := max(since, entered); due > from {
+			return min(due+max(at-from, 0), far-1)
+		}
+		return due
+	}
+	r := &v.Rec
+	if r.Phase == store.PhaseWaiting {
+		r.Due = later(r.Due, r.Entered)
+	}
+	if p := v.Notes.Path; p != nil {
+		moved := *p
+		moved.Due = later(p.Due, p.Entered)
+		v.Notes.Path = &moved
+	}
+	if len(v.Notes.Messages) > 0 {
+		messages := make([]Message, len(v.Notes.Messages))
+		for i, m := range v.Notes.Messages {
+			m.Due = later(m.Due, m.Entered)
+			messages[i] = m
+		}
+		v.Notes.Messages = messages
+	}
+	v.wakeAgain()
+}
+
+// wakeAgain sets the Wake of a lead that waits by what it waits for, after a rule that
+// had moved it has changed.
+func (v *View) wakeAgain() {
+	switch v.Rec.Phase {
+	case store.PhaseWaiting, store.PhaseRetrying:
+		v.Rec.Wake = v.nextDue()
+	}
+}

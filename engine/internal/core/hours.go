@@ -1,0 +1,87 @@
+package core
+
+import (
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine/internal/hours"
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// open is until when calling hours are known to allow attempts.
+type open struct {
+	hours *hours.Hours // the first of them, by which they are known
+	until store.Millis
+}
+
+// neverOpen is when to ask again about calling hours that do not open within the bound
+// of hours.Opening.
+const neverOpen = 24 * time.Hour
+
+// closed is the rule that no attempt begins outside the calling hours (promise 14).
+func (v *View) closed(f *Flow, now store.Millis) ruling {
+	all := f.Graph.Hours(v.attemptNode(now))
+	if len(all) == 0 {
+		return ruling{}
+	}
+	if v.open.hours == all[0] && now < v.open.until {
+		return ruling{}
+	}
+	opens, closes, ok := hours.Opening(all, v.locations(), hours.Share(v.Rec.Seq, 0), now.Time())
+	switch {
+	case !ok:
+		return ruling{may: later, reason: ReasonHours, until: now.Add(neverOpen), own: true}
+	case roundUp(opens) > now:
+		return ruling{may: later, reason: ReasonHours, until: roundUp(opens), own: true}
+	}
+	v.open = open{all[0], store.MillisOf(closes)}
+	return ruling{}
+}
+
+// attemptNode returns the node of the lead's next attempt, or of the one in flight.
+func (v *View) attemptNode(now store.Millis) int32 {
+	if !v.Rec.State.InFlight() && v.messageDue(now) {
+		return v.Notes.Messages[0].Node
+	}
+	return v.Rec.Node
+}
+
+// ClosesAt returns when the calling hours of the attempt in flight end, so that its
+// handler must not be called later; 0 for never.
+func (v *View) ClosesAt(f *Flow) store.Millis {
+	if all := f.Graph.Hours(v.Rec.Node); len(all) > 0 && v.open.hours == all[0] {
+		return v.open.until
+	}
+	return 0
+}
+
+// locations returns the time zones that hold for the lead.
+func (v *View) locations() []*time.Location {
+	list := make([]*time.Location, 0, max(1, len(v.Notes.Zones)))
+	for _, name := range v.Notes.Zones {
+		if zone, err := hours.Load(name); err == nil {
+			list = append(list, zone)
+		}
+	}
+	if len(list) == 0 {
+		list = append(list, time.UTC)
+	}
+	return list
+}
+
+// zonesOf returns the names of the time zones that hold for a contact: its own, else
+// those of its number, else the workflow's, else none, which means UTC.
+func zonesOf(f *Flow, c *lead.Contact) []string {
+	if c != nil && c.TimeZone != "" {
+		return []string{c.TimeZone}
+	}
+	if c != nil {
+		if zones := hours.ZonesOf(c.PhoneNumber); len(zones) > 0 {
+			return zones
+		}
+	}
+	if zone := f.Graph.TimeZone(); zone != "" {
+		return []string{zone}
+	}
+	return nil
+}

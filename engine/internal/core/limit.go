@@ -1,0 +1,293 @@
+package core
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// Limit is a limit that is in force (promise 15).
+type Limit struct {
+	workflow.Limit
+	*Use
+}
+
+// Use is how much of a limit is used at present, by all attempts that count. Limits that
+// differ only in how much they allow have the same Use.
+type Use struct {
+	Key  string // names it, also in the store
+	Span time.Duration
+	// Flying is how many attempts are in flight.
+	Flying  int
+	starts  window
+	cleaned store.Millis
+	people  map[int64]*window // of a limit for each contact, by phone; those that are known
+}
+
+// window is when attempts started, the earliest first.
+type window struct {
+	marks []mark
+	count int
+}
+
+type mark struct {
+	at store.Millis
+	n  int
+}
+
+// add notes n starts at a time, which may be before others.
+func (w *window) add(at store.Millis, n int) {
+	i := len(w.marks)
+	for i > 0 && w.marks[i-1].at > at {
+		i--
+	}
+	if i > 0 && w.marks[i-1].at == at {
+		w.marks[i-1].n += n
+	} else {
+		w.marks = slices.Insert(w.marks, i, mark{at, n})
+	}
+	w.count += n
+}
+
+// take takes n starts at a time back.
+func (w *window) take(at store.Millis, n int) {
+	for i := range w.marks {
+		if m := &w.marks[i]; m.at == at {
+			w.count -= min(n, m.n)
+			if m.n -= n; m.n <= 0 {
+				w.marks = slices.Delete(w.marks, i, i+1)
+			}
+			return
+		}
+	}
+}
+
+// forget drops the starts at or before a time.
+func (w *window) forget(until store.Millis) {
+	i := 0
+	for i < len(w.marks) && w.marks[i].at <= until {
+		w.count -= w.marks[i].n
+		i++
+	}
+	w.marks = slices.Delete(w.marks, 0, i)
+}
+
+// free returns when one more start is allowed, if most may start in any span of that
+// length: now or earlier if it is allowed now. A span that holds both of its ends counts
+// both.
+func (w *window) free(most int, per time.Duration, now store.Millis) store.Millis {
+	w.forget(now.Add(-per) - 1)
+	left := w.count - most // so many, and one more, must be out of the span
+	if left < 0 {
+		return now
+	}
+	for _, m := range w.marks {
+		if left -= m.n; left < 0 {
+			return m.at.Add(per) + 1
+		}
+	}
+	return now
+}
+
+// counts reports whether an attempt of that type and rate key counts.
+func (l *Limit) counts(channel workflow.NodeType, rateKey string) bool {
+	return (l.Channel == "" || l.Channel == channel) && (l.RateKey == "" || l.RateKey == rateKey)
+}
+
+// asks returns why the limit keeps an attempt from beginning. flies: the attempt is in
+// flight already, as one that a crash interrupted.
+func (l *Limit) ask(v *View, now store.Millis, flies bool) ruling {
+	var until store.Millis
+	switch {
+	case l.InFlight > 0:
+		if flies || l.Flying < l.InFlight {
+			return ruling{}
+		}
+		return ruling{may: later, reason: ReasonLimit, limit: l.Use}
+	case l.Starts > 0:
+		until = l.starts.free(l.Starts, l.Span, now)
+	default:
+		if v.Phone == 0 || l.people[v.Phone] == nil {
+			return ruling{may: later, reason: ReasonUnread, limit: l.Use}
+		}
+		until = l.people[v.Phone].free(l.PerContact, l.Span, now)
+	}
+	switch {
+	case until <= now:
+		return ruling{}
+	case l.PerContact == 0:
+		return ruling{may: later, reason: ReasonLimit, until: until, limit: l.Use}
+	case l.Span >= 24*time.Hour:
+		return ruling{may: later, reason: ReasonDailyCap, until: until, own: true}
+	}
+	return ruling{may: later, reason: ReasonLimit, until: until, own: true}
+}
+
+// limited is the rule that no limit is exceeded (promise 15).
+func (v *View) limited(f *Flow, now store.Millis) ruling {
+	if f.Rules == nil || len(f.Rules.limits) == 0 {
+		return ruling{}
+	}
+	key, channel := v.RateKey(f, now), v.channel(f, now)
+	flies := v.Rec.Phase == store.PhaseRunning
+	for _, l := range f.Rules.limitsAt(f, v.attemptNode(now)) {
+		if l.counts(channel, key) {
+			if r := l.ask(v, now, flies); r.may != allowed {
+				return r
+			}
+		}
+	}
+	return ruling{}
+}
+
+// channel is the type of the lead's next attempt, or of the one in flight.
+func (v *View) channel(f *Flow, now store.Millis) workflow.NodeType {
+	if !v.Rec.State.InFlight() && v.messageDue(now) {
+		return workflow.Message
+	}
+	return v.NodeType(f)
+}
+
+// Counted returns the limits for which an attempt of the lead counts: its next one, or
+// the one in flight.
+func (v *View) Counted(f *Flow, now store.Millis) []*Limit {
+	if f.Rules == nil || len(f.Rules.limits) == 0 {
+		return nil
+	}
+	key, channel := v.RateKey(f, now), v.channel(f, now)
+	var list []*Limit
+	for _, l := range f.Rules.limitsAt(f, v.attemptNode(now)) {
+		if l.counts(channel, key) && !slices.ContainsFunc(list, func(has *Limit) bool { return has.Use == l.Use }) {
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
+// Flies reports whether an attempt of the lead is in flight: it counts for limits of
+// that kind. A queued retry does not.
+func (v *View) Flies() bool {
+	return v.Rec.Phase == store.PhaseRunning || v.Rec.Phase == store.PhaseAwaiting
+}
+
+// Started notes n starts at a time, of which all but a negative number are taken back.
+func (u *Use) Started(phone int64, at store.Millis, n int) {
+	w := &u.starts
+	if phone != 0 {
+		if w = u.people[phone]; w == nil {
+			return // it is read when it is needed
+		}
+	}
+	if n < 0 {
+		w.take(at, -n)
+	} else {
+		w.add(at, n)
+	}
+}
+
+// Know has what is known of a contact's starts.
+func (u *Use) Know(phone int64, starts []store.Start) {
+	w := &window{}
+	for _, s := range starts {
+		w.add(s.At, int(s.N))
+	}
+	if u.people == nil {
+		u.people = map[int64]*window{}
+	}
+	u.people[phone] = w
+}
+
+// Outdated returns before when starts do not matter any more, or 0 if that was asked not
+// long ago.
+func (u *Use) Outdated(now store.Millis) store.Millis {
+	if now < u.cleaned.Add(max(u.Span/4, time.Minute)) {
+		return 0
+	}
+	u.cleaned = now
+	return now.Add(-u.Span) - 1
+}
+
+// People is of how many contacts the starts are known.
+func (u *Use) People() int { return len(u.people) }
+
+// Knows reports whether the contact's starts are known.
+func (u *Use) Knows(phone int64) bool { return u.people[phone] != nil }
+
+// Forget drops what is known of contacts none of whose starts matters any more; they are
+// read again when they are needed.
+func (u *Use) Forget(now store.Millis) {
+	for phone, w := range u.people {
+		if w.forget(now.Add(-u.Span) - 1); w.count == 0 {
+			delete(u.people, phone)
+		}
+	}
+}
+
+// limitsAt returns the limits that may hold at a node.
+func (r *Rules) limitsAt(f *Flow, node int32) []*Limit {
+	at := r.limits[f.Row.Seq]
+	if int(node) >= len(at) {
+		return nil
+	}
+	return at[node]
+}
+
+// SetLimits has the limits of a workflow in force there, and those that are in force
+// everywhere. It returns the Uses that are new: what is used of them is not known yet.
+func (r *Rules) SetLimits(f *Flow, everywhere []workflow.Limit) (fresh []*Use) {
+	def := f.Graph.Definition()
+	at := make([][]*Limit, len(def.Nodes))
+	any := false
+	for node := range def.Nodes {
+		add := func(scope string, limits []workflow.Limit) {
+			for _, l := range limits {
+				key := limitKey(scope, &l)
+				use := r.uses[key]
+				if use == nil {
+					use = &Use{Key: key, Span: time.Duration(l.Per)}
+					if r.uses == nil {
+						r.uses = map[string]*Use{}
+					}
+					r.uses[key] = use
+					fresh = append(fresh, use)
+				}
+				at[node] = append(at[node], &Limit{l, use})
+				any = true
+			}
+		}
+		if def.Nodes[node].Type.Action() {
+			scope := "w" + strconv.FormatInt(f.Row.Seq, 10)
+			add("", everywhere)
+			add(scope, def.Limits)
+			add(scope+"/"+def.Nodes[node].ID, def.Nodes[node].Limits)
+		}
+	}
+	if !any || !f.Exists() {
+		delete(r.limits, f.Row.Seq)
+		return fresh
+	}
+	if r.limits == nil {
+		r.limits = map[int64][][]*Limit{}
+	}
+	r.limits[f.Row.Seq] = at
+	return fresh
+}
+
+// limitKey names what a limit counts, without how much it allows.
+func limitKey(scope string, l *workflow.Limit) string {
+	kind := "in_flight"
+	switch {
+	case l.Starts > 0:
+		kind = "starts"
+	case l.PerContact > 0:
+		kind = "per_contact"
+	}
+	return strings.Join([]string{scope, string(l.Channel), l.RateKey, kind, time.Duration(l.Per).String()}, "|")
+}
+
+// Limiting reports whether any limit is in force.
+func (r *Rules) Limiting() bool { return len(r.limits) > 0 }

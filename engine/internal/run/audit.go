@@ -1,0 +1,29 @@
+package run
+
+import "github.com/leadflow-go/leadflow/store"
+
+// The actions of audit entries.
+const (
+	AuditSuppress = "suppression.added"
+	AuditLift     = "suppression.lifted"
+	AuditRemove   = "lead.removal_requested"
+	AuditHold     = "lead.held"
+	AuditRelease  = "lead.released"
+	AuditSignal   = "lead.signalled"
+	AuditGuard    = "workflow.paused"
+)
+
+// audit adds an entry to the audit log.
+func (l *loop) audit(a store.Audit) {
+	a.At = l.now
+	l.writes.Audit = append(l.writes.Audit, a)
+}
+
+// auditLead adds an entry about a lead to the audit log.
+func (l *loop) auditLead(e *entry, a store.Audit) {
+	if e.contact != nil {
+		a.Phone, a.ExternalID = e.contact.Phone, e.contact.ExternalID
+	}
+	a.Workflow, a.Lead = e.view.Rec.Workflow, e.seq()
+	l.audit(a)
+}

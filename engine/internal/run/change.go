@@ -1,0 +1,57 @@
+package run
+
+import (
+	"context"
+	"errors"
+
+	"github.com/leadflow-go/leadflow/engine/internal/core"
+	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
+)
+
+// Change applies an event to one lead of a workflow: a hold, a release or a signal. It
+// returns what a signal did. When it returns, no handler is called any more that the
+// event forbids (promise 17).
+func (r *Runner) Change(ctx context.Context, workflow lead.WorkflowID, id lead.ID, event core.Event, note store.Audit) (core.Effect, error) {
+	var effect core.Effect
+	var begun <-chan struct{}
+	err := r.onLead(ctx, workflow, id, func(l *loop, e *entry) error {
+		begun = nil
+		err := l.apply(e, event)
+		effect = l.turning.Effect
+		if err == nil {
+			l.auditLead(e, note)
+			// When an attempt that is begun in the same batch has been launched.
+			l.after = append(l.after, func() { begun = l.beginningOf(e) })
+		}
+		return e.answer(err, workflow, id)
+	})
+	if err == nil && begun != nil {
+		err = r.Await(ctx, begun)
+	}
+	return effect, err
+}
+
+// answer turns the core's refusal into one that carries the ids. What changes nothing
+// is no error.
+func (e *entry) answer(err error, workflow lead.WorkflowID, id lead.ID) error {
+	var refused *core.Refused
+	switch {
+	case errors.Is(err, core.ErrUnchanged):
+		return nil
+	case errors.As(err, &refused):
+		return &lead.ConflictError{Reason: refused.Reason, Workflow: workflow, Lead: id, State: refused.State}
+	case err != nil:
+		return e.refusal(err, workflow, id)
+	}
+	return nil
+}
+
+// beginningOf returns a channel that is closed when the handler of the lead's attempt
+// has been called; nil if no handler is about to be called.
+func (l *loop) beginningOf(e *entry) <-chan struct{} {
+	if l.r.stepper != nil || e.call == nil || !e.call.launched {
+		return nil
+	}
+	return e.call.begun()
+}

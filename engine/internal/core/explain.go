@@ -76,9 +76,8 @@ func Explain(v View, f *Flow, now store.Millis, person *lead.Contact) Explanatio
 	if len(e.Blockers) == 0 {
 		e.Blockers = []Blocker{{need.Reason, e.Until}}
 	}
-	if i := slices.IndexFunc(e.Blockers, func(b Blocker) bool { return b.Reason == e.Reason }); i < 0 {
-		e.Reason, e.Until = e.Blockers[0].Reason, e.Blockers[0].Until
-	}
+	i := max(slices.IndexFunc(e.Blockers, func(b Blocker) bool { return b.Reason == e.Reason }), 0)
+	e.Reason, e.Until = e.Blockers[i].Reason, e.Blockers[i].Until
 	e.Next = v.ways(f)
 	e.Removal = v.outlook(f, now)
 	return e
@@ -144,7 +143,7 @@ func (v *View) blockers(f *Flow, now store.Millis) []Blocker {
 		}
 	}
 	for i := ruleRemoval; i < numRules; i++ {
-		if ruling := i.ask(v, f, now); ruling.may == later {
+		if ruling := i.ask(v, f, now); ruling.may == later && ruling.reason != ReasonUnread {
 			list = append(list, Blocker{ruling.reason, ruling.until})
 		}
 	}

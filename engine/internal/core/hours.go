@@ -10,7 +10,7 @@ import (
 
 // open is until when calling hours are known to allow attempts.
 type open struct {
-	hours *hours.Hours // the first of them, by which they are known
+	hours **hours.Hours // where the list of them begins: nodes that share it have the same
 	until store.Millis
 }
 
@@ -24,7 +24,7 @@ func (v *View) closed(f *Flow, now store.Millis) ruling {
 	if len(all) == 0 {
 		return ruling{}
 	}
-	if v.open.hours == all[0] && now < v.open.until {
+	if v.open.hours == &all[0] && now < v.open.until {
 		return ruling{}
 	}
 	opens, closes, ok := hours.Opening(all, v.locations(), hours.Share(v.Rec.Seq, 0), now.Time())
@@ -34,7 +34,7 @@ func (v *View) closed(f *Flow, now store.Millis) ruling {
 	case roundUp(opens) > now:
 		return ruling{may: later, reason: ReasonHours, until: roundUp(opens), own: true}
 	}
-	v.open = open{all[0], store.MillisOf(closes)}
+	v.open = open{&all[0], store.MillisOf(closes)}
 	return ruling{}
 }
 
@@ -49,7 +49,7 @@ func (v *View) attemptNode(now store.Millis) int32 {
 // ClosesAt returns when the calling hours of the attempt in flight end, so that its
 // handler must not be called later; 0 for never.
 func (v *View) ClosesAt(f *Flow) store.Millis {
-	if all := f.Graph.Hours(v.Rec.Node); len(all) > 0 && v.open.hours == all[0] {
+	if all := f.Graph.Hours(v.Rec.Node); len(all) > 0 && v.open.hours == &all[0] {
 		return v.open.until
 	}
 	return 0

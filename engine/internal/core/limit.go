@@ -1,6 +1,7 @@
 package core
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -80,12 +81,15 @@ func (w *window) forget(until store.Millis) {
 // length: now or earlier if it is allowed now. A span that holds both of its ends counts
 // both.
 func (w *window) free(most int, per time.Duration, now store.Millis) store.Millis {
-	w.forget(now.Add(-per) - 1)
-	left := w.count - most // so many, and one more, must be out of the span
+	marks, left := w.marks, w.count-most // so many, and one more, must be out of the span
+	for len(marks) > 0 && marks[0].at < now.Add(-per) {
+		left -= marks[0].n
+		marks = marks[1:]
+	}
 	if left < 0 {
 		return now
 	}
-	for _, m := range w.marks {
+	for _, m := range marks {
 		if left -= m.n; left < 0 {
 			return m.at.Add(per) + 1
 		}
@@ -185,6 +189,7 @@ func (u *Use) Started(phone int64, at store.Millis, n int) {
 	if n < 0 {
 		w.take(at, -n)
 	} else {
+		w.forget(at.Add(-u.Span) - 1)
 		w.add(at, n)
 	}
 }
@@ -276,6 +281,23 @@ func (r *Rules) SetLimits(f *Flow, everywhere []workflow.Limit) (fresh []*Use) {
 	r.limits[f.Row.Seq] = at
 	return fresh
 }
+
+// DropUses forgets what is used of limits that are in force nowhere any more: nothing
+// counts for them, so it would be wrong when such a limit comes back.
+func (r *Rules) DropUses() {
+	inForce := map[*Use]bool{}
+	for _, nodes := range r.limits {
+		for _, limits := range nodes {
+			for _, l := range limits {
+				inForce[l.Use] = true
+			}
+		}
+	}
+	maps.DeleteFunc(r.uses, func(_ string, u *Use) bool { return !inForce[u] })
+}
+
+// Counts reports whether the limit of a Use is in force somewhere.
+func (r *Rules) Counts(u *Use) bool { return r.uses[u.Key] == u }
 
 // limitKey names what a limit counts, without how much it allows.
 func limitKey(scope string, l *workflow.Limit) string {

@@ -271,10 +271,10 @@ func (v *View) DueAt() store.Millis {
 		if h := v.Notes.Hold; h != nil {
 			return h.Until
 		}
-		if due := v.nextDue(); due != 0 {
-			return max(due, v.Rec.Wake)
+		if due := v.nextDue(); due == 0 || v.Rec.Wake <= v.Rec.Updated {
+			return due
 		}
-		return 0
+		return v.Rec.Wake // it was put off
 	case store.PhaseRunning, store.PhaseAwaiting:
 		return v.Rec.Deadline
 	case store.PhaseHooks:

@@ -113,8 +113,15 @@ func (v *View) HandlerOf(f *Flow, now store.Millis) Handler {
 // RateKey is the rate key of the lead's next attempt, or of the one in flight: what the
 // node names, or else what the handler does.
 func (v *View) RateKey(f *Flow, now store.Millis) string {
-	if v.Notes.RateKey != "" && (v.Rec.State.InFlight() || !v.messageDue(now)) && v.Notes.Sending == nil {
-		return v.Notes.RateKey
+	if v.Notes.Sending == nil && (v.Rec.State.InFlight() || !v.messageDue(now)) {
+		if v.Notes.RateKey != "" {
+			return v.Notes.RateKey
+		}
+		if node := v.Rec.Node; f.Exists() && int(node) < f.Graph.Len() && !f.Graph.EvaluatesRateKey(node) {
+			if key := f.Graph.Node(node).RateKey; key != "" {
+				return key
+			}
+		}
 	}
 	return v.HandlerOf(f, now).RateKey
 }

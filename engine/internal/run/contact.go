@@ -115,3 +115,19 @@ func rowErrors(err error) (map[int64]error, error) {
 	}
 	return bad, nil
 }
+
+// LeadIDs returns the ids of those of the leads that exist, by number.
+func (r *Runner) LeadIDs(ctx context.Context, seqs []int64) (map[int64]lead.ID, error) {
+	ids := map[int64]lead.ID{}
+	seqs = slices.Compact(slices.Sorted(slices.Values(seqs)))
+	for part := range slices.Chunk(seqs, readAhead) {
+		rows, err := r.Store.Contacts(ctx, part)
+		if _, err = rowErrors(err); err != nil {
+			return nil, ReadFailed(err)
+		}
+		for _, c := range rows {
+			ids[c.Seq] = c.ID
+		}
+	}
+	return ids, nil
+}

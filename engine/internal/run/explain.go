@@ -16,6 +16,9 @@ func (r *Runner) Explain(ctx context.Context, workflow lead.WorkflowID, id lead.
 	var flow *core.Flow
 	err := r.onLead(ctx, workflow, id, func(l *loop, e *entry) error {
 		flow = l.flow(e.view.Rec.Workflow)
+		if err := l.knowPerson(e, flow); err != nil {
+			return err
+		}
 		x = core.Explain(e.view, flow, max(l.now, at), e.person())
 		return nil
 	})

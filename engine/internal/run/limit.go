@@ -300,6 +300,22 @@ func (l *loop) learnPerson(e *entry, use *core.Use) {
 // are forgotten.
 const maxPeople = 50000
 
+// knowPerson learns what the limits need to know of a lead's contact.
+func (l *loop) knowPerson(e *entry, f *core.Flow) error {
+	e.view.Phone = e.contact.Phone
+	for _, lim := range e.view.Counted(f, l.now) {
+		if lim.PerContact == 0 || lim.Knows(e.view.Phone) {
+			continue
+		}
+		starts, err := l.r.Store.Starts(context.Background(), store.StartQuery{Key: lim.Key, Phone: e.view.Phone, Since: l.now.Add(-lim.Span)})
+		if err != nil {
+			return &storeError{err}
+		}
+		lim.Know(e.view.Phone, starts)
+	}
+	return nil
+}
+
 // personRead is what is known of a contact's starts.
 type personRead struct {
 	seq    int64
@@ -380,6 +396,10 @@ func (l *loop) limitUse() error {
 		fresh = append(fresh, l.r.rules.SetLimits(l.flows[seq], l.limits.everywhere)...)
 		l.watch(l.flows[seq])
 	}
+	l.r.rules.DropUses()
+	l.limits.lines = slices.DeleteFunc(l.limits.lines, func(ln *line) bool {
+		return !l.r.rules.Counts(ln.use) && !slices.ContainsFunc(ln.queues, func(q *limitedQueue) bool { return q.Len() > 0 })
+	})
 	if len(fresh) == 0 {
 		return nil
 	}

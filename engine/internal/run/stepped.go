@@ -35,7 +35,7 @@ func (r *Runner) Next() (time.Time, bool) {
 	switch now := l.clock(); {
 	case d.called < len(d.queue) || d.ready():
 		return now.Time(), true
-	case !l.resting() && l.timers.Len()+l.again.Len() == 0 && !l.horizon.more && l.horizon.opening == store.MaxMillis && l.horizon.cursor.Wake == store.MaxMillis:
+	case !l.resting() && l.timers.Len()+l.again.Len() == 0 && !l.horizon.more && l.horizon.opening == store.MaxMillis && l.horizon.cursor.Wake == store.MaxMillis && l.limitOpens(now) == store.MaxMillis:
 		return time.Time{}, false
 	default:
 		return now.Add(l.sleep()).Time(), true

@@ -56,7 +56,9 @@
 //  14. Never outside the hours. No attempt, the first or a retry, starts outside the
 //     calling hours that hold for the lead. Where a number has several time zones, all of
 //     them must allow it.
-//  15. Never more than allowed. No limit is exceeded at any instant.
+//  15. Never more than allowed. No limit is exceeded at any instant. (Where several
+//     engines share a store, this holds for each by itself, and for all of them together
+//     only for limits of attempts per contact, whose leads one engine has.)
 //  16. One engine acts. At most one engine begins a lead's attempts at a time. One that
 //     has lost its lease commits nothing and begins nothing more, and finds that out
 //     before it acts.

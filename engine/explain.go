@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine/internal/core"
-	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
 )
@@ -33,6 +32,9 @@ const (
 	WaitHooks    WaitReason = "hooks"           // its completion hooks run
 	WaitFinal    WaitReason = "final"           // nothing: the lead is removed or completed
 )
+
+// String returns the reason as it is on the wire.
+func (r WaitReason) String() string { return string(r) }
 
 // Explanation says why a lead is where it is, what comes next, and what removing it would
 // do. It comes from the functions that decide.
@@ -219,5 +221,3 @@ func summary(f *core.Flow, x *core.Explanation, out Explanation) string {
 	}
 	return text
 }
-
-var _ = workflow.Time

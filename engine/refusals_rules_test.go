@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -106,9 +107,19 @@ func refusalsOfRules(t *testing.T) map[string][]refusal {
 			second(e.Signal(ctx, wf, live.ID, "paid", map[string]any{"x": strings.Repeat("x", 20000)}))),
 			notFound(second(e.Signal(ctx, wf, unknown, "paid", nil))), conflict(second(e.Signal(ctx, wf, gone.ID, "paid", nil)))),
 		"engine.Engine.SignalContact": invalid(second(e.SignalContact(ctx, "", "", nil)), second(e.SignalContact(ctx, "+14155552671", "\n", nil))),
-		"engine.Engine.Explain":       notFound(second(e.Explain(ctx, wf, unknown)), second(e.Explain(ctx, lead.WorkflowIDFrom(past, 99, 1), live.ID))),
-		"engine.Engine.ExplainAt":     notFound(second(e.ExplainAt(ctx, wf, unknown, time.Now().Add(time.Hour)))),
-		"engine.Engine.Limits":        notRunning(second(idle.Limits(ctx))),
+		"engine.Engine.CheckSuppress": invalid(e.CheckSuppress(engine.Suppress{}), e.CheckSuppress(engine.Suppress{ExternalID: "x", Channel: "fax"})),
+		"engine.Engine.SuppressAll":   notRunning(second(idle.SuppressAll(ctx, maps.All(map[engine.Suppress]error{{ExternalID: "x"}: nil})))),
+		"engine.Engine.SuppressCSV": invalid(second(e.SuppressCSV(ctx, strings.NewReader(""), engine.Suppress{})), second(e.SuppressCSV(ctx, strings.NewReader("a,b\n1,2\n"), engine.Suppress{})),
+			second(e.SuppressCSV(ctx, strings.NewReader("Phone,phone\n1,2\n"), engine.Suppress{}))),
+		"engine.Engine.Audit":          invalid(second(e.Audit(ctx, engine.AuditFilter{PhoneNumber: "x", Limit: -1})), second(e.Audit(ctx, engine.AuditFilter{Actor: " "}))),
+		"engine.Engine.AllAudit":       invalid(firstError(e.AllAudit(ctx, engine.AuditFilter{PhoneNumber: "x"}))),
+		"engine.Engine.VerifyAudit":    noRefusal, // an AuditError is none
+		"engine.Engine.Receipt":        join(notFound(second(e.Receipt(ctx, wf, unknown))), conflict(second(e.Receipt(ctx, wf, live.ID)))),
+		"engine.Engine.ContactReceipt": invalid(second(e.ContactReceipt(ctx, "")), second(e.ContactReceipt(ctx, "abc"))),
+
+		"engine.Engine.Explain":   notFound(second(e.Explain(ctx, wf, unknown)), second(e.Explain(ctx, lead.WorkflowIDFrom(past, 99, 1), live.ID))),
+		"engine.Engine.ExplainAt": notFound(second(e.ExplainAt(ctx, wf, unknown, time.Now().Add(time.Hour)))),
+		"engine.Engine.Limits":    notRunning(second(idle.Limits(ctx))),
 		"engine.Engine.SetLimits": join(invalid(e.SetLimits(ctx, []workflow.Limit{{}}), e.SetLimits(ctx, []workflow.Limit{{InFlight: 1, Starts: 1}, {InFlight: -1}, {InFlight: 1, Channel: "fax"}})),
 			notRunning(idle.SetLimits(ctx, nil))),
 		"engine.Engine.CoolDown": invalid(e.CoolDown(ctx, "", time.Now().Add(time.Hour))),

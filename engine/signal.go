@@ -23,6 +23,9 @@ const (
 	SignalIgnored = SignalEffect(core.EffectIgnored) // nothing waits for it
 )
 
+// String returns the effect as it is on the wire.
+func (e SignalEffect) String() string { return string(e) }
+
 // MaxSignalData bounds the data of a signal, in bytes of JSON.
 const MaxSignalData = 16 << 10
 

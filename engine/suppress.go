@@ -94,6 +94,13 @@ func (e *Engine) Suppress(ctx context.Context, s Suppress) (Suppressed, error) {
 	return e.suppressed(asked), nil
 }
 
+// CheckSuppress returns nil, or a *lead.InvalidError that names every fault of what
+// Suppress would be asked. It does not look whether the workflow exists.
+func (e *Engine) CheckSuppress(s Suppress) error {
+	_, err := e.suppressing(s)
+	return err
+}
+
 // suppressing checks a suppression that is asked for.
 func (e *Engine) suppressing(s Suppress) (*run.Suppressing, error) {
 	var faults filterFaults

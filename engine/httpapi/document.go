@@ -49,7 +49,7 @@ func tidy(doc *huma.OpenAPI) error {
 	}
 	var bodies []*huma.RequestBody
 	for _, item := range doc.Paths {
-		for _, o := range []*huma.Operation{item.Post, item.Patch} {
+		for _, o := range []*huma.Operation{item.Post, item.Patch, item.Put} {
 			if o != nil && o.RequestBody != nil {
 				bodies = append(bodies, o.RequestBody)
 			}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 )
@@ -20,6 +21,8 @@ type (
 	unknownPolicy  string
 	weekday        string
 	conflictCode   string
+	signalEffect   string
+	waitReason     string
 )
 
 // callStatuses are those of a step that a call can have.
@@ -74,6 +77,22 @@ func (conflictCode) Schema(r huma.Registry) *huma.Schema {
 		names = append(names, name(c.code))
 	}
 	return enumSchema(r, "ConflictCode", "tells conflicts apart", append(names, codeStatusSent))
+}
+
+// Schema names the schema.
+func (signalEffect) Schema(r huma.Registry) *huma.Schema {
+	return enumSchema(r, "SignalEffect", "what a signal did", []engine.SignalEffect{
+		engine.SignalWoken, engine.SignalExits, engine.SignalKept, engine.SignalIgnored,
+	})
+}
+
+// Schema names the schema.
+func (waitReason) Schema(r huma.Registry) *huma.Schema {
+	return enumSchema(r, "WaitReason", "what a lead waits for", []engine.WaitReason{
+		engine.WaitTime, engine.WaitSignal, engine.WaitHours, engine.WaitLimit, engine.WaitDailyCap, engine.WaitCooling, engine.WaitWorker,
+		engine.WaitPaused, engine.WaitDraft, engine.WaitHold, engine.WaitCallback, engine.WaitHandler, engine.WaitRetry, engine.WaitHooks,
+		engine.WaitFinal,
+	})
 }
 
 // name is a value that is its own text.

@@ -45,6 +45,11 @@ func New(e *engine.Engine, c Config) (*Handler, error) {
 	h.statusRoutes()
 	h.leadRoutes()
 	h.stepRoutes()
+	h.personRoutes()
+	h.suppressionRoutes()
+	h.limitRoutes()
+	h.auditRoute()
+	h.receiptRoute()
 	h.healthRoute()
 	if err := h.documentRoutes(); err != nil {
 		return nil, fmt.Errorf("httpapi: %w", err)

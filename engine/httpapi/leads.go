@@ -122,6 +122,9 @@ func (h *Handler) leadRoutes() {
 		summary: "Get a lead's history", description: "Every step in the order in which the lead came to it.", refused: noLead,
 	}, h.history)
 	h.removalRoute()
+	h.holdRoutes()
+	h.signalRoute()
+	h.explanationRoute()
 }
 
 // enrolled is the answer to either kind of enrolling.

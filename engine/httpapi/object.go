@@ -158,6 +158,19 @@ func (o *object) duration(name string) time.Duration {
 	return 0
 }
 
+// moment reads a time in RFC 3339; the zero time when it was not sent.
+func (o *object) moment(name string) time.Time {
+	text := o.text(name, 100)
+	if text == nil {
+		return time.Time{}
+	}
+	at, err := time.Parse(time.RFC3339, *text)
+	if err != nil {
+		o.fault(name, "must be a time such as 2030-12-31T09:00:00Z")
+	}
+	return at
+}
+
 // flag reads true or false; false when it was not sent.
 func (o *object) flag(name string) (on bool) {
 	if value, ok := o.value(name); ok && json.Unmarshal(value, &on) != nil {

@@ -27,8 +27,9 @@ type operation struct {
 	// within is where the engine's faulty input lies in the request.
 	within string
 	// body are the request's bodies by content type.
-	body map[string]bodyDoc
-	open bool // needs no token
+	body     map[string]bodyDoc
+	bodyless bool // the body may be left out
+	open     bool // needs no token
 }
 
 // answer documents an answer.
@@ -63,6 +64,7 @@ func (h *Handler) describe() {
 			{Name: tagWorkflows, Description: "Graphs that leads move through, and whether they do."},
 			{Name: tagLeads, Description: "One enrollment each of one contact in one workflow."},
 			{Name: tagSteps, Description: "Outcomes of what is in flight, and the call log."},
+			{Name: tagPeople, Description: "A person in every workflow, and whom not to contact."},
 			{Name: tagService, Description: "Whether it works, and how to use it."},
 		},
 	}
@@ -88,6 +90,7 @@ const (
 	tagWorkflows = "Workflows"
 	tagLeads     = "Leads"
 	tagSteps     = "Steps and calls"
+	tagPeople    = "People"
 	tagService   = "Service"
 )
 
@@ -148,7 +151,7 @@ func register[I, O any](h *Handler, op operation, handle func(context.Context, *
 		for contentType, b := range op.body {
 			content[contentType] = &huma.MediaType{Schema: b.schema(registry)}
 		}
-		added.RequestBody = &huma.RequestBody{Required: true, Content: content}
+		added.RequestBody = &huma.RequestBody{Required: !op.bodyless, Content: content}
 	}
 	h.operations = append(h.operations, added)
 }
@@ -159,6 +162,8 @@ func operationAt(item *huma.PathItem, method string) *huma.Operation {
 		return item.Post
 	case http.MethodPatch:
 		return item.Patch
+	case http.MethodPut:
+		return item.Put
 	case http.MethodDelete:
 		return item.Delete
 	}

@@ -83,6 +83,10 @@ var codes = []struct {
 	{lead.ErrStepFinished, "step_finished"},
 	{lead.ErrStepNotStarted, "step_not_started"},
 	{lead.ErrOtherAttempt, "other_attempt"},
+	{lead.ErrSuppressed, "suppressed"},
+	{lead.ErrRemovalPending, "removal_pending"},
+	{lead.ErrNotHeld, "not_held"},
+	{lead.ErrNotActive, "not_active"},
 }
 
 // codeStatusSent: a PATCH sends a status, whatever state the workflow is in.

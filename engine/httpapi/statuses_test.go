@@ -36,8 +36,24 @@ var documented = map[string][]int{
 	"DELETE /workflows/{id}/leads/{lead}":      {200, 202, 404, 409},
 	"GET /leads/{lead}":                        {200, 404},
 	"POST /steps/{step}/complete":              {200, 404, 409},
-	"GET /calls":                               {200, 422},
-	"GET /healthz":                             {200, 503},
+
+	"GET /workflows/{id}/leads/{lead}/explanation": {200, 404},
+	"POST /workflows/{id}/leads/{lead}/hold":       {200, 404, 409},
+	"POST /workflows/{id}/leads/{lead}/release":    {200, 404, 409},
+	"POST /workflows/{id}/leads/{lead}/signals":    {200, 404, 409},
+	"GET /contacts/{phone}/leads":                  {200, 422},
+	"DELETE /contacts/{phone}/leads":               {200, 422},
+	"POST /contacts/{phone}/signals":               {200, 422},
+	"POST /suppressions":                           {200, 201, 404, 413, 422},
+	"GET /suppressions":                            {200, 422},
+	"GET /suppressions/{id}":                       {200, 404},
+	"DELETE /suppressions/{id}":                    {200, 404, 409},
+	"GET /limits":                                  {200},
+	"PUT /limits":                                  {200, 422},
+	"GET /audit":                                   {200, 422},
+	"GET /contacts/{phone}/receipt":                {200, 422},
+	"GET /calls":                                   {200, 422},
+	"GET /healthz":                                 {200, 503},
 }
 
 // TestEveryStatusOfTheContract asks every route for every answer that the contract
@@ -71,6 +87,11 @@ func TestEveryStatusOfTheContract(t *testing.T) {
 	<-steps
 	s.post(stopping+"/cancel", "").expect(200)
 
+	held := s.enroll(active, "+14155550020")
+	s.enroll(active, "+14155550022")
+	made := s.post("/v1/suppressions", `{"external_id":"crm-9"}`).expect(201).object()["id"].(string)
+	sup := "/v1/suppressions/" + made
+
 	const csv, form = "text/csv", "multipart/form-data; boundary=b"
 	unknownLead := "/leads/" + noLead
 	cases := []struct {
@@ -84,7 +105,7 @@ func TestEveryStatusOfTheContract(t *testing.T) {
 		{"POST /workflows", "/v1/workflows", `{"name":"","entry":"x","nodes":[{"id":"a","type":"cal"}]}`, "", 422, `body.nodes[0].type`},
 		{"GET /workflows", "/v1/workflows?status=active&limit=1", "", "", 200, `"next_cursor":"`},
 		{"GET /workflows", "/v1/workflows?state=active", "", "", 422, `did you mean status?`},
-		{"GET /workflows/{id}", active, "", "", 200, `"enrolled_leads":2,"counts":{"enrolled":1,"in_step":0,"pending_removal":0,"removed":1,"completed":0}`},
+		{"GET /workflows/{id}", active, "", "", 200, `"enrolled_leads":4,"counts":{"enrolled":3,"in_step":0,"pending_removal":0,"removed":1,"completed":0}`},
 		{"GET /workflows/{id}", noWorkflow, "", "", 404, `no workflow wfl_`},
 		{"PATCH /workflows/{id}", active, `{"name":"New","description":"Of it"}`, "", 200, `"name":"New","description":"Of it"`},
 		{"PATCH /workflows/{id}", noWorkflow, `{"name":"New"}`, "", 404, `no workflow`},
@@ -164,6 +185,51 @@ func TestEveryStatusOfTheContract(t *testing.T) {
 		{"DELETE /workflows/{id}/leads/{lead}", free + "/leads/" + last(gone), "", "", 404, `no lead`},
 		{"GET /calls", "/v1/calls?call_id=c-1&status=completed", "", "", 200, `"outcome":"completed"`},
 		{"GET /calls", "/v1/calls?from=yesterday", "", "", 422, `query.from`},
+
+		{"GET /workflows/{id}/leads/{lead}/explanation", held + "/explanation", "", "", 200, `"reason":"wait"`},
+		{"GET /workflows/{id}/leads/{lead}/explanation", held + "/explanation?at=2100-01-01T00:00:00Z", "", "", 200, `"status":"completed"`},
+		{"GET /workflows/{id}/leads/{lead}/explanation", active + unknownLead + "/explanation", "", "", 404, ``},
+		{"POST /workflows/{id}/leads/{lead}/hold", held + "/hold", `{"until":"2100-01-01T00:00:00Z","reason":"on holiday","actor":"kim"}`, "", 200, `"hold":{"until":"2100-01-01T00:00:00Z","reason":"on holiday","actor":"kim"`},
+		{"POST /workflows/{id}/leads/{lead}/hold", held + "/hold", "", "", 200, `"hold":{"until":null`},
+		{"POST /workflows/{id}/leads/{lead}/hold", active + unknownLead + "/hold", "", "", 404, ``},
+		{"POST /workflows/{id}/leads/{lead}/hold", gone + "/hold", "", "", 409, `"code":"lead_final"`},
+		{"POST /workflows/{id}/leads/{lead}/release", held + "/release", "", "", 200, `"hold":null`},
+		{"POST /workflows/{id}/leads/{lead}/release", held + "/release", "", "", 409, `"code":"not_held"`},
+		{"POST /workflows/{id}/leads/{lead}/release", active + unknownLead + "/release", "", "", 404, ``},
+		{"POST /workflows/{id}/leads/{lead}/signals", held + "/signals", `{"name":"paid","data":{"n":1}}`, "", 200, `"effect":"ignored"`},
+		{"POST /workflows/{id}/leads/{lead}/signals", active + unknownLead + "/signals", `{"name":"paid"}`, "", 404, ``},
+		{"POST /workflows/{id}/leads/{lead}/signals", gone + "/signals", `{"name":"paid"}`, "", 409, `"code":"lead_final"`},
+		{"GET /contacts/{phone}/leads", "/v1/contacts/%2B14155550020/leads?limit=1&status=enrolled", "", "", 200, `"phone_number":"+14155550020"`},
+		{"GET /contacts/{phone}/leads", "/v1/contacts/+14155550021/leads", "", "", 200, `{"data":[],"next_cursor":null}`},
+		{"GET /contacts/{phone}/leads", "/v1/contacts/555/leads", "", "", 422, `phone_number`},
+		{"POST /contacts/{phone}/signals", "/v1/contacts/+14155550020/signals", `{"name":"paid"}`, "", 200, `"effect":"ignored"`},
+		{"POST /contacts/{phone}/signals", "/v1/contacts/+14155550020/signals", `{"name":""}`, "", 422, `body.name`},
+		{"DELETE /contacts/{phone}/leads", "/v1/contacts/+14155550020/leads?reason=stop&skip_retries=true", "", "", 200, `"status":"removed"`},
+		{"DELETE /contacts/{phone}/leads", "/v1/contacts/+14155550020/leads", "", "", 200, `{"data":[]}`},
+		{"DELETE /contacts/{phone}/leads", "/v1/contacts/x/leads", "", "", 422, `phone_number`},
+		{"POST /suppressions", "/v1/suppressions", `{"phone_number":"+14155550022","reason":"said stop","actor":"kim"}`, "", 201, `"leads":[{"id":"wlead_`},
+		{"POST /suppressions", "/v1/suppressions", `{"phone_number":"+14155550022"}`, "", 200, `"reason":"said stop"`},
+		{"POST /suppressions", "/v1/suppressions", `{"phone_number":"+14155550022","workflow_id":"` + last(noWorkflow) + `"}`, "", 404, `no workflow`},
+		{"POST /suppressions", "/v1/suppressions", `{"phone_number":"555","channel":"fax","expires_at":"2001-01-01T00:00:00Z","colour":1}`, "", 422, `4 faults`},
+		{"POST /suppressions", "/v1/suppressions", `{}`, "", 422, `body.phone_number`},
+		{"POST /suppressions", "/v1/suppressions", "phone_number;reason\n+14155550023;old\n555;\n", csv, 200, `{"added":1,"unchanged":0,"rejected":1,"leads_removed":0,"errors":[{"row":3`},
+		{"POST /suppressions", "/v1/suppressions", "mobile\n1\n", csv, 422, `body.header`},
+		{"POST /suppressions", "/v1/suppressions", "phone_number\n" + strings.Repeat("\n", 1<<12), csv, 413, `more than 4096 bytes`},
+		{"POST /workflows/{id}/leads", active + "/leads", `{"phone_number":"+14155550022"}`, "", 409, `"code":"suppressed"`},
+		{"GET /suppressions", "/v1/suppressions?phone_number=%2B14155550022&active=true&limit=1", "", "", 200, `"reason":"said stop"`},
+		{"GET /suppressions", "/v1/suppressions?state=x", "", "", 422, `query.state`},
+		{"GET /suppressions/{id}", sup, "", "", 200, `"external_id":"crm-9"`},
+		{"GET /suppressions/{id}", "/v1/suppressions/sup_01kaqf5y8sf3x8zq0h0m9d2c7r", "", "", 404, `no suppression`},
+		{"DELETE /suppressions/{id}", sup + "?reason=mistake&actor=kim", "", "", 200, `"lifted_by":"kim","lift_reason":"mistake"`},
+		{"DELETE /suppressions/{id}", sup, "", "", 409, `"code":"not_active"`},
+		{"DELETE /suppressions/{id}", "/v1/suppressions/sup_01kaqf5y8sf3x8zq0h0m9d2c7r", "", "", 404, `no suppression`},
+		{"PUT /limits", "/v1/limits", `{"limits":[{"channel":"voice_call","in_flight":5}]}`, "", 200, `"in_flight":5`},
+		{"PUT /limits", "/v1/limits", `{}`, "", 422, `body.limits`},
+		{"GET /limits", "/v1/limits", "", "", 200, `{"limits":[{"channel":"voice_call","rate_key":null,"in_flight":5`},
+		{"GET /audit", "/v1/audit?phone_number=+14155550022&actor=kim", "", "", 200, `"action":"suppression.added"`},
+		{"GET /contacts/{phone}/receipt", "/v1/contacts/+14155550022/receipt", "", "", 200, `"attempts_after":0`},
+		{"GET /contacts/{phone}/receipt", "/v1/contacts/x/receipt", "", "", 422, `phone_number`},
+		{"GET /audit", "/v1/audit?from=yesterday", "", "", 422, `query.from`},
 
 		{"DELETE /workflows/{id}", spare, "", "", 200, `{"message":"Workflow deleted."}`},
 		{"DELETE /workflows/{id}", spare, "", "", 404, ``},

@@ -101,7 +101,7 @@ func viewNode(n workflow.Node) nodeBody {
 		CallingHours: viewHours(n.CallingHours), Limits: make([]limitBody, len(n.Limits)), RateKey: optional(n.RateKey),
 	}
 	for i, l := range n.Limits {
-		out.Limits[i] = limitBody{positive(l.InFlight), positive(l.Starts), positive(l.PerContact), length(l.Per)}
+		out.Limits[i] = viewLimit(l)
 	}
 	if out.Config == nil {
 		out.Config = json.RawMessage(`{}`)
@@ -113,6 +113,10 @@ func viewNode(n workflow.Node) nodeBody {
 		}
 	}
 	return out
+}
+
+func viewLimit(l workflow.Limit) limitBody {
+	return limitBody{positive(l.InFlight), positive(l.Starts), positive(l.PerContact), length(l.Per)}
 }
 
 func viewHours(h *workflow.CallingHours) *callingHoursBody {
@@ -147,10 +151,19 @@ type leadBody struct {
 	CurrentNodeID string         `json:"current_node_id"`
 	NextActionAt  *time.Time     `json:"next_action_at" doc:"when the engine will next act on the lead by itself; null for a final lead"`
 	Outcome       *string        `json:"outcome" doc:"of a completed lead"`
+	Hold          *holdBody      `json:"hold" doc:"null unless it is held"`
 	Removal       *removalBody   `json:"removal" doc:"null until removal is asked for"`
 	EnrolledAt    time.Time      `json:"enrolled_at"`
 	UpdatedAt     time.Time      `json:"updated_at"`
 	CompletedAt   *time.Time     `json:"completed_at"`
+}
+
+type holdBody struct {
+	_      struct{}   `nullable:"true"`
+	Until  *time.Time `json:"until" doc:"null: until it is released"`
+	Reason *string    `json:"reason"`
+	Actor  *string    `json:"actor"`
+	Since  time.Time  `json:"since"`
 }
 
 type removalBody struct {
@@ -172,6 +185,9 @@ func viewLead(l lead.Lead) leadBody {
 	}
 	if out.Metadata == nil {
 		out.Metadata = map[string]any{}
+	}
+	if b := l.Hold; b != nil {
+		out.Hold = &holdBody{Until: when(b.Until), Reason: optional(b.Reason), Actor: optional(b.Actor), Since: b.Since.UTC()}
 	}
 	if r := l.Removal; r != nil {
 		out.Removal = &removalBody{

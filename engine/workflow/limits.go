@@ -153,7 +153,7 @@ func (g *Graph) findRules(c *checker) {
 		n, def := &g.nodes[i], &g.def.Nodes[i]
 		g.anyHours = g.anyHours || n.hours != nil
 		g.anyLimits = g.anyLimits || len(def.Limits) > 0
-		n.hours = append(slices.Clip(c.hours), n.hours...)
+		n.hours = append(slices.Clip(c.hours), n.hours...) // the same list where a node has none of its own
 		for j := range g.def.Limits {
 			if l := &g.def.Limits[j]; def.Type.Action() && (l.Channel == "" || l.Channel == def.Type) {
 				n.limits = append(n.limits, l)

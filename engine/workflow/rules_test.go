@@ -121,6 +121,21 @@ func TestAWorkflowWithoutRulesHasNone(t *testing.T) {
 	}
 }
 
+func TestTheRulesOfOneNodeAreThoseOfNoOther(t *testing.T) {
+	d := valid()
+	d.Nodes[0] = d.Nodes[0].WithHours(CallingHours{Preset: "us"}).WithLimits(Limit{InFlight: 1})
+	g, err := Compile(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !g.AnyHours() || !g.AnyLimits() || len(g.Hours(0)) != 1 || len(g.Limits(0)) != 1 {
+		t.Errorf("any hours %t, any limits %t; of the node %v, %v", g.AnyHours(), g.AnyLimits(), g.Hours(0), g.Limits(0))
+	}
+	if g.Hours(1) != nil || g.Limits(1) != nil {
+		t.Errorf("another node has %v, %v", g.Hours(1), g.Limits(1))
+	}
+}
+
 // What is read is written, and read again, as it was; and a copy shares nothing with it.
 func TestRulesSurviveWritingAndCopying(t *testing.T) {
 	d := ruled(t)

@@ -45,7 +45,7 @@ func write(t *testing.T, path, text string) {
 }
 
 var (
-	anyID   = regexp.MustCompile(`(wfl|wlead|step)_[0-9a-z]{26}`)
+	anyID   = regexp.MustCompile(`(wfl|wlead|step|sup)_[0-9a-z]{26}`)
 	anyTime = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ`)
 	spaces  = regexp.MustCompile(` +`)
 )
@@ -232,6 +232,21 @@ Removal requested TIME, removed TIME
 reason stop
 actor me`},
 		{"import -activate -workflow " + draft, `Activated workflow wfl_ID.`},
+		{"explain " + wf + " " + gone, `The lead is completed with the outcome dropped.`},
+		{"hold --reason holiday " + wf + " " + talks, `wlead_ID is held until it is released.`},
+		{"release " + wf + " " + talks, `wlead_ID is released; next action: TIME.`},
+		{"signal +14155550101 paid", `wlead_ID ignored`},
+		{"suppress --reason stop --actor me +14155550101", `
++14155550101 is suppressed: sup_ID.
+0 leads are removed; 1 are removed when their step in flight has ended.`},
+		{"suppressions", `
+ID PHONE NUMBER EXTERNAL ID SCOPE SINCE UNTIL REASON
+sup_ID +14155550101 - everywhere TIME - stop`},
+		{"audit -phone-number +14155550101 -actor me", `
+ENTRY TIME ACTION PHONE NUMBER LEAD BY REASON
+5 TIME suppression.added +14155550101 - me stop
+6 TIME lead.removal_requested +14155550101 wlead_ID me stop`},
+		{"limits", `{"limits":[]}`},
 	} {
 		out, stderr, code := s.cli(strings.Fields(c.args)...)
 		if code != 0 {

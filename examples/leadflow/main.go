@@ -148,7 +148,10 @@ func (p *program) root() *cobra.Command {
 			p.resumeCommand(), p.cancelCommand(), p.deleteCommand(),
 		}},
 		{"leads", "Leads:", []*cobra.Command{
-			p.enrollCommand(), p.listCommand(), p.showCommand(), p.historyCommand(), p.callsCommand(), p.removeCommand(),
+			p.enrollCommand(), p.listCommand(), p.showCommand(), p.historyCommand(), p.explainCommand(), p.callsCommand(), p.removeCommand(), p.holdCommand(), p.releaseCommand(),
+		}},
+		{"people", "People, in every workflow:", []*cobra.Command{
+			p.suppressCommand(), p.suppressionsCommand(), p.liftCommand(), p.signalCommand(), p.receiptCommand(), p.auditCommand(), p.limitsCommand(),
 		}},
 		{"other", "Other commands:", []*cobra.Command{p.versionCommand(), p.manCommand(), p.completionCommand()}},
 	} {

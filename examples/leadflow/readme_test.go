@@ -41,6 +41,22 @@ var routes = []struct {
 	{"DELETE", "/workflows/{id}/leads/{id}", []int{200, 202}}, // a lead that waits, and one in a step
 	{"POST", "/steps/{id}/complete", []int{200}},
 	{"GET", "/calls", []int{200}},
+
+	{"POST", "/suppressions", []int{201, 200}}, // one, and a file
+	{"GET", "/suppressions", []int{200}},
+	{"GET", "/suppressions/{id}", []int{200}},
+	{"DELETE", "/suppressions/{id}", []int{200}},
+	{"GET", "/contacts/{id}/leads", []int{200}},
+	{"POST", "/contacts/{id}/signals", []int{200}},
+	{"DELETE", "/contacts/{id}/leads", []int{200}},
+	{"GET", "/contacts/{id}/receipt", []int{200}},
+	{"GET", "/audit", []int{200}},
+	{"POST", "/workflows/{id}/leads/{id}/hold", []int{200}},
+	{"GET", "/workflows/{id}/leads/{id}/explanation", []int{200}},
+	{"POST", "/workflows/{id}/leads/{id}/release", []int{200}},
+	{"POST", "/workflows/{id}/leads/{id}/signals", []int{200}},
+	{"PUT", "/limits", []int{200}},
+	{"GET", "/limits", []int{200}},
 }
 
 // TestREADMEsExamplesRun runs every sh block of the README, in order, in one
@@ -60,7 +76,7 @@ func TestREADMEsExamplesRun(t *testing.T) {
 	// In between, something that sees what is asked and answered.
 	var mu sync.Mutex
 	seen := map[string]int{}
-	ids := regexp.MustCompile(`(wfl|wlead|step)_[0-9a-z]{26}`)
+	ids := regexp.MustCompile(`(wfl|wlead|step|sup)_[0-9a-z]{26}|\+\d{11}`)
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) },
 		ModifyResponse: func(res *http.Response) error {

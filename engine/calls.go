@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -55,7 +56,8 @@ func (e *Engine) Calls(ctx context.Context, filter CallFilter) ([]lead.Call, Cal
 		q.Workflow = seq
 	}
 	rows, err := e.store.Calls(ctx, q)
-	if err != nil && !onlyRows(err) {
+	var left store.RowErrors
+	if err != nil && !errors.As(err, &left) {
 		return nil, filter.After, run.ReadFailed(err)
 	}
 	out, cursor := make([]lead.Call, 0, len(rows)), filter.After
@@ -68,7 +70,7 @@ func (e *Engine) Calls(ctx context.Context, filter CallFilter) ([]lead.Call, Cal
 			CallID: row.CallID, StepID: core.StepID(row.Entered, row.LeadID, row.Visit), Attempt: int(row.Attempt),
 			LeadID: row.LeadID, WorkflowID: row.WorkflowID, NodeID: row.NodeID,
 			PhoneNumber: lead.PhoneFromDigits(row.Phone), Status: row.Status, Outcome: row.Outcome,
-			StartedAt: row.Started.Time(), EndedAt: row.Ended.Time(), Error: row.Error, Data: validJSON(row.Data),
+			StartedAt: core.TimeOf(row.Started), EndedAt: core.TimeOf(row.Ended), Error: row.Error, Data: validJSON(row.Data),
 		})
 	}
 	return out, cursor, nil

@@ -123,10 +123,7 @@ func (e *Engine) StepNode(ctx context.Context, id lead.StepID) (lead.Lead, workf
 	if err != nil {
 		return lead.Lead{}, workflow.Node{}, err
 	}
-	l, err := viewLead(f, &found)
-	if err != nil {
-		return lead.Lead{}, workflow.Node{}, err
-	}
+	l := e.viewLead(f, &found, nil)
 	for _, n := range f.Graph.Definition().Nodes {
 		if n.ID == s.NodeID {
 			return l, n.Clone(), nil
@@ -146,7 +143,8 @@ func (e *Engine) findStep(ctx context.Context, id lead.StepID) (*core.Flow, stor
 		return refuse(run.StepNotFound(id))
 	}
 	if err != nil {
-		return refuse(run.ReadFailed(err))
+		_, err = e.meet(err)
+		return refuse(err)
 	}
 	f := e.run.FlowOf(found.Workflow)
 	if f == nil {

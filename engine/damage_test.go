@@ -380,3 +380,100 @@ func leadColumns(t *testing.T) (list []leadColumn) {
 	}
 	return list
 }
+
+// A person can be taken out whatever the rows of the lead say, in every way, for good.
+func TestADamagedLeadCanBeRemovedInEveryWay(t *testing.T) {
+	ways := map[string]func(e *engine.Engine, wf lead.WorkflowID, id lead.ID) error{
+		"Remove": func(e *engine.Engine, wf lead.WorkflowID, id lead.ID) error {
+			_, err := e.Remove(background, wf, id)
+			return err
+		},
+		"RemoveLeads": func(e *engine.Engine, wf lead.WorkflowID, id lead.ID) error {
+			_, err := e.RemoveLeads(background, wf, engine.LeadFilter{All: true})
+			return err
+		},
+		"RemoveContact": func(e *engine.Engine, _ lead.WorkflowID, _ lead.ID) error {
+			_, err := e.RemoveContact(background, phone)
+			return err
+		},
+		"Suppress": func(e *engine.Engine, _ lead.WorkflowID, _ lead.ID) error {
+			_, err := e.Suppress(background, engine.Suppress{PhoneNumber: phone})
+			return err
+		},
+		"CancelWorkflow": func(e *engine.Engine, wf lead.WorkflowID, _ lead.ID) error {
+			_, err := e.CancelWorkflow(background, wf)
+			return err
+		},
+	}
+	for way, remove := range ways {
+		for _, column := range []string{
+			"node = 9999", "node = 2147483648", "node = -5", "phase = 1", "phase = 77", "visit = -1", "visit = 2147483647", "spot = 0",
+			"spot = spot + 8", "extra = x'7b'", "wake = NULL",
+		} {
+			t.Run(way+"/"+column, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t, func(context.Context, engine.Attempt) (engine.Result, error) { return engine.InFlight("c"), nil })
+					wf := w.callWaitMessage()
+					l := w.enroll(wf, phone)
+					synctest.Wait()
+					w.damage(`UPDATE leads SET `+column+` WHERE seq = ?`, l)
+					if got := w.lead(l); got.Unreadable == "" || got.PhoneNumber != phone {
+						t.Errorf("it is read as %+v", got)
+					}
+					if _, err := w.eng.History(background, wf, l.ID); !errors.Is(err, lead.ErrUnreadable) {
+						t.Errorf("History: %v", err)
+					}
+					if _, err := w.eng.Hold(background, wf, l.ID, engine.Hold{}); !errors.Is(err, lead.ErrUnreadable) {
+						t.Errorf("Hold: %v", err)
+					}
+					if err := remove(w.eng, wf, l.ID); err != nil {
+						t.Fatal(err)
+					}
+					w.crash()
+					got := w.lead(l)
+					if got.State != lead.Removed || got.Unreadable != "" || got.Removal == nil || got.Removal.RemovedAt.IsZero() {
+						t.Fatalf("it is %+v", got)
+					}
+					w.history(l)
+					n, err := w.eng.CountLeads(background, wf, engine.LeadFilter{States: []lead.State{lead.Removed}})
+					if all, failed := w.eng.CountLeads(background, wf, engine.LeadFilter{}); n != 1 || all != 1 || err != nil || failed != nil {
+						t.Errorf("%d of %d are removed: %v, %v", n, all, err, failed)
+					}
+					if _, err := w.eng.Remove(background, wf, l.ID); !errors.Is(err, lead.ErrLeadFinal) {
+						t.Errorf("Remove again: %v", err)
+					}
+					if way == "Remove" || way == "RemoveLeads" || way == "RemoveContact" {
+						w.enroll(wf, phone)
+					}
+					if seen := len(w.seen()); seen > 2 {
+						t.Errorf("%d attempts", seen)
+					}
+				})
+			})
+		}
+	}
+}
+
+// Metadata that cannot be read is told of once, however it is met.
+func TestDamagedMetadataIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		log := &lockedBuffer{}
+		w.config.Logger = slog.New(slog.NewTextHandler(log, nil))
+		l := w.enroll(w.callWaitMessage(), phone)
+		synctest.Wait()
+		w.damage(`UPDATE contacts SET metadata = x'7b' WHERE seq = ?`, l)
+		for range 2 {
+			list, err := w.eng.Leads(background, l.WorkflowID, engine.LeadFilter{})
+			if err != nil || len(list) != 1 || list[0].Unreadable == "" || list[0].Metadata != nil {
+				t.Errorf("%+v, %v", list, err)
+			}
+			w.lead(l)
+		}
+		w.pass(72 * time.Hour)
+		w.expectState(l, lead.Completed)
+		if n := strings.Count(log.String(), l.ID.String()); n != 1 {
+			t.Errorf("%d lines:\n%s", n, log)
+		}
+	})
+}

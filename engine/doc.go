@@ -56,9 +56,8 @@
 //  14. Never outside the hours. No attempt, the first or a retry, starts outside the
 //     calling hours that hold for the lead. Where a number has several time zones, all of
 //     them must allow it.
-//  15. Never more than allowed. No limit is exceeded at any instant. (Where several
-//     engines share a store, this holds for each by itself, and for all of them together
-//     only for limits of attempts per contact, whose leads one engine has.)
+//  15. Never more than allowed. No limit is exceeded at any instant, by one engine or by
+//     several that share a store.
 //  16. One engine acts. At most one engine begins a lead's attempts at a time. One that
 //     has lost its lease commits nothing and begins nothing more, and finds that out
 //     before it acts.
@@ -129,6 +128,11 @@
 //   - Leads that wait for a limit have a queue for each limit and workflow, and hold no
 //     worker. Workflows that share a limit are served by weighted turns. Only the first
 //     two thousand of each queue are in memory.
+//   - Engines that share a store keep limits together: the store has an account of what
+//     all of them use, changed in the commit that starts or ends an attempt, by its own
+//     clock, and refuses a commit that would exceed a limit. Limits for each contact need
+//     no account, because one engine has all leads of a contact; they go by that engine's
+//     clock.
 //   - A start counts for a limit from its commit on, before the handler is called. If the
 //     process ends in between, the attempt is delivered again, and counts again.
 //   - An exit of the workflow by a signal lets the step in flight finish, its queued

@@ -26,9 +26,11 @@ const (
 	// EventParked: the process ended too often during an attempt. See
 	// [Config].MaxRedeliveries.
 	EventParked EventType = "lead.parked"
-	// EventUnreadable: the lead's row in the store cannot be read; Error says why. The
-	// engine does nothing for the lead until it is started again; all others go on. Only
-	// Lead.ID is set, and it is zero if it cannot be read either.
+	// EventUnreadable: the lead's row in the store cannot be read; Error says why. It comes
+	// once, when the engine first meets the row: because the lead is due, or because
+	// somebody asks for it or for a list with it. The engine does nothing for the lead
+	// until it is started again, but it can be removed; all others go on. Only Lead.ID is
+	// set, and it is zero if it cannot be read either.
 	EventUnreadable EventType = "lead.unreadable"
 	// EventHeld and EventReleased: the lead is held, or not any more.
 	EventHeld     EventType = "lead.held"

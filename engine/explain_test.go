@@ -29,7 +29,7 @@ const everyRule = `{"name": "w", "entry": "call", "time_zone": "Europe/Berlin", 
 // explanation against what then happens.
 func TestAnExplanationAgreesWithWhatHappens(t *testing.T) {
 	worlds := 60
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		worlds = 10
 	}
 	for seed := range uint64(worlds) {

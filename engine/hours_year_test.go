@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	hoursYears    = flag.Int("year.n", 1, "how many years TestAYearOfCallingHours lets pass: 50 in a long run")
+	hoursYears    = flag.Int("year.n", 1, "how many years TestAYearOfCallingHours lets pass: 50 in a long run; of 1 year only 150 zones are taken")
 	hoursYearSeed = flag.Uint64("year.seed", 0, "seed of TestAYearOfCallingHours; 0 means a new one")
 )
 
@@ -125,7 +125,7 @@ func goZoneNames(t *testing.T) (names []string) {
 	return names
 }
 
-// person is a lead of the year.
+// yearPerson is a lead of the year.
 type yearPerson struct {
 	zones []*time.Location
 	hours map[string][]*hoursSaid // by node: the workflow's, and its own
@@ -168,6 +168,14 @@ func TestAYearOfCallingHours(t *testing.T) {
 		seed = rand.Uint64()
 	}
 	names := goZoneNames(t)
+	most := 150
+	if raceEnabled {
+		most = 15 // it has one goroutine
+	}
+	if *hoursYears == 1 && len(names) > most {
+		rand.New(rand.NewPCG(seed, 3)).Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+		names = names[:most]
+	}
 	for i := range *hoursYears {
 		t.Logf("-year.seed=%d", seed+uint64(i))
 		yearOfHours(t, seed+uint64(i), names)

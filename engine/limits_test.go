@@ -101,6 +101,24 @@ func TestAPersonGetsNoMoreAttemptsThanALimitAllows(t *testing.T) {
 	r.expect(second, "completed: call=completed won=converted")
 }
 
+func TestALimitForEachContactThatIsLiftedHoldsNobodyUp(t *testing.T) {
+	r := newRules(t)
+	if err := r.SetLimits(background, []workflow.Limit{{PerContact: 1, Per: workflow.Duration(24 * time.Hour)}}); err != nil {
+		t.Fatal(err)
+	}
+	one, other := r.activate(callsOnly("")), r.activate(callsOnly(""))
+	r.enroll(one, phone)
+	r.settle(0)
+	r.enroll(other, phone)
+	r.settle(time.Hour)
+	r.calledAre("call")
+	if err := r.SetLimits(background, nil); err != nil {
+		t.Fatal(err)
+	}
+	r.settle(0)
+	r.calledAre("call")
+}
+
 func TestALimitForAllWorkflowsCanBeChangedWhileRunning(t *testing.T) {
 	r := newRules(t)
 	r.answer = live

@@ -185,7 +185,11 @@ func TestAWeekOfLimits(t *testing.T) {
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
-	for i := range *limitWeeks {
+	weeks := *limitWeeks
+	if raceEnabled {
+		weeks = min(weeks, 1) // it has one goroutine
+	}
+	for i := range weeks {
 		t.Logf("-week.seed=%d", seed+uint64(i))
 		weekOfLimits(t, seed+uint64(i))
 		if t.Failed() {
@@ -337,4 +341,125 @@ func weekOfLimits(t *testing.T, seed uint64) {
 	if k.begun == 0 {
 		t.Error("nothing began")
 	}
+}
+
+// shared is a definition of one call, with what more is said.
+func shared(t *testing.T, more string) *workflow.Definition {
+	t.Helper()
+	def, err := workflow.Parse([]byte(callsOnly(more)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return def
+}
+
+// Workflows that share lines get shares by their priority while all have leads waiting,
+// and each serves its leads in order, over a crash and however long the calls last.
+func TestSharedLinesAreDealtFairly(t *testing.T) {
+	var w *enginetest.World
+	served, last := map[lead.WorkflowID]int{}, map[lead.WorkflowID]lead.ID{}
+	w = enginetest.New(t, enginetest.Config{Seed: 4, Script: enginetest.Script{"call": func(a *enginetest.Attempt) enginetest.Reply {
+		served[a.WorkflowID]++
+		if before, ok := last[a.WorkflowID]; ok && a.Lead < before.Seq() {
+			t.Errorf("lead %d of %s is called after lead %d", a.Lead, a.WorkflowID, before.Seq())
+		}
+		last[a.WorkflowID] = a.LeadID
+		return enginetest.Reply{After: a.Between("talk", 10*time.Second, 5*time.Minute)}
+	}}})
+	if err := w.Engine().SetLimits(background, []workflow.Limit{{InFlight: 7}}); err != nil {
+		t.Fatal(err)
+	}
+	flows := []lead.WorkflowID{w.Activate(t, shared(t, "")), w.Activate(t, shared(t, "")), w.Activate(t, shared(t, `"priority": 2,`))}
+	for _, wf := range flows {
+		w.EnrollMany(t, wf, 3000)
+	}
+	w.Run(t, 5*time.Hour)
+	if err := w.Crash(); err != nil {
+		t.Fatal(err)
+	}
+	w.Run(t, 5*time.Hour)
+	total := served[flows[0]] + served[flows[1]] + served[flows[2]]
+	for i, weight := range []int{1, 1, 2} {
+		if n, want := served[flows[i]], total*weight/4; n < want*9/10 || n > want*11/10 || total < 1000 {
+			t.Errorf("workflow %d with weight %d got %d of %d", i, weight, n, total)
+		}
+	}
+}
+
+// A message that is due goes out immediately while ten thousand calls wait for a line.
+func TestAMessageGoesOutWhileTenThousandCallsWait(t *testing.T) {
+	var w *enginetest.World
+	var due, sent time.Time
+	w = enginetest.New(t, enginetest.Config{Seed: 5, Script: enginetest.Script{
+		"call": enginetest.Outcome("completed").After(2 * time.Minute),
+		"text": func(*enginetest.Attempt) enginetest.Reply { sent = w.Now(); return enginetest.Reply{} },
+	}})
+	calls := w.Activate(t, shared(t, `"limits": [{"in_flight": 1}],`))
+	def, err := workflow.Parse([]byte(`{"name": "sms", "entry": "rest", "nodes": [{"id": "rest", "type": "time", "config": {"duration": "1h"}},
+		{"id": "text", "type": "message"}, {"id": "won", "type": "converted"}],
+		"edges": [{"from": "rest", "to": "text"}, {"from": "text", "to": "won", "label": "default"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := w.Activate(t, def)
+	w.EnrollMany(t, calls, 10_000)
+	due = w.Now().Add(time.Hour)
+	w.EnrollMany(t, texts, 1)
+	w.Run(t, 2*time.Hour)
+	if !sent.Equal(due) {
+		t.Errorf("sent at %s, due at %s", sent, due)
+	}
+	s, err := w.Summarize(calls)
+	if err != nil || s.Calls.Made != 61 || s.Calls.MostAtOnce != 1 {
+		t.Errorf("%+v, %v; want 61 calls in two hours, one after the other", s.Calls, err)
+	}
+}
+
+func TestALimitThatComesBackKnowsWhatIsInFlight(t *testing.T) {
+	r := newRules(t)
+	r.answer = live
+	wf := r.activate(callsOnly(""))
+	limit := func(limits ...workflow.Limit) {
+		t.Helper()
+		if err := r.SetLimits(background, limits); err != nil {
+			t.Fatal(err)
+		}
+		r.settle(0)
+	}
+	limit(workflow.Limit{InFlight: 1})
+	first := r.enroll(wf, number(1))
+	r.settle(0)
+	limit()
+	r.complete(first)
+	limit(workflow.Limit{InFlight: 1})
+	r.enroll(wf, number(2))
+	r.settle(0)
+	r.calledAre("call", "call")
+}
+
+func TestAPlainRateKeyCountsForALimit(t *testing.T) {
+	r := newRules(t)
+	r.answer = live
+	wf := r.activate(`{"name": "w", "entry": "call", "limits": [{"rate_key": "red", "in_flight": 1}],
+		"nodes": [{"id": "call", "type": "voice_call", "rate_key": "red"}, {"id": "won", "type": "converted"}],
+		"edges": [{"from": "call", "to": "won", "label": "default"}]}`)
+	r.enroll(wf, number(1))
+	r.enroll(wf, number(2))
+	r.settle(0)
+	r.calledAre("call")
+}
+
+func TestANodesOwnHoursHoldForLeadsFromANodeWithout(t *testing.T) {
+	r := newRules(t) // 09:00
+	wf := r.activate(`{"name": "w", "entry": "call", "calling_hours": {"preset": "us"},
+		"nodes": [{"id": "call", "type": "voice_call"}, {"id": "text", "type": "message",
+			"calling_hours": {"windows": [{"days": ["mon"], "from": "10:00", "to": "11:00"}]}}, {"id": "won", "type": "converted"}],
+		"edges": [{"from": "call", "to": "text", "label": "default"}, {"from": "text", "to": "won", "label": "default"}]}`)
+	if _, err := r.Enroll(background, wf, lead.Contact{PhoneNumber: number(1), TimeZone: "UTC"}); err != nil {
+		t.Fatal(err)
+	}
+	r.settle(0)
+	r.calledAre("call")
+	r.settle(time.Hour)
+	r.calledAre("text")
 }

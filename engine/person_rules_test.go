@@ -271,6 +271,40 @@ func TestAHeldLeadsQueuedRetryWaitsAndARemovalDropsIt(t *testing.T) {
 	r.calledAre("call")
 }
 
+// While a step is in flight, or the workflow is paused, nothing need look at the lead.
+func TestAHoldThatIsOverIsOverForReadersToo(t *testing.T) {
+	for _, paused := range []bool{false, true} {
+		r := newRules(t)
+		wf := r.activate(callThenText)
+		r.answer = func(engine.Attempt) (engine.Result, error) { return engine.Result{InFlight: !paused}, nil }
+		l := r.enroll(wf, phone)
+		r.settle(0)
+		if _, err := r.Hold(background, wf, l.ID, engine.Hold{Until: r.clock.now.Add(10 * time.Minute)}); err != nil {
+			t.Fatal(err)
+		}
+		if paused {
+			if _, err := r.PauseWorkflow(background, wf); err != nil {
+				t.Fatal(err)
+			}
+		}
+		begun := r.clock.now
+		r.settle(20 * time.Minute)
+		if got, err := r.Lead(background, wf, l.ID); err != nil || got.Hold != nil {
+			t.Errorf("paused %t: %+v, %v", paused, got.Hold, err)
+		}
+		if steps, err := r.History(background, wf, l.ID); err != nil || paused && !steps[1].ScheduledAt.Equal(begun.Add(48*time.Hour+10*time.Minute)) {
+			t.Errorf("the wait of a lead that was held for ten minutes: %+v, %v", steps, err)
+		}
+		if _, err := r.Release(background, wf, l.ID); !errors.Is(err, lead.ErrNotHeld) {
+			t.Errorf("paused %t: releasing: %v", paused, err)
+		}
+		held, err := r.Hold(background, wf, l.ID, engine.Hold{})
+		if err != nil || held.Hold == nil || !held.Hold.Since.Equal(r.clock.now) {
+			t.Errorf("paused %t: holding again: %+v, %v", paused, held.Hold, err)
+		}
+	}
+}
+
 const signals = `{"name": "w", "entry": "call", "exits": [{"signal": "paid", "outcome": "converted"}], "nodes": [
 	{"id": "call", "type": "voice_call"},
 	{"id": "wait", "type": "time", "config": {"signal": "replied", "duration": "48h"}},

@@ -1,10 +1,12 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/leadflow-go/leadflow/engine/internal/core"
 	"github.com/leadflow-go/leadflow/engine/internal/run"
@@ -27,60 +29,118 @@ func (e *Engine) find(ctx context.Context, workflow lead.WorkflowID, id lead.ID)
 	case errors.Is(err, store.ErrNotFound):
 		return nil, found, run.LeadNotFound(workflow, id)
 	case err != nil:
-		return nil, found, run.ReadFailed(err)
-	case found.Contact.ID != id || found.Workflow != f.Row.Seq:
+		if found, err = e.meet(err); !errors.Is(err, lead.ErrUnreadable) || found.Contact.Seq == 0 {
+			return nil, found, err
+		}
+	}
+	if !core.Names(id, &found.Contact) || found.Workflow != f.Row.Seq {
 		return nil, found, run.LeadNotFound(workflow, id)
 	}
-	return f, found, nil
+	return f, found, err
+}
+
+// meet turns an error of the store about the rows of one lead into one that matches
+// lead.ErrUnreadable, tells of it, and returns what can be read of the lead. Any other
+// error says that the store could not be read.
+func (e *Engine) meet(err error) (found store.Lead, _ error) {
+	var row *store.RowError
+	if !errors.As(err, &row) || row.Seq == 0 {
+		return found, run.ReadFailed(err)
+	}
+	if row.Kind == "lead" || row.Kind == "contact" {
+		e.run.Meet(row.Seq, row)
+	}
+	if row.Lead != nil {
+		found = *row.Lead
+	}
+	return found, core.Unreadable(row.Seq, row)
 }
 
 // Lead returns a lead of a workflow. For an unknown workflow, an unknown lead or a
-// lead of another workflow, the error matches lead.ErrNotFound.
+// lead of another workflow, the error matches lead.ErrNotFound. A lead that cannot be
+// read completely, for example because the file is damaged, has the fields that can be
+// read, and says why in Unreadable.
 func (e *Engine) Lead(ctx context.Context, workflow lead.WorkflowID, id lead.ID) (lead.Lead, error) {
 	f, found, err := e.find(ctx, workflow, id)
-	if err != nil {
+	if f == nil {
 		return lead.Lead{}, err
 	}
-	return viewLead(f, &found)
+	return e.viewLead(f, &found, err), nil
 }
 
-// LeadByID returns a lead of any workflow. For an unknown lead, or one whose workflow
-// was deleted, the error matches lead.ErrNotFound.
+// LeadByID returns a lead of any workflow, as Lead does. For an unknown lead, or one
+// whose workflow was deleted, the error matches lead.ErrNotFound.
 func (e *Engine) LeadByID(ctx context.Context, id lead.ID) (lead.Lead, error) {
 	found, err := e.store.Lead(ctx, id.Seq())
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return lead.Lead{}, run.ReadFailed(err)
+		if found, err = e.meet(err); !errors.Is(err, lead.ErrUnreadable) || found.Contact.Seq == 0 {
+			return lead.Lead{}, err
+		}
 	}
 	f := e.run.FlowOf(found.Workflow)
-	if err != nil || found.Contact.ID != id || f == nil {
+	if errors.Is(err, store.ErrNotFound) || !core.Names(id, &found.Contact) || f == nil {
 		return lead.Lead{}, &lead.NotFoundError{Kind: "lead", Name: id.String()}
 	}
-	return viewLead(f, &found)
+	return e.viewLead(f, &found, err), nil
 }
 
-// onlyRows reports whether an error of the store is only about rows that it left out
-// of its answer because they cannot be read.
-func onlyRows(err error) bool {
+// listLeads reads leads, and with them what can be read of those that are damaged, at
+// most q.Limit in all. It tells of the damage.
+func (e *Engine) listLeads(ctx context.Context, q store.LeadQuery) ([]foundLead, error) {
+	found, err := e.store.Leads(ctx, q)
 	var rows store.RowErrors
-	return errors.As(err, &rows)
+	if err != nil && !errors.As(err, &rows) {
+		return nil, run.ReadFailed(err)
+	}
+	out := make([]foundLead, 0, len(found)+len(rows))
+	for i := range found {
+		out = append(out, foundLead{found[i], nil})
+	}
+	for _, row := range rows {
+		damaged, err := e.meet(row)
+		state := core.Damaged(damaged.Record, err).Rec.State
+		if damaged.Contact.Seq != 0 && (q.States == nil || slices.Contains(q.States, state)) {
+			out = append(out, foundLead{damaged, err})
+		}
+	}
+	if len(rows) > 0 {
+		slices.SortStableFunc(out, func(a, b foundLead) int {
+			if q.Newest {
+				a, b = b, a
+			}
+			return cmp.Compare(a.Seq, b.Seq)
+		})
+	}
+	if q.Limit > 0 && len(out) > q.Limit {
+		out = out[:q.Limit]
+	}
+	return out, nil
 }
 
-func viewLead(f *core.Flow, found *store.Lead) (lead.Lead, error) {
-	view, err := core.Read(found.Record, f)
-	if err != nil {
-		return lead.Lead{}, err
-	}
-	person, _ := core.Person(&found.Contact) // on error without metadata
-	return core.Lead(f, &view, &found.Contact, *person), nil
+// foundLead is a lead, and why it cannot be read completely.
+type foundLead struct {
+	store.Lead
+	err error
 }
 
-// listedLead returns what can be read of a lead.
-func listedLead(f *core.Flow, found *store.Lead) lead.Lead {
-	l, err := viewLead(f, found)
-	if err != nil {
-		return core.Readable(f, found)
+// viewLead returns what can be read of a lead. failed is why its rows could not be read.
+func (e *Engine) viewLead(f *core.Flow, found *store.Lead, failed error) lead.Lead {
+	if failed == nil {
+		view, err := core.Read(found.Record, f)
+		if err == nil {
+			view.EndHold(store.MillisOf(e.config.Clock.Now()))
+			person, err := core.Person(&found.Contact) // on error without metadata
+			out := core.Lead(f, &view, &found.Contact, *person)
+			if err != nil {
+				e.run.MeetMetadata(found.Seq, err)
+				out.Unreadable = err.Error()
+			}
+			return out
+		}
+		e.run.Meet(found.Seq, err)
+		failed = err
 	}
-	return l
+	return core.Readable(f, found, failed)
 }
 
 // LeadFilter selects leads of a workflow: those that match every field that is set.
@@ -130,9 +190,8 @@ func (e *Engine) leadQuery(f *core.Flow, filter LeadFilter) (store.LeadQuery, er
 // Leads returns the leads of a workflow that match, in the order in which they
 // were enrolled. For the next page, set After to the last lead of this one. An unknown
 // workflow is an error that matches lead.ErrNotFound, an invalid filter a
-// *lead.InvalidError. If a lead cannot be read completely, for example because the file
-// is damaged, it has the fields that can be read, without metadata; [Engine.Lead] says
-// what is wrong with it.
+// *lead.InvalidError. A lead that cannot be read completely is as [Engine.Lead] returns
+// it.
 func (e *Engine) Leads(ctx context.Context, workflow lead.WorkflowID, filter LeadFilter) ([]lead.Lead, error) {
 	f, err := e.run.Flow(workflow)
 	if err != nil {
@@ -142,13 +201,13 @@ func (e *Engine) Leads(ctx context.Context, workflow lead.WorkflowID, filter Lea
 	if err != nil {
 		return nil, err
 	}
-	found, err := e.store.Leads(ctx, q)
-	if err != nil && !onlyRows(err) {
-		return nil, run.ReadFailed(err)
+	found, err := e.listLeads(ctx, q)
+	if err != nil {
+		return nil, err
 	}
 	out := make([]lead.Lead, len(found))
 	for i := range found {
-		out[i] = listedLead(f, &found[i])
+		out[i] = e.viewLead(f, &found[i].Lead, found[i].err)
 	}
 	return out, nil
 }
@@ -235,13 +294,13 @@ func (e *Engine) ContactLeads(ctx context.Context, filter ContactFilter) ([]lead
 		if filter.Limit > 0 {
 			q.Limit = filter.Limit - len(out)
 		}
-		found, err := e.store.Leads(ctx, q)
-		if err != nil && !onlyRows(err) {
-			return nil, run.ReadFailed(err)
+		found, err := e.listLeads(ctx, q)
+		if err != nil {
+			return nil, err
 		}
 		for i := range found {
 			if f := e.run.FlowOf(found[i].Workflow); f != nil {
-				out = append(out, listedLead(f, &found[i]))
+				out = append(out, e.viewLead(f, &found[i].Lead, found[i].err))
 			}
 		}
 		if q.Limit == 0 || len(found) < q.Limit || len(out) == filter.Limit {
@@ -253,7 +312,8 @@ func (e *Engine) ContactLeads(ctx context.Context, filter ContactFilter) ([]lead
 
 // History returns all steps of a lead, in the order in which the lead came to them:
 // those that have ended or were cancelled, the present one, and the scheduled messages
-// that wait. Errors are those of Lead.
+// that wait. Errors are those of Lead; if the lead or one of its steps cannot be read, the
+// error matches lead.ErrUnreadable.
 func (e *Engine) History(ctx context.Context, workflow lead.WorkflowID, id lead.ID) ([]lead.Step, error) {
 	f, _, err := e.find(ctx, workflow, id)
 	if err != nil {
@@ -264,11 +324,18 @@ func (e *Engine) History(ctx context.Context, workflow lead.WorkflowID, id lead.
 	case errors.Is(err, store.ErrNotFound): // deleted since
 		return nil, run.LeadNotFound(workflow, id)
 	case err != nil:
-		return nil, run.ReadFailed(err)
+		_, err = e.meet(err)
+		return nil, err
 	}
 	view, err := core.Read(found.Record, f)
 	if err != nil {
+		e.run.Meet(found.Seq, err)
 		return nil, err
 	}
-	return core.History(f, &view, id, rows, payloads)
+	view.EndHold(store.MillisOf(e.config.Clock.Now()))
+	steps, err := core.History(f, &view, id, rows, payloads)
+	if err != nil {
+		return nil, core.Unreadable(found.Seq, err)
+	}
+	return steps, nil
 }

@@ -77,10 +77,14 @@ type owned struct {
 	lost atomic.Bool
 }
 
+var _ store.Shared = (*owned)(nil)
+
 func (o *owned) Held(int64) bool                                     { return !o.lost.Load() }
 func (o *owned) Woken() <-chan struct{}                              { return nil }
 func (o *owned) Agreed(context.Context) (bool, error)                { return true, nil }
 func (o *owned) Engines(context.Context) ([]store.EngineInfo, error) { return nil, nil }
+
+func (o *owned) LimitUse(context.Context, []string) ([]store.LimitState, error) { return nil, nil }
 
 func (o *owned) Sync(_ context.Context, take bool, _ int64) (store.Membership, error) {
 	m := store.Membership{Engine: 1, Newest: 1, Next: time.Hour}

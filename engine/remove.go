@@ -73,6 +73,9 @@ func (r *Removal) Wait(ctx context.Context) (lead.Lead, error) {
 // on. It is about this lead only: the person may be a lead of other workflows, and can be
 // enrolled again. For a person who said stop, use [Engine.Suppress].
 //
+// A lead whose row in the store cannot be read is removed immediately, also with a step in
+// flight, because nobody can finish that step.
+//
 // Calling it again while removal is pending is no error, and changes nothing but that
 // SkipRetries takes effect. If the workflow or the lead is unknown, or the lead is in
 // another workflow, the error matches lead.ErrNotFound. If the lead is already removed

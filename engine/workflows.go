@@ -32,6 +32,7 @@ type Workflow struct {
 // CreateWorkflow validates the definition and stores it as a draft. An invalid
 // definition is a *lead.InvalidError that names every fault.
 func (e *Engine) CreateWorkflow(ctx context.Context, def *workflow.Definition) (Workflow, error) {
+	def = readableDefinition(def)
 	graph, err := workflow.Compile(def)
 	if err != nil {
 		return Workflow{}, err
@@ -45,6 +46,21 @@ func (e *Engine) CreateWorkflow(ctx context.Context, def *workflow.Definition) (
 		return Workflow{}, e.why(err)
 	}
 	return e.Workflow(ctx, id)
+}
+
+// readableDefinition returns a copy of a definition whose configs are JSON that others
+// can read.
+func readableDefinition(def *workflow.Definition) *workflow.Definition {
+	if def == nil {
+		return nil // Compile refuses it
+	}
+	def = def.Clone()
+	for i := range def.Nodes {
+		if c := def.Nodes[i].Config; json.Valid(c) { // Compile refuses others
+			def.Nodes[i].Config = readable(c)
+		}
+	}
+	return def
 }
 
 // Workflow returns a workflow, or an error that matches lead.ErrNotFound.
@@ -164,7 +180,7 @@ func (e *Engine) UpdateWorkflow(ctx context.Context, id lead.WorkflowID, u Workf
 	if err != nil {
 		return Workflow{}, err
 	}
-	def := u.Graph.Clone()
+	def := readableDefinition(u.Graph)
 	def.Name, def.Description = present.Name, present.Description
 	if u.Name != nil {
 		def.Name = *u.Name

@@ -20,6 +20,10 @@ var (
 	ErrInvalid = errors.New("invalid")
 )
 
+// ErrUnreadable: what is stored of the lead cannot be read, as when the file is damaged.
+// It does not refuse a request, and concerns that lead only, which can still be removed.
+var ErrUnreadable = errors.New("lead cannot be read")
+
 // The conflicts that a caller may want to tell apart. Each also matches
 // ErrConflict.
 var (

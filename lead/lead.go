@@ -25,6 +25,10 @@ type Lead struct {
 	EnrolledAt  time.Time `json:"enrolled_at"`
 	UpdatedAt   time.Time `json:"updated_at"`
 	CompletedAt time.Time `json:"completed_at,omitzero"`
+	// Unreadable, if not empty, says why the lead cannot be read completely, as when the
+	// file is damaged; then it has the fields that can be read. The engine does nothing
+	// for it, but it can be removed.
+	Unreadable string `json:"unreadable,omitempty"`
 }
 
 // The outcomes of a completed lead that did not end at a terminal node.

@@ -35,7 +35,8 @@
 //
 // A reader of one lead fails with a *RowError. A reader of a list returns the
 // rows that it can read, in order and as if the others were not there, and beside
-// them an error that matches [RowErrors] with those that it had to leave out. They
+// them an error that matches [RowErrors] with those that it had to leave out; a reader
+// of whole leads gives what it can read of them, in [RowError.Lead]. They
 // do not count towards a limit. With any other error there are no rows:
 //
 //	records, err := s.Due(ctx, after, until, 100)

@@ -43,15 +43,19 @@ var ErrUnavailable = errors.New("store: unavailable")
 // goes on.
 type RowError struct {
 	// Kind is "workflow", "lead", "contact", "step", "call", "payload", "suppression",
-	// "start", "setting" or "audit".
+	// "start", "setting", "audit" or "limit".
 	Kind string
 	// Seq is the number of the lead that the row belongs to; 0 if it belongs to
 	// none, or that cannot be read either.
 	Seq int64
 	// Key is the row's own: the Seq of a workflow, lead, contact, step, call, suppression
-	// or audit entry, the Visit of a payload, the At of a start; 0 of a setting.
+	// or audit entry, the Visit of a payload, the At of a start; 0 of a setting or
+	// a limit.
 	Key int64
-	Err error // what is wrong
+	// Lead is what can be read of the lead, from a reader of whole leads; nil if that is
+	// nothing. Fields that cannot be read are zero, and Node is -1.
+	Lead *Lead
+	Err  error // what is wrong
 }
 
 func (e *RowError) Error() string {
@@ -62,6 +66,10 @@ func (e *RowError) Error() string {
 		return fmt.Sprintf("contact of lead %d: %v", e.Key, e.Err)
 	case "payload":
 		return fmt.Sprintf("payload of lead %d, visit %d: %v", e.Seq, e.Key, e.Err)
+	case "setting":
+		return fmt.Sprintf("setting: %v", e.Err)
+	case "limit":
+		return fmt.Sprintf("use of a limit: %v", e.Err)
 	}
 	if e.Seq == 0 {
 		return fmt.Sprintf("%s %d: %v", e.Kind, e.Key, e.Err)

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/leadflow-go/leadflow/lead"
@@ -47,6 +48,9 @@ type Shared interface {
 	// Agreed reports whether all engines that have a place have taken note of all changes
 	// of workflows that were committed before the call.
 	Agreed(ctx context.Context) (bool, error)
+	// LimitUse returns how much of limits all engines use, of one moment: of those among
+	// keys of which the store keeps account, in order of Key. It waits for no commit.
+	LimitUse(ctx context.Context, keys []string) ([]LimitState, error)
 	// Engines returns the engines that have a place, in the order of their numbers.
 	Engines(ctx context.Context) ([]EngineInfo, error)
 }
@@ -60,7 +64,9 @@ type Tx interface {
 	// Load is that of LoopReader, as the transaction sees the leads.
 	Load(ctx context.Context, seqs []int64) ([]Lead, error)
 	// Write writes the batch, without what Share says of engines. When it returns an
-	// error the transaction is as it was before.
+	// error the transaction is as it was before. A batch with Share.Limits or
+	// Share.ForgetLimits is refused, because what is used of a limit must not be locked for
+	// as long as a program likes.
 	Write(ctx context.Context, b *Batch) (Result, error)
 }
 
@@ -104,6 +110,81 @@ type Share struct {
 	// Contacts are the leads of contacts that the batch was decided on. If a contact has
 	// another one by now the batch is refused with a ConflictError.
 	Contacts []ContactExpectation
+	// Limits are what the batch uses of limits, and what it gives back. If it would exceed
+	// one, the batch is refused with a [*LimitError]. Engine and Flows must be set.
+	Limits []LimitUse
+	// ForgetLimits are keys of limits that are no longer in force, or that count other
+	// attempts than before. What is kept of them is deleted. Only a batch that changes a
+	// workflow or a setting can have them: then no engine that has not taken note of it
+	// can use such a limit any more. A limit is not both here and in Limits.
+	ForgetLimits []string
+}
+
+// LimitUse is a change of what is used of a limit by all engines together. The store keeps
+// account of it: how many attempts are in flight, and when attempts have started, by its
+// own clock, since the engines' clocks may differ.
+//
+// Those of a batch with the same Key add up. If the sum of Flying is positive, the limit is
+// exceeded when more than Max would be in flight then. If there are Starts, it is exceeded
+// when more than Max would have started within Span before now, both ends included. Else
+// it is not exceeded, even if more are in flight than is allowed by now. Where Max differs
+// the smallest counts.
+//
+// What is in flight when a limit comes into force is counted by an engine that has taken
+// note of it: Base is how many leads there are, before the batch, whose attempt in flight
+// counts. The first batch that uses a limit makes the account with that number, and Base
+// has no effect in later ones. It is exact also if two engines count at the same time.
+// From the batch on that has put the limit in force, one that would change the number is
+// either of an engine that has not taken note, and is refused with [ErrBehind], or it uses
+// the limit and makes the account. So until there is an account all that count find the
+// same number. For starts an account begins with none.
+type LimitUse struct {
+	Key string // the limit's, not empty; the engine's own
+	// Lead is the lead by which this is used; 0 for none. If the lead's change or
+	// enrollment is left out of the batch, so is this.
+	Lead int64
+	Max  int64
+	// Flying is how many more attempts are in flight, of a limit of attempts in flight; it
+	// may be negative. The account is never less than 0.
+	Flying int64
+	Base   int64
+	// Starts is how many attempts start now, of a limit of starts within Span. It is not
+	// negative: a start is not taken back.
+	Starts int32
+	// Span is positive for a limit of starts, and 0 for one of attempts in flight. It is
+	// always the same for the same Key, and exact to the microsecond.
+	Span time.Duration
+}
+
+// Check returns an error if no store takes this.
+func (u *LimitUse) Check() error {
+	switch {
+	case u.Key == "":
+		return errors.New("it needs a key")
+	case u.Max < 0 || u.Base < 0 || u.Starts < 0 || u.Span < 0:
+		return fmt.Errorf("%q: Max, Base, Starts and Span must not be negative", u.Key)
+	case u.Span == 0 && u.Starts != 0:
+		return fmt.Errorf("%q: Starts needs a Span", u.Key)
+	case u.Span != 0 && (u.Flying != 0 || u.Base != 0):
+		return fmt.Errorf("%q: with a Span, Flying and Base must be 0", u.Key)
+	}
+	return nil
+}
+
+// LimitState is how much of a limit all engines use.
+type LimitState struct {
+	Key    string
+	Flying int64
+	// Starts are the attempts that have started within Span, and some that are older, the
+	// oldest first.
+	Starts []StartAge
+}
+
+// StartAge is how long ago, by the store's clock, N attempts have started at the same
+// moment. It is not negative.
+type StartAge struct {
+	Age time.Duration
+	N   int32
 }
 
 // Notice tells the engines that a lead of theirs was changed by another.
@@ -148,10 +229,23 @@ var (
 	ErrLost = lostError{}
 	// ErrBehind: another engine has changed a workflow, and this one has not taken note.
 	ErrBehind = errors.New("store: another engine has changed a workflow")
+	// ErrLimit: a limit would have been exceeded. See [LimitError].
+	ErrLimit = errors.New("store: a limit is used up")
 	// ErrOutcomeUnknown: the store was closed before it could find out whether the batch
 	// was committed.
 	ErrOutcomeUnknown = errors.New("store: it is not known whether the change was made")
 )
+
+// LimitError refuses a batch that would exceed a limit. Other engines may have used it since
+// this one asked; it may be allowed again later. It matches ErrLimit.
+type LimitError struct {
+	Key string // of a limit that the batch would exceed; there may be others
+}
+
+func (e *LimitError) Error() string { return fmt.Sprintf("store: limit %q is used up", e.Key) }
+
+// Is reports whether target is ErrLimit.
+func (e *LimitError) Is(target error) bool { return target == ErrLimit }
 
 type lostError struct{}
 

@@ -84,8 +84,9 @@ type Batch struct {
 func (b *Batch) Empty() bool {
 	return len(b.Workflows) == 0 && len(b.Changes) == 0 && len(b.Enroll) == 0 &&
 		len(b.Contacts) == 0 && len(b.Steps) == 0 && len(b.Calls) == 0 &&
-		len(b.Payloads) == 0 && len(b.Forget) == 0 && len(b.Suppressions) == 0 && len(b.Settings) == 0 && len(b.Starts) == 0 && len(b.ForgetStarts) == 0 &&
-		len(b.Audit) == 0 && !b.Ping && len(b.Share.Release) == 0
+		len(b.Payloads) == 0 && len(b.Forget) == 0 && len(b.Suppressions) == 0 && len(b.Starts) == 0 &&
+		len(b.ForgetStarts) == 0 && len(b.Settings) == 0 && len(b.Audit) == 0 && !b.Ping && len(b.Share.Release) == 0 &&
+		len(b.Share.Limits) == 0 && len(b.Share.ForgetLimits) == 0
 }
 
 // Change is a lead before and after. Before is what it was decided on: a stored
@@ -94,6 +95,10 @@ func (b *Batch) Empty() bool {
 // Change in a batch.
 type Change struct {
 	Before, After Record
+	// Repair: the stored row is damaged, and Before is only what could be read of it, in
+	// which Seq, Workflow and Version are right. Every column is set from After, and what
+	// the store derives from rows, such as counts, is derived anew.
+	Repair bool
 }
 
 // Enrollment is a new lead. Its record may already be further on than

@@ -92,6 +92,16 @@ func clean(p string) bool {
 	return p == path.Clean(p) || p != "/" && strings.HasSuffix(p, "/") && p == path.Clean(p)+"/"
 }
 
+// possible says which methods are, of an Allow header.
+func possible(allow string) string {
+	methods := strings.Split(allow, ", ")
+	last := len(methods) - 1
+	if last == 0 {
+		return allow + " is"
+	}
+	return strings.Join(methods[:last], ", ") + " and " + methods[last] + " are"
+}
+
 // refuseRoute answers for the mux when it knows no route: 405 when the path
 // has one for another method, else 404.
 func (h *Handler) refuseRoute(x *exchange, r *http.Request, found http.Handler) {
@@ -102,7 +112,7 @@ func (h *Handler) refuseRoute(x *exchange, r *http.Request, found http.Handler) 
 	if answer.status == http.StatusMethodNotAllowed {
 		allow := answer.header.Get("Allow")
 		x.Header().Set("Allow", allow)
-		x.problem(newProblem(http.StatusMethodNotAllowed, fmt.Sprintf("%s is not possible here; %s is", clip(r.Method), allow)))
+		x.problem(newProblem(http.StatusMethodNotAllowed, fmt.Sprintf("%s is not possible here; %s", clip(r.Method), possible(allow))))
 		return
 	}
 	x.problem(newProblem(http.StatusNotFound, "there is no such route"))

@@ -109,6 +109,9 @@ func (h *Handler) refusal(ctx context.Context, err error, within string) *proble
 		return conflicting(conflict)
 	case errors.As(err, &invalid):
 		return faulty(located(invalid.Faults, within))
+	case errors.Is(err, lead.ErrUnreadable):
+		return newProblem(http.StatusInternalServerError,
+			strings.TrimPrefix(err.Error(), "engine: ")+". The lead can be removed; all others go on")
 	case errors.Is(err, store.ErrBusy):
 		exchangeOf(ctx).Header().Set("Retry-After", busyRetryAfter)
 		return newProblem(http.StatusServiceUnavailable, "another program has the database locked; try again later")

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/leadflow-go/leadflow/engine"
@@ -84,6 +85,12 @@ func (h *Handler) deleteWorkflow(ctx context.Context, in *workflowInput) (*outpu
 		return nil, err
 	}
 	if err := h.eng.DeleteWorkflow(ctx, id); err != nil {
+		var conflict *lead.ConflictError
+		if errors.As(err, &conflict) && (conflict.State == lead.WorkflowActive.String() || conflict.State == lead.WorkflowPaused.String()) {
+			p := conflicting(conflict)
+			p.Detail += "; cancel the workflow first"
+			return nil, p
+		}
 		return nil, err
 	}
 	return reply(messageBody{"Workflow deleted."}), nil

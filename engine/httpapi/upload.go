@@ -85,7 +85,11 @@ func (h *Handler) uploadProblem(ctx context.Context, report engine.EnrollReport,
 	default:
 		p = h.refusal(ctx, err, "body")
 	}
-	p.Detail += fmt.Sprintf("; %s before that enrolled, %d rejected", count(report.Enrolled, "row"), report.Rejected)
+	if report.Enrolled+report.Rejected > 0 {
+		p.Detail += fmt.Sprintf("; %s before that enrolled, %d rejected", count(report.Enrolled, "row"), report.Rejected)
+	} else {
+		p.Detail += "; nobody was enrolled"
+	}
 	p.WorkflowID = report.WorkflowID.String()
 	p.LeadsEnrolled, p.Rejected = &report.Enrolled, &report.Rejected
 	h.log.LogAttrs(ctx, slog.LevelWarn, "leadflow: upload ended early",

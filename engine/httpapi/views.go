@@ -156,6 +156,7 @@ type leadBody struct {
 	EnrolledAt    time.Time      `json:"enrolled_at"`
 	UpdatedAt     time.Time      `json:"updated_at"`
 	CompletedAt   *time.Time     `json:"completed_at"`
+	Unreadable    *string        `json:"unreadable,omitempty" doc:"only of a lead that cannot be read completely: why. It can be removed"`
 }
 
 type holdBody struct {
@@ -181,7 +182,7 @@ func viewLead(l lead.Lead) leadBody {
 		ExternalID: optional(l.ExternalID), Metadata: l.Metadata, TimeZone: optional(l.TimeZone),
 		Status: leadStatus(l.State.String()), CurrentNodeID: l.Node, NextActionAt: when(l.NextActionAt),
 		Outcome: optional(l.Outcome), EnrolledAt: l.EnrolledAt.UTC(), UpdatedAt: l.UpdatedAt.UTC(),
-		CompletedAt: when(l.CompletedAt),
+		CompletedAt: when(l.CompletedAt), Unreadable: optional(l.Unreadable),
 	}
 	if out.Metadata == nil {
 		out.Metadata = map[string]any{}

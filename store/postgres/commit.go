@@ -190,6 +190,8 @@ func (s *Store) commit(ctx context.Context, b *store.Batch) (result store.Result
 				s.committed(b)
 				return s.refusals(ctx, b, result)
 			}
+		case pg.Code == limitUsedUp:
+			return store.Result{}, limitError(pg)
 		case pg.Code == divisionByZero || pg.Code == uniqueViolation || pg.Code == checkViolation:
 			err = s.diagnose(ctx, p, b, err)
 			if conflict := (*store.ConflictError)(nil); !partial && b.Share.Partial && errors.As(err, &conflict) && conflict.Kind == "lead" {
@@ -273,17 +275,26 @@ func (s *Store) write(ctx context.Context, at *place, b *store.Batch) (result st
 		s.queueFence(&p, at, b)
 		return s.writeIn(ctx, &p, b, result)
 	}
+	limited := len(b.Share.Limits) > 0 // what others use is seen only if it is READ COMMITTED
+	if limited {
+		p.Queue(beginText)
+	}
 	s.queueFence(&p, at, b)
 	queueWorkflows(&p, b)
 	s.queueGate(&p, b, false)
 	counted := counts{}
 	queueChanges(&p, b.Changes, counted)
 	queueRest(&p, b, nil, counted)
-	return result, s.conn.SendBatch(ctx, &p).Close()
+	if limited {
+		p.Queue(commitText)
+	}
+	if err = s.conn.SendBatch(ctx, &p).Close(); err != nil && limited {
+		err = s.rollback(ctx, err)
+	}
+	return result, err
 }
 
-// commitText goes out with the last statements of a transaction that takes more than one
-// round trip.
+// commitText goes out with the last statements of a transaction that beginText has begun.
 const commitText = "COMMIT"
 
 // writeIn sends the batch, after what is queued already in a transaction that it ends.
@@ -364,6 +375,7 @@ func without(b *store.Batch, locked []int64) (part *store.Batch, stale []int64) 
 		Workflows: b.Workflows, Enroll: b.Enroll, Suppressions: b.Suppressions, Starts: b.Starts, ForgetStarts: b.ForgetStarts,
 		Settings: b.Settings, Ping: b.Ping, Share: b.Share,
 	}
+	part.Share.Limits = keep(b.Share.Limits, func(u *store.LimitUse) bool { return !left[u.Lead] })
 	part.Audit = keep(b.Audit, func(a *store.Audit) bool { return !left[a.Lead] })
 	part.Changes = keep(b.Changes, func(c *store.Change) bool { return !left[c.Before.Seq] })
 	part.Contacts = keep(b.Contacts, func(c *store.Contact) bool { return !left[c.Seq] })
@@ -600,6 +612,9 @@ func check(b *store.Batch) error {
 		if after.Seq != before.Seq || after.Workflow != before.Workflow {
 			return &store.RowError{Kind: "lead", Seq: before.Seq, Key: before.Seq, Err: errors.New("a change must keep the lead's number and workflow")}
 		}
+	}
+	if err := checkLimits(b); err != nil {
+		return err
 	}
 	for i := range b.Starts {
 		if err := b.Starts[i].Check(); err != nil {

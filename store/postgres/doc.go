@@ -29,6 +29,14 @@
 // that was decided before its engine took note of that is refused. So no message need
 // arrive for a pause to hold.
 //
+// # Limits
+//
+// What all engines use of a limit is a row of the table limits, with a log of starts by the
+// clock of the database. A batch that uses limits locks their rows, after those of the
+// leads, until it is committed, so batches that use the same limit are committed one after
+// the other. The batch is refused by the function use_limits, in the round trip that
+// writes it. Batches that use no limits touch none of this.
+//
 // # A commit
 //
 // A batch is one round trip: all its statements go out together and are one transaction.

@@ -24,6 +24,7 @@ const (
 	deadlock             = "40P01"
 	lockTimedOut         = "55P03"
 	notPrivileged        = "42501"
+	limitUsedUp          = "LF001" // of use_limits
 )
 
 func codeOf(err error) string {
@@ -55,7 +56,7 @@ func (s *Store) failed(err error) error {
 	var row *store.RowError
 	switch {
 	case errors.As(err, &conflict), errors.As(err, &row), errors.Is(err, store.ErrNotFound), errors.Is(err, context.Canceled),
-		errors.Is(err, store.ErrBehind), errors.Is(err, store.ErrUnavailable):
+		errors.Is(err, store.ErrBehind), errors.Is(err, store.ErrLimit), errors.Is(err, store.ErrUnavailable):
 		return err
 	case known && pg.Code != readOnly && !slices.ContainsFunc(unavailable, func(class string) bool { return strings.HasPrefix(pg.Code, class) }):
 		return err

@@ -58,3 +58,10 @@ func TestContract(t *testing.T) {
 		},
 	})
 }
+
+func TestSharedContract(t *testing.T) {
+	storetest.RunShared(t, storetest.SharedFactory{Open: func(t *testing.T) [2]store.Shared {
+		o := postgres.Options{Schema: schema(t)}
+		return [2]store.Shared{open(t, o), open(t, o)}
+	}})
+}

@@ -192,6 +192,7 @@ func queueRest(p *pgx.Batch, b *store.Batch, refused map[int64]bool, counted cou
 	queueSteps(p, b.Steps, refused)
 	queueCalls(p, b.Calls, refused)
 	queuePayloads(p, b.Payloads, refused)
+	queueLimits(p, &b.Share, refused)
 	counted.queue(p)
 	queueSuppressions(p, b.Suppressions)
 	queueStarts(p, b)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -177,8 +178,8 @@ func TestAChangeOfAWorkflowCountsLeadsOfProgramsTransactions(t *testing.T) {
 	}
 }
 
-// Engines that enroll and engines that step, in the same workflows, do not run into
-// deadlocks, each of which would cost a second.
+// Engines that enroll and engines that step, in the same workflows and with the same limits,
+// do not run into deadlocks, each of which would cost a second.
 func TestEnrollingAndSteppingDoNotDeadlock(t *testing.T) {
 	server(t)
 	url := pgtest.Database(t)
@@ -208,11 +209,13 @@ func TestEnrollingAndSteppingDoNotDeadlock(t *testing.T) {
 		*r = c.After
 		return c
 	}
+	calls, rate := store.LimitUse{Key: "calls", Max: 1000, Flying: 1}, store.LimitUse{Key: "rate", Max: 1000, Starts: 1, Span: time.Hour}
 	const rounds = 200
 	var group sync.WaitGroup
 	group.Go(func() {
 		for i := range int64(rounds) {
 			b := store.Batch{Changes: []store.Change{move(&a2.Record)}, Enroll: []store.Enrollment{enrollment(100+i, 1)}}
+			b.Share.Limits, b.Audit = []store.LimitUse{calls, rate}, []store.Audit{{Action: "enroll"}}
 			if _, err := stores[0].Commit(t.Context(), &b); err != nil {
 				t.Error(err)
 				return
@@ -222,6 +225,7 @@ func TestEnrollingAndSteppingDoNotDeadlock(t *testing.T) {
 	group.Go(func() {
 		for range rounds {
 			b := store.Batch{Changes: []store.Change{move(&b1.Record), move(&b2.Record)}}
+			b.Share.Limits = []store.LimitUse{rate, calls}
 			if _, err := stores[1].Commit(t.Context(), &b); err != nil {
 				t.Error(err)
 				return

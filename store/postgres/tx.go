@@ -92,6 +92,9 @@ func (t *callersTx) Load(ctx context.Context, seqs []int64) (found []store.Lead,
 
 // Write implements [store.Tx].
 func (t *callersTx) Write(ctx context.Context, b *store.Batch) (result store.Result, err error) {
+	if len(b.Share.Limits)+len(b.Share.ForgetLimits) > 0 {
+		return result, t.failed("write", errLimits)
+	}
 	if err := check(b); err != nil {
 		return result, t.failed("write", err)
 	}
@@ -132,6 +135,8 @@ func (t *callersTx) Write(ctx context.Context, b *store.Batch) (result store.Res
 	}
 	return result, nil
 }
+
+var errLimits = &store.RowError{Kind: "limit", Err: errors.New("a program's transaction cannot use limits: use Commit")}
 
 // stale is the error for a batch of which a lead has changed.
 func (t *callersTx) stale(b *store.Batch) error {

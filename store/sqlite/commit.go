@@ -211,14 +211,17 @@ func bySeq(changes []store.Change) []int {
 
 func (t *transaction) change(c *store.Change) error {
 	before, after := &c.Before, &c.After
-	if err := t.changeRecord(before, after); err != nil {
+	if err := t.changeRecord(c); err != nil {
 		return err
+	}
+	if c.Repair {
+		t.counts.anew(after.Workflow)
 	}
 	if from, to := countKeyOf(before), countKeyOf(after); from != to {
 		t.counts.add(from, -1)
 		t.counts.add(to, +1)
 	}
-	if before.State != after.State && after.State.Final() {
+	if (before.State != after.State || c.Repair) && after.State.Final() {
 		return t.endLive(after.Workflow, after.Seq)
 	}
 	return nil

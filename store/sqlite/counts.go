@@ -17,6 +17,11 @@ const (
 	addCountText = `
 		INSERT INTO node_counts (workflow, node, state, n) VALUES (?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET n = n + excluded.n`
+	// As the rows of leads say, for a workflow of which one was damaged.
+	dropCountsText = `DELETE FROM node_counts WHERE workflow = ?`
+	recountText    = `
+		INSERT INTO node_counts SELECT workflow, node, spot & 7, count(*) FROM leads
+		WHERE workflow = ? AND node >= 0 AND spot & 7 BETWEEN 1 AND 5 GROUP BY 1, 2, 3`
 	countsText = `SELECT node, state, n FROM node_counts WHERE workflow = ? AND n > 0`
 )
 
@@ -38,6 +43,14 @@ type countDeltas struct {
 		key countKey
 		n   *int64
 	}
+	fresh map[int64]bool // the workflows that are counted anew; nil if none is
+}
+
+func (d *countDeltas) anew(workflow int64) {
+	if d.fresh == nil {
+		d.fresh = make(map[int64]bool)
+	}
+	d.fresh[workflow] = true
 }
 
 func (d *countDeltas) add(key countKey, n int64) {
@@ -65,8 +78,15 @@ func (t *transaction) putCounts() error {
 		return cmp.Or(cmp.Compare(a.workflow, b.workflow), cmp.Compare(a.node, b.node), cmp.Compare(a.state, b.state))
 	})
 	for _, key := range keys {
-		if n := *t.counts.n[key]; n != 0 {
+		if n := *t.counts.n[key]; n != 0 && !t.counts.fresh[key.workflow] {
 			if _, err := t.addCount.ints(key.workflow, int64(key.node), int64(key.state), n).exec(); err != nil {
+				return err
+			}
+		}
+	}
+	for workflow := range t.counts.fresh {
+		for _, s := range []*stmt{t.dropCounts, t.recount} {
+			if _, err := s.ints(workflow).exec(); err != nil {
 				return err
 			}
 		}

@@ -151,14 +151,15 @@ func leadSources(conn *zombiezen.Conn, q store.LeadQuery) (list []*source, err e
 		}
 		return list, nil
 	}
-	// The spots that there are, one look at the index for each.
+	// The spots that there are, one look at the index for each. Those with a state that
+	// is none are of damaged rows, which are told of.
 	for spot := int64(math.MinInt64); ; {
 		found, err := query(conn, scanSeq, nextSpotText, q.Workflow, spot)
 		if err != nil || len(found) == 0 {
 			return list, err
 		}
 		spot = found[0]
-		if slices.Contains(states, lead.State(spot&spotStates)) {
+		if state := lead.State(spot & spotStates); slices.Contains(states, state) || !slices.Contains(lead.States(), state) {
 			add("l.seq", leadsAtText, q.Workflow, spot)
 		}
 	}
@@ -181,6 +182,11 @@ func personQuery(q store.LeadQuery) (column, text string, args []any) {
 	states, node := int64(0), int64(-1)
 	for _, state := range statesOf(q) {
 		states |= 1 << state
+	}
+	for state := range lead.State(spotStates + 1) {
+		if !slices.Contains(lead.States(), state) {
+			states |= 1 << state // in a damaged row, which is told of
+		}
 	}
 	if q.Node != nil {
 		node = int64(*q.Node)

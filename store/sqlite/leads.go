@@ -98,12 +98,13 @@ func (s *stmt) record(r *store.Record) *stmt {
 // wake binds NULL for a final lead, which keeps it out of the index.
 func (s *stmt) wake(m store.Millis) *stmt { return s.orNull(int64(m)) }
 
-func (w *writer) changeRecord(before, after *store.Record) error {
+func (w *writer) changeRecord(c *store.Change) error {
+	before, after := &c.Before, &c.After
 	wake, spot := 0, 0
-	if before.Wake != after.Wake {
+	if before.Wake != after.Wake || c.Repair {
 		wake = 1
 	}
-	if spotOf(before) != spotOf(after) {
+	if spotOf(before) != spotOf(after) || c.Repair {
 		spot = 1
 	}
 	update := w.updateLead[wake][spot].record(after)
@@ -131,11 +132,12 @@ const recordWidth = 18
 func scanRecord(from row, r *store.Record) error {
 	var wake orZero
 	var spot int64
+	r.Node = -1
 	err := from.scan(&r.Seq, &r.Workflow, &r.Version, &spot, (*uint8)(&r.Phase), &r.Node, &r.Visit, &r.Visits,
 		&r.Attempt, (*int64)(&r.Entered), (*int64)(&r.Due), (*int64)(&r.Started), (*int64)(&r.Deadline),
 		&wake, &r.LastStep, (*int64)(&r.Updated), &r.Outcome, &r.EngineState)
+	r.Wake, r.State = store.Millis(wake), lead.State(spot&spotStates)
 	if err == nil {
-		r.Wake, r.State = store.Millis(wake), lead.State(spot&spotStates)
 		err = possible(r, spot)
 	}
 	return named(leadRow(r.Seq), err)
@@ -157,11 +159,17 @@ func possible(r *store.Record, spot int64) error {
 }
 
 func scanLead(from row, l *store.Lead) error {
-	if err := scanRecord(from, &l.Record); err != nil {
-		return err
-	}
+	err := scanRecord(from, &l.Record)
 	l.Contact.Seq = l.Seq
-	return scanContactAt(from, recordWidth, &l.Contact)
+	if failed := scanContactAt(from, recordWidth, &l.Contact); err == nil {
+		err = failed
+	}
+	var bad *store.RowError
+	if err != nil && errors.As(err, &bad) {
+		found := *l
+		bad.Lead = &found
+	}
+	return err
 }
 
 // numbers are seqs as an argument of a query.

@@ -21,72 +21,75 @@ func (r row) from(column int) row { return row{r.Stmt, column} }
 // orZero is an integer for which NULL stands for zero.
 type orZero int64
 
-// scan copies the columns, from left to right, to where dest points. It returns
-// an error that matches errSenseless if a column is not what this package
-// writes there: of the type of its destination, and in its range. NULL is "" to
-// a string, nil to bytes and 0 to orZero, and nothing else.
-func (r row) scan(dest ...any) error {
+// scan copies the columns, from left to right, to where dest points. A column that
+// is not what this package writes there, of the type of its destination and in its
+// range, leaves its destination as it was; the error of the first of them matches
+// errSenseless. NULL is "" to a string, nil to bytes and 0 to orZero, and nothing
+// else.
+func (r row) scan(dest ...any) (err error) {
 	for i, d := range dest {
-		i += r.first
-		switch d := d.(type) {
-		case *int64:
-			if err := r.is(i, zombiezen.TypeInteger); err != nil {
-				return err
-			}
-			*d = r.ColumnInt64(i)
-		case *int32:
-			n, err := r.within(i, math.MaxInt32)
-			if err != nil {
-				return err
-			}
-			*d = int32(n)
-		case *uint8:
-			n, err := r.within(i, math.MaxUint8)
-			if err != nil {
-				return err
-			}
-			*d = uint8(n)
-		case *orZero:
-			*d = 0
-			if r.ColumnType(i) == zombiezen.TypeNull {
-				break
-			}
-			if err := r.is(i, zombiezen.TypeInteger); err != nil {
-				return err
-			}
-			*d = orZero(r.ColumnInt64(i))
-		case *string:
-			*d = ""
-			if r.ColumnType(i) == zombiezen.TypeNull {
-				break
-			}
-			if err := r.is(i, zombiezen.TypeText); err != nil {
-				return err
-			}
-			*d = r.ColumnText(i)
-		case *[]byte:
-			*d = nil
-			if r.ColumnType(i) == zombiezen.TypeNull {
-				break
-			}
-			if err := r.is(i, zombiezen.TypeBlob); err != nil {
-				return err
-			}
-			if n := r.ColumnLen(i); n > 0 {
-				*d = make([]byte, n)
-				r.ColumnBytes(i, *d)
-			}
-		case *[16]byte:
-			if err := r.fixed(i, d[:]); err != nil {
-				return err
-			}
-		case *[32]byte:
-			if err := r.fixed(i, d[:]); err != nil {
-				return err
-			}
-		default:
-			panic(fmt.Sprintf("sqlite: no column is a %T", d))
+		if failed := r.column(r.first+i, d); err == nil {
+			err = failed
 		}
+	}
+	return err
+}
+
+func (r row) column(i int, d any) error {
+	switch d := d.(type) {
+	case *int64:
+		if err := r.is(i, zombiezen.TypeInteger); err != nil {
+			return err
+		}
+		*d = r.ColumnInt64(i)
+	case *int32:
+		n, err := r.within(i, math.MaxInt32)
+		if err != nil {
+			return err
+		}
+		*d = int32(n)
+	case *uint8:
+		n, err := r.within(i, math.MaxUint8)
+		if err != nil {
+			return err
+		}
+		*d = uint8(n)
+	case *orZero:
+		*d = 0
+		if r.ColumnType(i) == zombiezen.TypeNull {
+			break
+		}
+		if err := r.is(i, zombiezen.TypeInteger); err != nil {
+			return err
+		}
+		*d = orZero(r.ColumnInt64(i))
+	case *string:
+		*d = ""
+		if r.ColumnType(i) == zombiezen.TypeNull {
+			break
+		}
+		if err := r.is(i, zombiezen.TypeText); err != nil {
+			return err
+		}
+		*d = r.ColumnText(i)
+	case *[]byte:
+		*d = nil
+		if r.ColumnType(i) == zombiezen.TypeNull {
+			break
+		}
+		if err := r.is(i, zombiezen.TypeBlob); err != nil {
+			return err
+		}
+		if n := r.ColumnLen(i); n > 0 {
+			*d = make([]byte, n)
+			r.ColumnBytes(i, *d)
+		}
+	case *[16]byte:
+		return r.fixed(i, d[:])
+	case *[32]byte:
+		return r.fixed(i, d[:])
+	default:
+		panic(fmt.Sprintf("sqlite: no column is a %T", d))
 	}
 	return nil
 }

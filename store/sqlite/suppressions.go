@@ -33,17 +33,19 @@ const (
 			EXISTS (SELECT 1 FROM suppressions WHERE external_id IS NOT NULL)`
 
 	// Up to so many that expire are sorted, rather than looked for among all that ever did.
-	mostSorted     = 4096
-	fewExpireText  = `SELECT count(*) FROM (SELECT 1 FROM suppressions INDEXED BY suppressions_expires WHERE lifted = 0 AND %s LIMIT ?)`
-	unexpiredText  = `expires > max(0, ?)`
-	expiredText    = `expires > 0 AND expires <= ?`
+	mostSorted    = 4096
+	fewExpireText = `SELECT count(*) FROM (SELECT 1 FROM suppressions INDEXED BY suppressions_expires WHERE lifted = 0 AND %s LIMIT ?)`
+	unexpiredText = `expires > max(0, ?)`
+	expiredText   = `expires > 0 AND expires <= ?`
+	// In a damaged row one may say so and the other not.
+	liveLead       = `(l.wake IS NOT NULL OR l.spot & 7 NOT IN (4, 5))`
 	livePhonesText = `
 		SELECT c.seq FROM json_each(?1) j CROSS JOIN contacts c INDEXED BY contacts_phone ON c.phone = j.value
 			CROSS JOIN leads l ON l.seq = c.seq
-		WHERE l.wake IS NOT NULL AND (?2 = 0 OR l.workflow = ?2)`
+		WHERE ` + liveLead + ` AND (?2 = 0 OR l.workflow = ?2)`
 	liveIDText = `
 		SELECT e.lead FROM external_ids e CROSS JOIN leads l ON l.seq = e.lead
-		WHERE e.external_id = ?1 AND l.wake IS NOT NULL AND (?2 = 0 OR l.workflow = ?2)`
+		WHERE e.external_id = ?1 AND ` + liveLead + ` AND (?2 = 0 OR l.workflow = ?2)`
 )
 
 // suppressed says whether there are any suppressions, so that a store that has none need

@@ -35,6 +35,8 @@ type writer struct {
 	updateContact  *stmt
 	deleteContact  *stmt
 	addCount       *stmt
+	dropCounts     *stmt
+	recount        *stmt
 	insertStep     *stmt
 	deleteSteps    *stmt
 	insertCall     *stmt
@@ -216,6 +218,8 @@ func newWriter(path string, opts Options) (_ *writer, err error) {
 	w.updateContact = prepare(updateContactText)
 	w.deleteContact = prepare(deleteContactText)
 	w.addCount = prepare(addCountText)
+	w.dropCounts = prepare(dropCountsText)
+	w.recount = prepare(recountText)
 	w.insertStep = prepare(insertStepText)
 	w.deleteSteps = prepare(deleteStepsText)
 	w.insertCall = prepare(insertCallText)

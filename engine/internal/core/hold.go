@@ -49,12 +49,20 @@ func (Release) apply(t *Turn, v *View) error {
 	case v.Notes.Hold == nil:
 		return &Refused{lead.ErrNotHeld, v.Rec.State.String()}
 	}
-	t.release(v, t.Now)
+	v.release(t.Now)
 	return nil
 }
 
+// EndHold ends a hold that is over. It need not be on record: while a step is in flight, or
+// the workflow is paused, nothing looks at the lead for its hold.
+func (v *View) EndHold(now store.Millis) {
+	if v.Notes.Hold.over(now) {
+		v.release(v.Notes.Hold.Until)
+	}
+}
+
 // release ends the hold as of the time at.
-func (t *Turn) release(v *View, at store.Millis) {
+func (v *View) release(at store.Millis) {
 	since := v.Notes.Hold.Since
 	v.Notes.Hold = nil
 	if at <= since {
@@ -87,6 +95,19 @@ func (t *Turn) release(v *View, at store.Millis) {
 		v.Notes.Messages = messages
 	}
 	v.wakeAgain()
+}
+
+// Rewake has a lead that was put off looked at again, because a rule has changed. If it was
+// not put off, it is ErrUnchanged.
+type Rewake struct{}
+
+func (Rewake) apply(_ *Turn, v *View) error {
+	phase := v.Rec.Phase
+	if phase != store.PhaseWaiting && phase != store.PhaseRetrying || v.Rec.Wake <= v.nextDue() {
+		return ErrUnchanged
+	}
+	v.wakeAgain()
+	return nil
 }
 
 // wakeAgain sets the Wake of a lead that waits by what it waits for, after a rule that

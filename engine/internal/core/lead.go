@@ -15,29 +15,37 @@ import (
 func Lead(f *Flow, v *View, c *store.Contact, person lead.Contact) lead.Lead {
 	r := &v.Rec
 	out := lead.Lead{
-		ID:           c.ID,
+		ID:           IDOf(c),
 		WorkflowID:   f.Row.ID,
 		Contact:      person,
 		State:        r.State,
-		Node:         f.Graph.Node(r.Node).ID,
 		Outcome:      r.Outcome,
-		NextActionAt: v.DueAt().Time(),
-		EnrolledAt:   c.Enrolled.Time(),
-		UpdatedAt:    r.Updated.Time(),
+		NextActionAt: TimeOf(v.DueAt()),
+		EnrolledAt:   TimeOf(c.Enrolled),
+		UpdatedAt:    TimeOf(r.Updated),
+	}
+	if f.has(r.Node) {
+		out.Node = f.Graph.Node(r.Node).ID
 	}
 	if r.State == lead.Completed {
-		out.CompletedAt = r.Updated.Time()
+		out.CompletedAt = TimeOf(r.Updated)
 	}
 	if h := v.Notes.Hold; h != nil {
-		out.Hold = &lead.Hold{Reason: h.Reason, Actor: h.Actor, Since: h.Since.Time(), Until: h.Until.Time()}
+		out.Hold = &lead.Hold{Reason: h.Reason, Actor: h.Actor, Since: TimeOf(h.Since), Until: TimeOf(h.Until)}
 	}
-	if m := v.Notes.Removal; m != nil {
-		out.Removal = &lead.Removal{
-			Reason: m.Reason, Actor: m.Actor, RequestedAt: m.Requested.Time(), SkipRetries: m.SkipRetries,
-		}
-		if r.State == lead.Removed {
-			out.Removal.RemovedAt = r.Updated.Time()
-		}
+	out.Removal = v.removal()
+	return out
+}
+
+// removal returns the removal of the lead as readers see it, nil if none was asked for.
+func (v *View) removal() *lead.Removal {
+	m := v.Notes.Removal
+	if m == nil {
+		return nil
+	}
+	out := &lead.Removal{Reason: m.Reason, Actor: m.Actor, RequestedAt: TimeOf(m.Requested), SkipRetries: m.SkipRetries}
+	if v.Rec.State == lead.Removed {
+		out.RemovedAt = TimeOf(v.Rec.Updated)
 	}
 	return out
 }
@@ -80,12 +88,12 @@ func CurrentStep(f *Flow, v *View, id lead.ID) lead.Step {
 	r, n := &v.Rec, &v.Notes
 	s := describe(f, r.Node, n.Sending != nil)
 	s.ID = StepID(r.Entered, id, r.Visit)
-	s.EnteredAt, s.ScheduledAt = r.Entered.Time(), r.Entered.Time()
+	s.EnteredAt, s.ScheduledAt = TimeOf(r.Entered), TimeOf(r.Entered)
 	switch {
 	case n.Sending != nil:
-		s.ScheduledAt = n.Sending.Due.Time()
+		s.ScheduledAt = TimeOf(n.Sending.Due)
 	case r.Phase == store.PhaseWaiting:
-		s.ScheduledAt = r.Due.Time()
+		s.ScheduledAt = TimeOf(r.Due)
 	}
 	s.Attempts = attemptsOf(n.Attempts)
 	s.CallID = n.CallID
@@ -95,7 +103,7 @@ func CurrentStep(f *Flow, v *View, id lead.ID) lead.Step {
 	case store.PhaseRunning, store.PhaseAwaiting:
 		s.Status = lead.StepInProgress
 		s.Attempts = append(s.Attempts, lead.Attempt{
-			Number: int(r.Attempt), StartedAt: r.Started.Time(), Status: lead.StepInProgress, CallID: n.CallID,
+			Number: int(r.Attempt), StartedAt: TimeOf(r.Started), Status: lead.StepInProgress, CallID: n.CallID,
 			Redelivered: n.Redelivered,
 		})
 		if n.Parked {
@@ -106,7 +114,7 @@ func CurrentStep(f *Flow, v *View, id lead.ID) lead.Step {
 		}
 	case store.PhaseRetrying:
 		s.Status = lead.StepRetrying
-		next := lead.Attempt{Number: int(r.Attempt) + 1, Status: lead.StepWaiting, DueAt: r.Due.Time()}
+		next := lead.Attempt{Number: int(r.Attempt) + 1, Status: lead.StepWaiting, DueAt: TimeOf(r.Due)}
 		if n.NotMade != nil {
 			next.Error, next.Redelivered = n.NotMade.Error, n.NotMade.Again
 		}
@@ -123,7 +131,7 @@ func CurrentStep(f *Flow, v *View, id lead.ID) lead.Step {
 func waitingStep(f *Flow, id lead.ID, w Wait, scheduled bool, data json.RawMessage) lead.Step {
 	s := describe(f, w.Node, scheduled)
 	s.ID, s.Status = StepID(w.Entered, id, w.Visit), lead.StepWaiting
-	s.EnteredAt, s.ScheduledAt, s.Attempts = w.Entered.Time(), w.Due.Time(), []lead.Attempt{}
+	s.EnteredAt, s.ScheduledAt, s.Attempts = TimeOf(w.Entered), TimeOf(w.Due), []lead.Attempt{}
 	s.Data = data
 	return s
 }
@@ -138,7 +146,7 @@ func FinishedStep(f *Flow, id lead.ID, row *store.Step, payload json.RawMessage)
 	s := describe(f, row.Node, row.Kind == store.StepMessage)
 	s.ID = StepID(row.Entered, id, row.Visit)
 	s.Status, s.Outcome, s.Error, s.CallID = row.Status, row.Outcome, d.Error, d.CallID
-	s.ScheduledAt, s.EnteredAt, s.ExitedAt = row.Due.Time(), row.Entered.Time(), row.Exited.Time()
+	s.ScheduledAt, s.EnteredAt, s.ExitedAt = TimeOf(row.Due), TimeOf(row.Entered), TimeOf(row.Exited)
 	s.Data, s.HookErrors = d.Data, d.HookErrors
 	if row.Status == lead.StepCancelled && s.Data == nil {
 		s.Data = payload
@@ -146,7 +154,7 @@ func FinishedStep(f *Flow, id lead.ID, row *store.Step, payload json.RawMessage)
 	s.Attempts = attemptsOf(d.Attempts)
 	if d.Attempts == nil && row.Attempts == 1 {
 		s.Attempts = append(s.Attempts, lead.Attempt{
-			Number: 1, StartedAt: row.Started.Time(), EndedAt: row.Exited.Time(), Status: row.Status, CallID: d.CallID,
+			Number: 1, StartedAt: TimeOf(row.Started), EndedAt: TimeOf(row.Exited), Status: row.Status, CallID: d.CallID,
 		})
 	}
 	return s, nil
@@ -156,7 +164,7 @@ func attemptsOf(list []Attempt) []lead.Attempt {
 	out := make([]lead.Attempt, 0, len(list)+1)
 	for _, a := range list {
 		out = append(out, lead.Attempt{
-			Number: int(a.Number), DueAt: a.Due.Time(), StartedAt: a.Started.Time(), EndedAt: a.Ended.Time(),
+			Number: int(a.Number), DueAt: TimeOf(a.Due), StartedAt: TimeOf(a.Started), EndedAt: TimeOf(a.Ended),
 			Status: a.Status, Error: a.Error, CallID: a.CallID, Redelivered: a.Again,
 		})
 	}

@@ -22,8 +22,10 @@ type Limit struct {
 type Use struct {
 	Key  string // names it, also in the store
 	Span time.Duration
-	// Flying is how many attempts are in flight.
+	// Flying is how many attempts are in flight. Base is how many were when that was
+	// counted.
 	Flying  int
+	Base    int64
 	starts  window
 	cleaned store.Millis
 	people  map[int64]*window // of a limit for each contact, by phone; those that are known
@@ -194,6 +196,14 @@ func (u *Use) Started(phone int64, at store.Millis, n int) {
 	}
 }
 
+// Replace has starts in place of those that are known.
+func (u *Use) Replace(starts []store.Start) {
+	u.starts = window{}
+	for _, s := range starts {
+		u.starts.add(s.At, int(s.N))
+	}
+}
+
 // Know has what is known of a contact's starts.
 func (u *Use) Know(phone int64, starts []store.Start) {
 	w := &window{}
@@ -298,6 +308,35 @@ func (r *Rules) DropUses() {
 
 // Counts reports whether the limit of a Use is in force somewhere.
 func (r *Rules) Counts(u *Use) bool { return r.uses[u.Key] == u }
+
+// SharedUses returns the keys of the limits that all engines use together, in order.
+func (r *Rules) SharedUses() []string {
+	keys := map[string]bool{}
+	for _, nodes := range r.limits {
+		for _, limits := range nodes {
+			for _, l := range limits {
+				if l.PerContact == 0 {
+					keys[l.Key] = true
+				}
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(keys))
+}
+
+// UseOf returns the Use with that key, or nil.
+func (r *Rules) UseOf(key string) *Use { return r.uses[key] }
+
+// LimitKeys returns the keys of limits for all workflows, without those for each contact.
+func LimitKeys(everywhere []workflow.Limit) map[string]bool {
+	keys := map[string]bool{}
+	for i := range everywhere {
+		if everywhere[i].PerContact == 0 {
+			keys[limitKey("", &everywhere[i])] = true
+		}
+	}
+	return keys
+}
 
 // limitKey names what a limit counts, without how much it allows.
 func limitKey(scope string, l *workflow.Limit) string {

@@ -66,6 +66,8 @@ const (
 	ReasonDailyCap Reason = "daily_cap" // a limit of attempts per contact, for a day or longer
 	ReasonUnread   Reason = "contact"   // the contact must be read to ask the limits
 
+	ReasonUnreadable Reason = "unreadable" // the lead's rows are damaged
+
 	ReasonSuppressed Reason = "suppressed" // the contact is suppressed for the channel of the step
 )
 
@@ -114,8 +116,10 @@ func Next(v *View, f *Flow, now store.Millis) Need {
 		return Need{Reason: ReasonFinal}
 	case !f.Exists():
 		return Need{Reason: ReasonDeleted}
-	case f.cancelled() && r.State != lead.PendingRemoval:
+	case f.cancelled() && (r.State != lead.PendingRemoval || v.Unreadable != nil):
 		return Need{Kind: Change, Change: StepCancel, Reason: ReasonCancelled}
+	case v.Unreadable != nil:
+		return Need{Reason: ReasonUnreadable}
 	case v.Notes.Hold.over(now):
 		return Need{Kind: Change, Change: StepRelease, Reason: ReasonHold}
 	}

@@ -14,6 +14,9 @@ type Remove struct{ How Removal }
 func (e Remove) apply(t *Turn, v *View) error { return t.remove(v, e.How) }
 
 func (t *Turn) remove(v *View, how Removal) error {
+	if v.Unreadable != nil {
+		return t.removeDamaged(v, how)
+	}
 	if err := t.ask(v, how); err != nil {
 		return err
 	}

@@ -106,7 +106,17 @@ func (t *Turn) Apply(v View, e Event) (View, error) {
 	steps, calls, payloads, stats := len(t.Steps), len(t.Calls), len(t.Payloads), t.Stats
 	next := &t.next
 	*next = v
-	err := e.apply(t, next)
+	err := v.Unreadable
+	switch e.(type) {
+	case Remove, Advance: // of a lead that cannot be read, only these
+		err = nil
+	}
+	if err == nil {
+		if _, due := e.(Advance); !due { // which may be for that
+			next.EndHold(t.Now)
+		}
+		err = e.apply(t, next)
+	}
 	for err == nil {
 		need := Next(next, t.Flow, t.Now)
 		if need.Kind != Change || !need.Change.byRule() {
@@ -128,6 +138,7 @@ func (Advance) apply(t *Turn, v *View) error {
 	if need.Kind != Change {
 		return ErrNotNow
 	}
+	v.EndHold(t.Now)
 	return t.make(v, need)
 }
 
@@ -152,7 +163,7 @@ func (t *Turn) make(v *View, need Need) error {
 		t.Stats.Parked++
 		return nil
 	case StepRelease:
-		t.release(v, v.Notes.Hold.Until)
+		v.EndHold(t.Now)
 		return nil
 	case StepDefer:
 		v.Rec.Wake = need.At

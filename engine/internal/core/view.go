@@ -30,6 +30,8 @@ type View struct {
 	// Rest: the store could not be read for the lead, and is not read again before this
 	// time.
 	Rest store.Millis
+	// Unreadable, if not nil, is why the lead's rows cannot be read; see Damaged.
+	Unreadable error
 }
 
 // Read returns the view of a stored lead for which this process does nothing yet. The
@@ -42,7 +44,8 @@ func Read(rec store.Record, f *Flow) (View, error) {
 		err = v.check(f)
 	}
 	if err != nil {
-		return v, &UnreadableError{rec.Seq, err}
+		err = &UnreadableError{rec.Seq, err}
+		return Damaged(rec, err), err
 	}
 	return v, nil
 }

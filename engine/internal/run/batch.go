@@ -3,7 +3,6 @@ package run
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math"
 
@@ -79,7 +78,7 @@ func (l *loop) apply(e *entry, event core.Event) error {
 	if view.Notes.Parked && !e.view.Notes.Parked {
 		l.r.Log.Error("leadflow: the process ended too often during an attempt; its lead is parked until its step times out, "+
 			"is completed by CompleteStep, or the lead is removed",
-			slog.String("lead", l.name(rec.Seq)), slog.Int("attempt", int(rec.Attempt)), slog.String("node", f.Graph.Node(rec.Node).ID))
+			slog.String("lead", l.r.name(rec.Seq)), slog.Int("attempt", int(rec.Attempt)), slog.String("node", f.Graph.Node(rec.Node).ID))
 	}
 	e.steps, e.calls, l.writes.Payloads, l.stats = t.Steps, t.Calls, t.Payloads, t.Stats
 	e.view = view
@@ -142,7 +141,8 @@ func (l *loop) follow(e *entry, f *core.Flow) {
 }
 
 // get returns the lead with that number, from memory or from the store, with its
-// contact, or nil if there is none. A request returns the error errInFlight as it is.
+// contact, or nil if there is none. A lead that cannot be read takes no event but its
+// removal: see core.Damaged. A request returns the error errInFlight as it is.
 func (l *loop) get(seq int64) (*entry, error) {
 	e := l.hot[seq]
 	switch {
@@ -151,29 +151,36 @@ func (l *loop) get(seq int64) (*entry, error) {
 	case e != nil && e.contact != nil:
 		return e, nil
 	}
-	if err := l.broken[seq]; err != nil {
-		return nil, err
-	}
 	found, err := l.r.Store.Load(context.Background(), []int64{seq})
-	if rows, ok := asRowErrors(err); ok {
-		return nil, fmt.Errorf("engine: %w", rows[0])
-	}
-	if err != nil {
+	rows, ok := asRowErrors(err)
+	switch {
+	case err != nil && !ok:
 		return nil, &storeError{err}
-	}
-	if len(found) == 0 {
+	case ok && rows[0].Lead == nil:
+		l.park(seq, rows[0])
+		return nil, l.broken[seq]
+	case ok:
+		if rows[0].Kind == "lead" { // and not only its contact
+			l.park(seq, rows[0])
+		}
+		found = []store.Lead{*rows[0].Lead}
+	case len(found) == 0:
 		return nil, nil
 	}
 	if e == nil {
 		if e, err = l.adopt(found[0].Record); err != nil {
-			return nil, err
+			if l.flow(found[0].Workflow) == nil {
+				return nil, err
+			}
+			e = l.keep(core.Damaged(found[0].Record, err))
 		}
 	}
-	if l.share != nil && e.free() {
+	if l.share != nil && e.free() && e.view.Unreadable == nil {
 		l.renew(e, &found[0])
 	}
 	if e.contact, err = NewContact(found[0].Contact); err != nil {
 		// A lead can be removed although its metadata cannot be read.
+		l.r.MeetMetadata(seq, err)
 		person, _ := core.Person(&found[0].Contact)
 		e.contact = &Contact{Contact: found[0].Contact, Person: person}
 	}
@@ -209,25 +216,10 @@ func (l *loop) keep(view core.View) *entry {
 // park excludes a lead until the engine is started again, because its row cannot be
 // read or written. All others go on.
 func (l *loop) park(seq int64, err error) {
-	if l.broken[seq] != nil {
-		return
+	if l.broken[seq] == nil {
+		l.broken[seq] = core.Unreadable(seq, err)
+		l.r.Meet(seq, err)
 	}
-	l.broken[seq] = err
-	l.r.Log.Error("leadflow: a lead cannot be read or written and is left out; all others go on. "+
-		"Repair its row or restore a backup, and start again",
-		slog.String("lead", l.name(seq)), slog.Int64("lead_seq", seq), slog.Any("error", err))
-	for _, listener := range l.r.listening() {
-		listener.tell([]Change{{After: core.View{Rec: store.Record{Seq: seq}}, Unreadable: err}})
-	}
-}
-
-// name returns the id of a lead that may not be in memory, for log messages.
-func (l *loop) name(seq int64) string {
-	rows, err := l.r.Store.Contacts(context.Background(), []int64{seq})
-	if err != nil || len(rows) != 1 {
-		return "unknown"
-	}
-	return rows[0].ID.String()
 }
 
 // flow returns the workflow with that number as the batch has it, or nil.
@@ -316,7 +308,8 @@ func (l *loop) seal() error {
 			continue
 		}
 		rec.Version++
-		l.writes.Changes = append(l.writes.Changes, store.Change{Before: l.was[at].view.Rec, After: *rec})
+		was := &l.was[at].view
+		l.writes.Changes = append(l.writes.Changes, store.Change{Before: was.Rec, After: *rec, Repair: was.Unreadable != nil})
 	}
 	for _, e := range l.fresh {
 		l.writes.Enroll = append(l.writes.Enroll, store.Enrollment{Record: e.view.Rec, Contact: e.contact.Contact, Knows: e.contact.knows()})

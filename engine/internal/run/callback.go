@@ -23,6 +23,9 @@ func (r *Runner) Complete(ctx context.Context, id lead.StepID, c core.Callback) 
 			if e == nil {
 				return StepNotFound(id)
 			}
+			if e.view.Unreadable != nil {
+				return e.view.Unreadable
+			}
 			rec := &e.view.Rec
 			f := l.flow(rec.Workflow)
 			if !f.Exists() {

@@ -26,7 +26,10 @@ func (r *Runner) Change(ctx context.Context, workflow lead.WorkflowID, id lead.I
 		}
 		return e.answer(err, workflow, id)
 	})
-	if err == nil && begun != nil {
+	if err != nil {
+		return "", err // if ctx has ended, the loop may still be deciding
+	}
+	if begun != nil {
 		err = r.Await(ctx, begun)
 	}
 	return effect, err

@@ -49,6 +49,7 @@ func (r *Runner) contacts(seqs []int64) (map[int64]*Contact, map[int64]error, er
 	for _, row := range rows {
 		c, err := NewContact(row)
 		if err != nil {
+			r.MeetMetadata(row.Seq, err)
 			bad[row.Seq] = err
 			continue
 		}

@@ -15,6 +15,9 @@ func (r *Runner) Explain(ctx context.Context, workflow lead.WorkflowID, id lead.
 	var x core.Explanation
 	var flow *core.Flow
 	err := r.onLead(ctx, workflow, id, func(l *loop, e *entry) error {
+		if e.view.Unreadable != nil {
+			return e.view.Unreadable
+		}
 		flow = l.flow(e.view.Rec.Workflow)
 		if err := l.knowPerson(e, flow); err != nil {
 			return err
@@ -25,7 +28,10 @@ func (r *Runner) Explain(ctx context.Context, workflow lead.WorkflowID, id lead.
 	if errors.Is(err, ErrNotRunning) {
 		return r.explainStored(ctx, workflow, id, at)
 	}
-	return x, flow, err
+	if err != nil {
+		return core.Explanation{}, nil, err
+	}
+	return x, flow, nil
 }
 
 // explainStored explains a lead of an engine that does not run.

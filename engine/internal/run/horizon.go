@@ -206,9 +206,11 @@ func (h *horizon) skip(l *loop, until store.Millis) error {
 	for limit := 1; ; limit *= 2 {
 		next, err := l.r.Store.Due(context.Background(), h.cursor, store.MaxMillis, limit)
 		bad, ofRows := asRowErrors(err)
-		switch {
-		case err != nil && !ofRows:
+		if err != nil && !ofRows {
 			return &storeError{err}
+		}
+		l.parkAll(bad)
+		switch {
 		case len(next) > 0:
 			h.cursor = store.Key{Wake: next[0].Wake - 1, Seq: math.MaxInt64}
 			return nil
@@ -216,7 +218,6 @@ func (h *horizon) skip(l *loop, until store.Millis) error {
 			h.cursor.Wake = store.MaxMillis
 			return nil
 		}
-		l.parkAll(bad)
 	}
 }
 

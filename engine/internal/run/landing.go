@@ -164,6 +164,10 @@ func (l *loop) takeBack(b *batch, err error) {
 		l.reload(b)
 		patience = l.patience()
 	}
+	if errors.Is(err, store.ErrLimit) && l.failures < maxShared {
+		again = true
+		l.overLimit(err)
+	}
 	if errors.Is(err, store.ErrBehind) || errors.Is(err, store.ErrLost) {
 		l.r.sharer.soon()
 	}

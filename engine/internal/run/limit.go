@@ -21,6 +21,8 @@ const maxLimited = 2000
 // used of the limits (promise 15).
 type limits struct {
 	everywhere []workflow.Limit // those in force in all workflows
+	reading    bool             // the account of all engines is being read
+	readAt     store.Millis     // when it may be read again
 	lines      []*line          // in the order in which they came to be
 }
 
@@ -197,6 +199,7 @@ func (l *loop) limitOpens(now store.Millis) store.Millis {
 type used struct {
 	lead   int64
 	use    *core.Use
+	max    int64 // that the limit allows; the smallest of those with the same use
 	flying int
 	starts int
 	phone  int64 // of a start that counts for a contact
@@ -222,7 +225,7 @@ func (l *loop) countUse(e *entry, f *core.Flow, after *core.View, event core.Eve
 	if flew && !flies {
 		for _, lim := range e.view.Counted(f, l.now) {
 			if lim.InFlight > 0 {
-				note(used{use: lim.Use, flying: -1})
+				note(used{use: lim.Use, max: int64(lim.InFlight), flying: -1})
 			}
 		}
 		return
@@ -230,9 +233,9 @@ func (l *loop) countUse(e *entry, f *core.Flow, after *core.View, event core.Eve
 	for _, lim := range after.Counted(f, l.now) {
 		switch {
 		case lim.InFlight > 0 && !flew:
-			note(used{use: lim.Use, flying: 1})
+			note(used{use: lim.Use, max: int64(lim.InFlight), flying: 1})
 		case lim.Starts > 0 && delivers:
-			note(used{use: lim.Use, starts: 1})
+			note(used{use: lim.Use, max: int64(lim.Starts), starts: 1})
 		case lim.PerContact > 0 && delivers:
 			note(used{use: lim.Use, starts: 1, phone: after.Phone})
 		}
@@ -257,8 +260,11 @@ func (l *loop) unuse(b *batch, such func(lead int64) bool) {
 
 // sealStarts adds the starts that count for limits to the batch.
 func (l *loop) sealStarts() {
+	if l.share != nil {
+		l.sealShared()
+	}
 	for _, u := range l.used {
-		if u.starts == 0 {
+		if u.starts == 0 || l.share != nil && u.phone == 0 {
 			continue
 		}
 		i := slices.IndexFunc(l.writes.Starts, func(s store.Start) bool { return u.phone == 0 && s.Phone == 0 && s.Key == u.use.Key })
@@ -385,7 +391,10 @@ func (l *loop) loadLimits() error {
 			}
 		}
 	}
-	return l.limitUse()
+	if err := l.limitUse(); err != nil {
+		return err
+	}
+	return l.readAccount()
 }
 
 // limitUse has the present limits of all workflows in force, and learns what is used of
@@ -441,6 +450,7 @@ func (l *loop) countFlying(f *core.Flow, fresh []*core.Use) error {
 			for _, lim := range view.Counted(f, l.now) {
 				if lim.InFlight > 0 && slices.Contains(fresh, lim.Use) {
 					lim.Flying++
+					lim.Base++
 				}
 			}
 		}
@@ -461,35 +471,53 @@ func (r *Runner) SetLimits(ctx context.Context, limits []workflow.Limit, text []
 		}
 		beginning = nil
 		l.writes.Settings = append(l.writes.Settings, store.Setting{Name: limitsSetting, Value: text})
+		l.forgetLimits(limits)
 		l.after = append(l.after, func() {
 			l.limits.everywhere = limits
 			if err := l.limitUse(); err != nil {
 				l.r.Log.Error("leadflow: it cannot be read how much of the limits is used", slog.Any("error", err))
 			}
+			l.wakePutOff()
 			l.limits.reopen()
 			l.horizon.rewind() // for leads that were left on disk because of a limit that is gone
 			beginning = l.beginning(func(*core.Flow) bool { return true })
 		})
 		return nil
 	})
+	if err != nil {
+		return err // if ctx has ended, the loop may still be deciding
+	}
 	for _, begun := range beginning {
-		if err == nil {
-			err = r.Await(ctx, begun)
+		if err := r.Await(ctx, begun); err != nil {
+			return err
 		}
 	}
-	if err == nil {
-		err = r.agree(ctx)
+	return r.agree(ctx)
+}
+
+// wakePutOff has leads looked at again that wait, on disk, for a time that a limit gave.
+func (l *loop) wakePutOff() {
+	for _, seq := range slices.Sorted(maps.Keys(l.flows)) {
+		if f := l.flows[seq]; f.Exists() && !f.Row.Status.Final() && f.Row.Status != lead.WorkflowDraft {
+			l.addSweep(&sweep{
+				query: store.LeadQuery{Workflow: seq, States: []lead.State{lead.Enrolled, lead.InStep, lead.PendingRemoval}},
+				event: core.Rewake{}, done: make(chan struct{}),
+			})
+		}
 	}
-	return err
 }
 
 // Limits returns the limits for all workflows.
-func (r *Runner) Limits(ctx context.Context) (limits []workflow.Limit, err error) {
-	err = r.do(ctx, func(l *loop) error {
+func (r *Runner) Limits(ctx context.Context) ([]workflow.Limit, error) {
+	var limits []workflow.Limit
+	err := r.do(ctx, func(l *loop) error {
 		limits = slices.Clone(l.limits.everywhere)
 		return nil
 	})
-	return limits, err
+	if err != nil {
+		return nil, err
+	}
+	return limits, nil
 }
 
 // CoolDown has no attempt with a rate key begin before a time.

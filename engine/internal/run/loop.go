@@ -140,6 +140,9 @@ func (l *loop) sleep() time.Duration {
 		if opens = l.limitOpens(now); opens <= now {
 			return 0
 		}
+		if l.share != nil && !l.limits.reading && l.limits.waiting() {
+			opens = min(opens, max(l.limits.readAt, now+1))
+		}
 	}
 	until := min(now.Add(365*24*time.Hour), l.horizon.wantedAt(), l.horizon.opening, opens)
 	for _, q := range []*queue{&l.timers, &l.again} {
@@ -303,6 +306,7 @@ func (l *loop) decide() error {
 	}
 	full = max(maxBatch, len(l.touched)+minShare)
 	l.limits.reopen()
+	defer l.lookAtAccount()
 	for !l.draining && l.busy() < l.r.Workers && len(l.touched) < full {
 		e, err := l.nextBegin()
 		if err != nil {

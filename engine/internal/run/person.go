@@ -76,7 +76,7 @@ func (l *loop) changePerson(e *entry, event core.Event, note store.Audit, leads 
 	default:
 		return l.lasting(e, err)
 	}
-	c := Changed{ID: e.contact.ID, Workflow: f.Row.ID, State: e.view.Rec.State, Effect: effect}
+	c := Changed{ID: core.IDOf(&e.contact.Contact), Workflow: f.Row.ID, State: e.view.Rec.State, Effect: effect}
 	if c.State == lead.PendingRemoval {
 		c.Done = l.r.detachment(e.seq(), c.State)
 	}
@@ -156,7 +156,11 @@ func (l *loop) livePersons(who []Person) ([]int64, error) {
 		if err != nil && !ok {
 			return nil, &storeError{err}
 		}
-		l.parkAll(bad)
+		for _, row := range bad { // a lead can be removed although it cannot be read
+			if row.Lead != nil {
+				found = append(found, *row.Lead)
+			}
+		}
 		for i := range found {
 			if l.flow(found[i].Workflow).Exists() {
 				live = append(live, found[i].Seq)

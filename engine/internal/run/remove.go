@@ -40,7 +40,7 @@ func (r *Runner) onLead(ctx context.Context, workflow lead.WorkflowID, id lead.I
 			return err
 		}
 		return l.decideOn(id.Seq(), func(e *entry) error {
-			if e == nil || e.contact.ID != id || e.view.Rec.Workflow != f.Row.Seq {
+			if e == nil || !core.Names(id, &e.contact.Contact) || e.view.Rec.Workflow != f.Row.Seq {
 				return LeadNotFound(workflow, id)
 			}
 			return decide(l, e)

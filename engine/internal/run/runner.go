@@ -86,6 +86,7 @@ type Runner struct {
 
 	starting    sync.Mutex      // held by Start
 	mu          sync.RWMutex    // guards what follows
+	met         map[met]bool    // damage of leads that was told of
 	unreadable  map[int64]error // workflows whose rows cannot be read, and why
 	life        life
 	flows       map[int64]*core.Flow

@@ -33,6 +33,7 @@ type share struct {
 type news struct {
 	store.Membership
 	workflows []store.Workflow // all of them, if others have changed some, or nil
+	settings  []store.Setting  // then all of them, too
 	left      store.RowErrors
 }
 
@@ -81,6 +82,9 @@ func (s *sharer) ask(ctx context.Context, take bool) (n news, err error) {
 			return n, err
 		}
 		n.workflows = append([]store.Workflow{}, rows...)
+		if n.settings, err = s.store.Settings(ctx); err != nil {
+			return n, err
+		}
 	}
 	return n, nil
 }
@@ -259,6 +263,11 @@ func (l *loop) note(n *news) (done noted, err error) {
 		died = died || !slices.Contains(n.Others, other)
 	}
 	rules.Engine, rules.Others, rules.Newest = n.Engine, n.Others, n.Newest
+	if n.workflows != nil {
+		if err := l.noteLimits(n.settings); err != nil {
+			return done, err
+		}
+	}
 	s.flows, s.alone = n.Flows, alone
 	first := len(n.Others) == 0 || n.Engine < n.Others[0]
 	var held [store.Shards]bool

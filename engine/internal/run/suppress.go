@@ -206,9 +206,12 @@ func (l *loop) linked(s *store.Suppression) ([]store.Suppression, error) {
 			return nil, &storeError{err}
 		}
 		l.parkAll(bad)
-		seqs := make([]int64, len(records))
+		seqs := make([]int64, 0, len(records)+len(bad))
 		for i := range records {
-			seqs[i] = records[i].Seq
+			seqs = append(seqs, records[i].Seq)
+		}
+		for _, row := range bad {
+			seqs = append(seqs, row.Seq)
 		}
 		contacts, err := l.r.Store.Contacts(context.Background(), seqs)
 		if _, ok := asRowErrors(err); err != nil && !ok {
@@ -272,7 +275,10 @@ func (r *Runner) Lift(ctx context.Context, id lead.SuppressionID, actor, reason 
 		})
 		return nil
 	})
-	return row, err
+	if err != nil {
+		return store.Suppression{}, err
+	}
+	return row, nil
 }
 
 // stateOf says why a suppression is not active.

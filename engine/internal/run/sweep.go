@@ -94,9 +94,16 @@ func (l *loop) sweepPage() error {
 	l.parkAll(bad)
 	read := len(page) + len(bad)
 	more := len(page) > 0 && read >= query.Limit && read != s.query.Limit
+	var last int64
+	if more {
+		last = page[len(page)-1].Seq
+	}
+	for _, row := range bad {
+		page = append(page, store.Record{Seq: row.Seq})
+	}
 	return l.sweepRecords(s, page, func() {
 		if s.last = !more; more {
-			s.query.After, s.query.Offset = page[len(page)-1].Seq, 0
+			s.query.After, s.query.Offset = last, 0
 			s.query.Limit = max(0, s.query.Limit-read)
 		}
 	})
@@ -155,9 +162,15 @@ func (l *loop) sweepOver(s *sweep, rec store.Record) (bool, error) {
 		}
 		return true, nil
 	}
+	if e == nil && l.broken[rec.Seq] == nil {
+		e, _ = l.adopt(rec)
+	}
 	if e == nil {
+		// It can be removed although it cannot be read.
 		var err error
-		if e, err = l.adopt(rec); err != nil {
+		if e, err = l.get(rec.Seq); storeFailed(err) {
+			return false, err
+		} else if e == nil || err != nil {
 			return false, nil // left out, and logged
 		}
 	}

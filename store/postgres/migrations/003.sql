@@ -78,3 +78,61 @@ CREATE TABLE starts (
 );
 
 CREATE INDEX starts_phone ON starts (key, phone, at) WHERE phone <> 0;
+
+-- How much of each limit all engines use. A row is locked by every batch that uses it.
+CREATE TABLE limits (
+    key       text COLLATE "C" PRIMARY KEY,
+    flying    bigint NOT NULL, -- attempts in flight
+    started   bigint NOT NULL DEFAULT 0, -- attempts that ever started
+    forgotten bigint NOT NULL DEFAULT 0, -- those of them of which limit_starts has nothing any more
+    at        timestamptz NOT NULL DEFAULT '-infinity' -- the last start
+) WITH (fillfactor = 50);
+
+-- When they started, by the clock of the database.
+CREATE TABLE limit_starts (
+    key     text COLLATE "C" NOT NULL,
+    at      timestamptz NOT NULL,
+    n       int NOT NULL,
+    started bigint NOT NULL, -- that of limits when these had started
+    PRIMARY KEY (key, at, started)
+);
+
+-- Uses limits, whose keys are in order and different, or fails (LF001). Time never goes
+-- back in the log of a limit, even if the clock does. How many started within a span is
+-- the difference of two counts, so that it need not be summed up.
+CREATE FUNCTION use_limits(keys text[], most bigint[], flights bigint[], bases bigint[], begun int[], spans bigint[]) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    l      limits;
+    since  timestamptz;
+    before bigint; -- attempts that had started before the span
+BEGIN
+    FOR i IN 1 .. cardinality(keys) LOOP
+        LOOP
+            SELECT * INTO l FROM limits WHERE key = keys[i] FOR UPDATE;
+            EXIT WHEN FOUND;
+            INSERT INTO limits (key, flying) VALUES (keys[i], bases[i]) ON CONFLICT DO NOTHING;
+        END LOOP;
+        l.flying := greatest(l.flying + flights[i], 0);
+        IF flights[i] > 0 AND l.flying > most[i] THEN
+            RAISE EXCEPTION 'a limit is used up' USING ERRCODE = 'LF001', DETAIL = keys[i];
+        END IF;
+        IF begun[i] > 0 THEN
+            l.at := greatest(l.at, clock_timestamp()); -- only now, because the row is locked
+            since := l.at - spans[i] * interval '1 microsecond';
+            SELECT s.started INTO before FROM limit_starts s WHERE s.key = keys[i] AND s.at < since ORDER BY s.at DESC, s.started DESC LIMIT 1;
+            before := coalesce(before, l.forgotten);
+            IF l.started - before + begun[i] > most[i] THEN
+                RAISE EXCEPTION 'a limit is used up' USING ERRCODE = 'LF001', DETAIL = keys[i];
+            END IF;
+            l.started := l.started + begun[i];
+            INSERT INTO limit_starts VALUES (keys[i], l.at, begun[i], l.started);
+            IF before - l.forgotten > greatest(l.started - before, 1000) THEN
+                DELETE FROM limit_starts s WHERE s.key = keys[i] AND s.at < since;
+                l.forgotten := before;
+            END IF;
+        END IF;
+        UPDATE limits SET flying = l.flying, started = l.started, forgotten = l.forgotten, at = l.at WHERE key = keys[i];
+    END LOOP;
+END
+$$;

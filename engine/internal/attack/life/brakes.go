@@ -32,8 +32,8 @@ func (w *World) Rests(l *Lead) bool { return !w.rule(l).until.IsZero() }
 // rule returns the strictest ruling, with the latest of the times that rules give.
 func (w *World) rule(l *Lead) (strictest ruling) {
 	for _, rule := range []func(*World, *Lead) ruling{
-		(*World).shutDown, (*World).deleted, (*World).stopped, (*World).paused, (*World).givenUp, (*World).hopeless,
-		(*World).cooling, (*World).poisonous,
+		(*World).shutDown, (*World).deleted, (*World).stopped, (*World).suppressed, (*World).paused, (*World).held,
+		(*World).givenUp, (*World).hopeless, (*World).poisonous, (*World).cooling, (*World).closed, (*World).limited,
 	} {
 		r := rule(w, l)
 		strictest.may = max(strictest.may, r.may)
@@ -60,6 +60,18 @@ func (w *World) paused(l *Lead) ruling {
 		return unless(l.Flow.active(), never)
 	}
 	return unless(l.Flow.active(), later)
+}
+
+// held: no attempt of a held lead begins, not even a retry (promise 17). But a removal
+// never waits for a release.
+func (w *World) held(l *Lead) ruling {
+	switch {
+	case l.Hold == nil:
+		return ruling{}
+	case l.State == lead.PendingRemoval:
+		return ruling{may: never}
+	}
+	return ruling{later, l.Hold.Until}
 }
 
 // givenUp: no further attempt is made after a removal with SkipRetries.
@@ -111,6 +123,15 @@ func (w *World) MayBegin(l *Lead, by time.Time) bool {
 	return false
 }
 
+// dropped is how a step ends that is to have no further attempt.
+func (w *World) dropped(l *Lead, text string) ending {
+	e := l.failure(w.Now, text)
+	if w.suppressed(l).may == never {
+		e.outcome = lead.OutcomeSuppressed
+	}
+	return e
+}
+
 // drop ends a step that is to have no further attempt, unless one is in flight: its
 // next one is queued, or a crash has interrupted it. It reports whether it did.
 func (w *World) drop(l *Lead) bool {
@@ -123,9 +144,9 @@ func (w *World) drop(l *Lead) bool {
 		if l.At.notMade == 0 {
 			text = l.Begun().Error
 		}
-		w.ends(l, l.failure(w.Now, text))
+		w.ends(l, w.dropped(l, text))
 	case l.Doing == Lost && l.called == nil && l.Deadline.After(w.Now):
-		w.ends(l, l.failure(w.Now, AnyText))
+		w.ends(l, w.dropped(l, AnyText))
 	default:
 		return false
 	}

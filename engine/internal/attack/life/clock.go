@@ -15,6 +15,10 @@ const AnyText = "*"
 // exactly, by is w.Now, and what may happen must.
 func (w *World) Alone(l *Lead, by time.Time) bool {
 	passed := func(t time.Time) bool { return !t.After(by) }
+	if l.holdOver(by) {
+		w.release(l, l.Hold.Until)
+		return true
+	}
 	switch l.Doing {
 	case Running, Lost, Awaiting:
 		switch {
@@ -43,9 +47,14 @@ func (w *World) Alone(l *Lead, by time.Time) bool {
 			w.branch(l)
 			return true
 		}
-		if l.State == lead.Enrolled && l.Flow.active() && l.At.Node.Type == workflow.Time &&
-			passed(l.At.ScheduledAt) && w.messageDue(l, by) == nil {
-			w.endWait(l)
+		if l.State != lead.Enrolled || !l.Flow.active() || l.Hold != nil {
+			break // what waits goes on waiting
+		}
+		switch {
+		case w.passOver(l, by):
+			return true
+		case l.At.Node.Type == workflow.Time && passed(l.At.ScheduledAt) && w.messageDue(l, by) == nil:
+			w.endWait(l, workflow.TimeoutOutcome, nil)
 			return true
 		}
 	}
@@ -74,6 +83,12 @@ func (w *World) Next() time.Time {
 			continue
 		}
 		at(w.rule(l).until)
+		if l.Hold != nil {
+			at(l.Hold.Until)
+		}
+		for _, s := range w.Suppressions {
+			at(s.Expires) // what was suppressed may begin then
+		}
 		switch l.Doing {
 		case Running, Lost, Awaiting:
 			at(l.Deadline)

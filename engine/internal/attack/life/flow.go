@@ -18,21 +18,27 @@ type Flow struct {
 	Entry   string
 	Nodes   []*Node // as the definition lists them
 
-	byID map[string]*Node
+	byID   map[string]*Node
+	exits  map[string]string // the outcomes of leads that signals take out
+	hours  windows
+	limits []*Limit // those of its nodes, too
 }
 
 // Node is a node of a workflow.
 type Node struct {
 	ID      string
 	Type    workflow.NodeType
-	Wait    time.Duration // of a time node
+	Wait    time.Duration // of a time node; the time-out of one that waits for a signal
+	Signal  string        // that a time node waits for
 	Timeout time.Duration // of each attempt at a step
 	Edges   map[string]string
 	// FailsUnknown: an attempt that a crash interrupted is not made again.
 	FailsUnknown bool
 
-	retry workflow.Retry
-	test  Test
+	retry   workflow.Retry
+	test    Test
+	weights map[string]float64 // of a split node
+	hours   windows
 }
 
 // Test says whether a conditional node is true for a lead.
@@ -42,7 +48,15 @@ type Test func(l *Lead) bool
 // noticed. It evaluates no expressions: tests has a function for each conditional node,
 // by the node's id. The flow is a draft.
 func NewFlow(def *workflow.Definition, tests map[string]Test) (*Flow, error) {
-	f := &Flow{Name: def.Name, Status: lead.WorkflowDraft, Entry: def.Entry, byID: map[string]*Node{}}
+	f := &Flow{Name: def.Name, Status: lead.WorkflowDraft, Entry: def.Entry, byID: map[string]*Node{}, exits: map[string]string{}}
+	for _, e := range def.Exits {
+		f.exits[e.Signal] = e.Outcome
+	}
+	f.limits = newLimits("", def.Limits)
+	var err error
+	if f.hours, err = newWindows(def.CallingHours); err != nil {
+		return nil, err
+	}
 	for _, d := range def.Nodes {
 		n := &Node{ID: d.ID, Type: d.Type, Timeout: time.Duration(d.Timeout), Edges: map[string]string{}, test: tests[d.ID],
 			FailsUnknown: d.Unknown == "fail"}
@@ -52,13 +66,26 @@ func NewFlow(def *workflow.Definition, tests map[string]Test) (*Flow, error) {
 		if d.Retry != nil {
 			n.retry = *d.Retry
 		}
+		f.limits = append(f.limits, newLimits(d.ID, d.Limits)...)
+		if n.hours, err = newWindows(d.CallingHours); err != nil {
+			return nil, err
+		}
 		switch d.Type {
 		case workflow.Time:
-			var config struct{ Duration workflow.Duration }
+			var config struct {
+				Duration workflow.Duration
+				Signal   string
+			}
 			if err := json.Unmarshal(d.Config, &config); err != nil || config.Duration == 0 {
 				return nil, fmt.Errorf("life: node %s: the wait is not a duration: %s, %v", d.ID, d.Config, err)
 			}
-			n.Wait = time.Duration(config.Duration)
+			n.Wait, n.Signal = time.Duration(config.Duration), config.Signal
+		case workflow.Split:
+			var config struct{ Weights map[string]float64 }
+			if err := json.Unmarshal(d.Config, &config); err != nil || len(config.Weights) == 0 {
+				return nil, fmt.Errorf("life: node %s has no weights: %s, %v", d.ID, d.Config, err)
+			}
+			n.weights = config.Weights
 		case workflow.Conditional:
 			if n.test == nil {
 				return nil, fmt.Errorf("life: node %s has no test", d.ID)

@@ -38,8 +38,5 @@ func (l *Lead) Messages() []*Step {
 // messageDue is the message that is due by that time, or nil. It comes before the next
 // step of the path.
 func (w *World) messageDue(l *Lead, by time.Time) *Step {
-	if m := l.Messages(); len(m) > 0 && !m[0].ScheduledAt.After(by) {
-		return m[0]
-	}
-	return nil
+	return l.nextMessage(by)
 }

@@ -39,7 +39,7 @@ func (s Sight) Check() []Fault {
 	var f faults
 	l, seen, inFlight := s.Lead, map[lead.StepID]bool{}, 0
 	f.add(l.State.Final() && !l.NextActionAt.IsZero(), 5, "the lead is %s, and due at %s", l.State, l.NextActionAt)
-	f.add(!l.State.Final() && l.NextActionAt.IsZero(), 10, "the lead is %s, and nothing is due", l.State)
+	f.add(!l.State.Final() && l.Hold == nil && l.NextActionAt.IsZero(), 10, "the lead is %s, and nothing is due", l.State)
 	f.add(l.State == lead.PendingRemoval && l.Removal == nil, 1, "the lead is %s, and nobody has asked for it", l.State)
 	f.add(l.State == lead.Removed && (l.Removal == nil || l.Removal.RemovedAt.IsZero()), 7,
 		"the lead is %s, of which there is no record: %+v", l.State, l.Removal)

@@ -17,23 +17,53 @@ func (w *World) View(l *Lead) lead.Lead {
 		how := *l.Removal
 		out.Removal = &how
 	}
+	if l.Hold != nil {
+		how := *l.Hold
+		out.Hold = &how
+	}
 	switch {
 	case l.State == lead.Completed:
 		out.CompletedAt = l.Finished
 	case l.State.Final():
+	case l.Hold != nil && (l.Doing == Resting || l.Doing == Retrying):
+		out.NextActionAt = l.Hold.Until
 	case l.Doing == Resting:
 		out.NextActionAt = l.At.ScheduledAt
 		if m := l.Messages(); len(m) > 0 && m[0].ScheduledAt.Before(out.NextActionAt) {
 			out.NextActionAt = m[0].ScheduledAt
 		}
+		out.NextActionAt = w.whenOpen(l, out.NextActionAt)
 	case l.Doing == Retrying:
-		out.NextActionAt = l.At.last().DueAt
+		out.NextActionAt = w.whenOpen(l, l.At.last().DueAt)
 	case l.Doing == Hooking:
 		out.NextActionAt = l.endedAt
 	default:
 		out.NextActionAt = l.Deadline
 	}
 	return out
+}
+
+// whenOpen is when a lead is acted on that is due: not before the calling hours and the
+// limits for its contact allow that.
+func (w *World) whenOpen(l *Lead, due time.Time) time.Time {
+	if due.After(w.Now) || !l.Flow.active() || !l.attemptNode(w.Now).Type.Action() || !w.cooling(l).until.IsZero() {
+		return due
+	}
+	if until := w.closed(l).until; !until.IsZero() {
+		return until
+	}
+	if until := w.limitedFor(l).until; !until.IsZero() {
+		return until
+	}
+	return due
+}
+
+// Vague reports whether no reader needs to be told exactly when a lead is acted on next:
+// it is due, and had to wait for calling hours or for a limit for its contact, and now
+// waits for something else.
+func (w *World) Vague(l *Lead) bool {
+	next := w.View(l).NextActionAt
+	return l.Hold == nil && (l.Doing == Resting || l.Doing == Retrying) && !next.IsZero() && !next.After(w.Now)
 }
 
 // History is the lead's steps as a reader should see them.

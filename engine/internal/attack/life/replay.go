@@ -34,6 +34,12 @@ func Replay(f *Flow, r Record) (*World, error) {
 	active := *f
 	active.Status, active.Deleted = lead.WorkflowActive, false
 	w := &World{Now: r.Lead.EnrolledAt, Asks: true, Hooks: []string{"all"}, Flows: []*Flow{&active}}
+	w.Deal = func(l *Lead, _ *Node) string { // however it fell
+		if i := len(l.Steps) - 1; i < len(r.Steps) {
+			return r.Steps[i].Outcome
+		}
+		return ""
+	}
 	if _, live := w.Enroll(&active, r.Lead.Contact); live != nil {
 		return nil, fmt.Errorf("life: a new world has %s", live)
 	}

@@ -14,6 +14,13 @@ func (w *World) enter(l *Lead, node string) {
 	switch {
 	case n.Type == workflow.Time:
 		l.At.ScheduledAt = w.Now.Add(n.Wait)
+		w.takeKept(l)
+	case n.Type.Action():
+		l.kept = nil
+	case n.Type == workflow.Split:
+		if outcome := w.Deal(l, n); n.weights[outcome] > 0 {
+			w.decided(l, outcome)
+		} // else it is none that leads on, and the lead stays, which no engine does
 	case n.Type.Terminal():
 		w.over(l.At, lead.StepCompleted, string(n.Type))
 		w.finish(l, string(n.Type))
@@ -36,10 +43,15 @@ func (w *World) decided(l *Lead, outcome string) {
 	}
 }
 
-// endWait takes a lead whose wait is over to the next node.
-func (w *World) endWait(l *Lead) {
-	w.over(l.At, lead.StepCompleted, "")
-	w.enter(l, l.At.Node.Edges[""])
+// endWait takes a lead whose wait is over to the next node. Only a wait for a signal has
+// an outcome.
+func (w *World) endWait(l *Lead, outcome string, data []byte) {
+	if l.At.Node.Signal == "" {
+		outcome = ""
+	}
+	l.At.Data = data
+	w.over(l.At, lead.StepCompleted, outcome)
+	w.enter(l, l.At.Node.Edges[outcome])
 }
 
 // complete is the table's complete: the hooks have run, and the lead goes on or, if its
@@ -58,7 +70,11 @@ func (w *World) complete(l *Lead) {
 			return
 		}
 		l.State = lead.Enrolled
-		w.Alone(l, w.Now) // the wait may be over already
+		if l.exits != "" {
+			w.exit(l, l.exits)
+		} else if !w.takeKept(l) {
+			w.Alone(l, w.Now) // the wait may be over already
+		}
 		return
 	}
 	next, ok := st.Node.next(st.Outcome)
@@ -71,6 +87,11 @@ func (w *World) complete(l *Lead) {
 			w.over(cancelled, lead.StepCancelled, "")
 		}
 		w.detach(l)
+	case l.exits != "":
+		w.exit(l, l.exits)
+	case !ok && st.Outcome == lead.OutcomeSuppressed:
+		l.State = lead.Enrolled
+		w.noWayRound(l)
 	case !ok:
 		w.finish(l, lead.OutcomeNoRoute)
 	default:
@@ -96,7 +117,7 @@ func (w *World) detach(l *Lead) {
 
 // end cancels the scheduled messages of a final lead and clears its timers (promise 5).
 func (w *World) end(l *Lead, state lead.State) {
-	l.State, l.Finished = state, w.Now
+	l.State, l.Finished, l.Hold = state, w.Now, nil
 	for _, m := range l.Messages() {
 		w.over(m, lead.StepCancelled, "")
 	}

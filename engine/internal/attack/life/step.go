@@ -16,6 +16,7 @@ func (w *World) Begin(l *Lead, by time.Time) {
 		l.Doing = Running
 		l.Begun().Redelivered = true
 		l.redelivered++
+		w.started(l)
 		return
 	case Retrying:
 		l.At.Attempts = l.At.Attempts[:len(l.At.Attempts)-1]
@@ -31,6 +32,7 @@ func (w *World) Begin(l *Lead, by time.Time) {
 		Number: len(st.Attempts) + 1, StartedAt: w.Now, Status: lead.StepInProgress, Redelivered: st.notMade > 0 && st.again,
 	})
 	l.Doing, l.Deadline, l.redelivered, l.parked = Running, w.Now.Add(st.Node.Timeout), 0, false
+	w.started(l)
 	if st.notMade > 0 && len(st.Calls) > 0 {
 		c := &st.Calls[len(st.Calls)-1]
 		c.Status, c.Error, c.StartedAt = lead.StepInProgress, "", w.Now
@@ -98,6 +100,9 @@ func (w *World) failed(l *Lead, e ending) {
 	n := len(l.At.Attempts)
 	if e.final || n >= l.At.Node.Attempts() || w.mayBegin(l) == never {
 		failure := l.failure(e.at, e.err)
+		if !e.final && n < l.At.Node.Attempts() && w.suppressed(l).may == never {
+			failure.outcome = lead.OutcomeSuppressed
+		}
 		failure.callID, failure.data = e.callID, e.data
 		w.ends(l, failure)
 		return

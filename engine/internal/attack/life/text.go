@@ -35,10 +35,13 @@ func (t Writer) wording(text string) string {
 
 // Lead writes a lead, but for when it was updated.
 func (t Writer) Lead(l lead.Lead) string {
-	text := fmt.Sprintf("%s %v %s at %s, next %s, enrolled %s", l.PhoneNumber, l.Metadata, l.State, l.Node,
+	text := fmt.Sprintf("%s %s %v %s at %s, next %s, enrolled %s", l.PhoneNumber, l.ExternalID, l.Metadata, l.State, l.Node,
 		t.After(l.NextActionAt), t.After(l.EnrolledAt))
 	if l.State == lead.Completed {
 		text += fmt.Sprintf(", completed %s as %s", t.After(l.CompletedAt), l.Outcome)
+	}
+	if h := l.Hold; h != nil {
+		text += fmt.Sprintf(", held for %q by %q since %s until %s", h.Reason, h.Actor, t.After(h.Since), t.After(h.Until))
 	}
 	if m := l.Removal; m != nil {
 		text += fmt.Sprintf(", removal for %q by %q skipping %t asked %s done %s", m.Reason, m.Actor, m.SkipRetries,

@@ -2,6 +2,7 @@ package life
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/leadflow-go/leadflow/lead"
 )
@@ -21,6 +22,9 @@ type Witness struct {
 	gone  *goodbye               // removal was acknowledged
 	skip  *Attempt               // it was acknowledged that no attempt after this one is made
 	last  bool                   // a process has ended since then
+
+	held      bool // that the lead is held was acknowledged
+	heldUntil time.Time
 }
 
 // Attempt names an attempt. Number is 0 for none.
@@ -32,7 +36,8 @@ type Attempt struct {
 // Call is a call of a handler.
 type Call struct {
 	Attempt
-	Key         string // idempotency key
+	Key         string    // idempotency key
+	At          time.Time // needed for a lead that is held for a time
 	Redelivered bool
 }
 
@@ -69,6 +74,7 @@ func (w *Witness) Called(c Call) []Fault {
 	f.add(c.Redelivered && !w.dead, 9, "%s is marked as made again, and no process has ended", c.Attempt)
 	m.here, m.times, m.notMade = true, m.times+1, false
 	w.silence(c, &f)
+	w.stopped(c, &f)
 	return f
 }
 
@@ -202,3 +208,15 @@ func (w *Witness) Check(s Sight) []Fault {
 }
 
 func (a Attempt) String() string { return fmt.Sprintf("attempt %d of step %s", a.Number, a.Step) }
+
+// Held tells that it was acknowledged that the lead is held, until then or, if that is
+// zero, until it is released.
+func (w *Witness) Held(until time.Time) { w.held, w.heldUntil = true, until }
+
+// Released tells that the lead is about to be released.
+func (w *Witness) Released() { w.held = false }
+
+// stopped: promise 17. No attempt of a held lead begins.
+func (w *Witness) stopped(c Call, f *faults) {
+	f.add(w.held && (w.heldUntil.IsZero() || c.At.Before(w.heldUntil)), 17, "%s is made after a hold was acknowledged", c.Attempt)
+}

@@ -22,6 +22,11 @@ type World struct {
 	// MaxRedeliveries is how often an attempt is made again after a crash; 0 for no
 	// bound.
 	MaxRedeliveries int
+	// Deal is the outcome of a lead at a split node; needed if there is any.
+	Deal func(l *Lead, n *Node) string
+
+	Suppressions []*Suppression // in the order in which they were made
+	Limits       []*Limit       // of all workflows; see SetLimits
 
 	rests map[string]rest // by rate key
 }
@@ -53,6 +58,7 @@ type Lead struct {
 	State   lead.State
 	Outcome string
 	Removal *lead.Removal
+	Hold    *lead.Hold // nil when it is not held
 
 	Enrolled, Finished time.Time
 
@@ -64,12 +70,14 @@ type Lead struct {
 	Told      lead.Lead // what hooks are told: the lead as the step ended
 	HookSince time.Time // when the hook that runs was called; zero when none runs
 
-	interrupted *Step     // the step of the path that a message being sent interrupts
-	called      *ending   // by a callback that came before the handler returned
-	endedAt     time.Time // when the outcome came, while hooks run
-	redelivered int       // how often the attempt in flight was made again after a crash
-	parked      bool      // that was too often
-	hook        int       // which hook is due or runs
+	interrupted *Step             // the step of the path that a message being sent interrupts
+	called      *ending           // by a callback that came before the handler returned
+	endedAt     time.Time         // when the outcome came, while hooks run
+	redelivered int               // how often the attempt in flight was made again after a crash
+	parked      bool              // that was too often
+	exits       string            // the outcome with which it leaves after the step in flight; "" when it stays
+	kept        map[string][]byte // the data of signals that came during the step in flight, by name
+	hook        int               // which hook is due or runs
 	hookFails   []string
 }
 
@@ -100,7 +108,8 @@ func (w *World) Live(f *Flow, phone string) *Lead {
 
 // Enroll makes a lead, at the entry node, due now. If the contact has a live lead, it
 // returns nil and that lead. Whether the workflow accepts leads is what
-// [World.MayEnroll] says.
+// [World.MayEnroll] says, and whether the contact is suppressed is what
+// [World.Suppressed] says.
 func (w *World) Enroll(f *Flow, c lead.Contact) (fresh, live *Lead) {
 	if live := w.Live(f, c.PhoneNumber); live != nil {
 		return nil, live
@@ -108,6 +117,7 @@ func (w *World) Enroll(f *Flow, c lead.Contact) (fresh, live *Lead) {
 	l := &Lead{Number: len(w.Leads), Flow: f, Contact: c, State: lead.Enrolled, Enrolled: w.Now}
 	w.Leads = append(w.Leads, l)
 	w.enter(l, f.Entry)
+	w.passOver(l, w.Now)
 	return l, nil
 }
 

@@ -263,10 +263,15 @@ func (w *trial) askEnroll(f *life.Flow, c lead.Contact) *request {
 		apply: func() error { return w.mayEnroll(f) },
 		// Whom the same batch ends makes room for a new lead.
 		last: func() error {
+			if w.spec.Suppressed(f, c) {
+				return conflict(lead.ErrSuppressed, f.ID, lead.ID{}, lead.StepID{}, life.AnyText)
+			}
+			w.fresh = got.ID
 			var live *life.Lead
 			if fresh, live = w.spec.Enroll(f, c); live != nil {
 				return conflict(lead.ErrContactLive, f.ID, live.ID, lead.StepID{}, life.AnyText)
 			}
+			w.odd[fresh] = w.spec.Barred(f, c)
 			return nil
 		},
 		check: func() {

@@ -23,7 +23,13 @@ func drawFlow(t *rapid.T, name string) (*life.Flow, *workflow.Definition) {
 	d := &drawing{T: t, def: &workflow.Definition{Name: name, Entry: "n0"}}
 	row := rapid.IntRange(1, 4).Draw(t, "nodes")
 	kinds := []workflow.NodeType{
-		workflow.VoiceCall, workflow.Message, workflow.Application, workflow.VoiceCall, workflow.Time, workflow.Conditional,
+		workflow.VoiceCall, workflow.Message, workflow.Application, workflow.VoiceCall, workflow.Time, workflow.Conditional, workflow.Time, workflow.Split,
+	}
+	for _, name := range signals {
+		if rapid.IntRange(0, 5).Draw(t, name+" exits") == 0 {
+			outcome := rapid.SampledFrom([]string{"converted", "dropped"}).Draw(t, "as")
+			d.def.Exits = append(d.def.Exits, workflow.Exit{Signal: name, Outcome: outcome})
+		}
 	}
 	var ids []string
 	for i := range row {
@@ -42,8 +48,19 @@ func drawFlow(t *rapid.T, name string) (*life.Flow, *workflow.Definition) {
 		switch n.Type {
 		case workflow.Time:
 			waits := []time.Duration{time.Minute, time.Millisecond, 2 * time.Hour, 48 * time.Hour}
-			*n = workflow.Wait(n.ID, rapid.SampledFrom(waits).Draw(t, "wait"))
+			wait := rapid.SampledFrom(waits).Draw(t, "wait")
+			if rapid.Bool().Draw(t, "for a signal") {
+				*n = workflow.WaitSignal(n.ID, rapid.SampledFrom(signals).Draw(t, "signal"), wait)
+				d.lead(n.ID, workflow.SignalOutcome, rapid.SampledFrom(onwards).Draw(t, "when it comes"))
+				d.lead(n.ID, workflow.TimeoutOutcome, next)
+				break
+			}
+			*n = workflow.Wait(n.ID, wait)
 			d.lead(n.ID, "", next)
+		case workflow.Split:
+			*n = workflow.SplitNode(n.ID, map[string]float64{"a": 50, "b": 50})
+			d.lead(n.ID, "a", next)
+			d.lead(n.ID, "b", rapid.SampledFrom(onwards).Draw(t, n.ID+" b"))
 		case workflow.Conditional:
 			*n = workflow.If(n.ID, "metadata.vip == true")
 			tests[n.ID] = func(l *life.Lead) bool { return l.Contact.Metadata["vip"] == true }
@@ -56,6 +73,13 @@ func drawFlow(t *rapid.T, name string) (*life.Flow, *workflow.Definition) {
 			d.edge(n.ID, n.Type.FailureOutcome(), anywhere)
 			d.edge(n.ID, "dnp", anywhere)
 			d.edge(n.ID, workflow.DefaultLabel, anywhere)
+			// A step that does not take place leads onwards, or a cycle would have no step.
+			last := d.def.Edges[len(d.def.Edges)-1]
+			if last.From == n.ID && last.Label == workflow.DefaultLabel && !slices.Contains(onwards, last.To) {
+				d.lead(n.ID, workflow.SuppressedOutcome, next)
+			} else {
+				d.edge(n.ID, workflow.SuppressedOutcome, onwards)
+			}
 		}
 	}
 	d.addEnds()
@@ -109,7 +133,7 @@ func (d *drawing) addEnds() {
 
 // drawContact draws one of a few people, so that many are enrolled twice.
 func drawContact(t *rapid.T) lead.Contact {
-	c := lead.Contact{PhoneNumber: fmt.Sprintf("+1415555267%d", rapid.IntRange(1, 6).Draw(t, "person"))}
+	c := lead.Contact{PhoneNumber: drawPhone(t), ExternalID: drawID(t)}
 	if rapid.Bool().Draw(t, "vip") {
 		c.Metadata = map[string]any{"vip": true}
 	}

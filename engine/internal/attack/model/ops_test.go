@@ -11,6 +11,7 @@ import (
 
 	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/engine/internal/attack/life"
+	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 )
 
@@ -35,6 +36,13 @@ func (w *trial) operations() map[string]func(*rapid.T) {
 		"remove":               w.remove,
 		"remove again":         w.remove,
 		"remove many":          w.removeMany,
+		"hold":                 w.holdLead,
+		"release":              w.releaseLead,
+		"suppress":             w.suppress,
+		"lift":                 w.lift,
+		"signal":               w.signal,
+		"signal again":         w.signal,
+		"a whole person":       w.person,
 		"update":               w.update,
 		"ask for what is not":  w.askForWhatIsNot,
 		"callback":             w.callback,
@@ -74,6 +82,9 @@ func (w *trial) create(t *rapid.T) {
 		t.Fatalf("CreateWorkflow: %v", err)
 	}
 	f.ID = got.ID
+	if w.graphs[f], err = workflow.Compile(def); err != nil {
+		t.Fatal(err)
+	}
 	w.spec.Flows = append(w.spec.Flows, f)
 	if rapid.IntRange(0, 7).Draw(t, "stays a draft") < 7 {
 		w.alone(w.askStatus(f, "activate"))
@@ -155,14 +166,29 @@ func (w *trial) enrollMany(t *rapid.T) {
 		return
 	}
 	enrolled := 0
-	for i, c := range people[:len(people)-1] {
+	// Whoever is suppressed for a channel is enrolled after the others.
+	order := []int{}
+	for _, barred := range []bool{false, true} {
+		for i, c := range people[:len(people)-1] {
+			if w.spec.Barred(f, c) == barred {
+				order = append(order, i)
+			}
+		}
+	}
+	for _, i := range order {
+		c := people[i]
+		if w.spec.Suppressed(f, c) {
+			w.expectRefusal("enroll "+c.PhoneNumber, errs[i], conflict(lead.ErrSuppressed, f.ID, lead.ID{}, lead.StepID{}, life.AnyText))
+			continue
+		}
+		w.fresh = ids[i]
 		fresh, live := w.spec.Enroll(f, c)
 		if fresh == nil {
 			w.expectRefusal("enroll "+c.PhoneNumber, errs[i], conflict(lead.ErrContactLive, f.ID, live.ID, lead.StepID{}, life.AnyText))
 			continue
 		}
 		w.expectRefusal("enroll "+c.PhoneNumber, errs[i], nil)
-		fresh.ID = ids[i]
+		fresh.ID, w.odd[fresh] = ids[i], w.spec.Barred(f, c)
 		enrolled++
 	}
 	w.expectRefusal("enroll nobody", errs[len(people)-1], &lead.InvalidError{})
@@ -332,11 +358,11 @@ func (w *trial) several(t *rapid.T) {
 	if changes {
 		first.requests = w.drawChanges(t)
 	} else {
-		first.requests = w.drawRequests(t, f, []string{"remove", "callback", "remove", "enroll", "update"})
+		first.requests = w.drawRequests(t, f, []string{"remove", "callback", "remove", "enroll", "update", "hold", "release", "signal"})
 	}
-	// What the end of the first batch begins is known where workers abound and no
-	// workflow changes, and a batch that is stale is decided after what waits for it.
-	if w.workers >= maxLeads && !changes && (f == fatePass || f.deadly()) && rapid.Bool().Draw(t, "second wave") {
+	// What the end of the first batch begins is known where workers abound, nothing is
+	// limited and no workflow changes, and a batch that is stale is decided after what waits for it.
+	if w.workers >= maxLeads && !w.limits && !changes && (f == fatePass || f.deadly()) && rapid.Bool().Draw(t, "second wave") {
 		if rapid.IntRange(0, 3).Draw(t, "changes of workflows") == 3 {
 			second.requests = w.drawChanges(t)
 			w.together(f, first, second)
@@ -347,7 +373,7 @@ func (w *trial) several(t *rapid.T) {
 				second.answers = append(second.answers, g)
 			}
 		}
-		second.requests = w.drawRequests(t, f, []string{"remove", "callback", "remove"})
+		second.requests = w.drawRequests(t, f, []string{"remove", "callback", "remove", "hold", "signal"})
 	}
 	w.together(f, first, second)
 }
@@ -373,7 +399,17 @@ func (w *trial) drawRequests(t *rapid.T, f fate, kinds []string) []*request {
 			}
 			out = append(out, r)
 		case "enroll":
-			out = append(out, w.askEnroll(w.anyFlow(t), drawContact(t)))
+			f, c := w.anyFlow(t), drawContact(t)
+			if w.spec.Barred(f, c) {
+				t.Skip("enrolling takes two batches")
+			}
+			out = append(out, w.askEnroll(f, c))
+		case "hold":
+			out = append(out, w.askHold(w.anyLead(t), lead.Hold{Until: w.soon(t, "until"), Reason: "on holiday"}))
+		case "release":
+			out = append(out, w.askRelease(w.anyLead(t)))
+		case "signal":
+			out = append(out, w.askSignal(w.anyLead(t), rapid.SampledFrom(signals).Draw(t, "signal"), nil))
 		case "update":
 			l := w.anyLead(t)
 			if updated[l] {

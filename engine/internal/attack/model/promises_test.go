@@ -68,7 +68,7 @@ func (p *promises) removed(w *trial, l *life.Lead, state lead.State, skipRetries
 func (p *promises) begun(w *trial, l *life.Lead, c *heldCall) {
 	w.t.Helper()
 	w.broken(l, p.of(l).Called(life.Call{
-		Attempt: life.Attempt{Step: c.ask.StepID, Number: c.ask.Number}, Key: c.ask.IdempotencyKey, Redelivered: c.ask.Redelivered,
+		Attempt: life.Attempt{Step: c.ask.StepID, Number: c.ask.Number}, Key: c.ask.IdempotencyKey, At: c.at, Redelivered: c.ask.Redelivered,
 	}))
 }
 
@@ -122,8 +122,9 @@ func (p *promises) check(w *trial) {
 			}
 			late := l.NextActionAt.Before(now)
 			free := running < w.workers && w.hooks[name] == nil
-			waits := w.spec.Rests(name) || (f.Status != lead.WorkflowActive || w.spec.Draining) && (name.Doing == life.Resting || name.Doing == life.Retrying)
-			if l.NextActionAt.IsZero() || !sleeping[l.ID.Seq()] || late && free && !waits {
+			held := l.Hold != nil && (name.Doing == life.Resting || name.Doing == life.Retrying)
+			waits := held || w.spec.Rests(name) || (f.Status != lead.WorkflowActive || w.spec.Draining) && (name.Doing == life.Resting || name.Doing == life.Retrying)
+			if l.NextActionAt.IsZero() && !held || !sleeping[l.ID.Seq()] || late && free && !waits {
 				w.t.Fatalf("promise 10: %s is %s, and next acted on at %s; now is %s", name, l.State, w.text.After(l.NextActionAt), w.text.After(now))
 			}
 			if l.State == lead.PendingRemoval && late && free && !w.spec.Rests(name) {
@@ -189,7 +190,7 @@ func (w *trial) readText(l *life.Lead) string {
 func (p *promises) possible(w *trial) {
 	w.t.Helper()
 	for _, l := range w.spec.Leads {
-		if l.Flow.Deleted {
+		if l.Flow.Deleted || w.odd[l] {
 			continue
 		}
 		is := w.read(l)

@@ -87,11 +87,12 @@ func (f fate) deadly() bool { return f == fateLostBefore || f == fateLostAfter }
 type gate struct {
 	store.Store
 
-	mu   sync.Mutex
-	held chan struct{} // commits wait until it is closed; nil when they need not
-	wait int           // how many wait
-	next fate
-	dead bool
+	mu       sync.Mutex
+	held     chan struct{} // commits wait until it is closed; nil when they need not
+	wait     int           // how many wait
+	next     fate
+	dead     bool
+	enrolled *enrollments
 	// accepted: the store has taken a batch that was stale.
 	accepted bool
 }
@@ -118,6 +119,9 @@ func (g *gate) through() store.Store {
 func (g sharedGate) Held(engine int64) bool                   { return g.shared.Held(engine) }
 func (g sharedGate) Woken() <-chan struct{}                   { return g.shared.Woken() }
 func (g sharedGate) Agreed(ctx context.Context) (bool, error) { return g.shared.Agreed(ctx) }
+func (g sharedGate) LimitUse(ctx context.Context, keys []string) ([]store.LimitState, error) {
+	return g.shared.LimitUse(ctx, keys)
+}
 func (g sharedGate) Engines(ctx context.Context) ([]store.EngineInfo, error) {
 	return g.shared.Engines(ctx)
 }
@@ -210,6 +214,9 @@ func (g *gate) Commit(ctx context.Context, b *store.Batch) (store.Result, error)
 		return store.Result{}, errDead
 	}
 	done, err := g.Store.Commit(ctx, b)
+	if err == nil {
+		g.enrolled.note(b, done.Refused)
+	}
 	if f == fateLostAfter {
 		g.dead = true
 		return store.Result{}, errDead

@@ -19,6 +19,7 @@ import (
 	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/engine/internal/attack/life"
 	"github.com/leadflow-go/leadflow/engine/internal/attack/world"
+	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
 )
@@ -56,6 +57,12 @@ type trial struct {
 
 	// recorded: the attempt was begun before its handler was seen to be called.
 	recorded map[*life.Lead]bool
+	// odd: what its record says of the lead depends on what no record says.
+	odd      map[*life.Lead]bool
+	limits   bool // some flow has limits
+	graphs   map[*life.Flow]*workflow.Graph
+	enrolled *enrollments
+	fresh    lead.ID                 // of the lead that is being enrolled, if that was acknowledged
 	updated  map[*life.Lead]bool     // at some time
 	log      map[lead.ID][]lead.Call // as last read
 
@@ -121,8 +128,10 @@ func newTrial(t *rapid.T, backend backend, seen tally) *trial {
 		t: t, backend: backend, open: backend.data(t), over: make(chan struct{}), tally: seen,
 		calls: map[*life.Lead]*heldCall{}, hooks: map[*life.Lead]*heldHook{},
 		spec: &life.World{Now: time.Now(), HookTimeout: 30 * time.Second, MaxRedeliveries: 2}, text: life.Writer{Begun: time.Now(), Said: said},
+		odd: map[*life.Lead]bool{}, graphs: map[*life.Flow]*workflow.Graph{}, enrolled: &enrollments{},
 		recorded: map[*life.Lead]bool{}, unsure: map[*life.Lead]bool{}, updated: map[*life.Lead]bool{},
 	}
+	w.spec.Deal = w.deal
 	w.workers = rapid.SampledFrom([]int{1000, 1000, 1, 2}).Draw(t, "workers")
 	w.stubborn = rapid.Bool().Draw(t, "stubborn")
 	w.holds = rapid.IntRange(2, 10).Draw(t, "holds")
@@ -159,7 +168,7 @@ func (w *trial) start() {
 	if w.store, err = w.open(); err != nil {
 		w.t.Fatalf("the store does not open: %v", err)
 	}
-	w.gate = &gate{Store: w.store}
+	w.gate = &gate{Store: w.store, enrolled: w.enrolled}
 	c := engine.Config{
 		HookTimeout: w.spec.HookTimeout, Workers: w.workers, MaxRedeliveries: w.spec.MaxRedeliveries, Clock: bubble{},
 		Logger: slog.New(slog.DiscardHandler),
@@ -412,6 +421,10 @@ func (w *trial) learnUnknown() {
 			continue
 		}
 		for i, s := range w.read(l).Steps {
+			if w.limits && s.Status == lead.StepInProgress && i < len(l.Steps) && l.Doing != life.Lost {
+				w.spec.BeginUnseen(l) // and counts for limits
+				break
+			}
 			if strings.Contains(s.Error, "nobody knows") && i < len(l.Steps) && l.Steps[i].ExitedAt.IsZero() {
 				w.spec.BeginUnseen(l)
 				w.spec.Pass()

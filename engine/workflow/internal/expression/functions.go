@@ -64,13 +64,15 @@ var functions = map[string]function{
 	"values":      {false, values},
 }
 
+var functionNames = slices.Sorted(slices.Values(slices.AppendSeq(slices.Clone(loopFunctions), maps.Keys(functions))))
+
 func (b *builder) function(n *ast.BuiltinNode) evaluator {
 	if slices.Contains(loopFunctions, n.Name) {
 		return b.loop(n)
 	}
 	called, ok := functions[n.Name]
 	if !ok {
-		return b.fault(n, "function %s is not available here", n.Name)
+		return b.fault(n, "function %s is not available here; the functions are %s", n.Name, strings.Join(functionNames, ", "))
 	}
 	if n.Name == "timezone" || n.Name == "date" {
 		b.checkZone(n)

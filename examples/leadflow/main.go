@@ -144,7 +144,7 @@ func (p *program) root() *cobra.Command {
 	}{
 		{"server", "The server and its database:", []*cobra.Command{p.serveCommand(), p.migrateCommand(), p.enginesCommand(), p.backupCommand(), p.restoreCommand()}},
 		{"workflows", "Workflows:", []*cobra.Command{
-			p.validateCommand(), p.simulateCommand(), p.importCommand(), p.editCommand(), p.activateCommand(), p.pauseCommand(),
+			p.validateCommand(), p.simulateCommand(), p.forecastCommand(), p.importCommand(), p.editCommand(), p.activateCommand(), p.pauseCommand(),
 			p.resumeCommand(), p.cancelCommand(), p.deleteCommand(),
 		}},
 		{"leads", "Leads:", []*cobra.Command{

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 
@@ -29,7 +30,9 @@ func (p *program) manCommand() *cobra.Command {
 			if len(args) == 0 {
 				return doc.GenMan(root, header, p.stdout)
 			}
-			if info, err := os.Stat(args[0]); err != nil {
+			if info, err := os.Stat(args[0]); errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("%s does not exist; make the directory first", args[0])
+			} else if err != nil {
 				return err
 			} else if !info.IsDir() {
 				return fmt.Errorf("%s is not a directory", args[0])

@@ -31,7 +31,11 @@ diagram, the paths of the leads. The same command prints the same report.
 A workflow is a JSON object with a name, an entry, nodes and edges; examples/quickstart/workflow.json
 is an example. The answers of people are made up from the outcomes that the workflow's edges name, and
 their metadata from the values that its conditions compare with. --print-answers prints these
-assumptions as a file; edit it, and give it to --answers.`,
+assumptions as a file; edit it, and give it to --answers.
+
+Calling hours and limits of the workflow hold, on the clocks of the zones that --zones names; --limits adds
+limits that hold for all workflows, and --suppress has people say that they must not be contacted. The
+report then shows the attempts in each hour of people's day, and what kept leads waiting.`,
 		Example: `  leadflow simulate --workflow workflow.json --print-answers > answers.json
   leadflow simulate --workflow workflow.json --answers answers.json --leads 5000 --days 14 --enroll-over 120h`,
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -48,6 +52,9 @@ assumptions as a file; edit it, and give it to --answers.`,
 	f.StringVar(&s.answers, "answers", "", "read how people answer from this JSON `file`")
 	f.BoolVar(&s.printAnswers, "print-answers", false, "only print how people answer, as a file for --answers")
 	f.StringVar(&s.picture, "picture", "", "draw the calls of each hour into this SVG `file`")
+	f.StringVar(&s.rules.zoneNames, "zones", "", "give people these time `zones` in turn, such as America/New_York,Europe/London")
+	f.StringVar(&s.rules.limitsFile, "limits", "", "read limits for all workflows from this JSON `file`, such as {\"limits\": [{\"in_flight\": 50}]}")
+	f.IntVar(&s.rules.suppress, "suppress", 0, "suppress this `number` of people, evenly over the days")
 	choiceVar(command, &s.progress, "progress", "when to show a progress bar; auto: on a terminal only")
 	command.RunE = func(command *cobra.Command, args []string) error {
 		if err := given.check(); err != nil {
@@ -73,6 +80,8 @@ type simulation struct {
 	enrollOver                 time.Duration
 	printAnswers               bool
 	progress                   choice
+	rules                      simulated
+	suppressFailed             error
 
 	def   *workflow.Definition
 	ways  *answers
@@ -109,6 +118,9 @@ func (s *simulation) check(args []string) error {
 func (s *simulation) length() time.Duration { return time.Duration(s.days * float64(day)) }
 
 func (s *simulation) run(ctx context.Context, p *program) error {
+	if err := s.rules.read(s.leads); err != nil {
+		return err
+	}
 	text, err := readNamed("--workflow", s.workflow)
 	if err != nil {
 		return err
@@ -176,7 +188,9 @@ func faults(path string, err error) error {
 
 // open makes the world, with the workflow in it.
 func (s *simulation) open(ways *answers) error {
-	config := enginetest.Config{Seed: s.seed, Start: s.start, Script: ways.script(s.def)}
+	script := ways.script(s.def)
+	s.rules.record(script, func() time.Time { return s.world.Now() }, s.def.TimeZone)
+	config := enginetest.Config{Seed: s.seed, Start: s.start, Script: script}
 	if len(ways.RemoveOn) > 0 {
 		config.Engine.Hooks = []engine.Hook{{Name: "removal", Run: func(ctx context.Context, c engine.HookEvent) error {
 			if !ways.removes(c.Step.Outcome) {
@@ -191,7 +205,9 @@ func (s *simulation) open(ways *answers) error {
 		return err
 	}
 	wf, err := s.world.Engine().CreateWorkflow(context.Background(), s.def)
-	s.id = wf.ID
+	if s.id = wf.ID; err == nil && s.rules.limits != nil {
+		err = s.world.Engine().SetLimits(context.Background(), s.rules.limits)
+	}
 	return err
 }
 
@@ -211,6 +227,7 @@ func (s *simulation) play(ctx context.Context, p *program, ways *answers) (*engi
 	if _, err := s.world.Engine().ActivateWorkflow(ctx, s.id); err != nil {
 		return nil, err
 	}
+	s.rules.schedule(s)
 	if err := s.pass(ctx, enrolled); err != nil {
 		return nil, err
 	}
@@ -232,8 +249,13 @@ func (s *simulation) pass(ctx context.Context, enrolled func() error) error {
 			return context.Cause(ctx)
 		}
 		done, err := s.world.Finish(min(slice, length-passed))
-		if err != nil {
+		if err = errors.Join(err, s.suppressFailed); err != nil {
 			return err
+		}
+		if s.rules.any(s.def) {
+			if _, err := s.rules.kept.look(ctx, s.world, s.id); err != nil {
+				return err
+			}
 		}
 		if done {
 			break
@@ -253,8 +275,8 @@ func (s *simulation) enrollAll(ctx context.Context, ways *answers) (failed func(
 	var first error
 	enroll := func(batch int) {
 		from, to := s.leads*batch/batches, s.leads*(batch+1)/batches
-		_, err := s.world.Engine().EnrollAll(ctx, s.id, ways.people(s.seed, from, to), engine.OnRow(func(row int, _ lead.ID, err error) {
-			if err != nil && first == nil {
+		_, err := s.world.Engine().EnrollAll(ctx, s.id, ways.people(s.seed, from, to, s.rules.zone), engine.OnRow(func(row int, _ lead.ID, err error) {
+			if err != nil && first == nil && !errors.Is(err, lead.ErrSuppressed) {
 				first = err
 			}
 			if s.enrollOver == 0 {

@@ -202,11 +202,12 @@ func (n *nodeAnswers) withData(answer enginetest.Answer) enginetest.Answer {
 
 // people are the made-up people with the numbers from first up to, but not including,
 // the end. Their metadata depends only on the seed and the number.
-func (a *answers) people(seed uint64, from, to int) iter.Seq2[lead.Contact, error] {
+func (a *answers) people(seed uint64, from, to int, zone func(number int) string) iter.Seq2[lead.Contact, error] {
 	keys := slices.Sorted(maps.Keys(a.Metadata))
 	return func(yield func(lead.Contact, error) bool) {
 		for number := from; number < to; number++ {
 			c := enginetest.Contact(number)
+			c.TimeZone = zone(number)
 			if len(keys) > 0 {
 				draw := rand.New(rand.NewPCG(seed, uint64(number)))
 				c.Metadata = make(map[string]any, len(keys))

@@ -36,14 +36,18 @@ func readsOf(def *workflow.Definition) map[string]*reads {
 		var config struct {
 			Expression string               `json:"expression"`
 			Until      string               `json:"until"`
+			Said       string               `json:"said"`
 			Conditions []workflow.Condition `json:"conditions"`
 		}
 		if n.Type != workflow.Conditional && n.Type != workflow.Time || json.Unmarshal(n.Config, &config) != nil {
 			continue
 		}
-		r := &reads{source: strings.Join(strings.Fields(config.Expression+config.Until), " ")}
-		if tree, err := parser.Parse(config.Expression + config.Until); err == nil {
+		r := &reads{source: strings.Join(strings.Fields(config.Expression+config.Until+config.Said), " ")}
+		if tree, err := parser.Parse(config.Expression + config.Until + config.Said); err == nil { // one of them at most
 			ast.Walk(&tree.Node, r)
+			if config.Said != "" {
+				r.add(memberPath(tree.Node), "tomorrow 4 PM")
+			}
 		}
 		for _, c := range config.Conditions {
 			r.source += c.Field + " " + string(c.Operator) + "; "
@@ -227,7 +231,7 @@ func listed(names []string) string {
 	return strings.Join(names[:last], "; ") + " and " + names[last]
 }
 
-// readByName is every name that the workflow's conditions and waits read, each
+// readByName is every name that the workflow's conditions, waits and rate keys read, each
 // once and with all of its values.
 func readByName(def *workflow.Definition) []readName {
 	all := &reads{}
@@ -235,6 +239,15 @@ func readByName(def *workflow.Definition) []readName {
 	for _, id := range slices.Sorted(maps.Keys(byNode)) {
 		for _, n := range byNode[id].names {
 			all.add(n.path, n.values...)
+		}
+	}
+	for _, n := range def.Nodes {
+		if tree, err := parser.Parse(n.RateKey); err == nil && n.RateKey != "" {
+			keys := &reads{} // a plain name reads nothing
+			ast.Walk(&tree.Node, keys)
+			for _, name := range keys.names {
+				all.add(name.path, name.values...)
+			}
 		}
 	}
 	return all.names

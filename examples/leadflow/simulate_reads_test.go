@@ -140,3 +140,25 @@ func TestSimulateMakesUpNoOutcomeWithoutAnEdge(t *testing.T) {
 		t.Errorf("%s", out)
 	}
 }
+
+// What said and rate_key read is made up too.
+func TestSimulateMakesUpWhatSaidAndRateKeysRead(t *testing.T) {
+	t.Parallel()
+	dir := files(t, map[string]string{"wf.json": `{"name": "Said", "entry": "call",
+		"nodes": [{"id": "call", "type": "voice_call", "rate_key": "metadata.line"}, {"id": "rest", "type": "time", "config": {"said": "steps.call.data.when"}},
+			{"id": "text", "type": "message", "rate_key": "sms.line"}, {"id": "won", "type": "converted"}],
+		"edges": [{"from": "call", "to": "rest", "label": "default"}, {"from": "rest", "to": "text"}, {"from": "text", "to": "won", "label": "default"}]}`})
+	var got answers
+	if err := json.Unmarshal([]byte(simulate(t, "-workflow", dir+"wf.json", "-print-answers")), &got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string][]any{"line": {nil}}, got.Metadata); diff != "" {
+		t.Errorf("metadata (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string][]any{"when": {"tomorrow 4 PM", nil}}, got.Nodes["call"].Data); diff != "" {
+		t.Errorf("data (-want +got):\n%s", diff)
+	}
+	if out := simulate(t, "-workflow", dir+"wf.json", "-leads", "50"); !strings.Contains(out, "  converted ") {
+		t.Errorf("nobody converts:\n%s", out)
+	}
+}

@@ -27,6 +27,9 @@ func (s *simulation) report(w io.Writer, sum *enginetest.Summary, decided map[st
 	s.reportEnds(&b, sum)
 	s.reportNodes(&b, sum, decided)
 	s.reportCalls(&b, &sum.Calls)
+	if s.rules.any(s.def) {
+		s.rules.report(&b)
+	}
 	fmt.Fprintf(&b, "\nThe paths of the leads, as a Mermaid diagram:\n\n```mermaid\n%s```\n", s.def.MermaidTally(&sum.Tally))
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -68,7 +68,7 @@ Metadata {"plan":"a=b","visits":3}`, args...)
 	s.until(wf, l.ID, func(_ leadView, last stepView) bool { return last.Status == "retrying" })
 	s.run(0, `Paused workflow wfl_ID, "Other". 1 lead is waiting until it is resumed.`, "pause", wf)
 	s.run(0, `Resumed workflow wfl_ID, "Other". 1 lead is moving again.`, "resume", wf)
-	s.run(1, `leadflow delete: the server answered 409 Conflict: not possible in the workflow's status (workflow wfl_ID, now active)`, "delete", wf)
+	s.run(1, `leadflow delete: the server answered 409 Conflict: not possible in the workflow's status (workflow wfl_ID, now active); cancel the workflow first`, "delete", wf)
 	s.run(0, `Cancelled workflow wfl_ID, "Other", which had 1 live lead.`, "cancel", wf, "-yes")
 	s.run(0, `Deleted workflow wfl_ID, "Other", which had 1 lead. The call log stays.`, "delete", wf)
 	s.run(1, `leadflow cancel: the server answered 404 Not Found: no workflow wfl_ID`, "cancel", wf)
@@ -229,7 +229,7 @@ func TestManPagesAreWritten(t *testing.T) {
 	if out, _, code := runBinary(t, nil, "man"); code != 0 || !strings.Contains(out, "Exit codes:") {
 		t.Errorf("%d: %s", code, out)
 	}
-	if _, stderr, code := runBinary(t, nil, "man", dir+"/none"); code != exitFailed || !strings.Contains(stderr, "no such file") {
+	if _, stderr, code := runBinary(t, nil, "man", dir+"/none"); code != exitFailed || !strings.Contains(stderr, dir+"/none does not exist; make the directory first") {
 		t.Errorf("%d: %s", code, stderr)
 	}
 }

@@ -106,12 +106,13 @@ func (s *stretches) opens(share float64) time.Duration {
 	return s.mine
 }
 
-// part returns a share of d that is less than d, unless d is 0.
+// part returns a share of d, at least 0 and less than d, whatever the share: an opening
+// must not fall outside the windows.
 func part(share float64, d time.Duration) time.Duration {
 	if d == 0 {
 		return 0
 	}
-	return min(time.Duration(share*float64(d)), d-1) // the product may be rounded up to d
+	return min(max(time.Duration(share*float64(d)), 0), d-1)
 }
 
 // stretch returns the first stretch of time that ends after t and in which the hours,

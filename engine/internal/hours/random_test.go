@@ -21,9 +21,16 @@ import (
 )
 
 var (
-	yearsFlag = flag.Int("hours.years", 8, "how many years TestYear checks, each in a zone at random; 0 means all zones")
+	yearsFlag = flag.Int("hours.years", dose(8, 1), "how many years TestYear checks, each in a zone at random; 0 means all zones")
 	seedFlag  = flag.Uint64("hours.seed", 0, "seed of TestYear; 0 means a new one")
 )
+
+func dose(normal, underRace int) int {
+	if raceEnabled {
+		return underRace
+	}
+	return normal
+}
 
 // difficult are zones that do what others do not.
 var difficult = []string{
@@ -146,6 +153,11 @@ func changes(zone *time.Location, year int) []time.Time {
 //
 //	go test ./engine/internal/hours -run TestOpeningIsTheRule -rapid.checks=20000 -timeout 1h
 func TestOpeningIsTheRule(t *testing.T) {
+	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
+		if err := f.Value.Set(strconv.Itoa(dose(100, 10))); err != nil {
+			t.Fatal(err)
+		}
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		var w world
 		names := rapid.OneOf(rapid.SampledFrom(difficult), rapid.SampledFrom(zoneNames()))
@@ -212,8 +224,8 @@ func TestAgainstZdump(t *testing.T) {
 		t.Skip("zdump is not installed")
 	}
 	names := difficult
-	if testing.Short() {
-		names = names[:8]
+	if testing.Short() || raceEnabled {
+		names = names[:4]
 	}
 	for i, name := range names {
 		t.Run(name, func(t *testing.T) {
@@ -222,6 +234,9 @@ func TestAgainstZdump(t *testing.T) {
 			}
 			for _, year := range []int{1972, 1987, 2011, 2026, 2036} {
 				shown := zdumpClock(t, zdump, name, year)
+				if shown == nil {
+					continue // zdump lists no change up to then
+				}
 				for _, center := range append(changes(zone(t, name), year), time.Date(year, 6, 1, 0, 0, 0, 0, time.UTC)) {
 					w := world{
 						hours: []*Hours{drawHours(center).Example(1000*i + year), daily(15, clock(23, 45))},
@@ -240,7 +255,7 @@ func TestAgainstZdump(t *testing.T) {
 // zdumpClock returns what zdump says that a zone's clocks show in a year, as times
 // in UTC.
 func zdumpClock(t *testing.T, zdump, name string, year int) local {
-	out, err := exec.CommandContext(t.Context(), zdump, "-v", "-c", "1900,"+strconv.Itoa(year+2), name).Output()
+	out, err := exec.CommandContext(t.Context(), zdump, "-v", "-c", "1800,"+strconv.Itoa(year+2), name).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,8 +278,8 @@ func zdumpClock(t *testing.T, zdump, name string, year int) local {
 		}
 		list = append(list, change{at.Unix(), east})
 	}
-	if len(list) == 0 && name != "UTC" {
-		t.Skipf("zdump gives no changes of %s: %s", name, out)
+	if len(list) == 0 {
+		return nil
 	}
 	return func(unix int64) time.Time {
 		var east int64

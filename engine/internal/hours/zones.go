@@ -2,6 +2,7 @@ package hours
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,18 +42,24 @@ func Load(name string) (*time.Location, error) {
 
 // ZonesOf returns the names of the time zones in which the owner of a phone number may
 // be, by the phone library's table of prefixes: more than one for a number that does
-// not tell, such as that of a mobile phone in Australia. It returns nil if the table
-// knows none. phone is in E.164 form. Every name can be given to [Load].
+// not tell, such as a toll-free one of North America, which has 42. It returns nil if
+// the table knows none. phone is in E.164 form. Names that [Load] does not know on this
+// machine are left out.
 func ZonesOf(phone string) []string {
-	names, err := phonenumbers.GetTimezonesForPrefix(phone)
-	if err != nil {
-		return nil
-	}
 	var known []string
-	for _, name := range names {
-		if _, err := Load(name); name != phonenumbers.UNKNOWN_TIMEZONE && err == nil {
+	for _, name := range namesOf(phone) {
+		if _, err := Load(name); err == nil {
 			known = append(known, name)
 		}
 	}
 	return known
+}
+
+// namesOf returns what the table has, which must not be changed.
+func namesOf(phone string) []string {
+	names, err := phonenumbers.GetTimezonesForPrefix(phone)
+	if err != nil || slices.Contains(names, phonenumbers.UNKNOWN_TIMEZONE) {
+		return nil
+	}
+	return names
 }

@@ -15,7 +15,14 @@
 // The one thing it knows better than the engine is who is live: an enrollment
 // whose contact already has a lead that is not final in the same workflow is
 // left out of the batch with all that belongs to it, and named in the [Result].
-// So a batch of a thousand new leads needs no thousand questions first.
+// So is one whose contact must not be contacted: see [Suppression]. So a batch of a
+// thousand new leads needs no thousand questions first, and no enrollment can pass a
+// suppression.
+//
+// # The audit trail
+//
+// [Batch.Audit] is written with what it is about, or not at all. Each entry has a hash
+// over the one before, so that a later change shows; [AuditHash] says how it is computed.
 //
 // # What a step costs
 //

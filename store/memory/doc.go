@@ -26,9 +26,9 @@
 // million to two million if every step is followed by a wait, which moves the lead in
 // the due order. BenchmarkCommit and BenchmarkMillion measure it.
 //
-// Looking up leads by number, phone or external id, and counting them by state, takes
-// constant time. Other queries scan all leads or calls after After, some ten million a
-// second. The cost of enrolling a contact grows with the number of its earlier leads,
+// Looking up leads and suppressions by number, phone or external id, and counting leads by
+// state, takes constant time. Other queries scan all leads, calls, suppressions or audit
+// entries after After, some ten million a second. The cost of enrolling a contact grows with the number of its earlier leads,
 // which matters from thousands on.
 //
 // # Concurrency

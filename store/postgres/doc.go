@@ -37,11 +37,19 @@
 // the other. The batch is refused by the function use_limits, in the round trip that
 // writes it. Batches that use no limits touch none of this.
 //
+// # Suppressions
+//
+// A suppression and an enrollment by two engines exclude each other, by an advisory lock of
+// the transaction that enrollments share. A program's transaction that enrolls or removes a
+// lead (see [Store.Tx]) holds it until it ends: commit soon.
+//
 // # A commit
 //
 // A batch is one round trip: all its statements go out together and are one transaction.
-// One that enrolls leads takes two. When the connection breaks on the way the store asks
-// the database what became of the batch before it answers its caller.
+// One that enrolls leads, suppresses somebody or adds to the audit trail takes two. Entries
+// of the audit trail are in one chain, so that commits with entries, of all engines, wait
+// for one another. When the connection breaks on the way the store asks the database what
+// became of the batch before it answers its caller.
 //
 // Sessions have short timeouts for locks and for transactions that are left open, so a
 // process that hangs holds nobody up for more than three seconds.
@@ -60,7 +68,8 @@
 // LISTEN and NOTIFY (CockroachDB has neither; set Options.NoListen, and leave out
 // pg_notify), pg_terminate_backend of a session that was stopped (the timeouts of sessions
 // do the same, later), set_config and plan_cache_mode, pg_advisory_xact_lock around a
-// migration, SKIP LOCKED where shards are taken (a plain lock would do), and storage
+// migration and between suppressions and enrollments (the row of the table suppressed could
+// be locked instead), SKIP LOCKED where shards are taken (a plain lock would do), and storage
 // parameters such as fillfactor. Both run transactions as SERIALIZABLE or with write-write
 // restarts, whose errors (40001) Commit already tries again. The rows of engines are the
 // only ones that every commit of one engine updates, so they would have to be ranges of

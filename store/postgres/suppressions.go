@@ -30,17 +30,20 @@ const (
 	unchangedText  = `SELECT n FROM suppressed WHERE current_setting('transaction_isolation') <> 'read committed' FOR SHARE`
 	suppressedText = `UPDATE suppressed SET n = n + 1`
 
-	suppressionsOfText = `SELECT seq, phone, external_id, workflow, expires FROM suppressions WHERE lifted = 0 AND phone = ANY($1::bigint[])
-		UNION ALL SELECT seq, phone, external_id, workflow, expires FROM suppressions WHERE lifted = 0 AND external_id = ANY($2::text[])`
+	// The OFFSET has each be looked up by the index, whatever the database believes of a
+	// table that has just become large.
+	suppressionsOfText = `SELECT s.* FROM unnest($1::bigint[]) AS u (phone), LATERAL (SELECT seq, phone, external_id, workflow, expires
+			FROM suppressions WHERE lifted = 0 AND phone = u.phone OFFSET 0) s
+		UNION ALL SELECT s.* FROM unnest($2::text[]) AS u (id), LATERAL (SELECT seq, phone, external_id, workflow, expires
+			FROM suppressions WHERE lifted = 0 AND external_id = u.id OFFSET 0) s`
 	unclaimText = `DELETE FROM live l USING unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS u (workflow, phone, lead)
 		WHERE l.workflow = u.workflow AND l.phone = u.phone AND l.lead = u.lead`
-	leadsOfText = `SELECT l.seq, l.workflow, c.phone, c.external_id FROM contacts c JOIN leads l ON l.seq = c.seq
-			WHERE l.wake IS NOT NULL AND c.phone = ANY($1::bigint[])
-		UNION SELECT l.seq, l.workflow, c.phone, c.external_id FROM contacts c JOIN leads l ON l.seq = c.seq
-			WHERE l.wake IS NOT NULL AND c.external_id = ANY($2::text[]) ORDER BY 1`
+	leadsOfText = `SELECT l.seq, l.workflow, c.phone, c.external_id FROM (` + contactsOfText + `) c,
+		LATERAL (SELECT seq, workflow FROM leads WHERE seq = c.seq AND wake IS NOT NULL OFFSET 0) l ORDER BY 1`
+	contactsOfText = `SELECT c.* FROM unnest($1::bigint[]) AS u (phone), LATERAL (SELECT seq, phone, external_id FROM contacts WHERE phone = u.phone OFFSET 0) c
+		UNION SELECT c.* FROM unnest($2::text[]) AS u (id), LATERAL (SELECT seq, phone, external_id FROM contacts WHERE external_id = u.id OFFSET 0) c`
 	liveLeadsText = leadsText + `WHERE l.wake IS NOT NULL AND ($3::bigint = 0 OR l.workflow = $3) AND l.seq IN (
-			SELECT seq FROM contacts WHERE phone = ANY($1::bigint[]) UNION SELECT seq FROM contacts WHERE external_id = ANY($2::text[]))
-		ORDER BY l.seq`
+			SELECT seq FROM (` + contactsOfText + `) found) ORDER BY l.seq`
 
 	putSuppressionsText = `INSERT INTO suppressions (seq, id, phone, external_id, workflow, channel, reason, actor, created, expires, lifted, lifted_by, lift_reason)
 		SELECT seq, id, nullif(phone, 0), external_id, nullif(workflow, 0), channel, reason, actor, created, expires, lifted, lifted_by, lift_reason

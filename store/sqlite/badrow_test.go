@@ -338,3 +338,88 @@ func closed(t *testing.T, s *Store) string {
 	}
 	return s.path
 }
+
+// Whatever is in a suppression, or in an entry of the audit trail, concerns itself only:
+// the others are read, people are suppressed and enrolled, and the trail goes on.
+func TestASuppressionOrAuditEntryThatCannotBeReadConcernsItselfOnly(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "leads.db")
+	s := openTest(t, path)
+	leads := enroll(t, s, 1)
+	flow := leads[0].Record.Workflow
+	b := store.Batch{Audit: []store.Audit{{Action: "a"}, {Action: "b"}, {Action: "c"}}}
+	if _, err := s.Reserve(t.Context(), store.SuppressionSequence, 3); err != nil {
+		t.Fatal(err)
+	}
+	for seq := range int64(3) {
+		b.Suppressions = append(b.Suppressions, store.Suppression{Seq: seq + 1, Phone: 4930_5550_0001 + seq})
+	}
+	if _, err := s.Commit(t.Context(), &b); err != nil {
+		t.Fatal(err)
+	}
+	closed(t, s)
+	for table, columns := range map[string]map[string][]string{
+		"suppressions": {
+			"id": {"NULL", "x'00'"}, "phone": {"NULL", "'x'"}, "external_id": {"x'00'"}, "workflow": {"'x'"}, "channel": {"x'00'"},
+			"reason": {"x'00'"}, "actor": {"x'00'"}, "created": {"NULL"}, "expires": {"NULL", "'x'"}, "lifted": {"NULL", "'x'"},
+			"lifted_by": {"x'00'"}, "lift_reason": {"x'00'"},
+		},
+		"audit": {
+			"at": {"NULL"}, "actor": {"x'00'"}, "action": {"x'00'"}, "reason": {"x'00'"}, "phone": {"'x'"}, "external_id": {"x'00'"},
+			"workflow": {"'x'"}, "lead": {"'x'"}, "suppression": {"'x'"}, "detail": {"'x'"}, "hash": {"NULL", "x'00'"},
+		},
+	} {
+		for column, values := range columns {
+			for _, value := range values {
+				for victim := int64(2); victim <= 3; victim++ { // one of them is the last
+					copied := copyFile(t, path)
+					loosen(t, copied, table)
+					what := fmt.Sprintf("%s.%s = %s in row %d", table, column, value, victim)
+					exec(t, copied, fmt.Sprint("UPDATE ", table, " SET ", column, " = ", value, " WHERE seq = ", victim))
+					checkBadOrder(t, copied, table, what, victim, flow)
+				}
+			}
+		}
+	}
+}
+
+func checkBadOrder(t *testing.T, path, table, what string, victim, flow int64) {
+	t.Helper()
+	s, err := Open(t.Context(), path, Options{Synchronous: Normal})
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	defer s.Close()
+	var whole, rest []int64
+	for seq := int64(1); seq <= 3; seq++ {
+		if whole = append(whole, seq); seq != victim {
+			rest = append(rest, seq)
+		}
+	}
+	suppressions, err := s.Suppressions(t.Context(), store.SuppressionQuery{})
+	audits, auditErr := s.Audits(t.Context(), store.AuditQuery{})
+	for name, got := range map[string]answer{
+		"suppressions": {numbersOf(suppressions, func(s store.Suppression) int64 { return s.Seq }), err},
+		"audit":        {numbersOf(audits, func(a store.Audit) int64 { return a.Seq }), auditErr},
+	} {
+		want := whole
+		if name == table {
+			want = rest
+		}
+		var bad store.RowErrors
+		if !slices.Equal(got.leads, want) || (name == table) != (errors.As(got.err, &bad) && len(bad) == 1 && bad[0].Key == victim) {
+			t.Errorf("%s: the %s are %v, %v", what, name, got.leads, got.err)
+		}
+	}
+	// The others go on.
+	other := 4930_5550_0000 + rest[0]
+	list := storetest.Enrollments(t, s, flow, 2)
+	list[0].Contact.Phone = other
+	done, err := s.Commit(t.Context(), &store.Batch{Enroll: list, Audit: []store.Audit{{Action: "d"}}})
+	if err != nil || len(done.Refused) != 1 || !slices.Equal(done.Refused[0].Suppressed, rest[:1]) {
+		t.Errorf("%s: enrolling: %+v, %v", what, done, err)
+	}
+	last, err := s.Audits(t.Context(), store.AuditQuery{Newest: true, Limit: 1})
+	if err != nil || len(last) != 1 || last[0].Seq != 4 {
+		t.Errorf("%s: the last entry is %+v, %v", what, last, err)
+	}
+}

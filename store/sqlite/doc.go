@@ -42,7 +42,11 @@
 // and node, without looking at any others: an Offset passes over entries of an
 // index, and a page behind After does not even do that. Calls are listed by
 // workflow, lead, phone, call id or time in the same way; a Status alone looks at
-// all of them.
+// all of them. Suppressions are listed by number, phone, external id, workflow, channel, or
+// whether they are in force, and the audit trail by lead, phone, external id, workflow,
+// actor or time. The lists of the audit trail by time alone are sorted first.
+//
+// Enrolling looks up each phone and external id among the suppressions, if there are any.
 //
 // A row that cannot be read, because something else wrote to the file or the disk
 // forgot what it had, is left out of lists and named in [store.RowErrors].

@@ -58,6 +58,25 @@ func TestEveryQueryGoesByAnIndex(t *testing.T) {
 		_, text, args := personQuery(q)
 		return fmt.Sprintf(countText, text), args
 	}
+	suppressionsAt := func(q store.SuppressionQuery, n int) (text string, args []any) {
+		err := s.lanes.long.use(t.Context(), func(conn *zombiezen.Conn) error {
+			sources, err := suppressionSources(conn, q)
+			if err == nil {
+				text, args = sources[n].text, append(sources[n].args, 7, 8)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text, args
+	}
+	unexpired := new(conditions).add("lifted = 0").add(unexpiredText, int64(6)).add("expires <> 0").
+		source("suppressions", "INDEXED BY suppressions_expiring", true, 0)
+	auditsAt := func(q store.AuditQuery) (string, []any) {
+		from := auditSource(q)
+		return from.text, append(from.args, 7, 8)
+	}
 	for _, q := range []query{
 		of("due at one moment", "SEARCH l USING INDEX leads_wake (wake=? AND rowid>?)")(dueText, []any{1, 2, 3, 4, 5}),
 		of("due later", "SEARCH l USING INDEX leads_wake (wake>? AND wake<?)")(dueText, []any{1, 2, 3, 4, 5}),
@@ -105,6 +124,38 @@ func TestEveryQueryGoesByAnIndex(t *testing.T) {
 		of("starts", "SEARCH starts USING PRIMARY KEY (key=? AND at>?)")(startsText, []any{"a", 1}),
 		of("starts of a phone", "SEARCH starts USING INDEX starts_phone (key=? AND phone=? AND at>?)")(startsOfPhoneText, []any{"a", 1, 2}),
 		of("forget starts", "SEARCH starts USING PRIMARY KEY (key=? AND at<?)")(forgetStartsText, []any{"a", 1}),
+		of("a contact's suppressions by phone", "SEARCH suppressions USING INDEX suppressions_phone (phone=?)")(suppressionsOfPhoneText, []any{1}),
+		of("a contact's suppressions by external id", "SEARCH suppressions USING INDEX suppressions_external_id (external_id=?)")(
+			suppressionsOfIDText, []any{"x"}),
+		of("the last audit entry", "SEARCH audit USING INTEGER PRIMARY KEY (rowid<?)")(lastAuditText, nil),
+		of("suppressions", "SEARCH suppressions USING INTEGER PRIMARY KEY")(suppressionsText, []any{"[1]"}),
+		of("a page of suppressions", "SEARCH suppressions USING INTEGER PRIMARY KEY (rowid<?)")(
+			suppressionsAt(store.SuppressionQuery{Newest: true}, 0)),
+		of("suppressions by phone", "SEARCH suppressions USING INDEX suppressions_phone (phone=? AND rowid>?)")(
+			suppressionsAt(store.SuppressionQuery{Phone: 5, Active: 6, Workflow: 7}, 0)),
+		of("suppressions by external id", "SEARCH suppressions USING INDEX suppressions_external_id (external_id=? AND rowid>?)")(
+			suppressionsAt(store.SuppressionQuery{ExternalID: "x", Inactive: 6}, 0)),
+		of("suppressions by workflow", "SEARCH suppressions USING INDEX suppressions_workflow (workflow=? AND rowid<?)")(
+			suppressionsAt(store.SuppressionQuery{Workflow: 5, Channel: "x", Active: 6, Newest: true}, 0)),
+		of("suppressions by channel", "SEARCH suppressions USING COVERING INDEX suppressions_channel (channel=? AND rowid>?)")(
+			suppressionsAt(store.SuppressionQuery{Channel: "x"}, 0)),
+		of("suppressions that stand", "SEARCH suppressions USING COVERING INDEX suppressions_expires (expires=? AND rowid<?)")(
+			suppressionsAt(store.SuppressionQuery{Active: 6, Newest: true}, 0)),
+		unsorted(of("suppressions that expire", "SEARCH suppressions USING COVERING INDEX suppressions_expires (expires>?)")(
+			suppressionsAt(store.SuppressionQuery{Active: 6}, 1))),
+		of("suppressions that are lifted", "SEARCH suppressions USING INDEX suppressions_lifted (seq>?)")(
+			suppressionsAt(store.SuppressionQuery{Inactive: 6}, 0)),
+		of("many suppressions that expire", "SEARCH suppressions USING COVERING INDEX suppressions_expiring (seq<?)")(
+			unexpired.text, append(unexpired.args, 7, 8)),
+		of("live leads by phone", "SEARCH c USING COVERING INDEX contacts_phone (phone=?)")(livePhonesText, []any{"[1]", 2}),
+		of("live leads by external id", "SEARCH e USING PRIMARY KEY (external_id=?)")(liveIDText, []any{"x", 2}),
+		of("audit", "SEARCH audit USING INTEGER PRIMARY KEY (rowid<?)")(auditsAt(store.AuditQuery{Newest: true})),
+		of("audit by phone", "SEARCH audit USING INDEX audit_phone (phone=? AND rowid>?)")(auditsAt(store.AuditQuery{Phone: 5, From: 6})),
+		of("audit by external id", "SEARCH audit USING COVERING INDEX audit_external_id (external_id=? AND rowid>?)")(auditsAt(store.AuditQuery{ExternalID: "x"})),
+		of("audit by workflow", "SEARCH audit USING INDEX audit_workflow (workflow=? AND rowid>?)")(auditsAt(store.AuditQuery{Workflow: 5, Actor: "x"})),
+		of("audit by lead", "SEARCH audit USING INDEX audit_lead (lead=? AND rowid>?)")(auditsAt(store.AuditQuery{Lead: 5, Phone: 6})),
+		of("audit by actor", "SEARCH audit USING COVERING INDEX audit_actor (actor=? AND rowid>?)")(auditsAt(store.AuditQuery{Actor: "x"})),
+		unsorted(of("audit by time", "SEARCH audit USING COVERING INDEX audit_at (at>? AND at<?)")(auditsAt(store.AuditQuery{From: 5, To: 6}))),
 		unsorted(of("calls by time", "SEARCH calls USING COVERING INDEX calls_started (started>? AND started<?)")(
 			callsQuery(store.CallQuery{From: 1, To: 2}))),
 	} {

@@ -17,7 +17,7 @@ import (
 func BenchmarkEnroll(b *testing.B) {
 	var stores [2]*Store
 	for i := range stores {
-		s, err := Open(b.Context(), filepath.Join(b.TempDir(), "leads.db"), Options{Synchronous: Normal})
+		s, err := Open(b.Context(), filepath.Join(b.TempDir(), "leads.db"), Options{})
 		if err != nil {
 			b.Fatal(err)
 		}

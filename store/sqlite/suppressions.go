@@ -40,7 +40,7 @@ const (
 	// In a damaged row one may say so and the other not.
 	liveLead       = `(l.wake IS NOT NULL OR l.spot & 7 NOT IN (4, 5))`
 	livePhonesText = `
-		SELECT c.seq FROM json_each(?1) j CROSS JOIN contacts c INDEXED BY contacts_phone ON c.phone = j.value
+		SELECT c.seq FROM json_each(?1) CROSS JOIN contacts c INDEXED BY contacts_phone ON c.phone = json_each.value
 			CROSS JOIN leads l ON l.seq = c.seq
 		WHERE ` + liveLead + ` AND (?2 = 0 OR l.workflow = ?2)`
 	liveIDText = `

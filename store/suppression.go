@@ -69,21 +69,29 @@ type SuppressionQuery struct {
 	Seqs       []int64 // any of them; nil for all
 	Phone      int64
 	ExternalID string
-	Workflow   int64 // those of this workflow only, not those of all workflows
-	Channel    string
-	Active     Millis // those that are Active at that time
-	Inactive   Millis // those that are not
-	Newest     bool   // in descending order of Seq
+	// Phones and ExternalIDs, unless both are nil, select those that are about any of the
+	// phones or any of the external ids.
+	Phones      []int64
+	ExternalIDs []string
+	Workflow    int64 // those of this workflow only, not those of all workflows
+	Channel     string
+	Active      Millis // those that are Active at that time
+	Inactive    Millis // those that are not
+	Newest      bool   // in descending order of Seq
 	// After leaves out the suppressions up to and including this Seq in the order of the
 	// query, as in LeadQuery.
 	After int64
 	Limit int // at most so many; 0 for all
 }
 
+// OfPersons reports whether Phones or ExternalIDs say whom the suppressions are about.
+func (q *SuppressionQuery) OfPersons() bool { return q.Phones != nil || q.ExternalIDs != nil }
+
 // Matches reports whether the suppression is one that the query selects, whatever its
 // After and Limit, and its Seqs.
 func (q *SuppressionQuery) Matches(s *Suppression) bool {
-	return (q.Phone == 0 || s.Phone == q.Phone) &&
+	return (!q.OfPersons() || slices.Contains(q.Phones, s.Phone) || s.ExternalID != "" && slices.Contains(q.ExternalIDs, s.ExternalID)) &&
+		(q.Phone == 0 || s.Phone == q.Phone) &&
 		(q.ExternalID == "" || s.ExternalID == q.ExternalID) &&
 		(q.Workflow == 0 || s.Workflow == q.Workflow) &&
 		(q.Channel == "" || s.Channel == q.Channel) &&

@@ -75,6 +75,15 @@ func (s *Store) Suppressions(ctx context.Context, q store.SuppressionQuery) (lis
 	switch {
 	case q.Seqs != nil:
 		among = c.suppressions.among(q.Seqs, q.Newest)
+	case q.OfPersons():
+		var seqs []int64
+		for _, phone := range q.Phones {
+			seqs = slices.AppendSeq(seqs, c.suppressed.phones.rows(phone))
+		}
+		for _, id := range q.ExternalIDs {
+			seqs = slices.AppendSeq(seqs, c.suppressed.externalIDs.rows(id))
+		}
+		among = c.suppressions.among(seqs, q.Newest)
 	case q.Phone != 0:
 		among = c.suppressions.among(slices.Collect(c.suppressed.phones.rows(q.Phone)), q.Newest)
 	case q.ExternalID != "":

@@ -80,21 +80,11 @@ func scanAudit(row pgx.CollectableRow) (a store.Audit, err error) {
 // Audits implements [store.AuditReader].
 func (s *Store) Audits(ctx context.Context, q store.AuditQuery) ([]store.Audit, error) {
 	var w where
-	if q.Phone != 0 {
-		w.add("phone = %s", q.Phone)
-	}
-	if q.ExternalID != "" {
-		w.add("external_id = %s", encodeText(q.ExternalID))
-	}
-	if q.Workflow != 0 {
-		w.add("workflow = %s", q.Workflow)
-	}
-	if q.Lead != 0 {
-		w.add("lead = %s", q.Lead)
-	}
-	if q.Actor != "" {
-		w.add("actor = %s", encodeText(q.Actor))
-	}
+	w.number("phone", q.Phone)
+	w.says("external_id", q.ExternalID)
+	w.number("workflow", q.Workflow)
+	w.number("lead", q.Lead)
+	w.says("actor", q.Actor)
 	if q.From != 0 {
 		w.add("at >= %s", int64(q.From))
 	}

@@ -12,11 +12,15 @@ type decision struct {
 	refused  map[int64]bool // by the Seq of the lead
 	counted  counts
 	last     lastAudit
+	// unclaimed are the enrollments, all of them, whose contacts have not got them as
+	// their live leads yet.
+	unclaimed []*store.Enrollment
 }
 
 // decide writes the changes of leads, and claims the contacts of enrollments. It sends the
 // statements by send, mostly all at once; the gate is locked before them.
-func decide(b *store.Batch, send func(queue func(p *pgx.Batch)) error) (d decision, err error) {
+// With hope it leaves claiming to COPY, unless somebody is suppressed.
+func decide(b *store.Batch, hope bool, send func(queue func(p *pgx.Batch)) error) (d decision, err error) {
 	d.counted = counts{}
 	live := liveLeads{}
 	var sup suppressed
@@ -34,7 +38,9 @@ func decide(b *store.Batch, send func(queue func(p *pgx.Batch)) error) (d decisi
 			p.Queue(suppressionsOfText, who.phones, who.ids).Query(sup.scan)
 		}
 		queueChanges(p, b.Changes, d.counted)
-		queueLive(p, b.Enroll, nil, live)
+		if !hope {
+			queueLive(p, b.Enroll, nil, live)
+		}
 		if len(b.Audit) > 0 {
 			p.Queue(lastAuditText).QueryRow(d.last.scan)
 		}
@@ -54,6 +60,10 @@ func decide(b *store.Batch, send func(queue func(p *pgx.Batch)) error) (d decisi
 		}); err != nil {
 			return d, err
 		}
+	}
+	if hope && len(by) == 0 {
+		d.unclaimed = firstOfEach(b.Enroll, nil)
+		return d, nil
 	}
 	if finalAtOnce(b.Enroll, live) {
 		live = liveLeads{}

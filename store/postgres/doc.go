@@ -46,10 +46,10 @@
 // # A commit
 //
 // A batch is one round trip: all its statements go out together and are one transaction.
-// One that enrolls leads, suppresses somebody or adds to the audit trail takes two. Entries
-// of the audit trail are in one chain, so that commits with entries, of all engines, wait
-// for one another. When the connection breaks on the way the store asks the database what
-// became of the batch before it answers its caller.
+// One that enrolls leads, suppresses somebody or adds to the audit trail takes two, and five
+// for 200 enrollments or more. Entries of the audit trail are in one chain, so that commits
+// with entries, of all engines, wait for one another. When the connection breaks on the way
+// the store asks the database what became of the batch before it answers its caller.
 //
 // Sessions have short timeouts for locks and for transactions that are left open, so a
 // process that hangs holds nobody up for more than three seconds.
@@ -67,8 +67,8 @@
 // Neither was tried. Read against their documentation, what stands in the way is little:
 // LISTEN and NOTIFY (CockroachDB has neither; set Options.NoListen, and leave out
 // pg_notify), pg_terminate_backend of a session that was stopped (the timeouts of sessions
-// do the same, later), set_config and plan_cache_mode, pg_advisory_xact_lock around a
-// migration and between suppressions and enrollments (the row of the table suppressed could
+// do the same, later), set_config, plan_cache_mode, enable_seqscan and jit,
+// pg_advisory_xact_lock around a migration and between suppressions and enrollments (the row of the table suppressed could
 // be locked instead), SKIP LOCKED where shards are taken (a plain lock would do), and storage
 // parameters such as fillfactor. Both run transactions as SERIALIZABLE or with write-write
 // restarts, whose errors (40001) Commit already tries again. The rows of engines are the

@@ -39,6 +39,19 @@ func (w *where) add(clause string, args ...any) {
 	w.text = append(w.text, fmt.Sprintf(clause, numbers...))
 }
 
+// number and says add that a column has a value, unless that is 0 or empty.
+func (w *where) number(column string, n int64) {
+	if n != 0 {
+		w.add(column+" = %s", n)
+	}
+}
+
+func (w *where) says(column, text string) {
+	if text != "" {
+		w.add(column+" = %s", encodeText(text))
+	}
+}
+
 func (w *where) String() string {
 	if len(w.text) == 0 {
 		return ""
@@ -48,9 +61,7 @@ func (w *where) String() string {
 
 // leads adds what a query asks of leads, but for the page.
 func (w *where) leads(q *store.LeadQuery) {
-	if q.Workflow != 0 {
-		w.add("l.workflow = %s", q.Workflow)
-	}
+	w.number("l.workflow", q.Workflow)
 	switch {
 	case q.Node != nil: // those that wait at the node, and those on the move
 		var at, moving []int64
@@ -66,12 +77,8 @@ func (w *where) leads(q *store.LeadQuery) {
 		}
 		w.add("l.spot & 7 = ANY(%s)", states)
 	}
-	if q.Phone != 0 {
-		w.add("c.phone = %s", q.Phone)
-	}
-	if q.ExternalID != "" {
-		w.add("c.external_id = %s", encodeText(q.ExternalID))
-	}
+	w.number("c.phone", q.Phone)
+	w.says("c.external_id", q.ExternalID)
 }
 
 func statesOf(q *store.LeadQuery) []lead.State {
@@ -154,9 +161,7 @@ func (s *Store) Calls(ctx context.Context, q store.CallQuery) ([]store.Call, err
 			w.add("k."+column+" = %s", value)
 		}
 	}
-	if q.CallID != "" {
-		w.add("k.call_id = %s", encodeText(q.CallID))
-	}
+	w.says("k.call_id", q.CallID)
 	if q.From != 0 {
 		w.add("k.started >= %s", int64(q.From))
 	}

@@ -150,6 +150,7 @@ type Store struct {
 	conn    *pgx.Conn     // that commits; nil after a failure
 	backend backend       // of that connection
 	batch   int64         // the last one that was sent
+	careful int           // how many batches are to be written without hope; see carefulFor
 }
 
 // backend is a process of the server.
@@ -210,11 +211,14 @@ func open(ctx context.Context, url string, opts Options) (*Store, error) {
 	}
 	// A pool makes no connection before one is needed, so only a fault of the options is
 	// an error.
+	ofLoop := config.Copy()
+	byIndex(ofLoop.ConnConfig)
 	for _, p := range []struct {
-		pool **pgxpool.Pool
-		most int
-	}{{&s.readers, opts.Readers}, {&s.loop, 2}, {&s.control, 2}} {
-		if *p.pool, err = newPool(ctx, config, p.most); err != nil {
+		pool   **pgxpool.Pool
+		config *pgxpool.Config
+		most   int
+	}{{&s.readers, config, opts.Readers}, {&s.loop, ofLoop, 2}, {&s.control, config, 2}} {
+		if *p.pool, err = newPool(ctx, p.config, p.most); err != nil {
 			return fail(err)
 		}
 	}
@@ -245,12 +249,26 @@ func checkVersion(ctx context.Context, conn *pgx.Conn) error {
 	return err
 }
 
+// planOnce has the server plan each statement of the connection once. They are always the
+// same: planning them anew for each commit would take as long as the commit.
+func planOnce(config *pgx.ConnConfig) {
+	config.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
+	byIndex(config)
+}
+
+// byIndex keeps the server from reading tables from end to end. It plans statements while
+// tables are empty, when that seems best, and goes on like that until autovacuum comes by.
+// Where there is no other way, for a table of one row, such a plan counts as expensive, and
+// the server would compile it each time, which takes it tens of milliseconds.
+func byIndex(config *pgx.ConnConfig) {
+	config.RuntimeParams["enable_seqscan"] = "off"
+	config.RuntimeParams["jit"] = "off"
+}
+
 // connect makes the connection that commits.
 func (s *Store) connect(ctx context.Context) error {
 	config := s.config.Copy()
-	// Its statements are always the same, and read by primary keys: planning them anew for
-	// each commit would take as long as the commit.
-	config.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
+	planOnce(config)
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return err

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"cmp"
-	"context"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -148,41 +147,6 @@ func queueEnroll(p *pgx.Batch, list []store.Enrollment, refused map[int64]bool, 
 	}
 	p.Queue(insertLeadsText, append(columns.args(columns.workflow), shards)...)
 	p.Queue(insertContactsText, seqs, ids, phones, externalIDs, zones, metadata, enrolled)
-}
-
-// The columns of copyEnroll.
-var (
-	leadColumns = []string{"seq", "workflow", "version", "spot", "phase", "node", "visit", "visits", "attempt", "entered", "due", "started", "deadline", "wake",
-		"last_step", "updated", "outcome", "extra", "shard"}
-	enrolledColumns = []string{"seq", "id", "phone", "external_id", "time_zone", "metadata", "enrolled"}
-)
-
-// copyEnroll writes what queueEnroll does, by COPY.
-func (s *Store) copyEnroll(ctx context.Context, list []store.Enrollment, refused map[int64]bool, counted counts) error {
-	kept := make([]*store.Enrollment, 0, len(list))
-	for i := range list {
-		if r := &list[i].Record; !refused[r.Seq] {
-			kept = append(kept, &list[i])
-			counted[countedAt(r)]++
-		}
-	}
-	_, err := s.conn.CopyFrom(ctx, pgx.Identifier{"leads"}, leadColumns, pgx.CopyFromSlice(len(kept), func(i int) ([]any, error) {
-		r := &kept[i].Record
-		var wake *int64
-		if r.Wake != 0 {
-			wake = (*int64)(&r.Wake)
-		}
-		return []any{r.Seq, r.Workflow, r.Version, spotOf(r), int16(r.Phase), r.Node, r.Visit, r.Visits, r.Attempt, int64(r.Entered), int64(r.Due),
-			int64(r.Started), int64(r.Deadline), wake, r.LastStep, int64(r.Updated), encodeText(r.Outcome), r.EngineState, r.Shard}, nil
-	}))
-	if err != nil {
-		return err
-	}
-	_, err = s.conn.CopyFrom(ctx, pgx.Identifier{"contacts"}, enrolledColumns, pgx.CopyFromSlice(len(kept), func(i int) ([]any, error) {
-		c := &kept[i].Contact
-		return []any{c.Seq, c.ID[:], c.Phone, encodeText(c.ExternalID), encodeText(c.TimeZone), c.Metadata, int64(c.Enrolled)}, nil
-	}))
-	return err
 }
 
 // queueRest queues what comes after the enrollments, but for what belongs to leads that

@@ -283,9 +283,11 @@ func (s *Store) Engines(ctx context.Context) ([]store.EngineInfo, error) {
 func (s *Store) channel() string { return "leadflow_" + s.opts.Schema }
 
 // wakeOthers has the other engines call Sync. It is a transaction of its own, because
-// such a transaction takes a lock that all of them take.
+// such a transaction takes a lock that all of them take. It need not wait for the disk:
+// what the others look for is there already, and who listens after a crash of the server
+// looks anyway.
 func (s *Store) wakeOthers(ctx context.Context) error {
-	_, err := s.control.Exec(ctx, "SELECT pg_notify($1, $2)", s.channel(), strconv.FormatInt(s.place.Load().epoch, 10))
+	_, err := s.control.Exec(ctx, "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)", s.channel(), strconv.FormatInt(s.place.Load().epoch, 10))
 	return err
 }
 

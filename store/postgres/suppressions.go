@@ -56,6 +56,11 @@ const (
 			FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) AS u (seq, lifted, lifted_by, lift_reason)
 			WHERE s.seq = u.seq RETURNING 1)
 		SELECT 1 / (count(*) = $5)::int FROM done`
+	// OFFSET 0 keeps the planner from reading the table when it does not know how long it is.
+	ofPersonsText = `seq = ANY(ARRAY(
+		SELECT s.seq FROM unnest(%s::bigint[]) p (phone) CROSS JOIN LATERAL (SELECT seq FROM suppressions WHERE phone = p.phone OFFSET 0) s
+		UNION ALL
+		SELECT s.seq FROM unnest(%s::text[]) p (id) CROSS JOIN LATERAL (SELECT seq FROM suppressions WHERE external_id = p.id OFFSET 0) s))`
 	suppressionsText = `SELECT seq, id, phone, external_id, workflow, channel, reason, actor, created, expires, lifted, lifted_by, lift_reason FROM suppressions `
 )
 
@@ -282,26 +287,25 @@ func (s *Store) Suppressions(ctx context.Context, q store.SuppressionQuery) ([]s
 	if q.Seqs != nil {
 		w.add("seq = ANY(%s)", q.Seqs)
 	}
-	if q.Phone != 0 {
-		w.add("phone = %s", q.Phone)
-	}
-	if q.ExternalID != "" {
-		w.add("external_id = %s", encodeText(q.ExternalID))
-	}
-	if q.Workflow != 0 {
-		w.add("workflow = %s", q.Workflow)
-	}
-	if q.Channel != "" {
-		w.add("channel = %s", encodeText(q.Channel))
-	}
+	w.number("phone", q.Phone)
+	w.says("external_id", q.ExternalID)
+	w.number("workflow", q.Workflow)
+	w.says("channel", q.Channel)
 	if q.Active != 0 {
 		w.add("lifted = 0 AND (expires = 0 OR expires > %s)", int64(q.Active))
 	}
 	if q.Inactive != 0 {
 		w.add("(lifted <> 0 OR expires <> 0 AND expires <= %s)", int64(q.Inactive))
 	}
+	if q.OfPersons() {
+		ids := make([]*string, len(q.ExternalIDs))
+		for i, id := range q.ExternalIDs {
+			ids[i] = encodeText(id)
+		}
+		w.add(ofPersonsText, q.Phones, ids)
+	}
 	pool := s.loop
-	if q.Limit <= 0 && q.Seqs == nil && q.Phone == 0 && q.ExternalID == "" {
+	if q.Limit <= 0 && q.Seqs == nil && !q.OfPersons() && q.Phone == 0 && q.ExternalID == "" {
 		pool = s.readers
 	}
 	return list(ctx, s, pool, "suppressions", scanSuppression, suppressionsText+w.page(q.Newest, q.After, q.Limit), w.args...)

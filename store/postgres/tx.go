@@ -27,6 +27,11 @@ import (
 // all that enroll. A transaction that is not READ COMMITTED, and enrolls, fails (40001) if
 // somebody was suppressed since it began: begin it again. Therefore the server ends the transaction when nothing is
 // sent for three seconds after that.
+//
+// Such transactions send a NOTIFY, so the server commits them one after the other, with
+// all others in the whole server that send one: some hundred or a thousand a second, by
+// how long its disk takes. Those who need more put several leads in each, or use
+// Enroll, or EnrollAll, without a transaction.
 func (s *Store) Tx(tx pgx.Tx) store.Tx { return &callersTx{s, tx} }
 
 // hurry is how long a program may say nothing in a transaction that has locks.
@@ -108,7 +113,7 @@ func (t *callersTx) Write(ctx context.Context, b *store.Batch) (result store.Res
 				p.Queue(unchangedText)
 			}
 		}
-		d, err := decide(b, func(queue func(p *pgx.Batch)) error {
+		d, err := decide(b, false, func(queue func(p *pgx.Batch)) error {
 			defer func() { first = func(*pgx.Batch) {} }()
 			return inner.within(ctx, func(p *pgx.Batch) {
 				first(p)

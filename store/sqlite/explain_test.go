@@ -121,6 +121,8 @@ func TestEveryQueryGoesByAnIndex(t *testing.T) {
 			callsQuery(store.CallQuery{Workflow: 1, CallID: "CA1"})),
 		of("calls by phone", "SEARCH calls USING INDEX calls_phone (phone=? AND rowid>?)")(
 			callsQuery(store.CallQuery{Phone: 2, Status: lead.StepFailed})),
+		of("suppressions of phones", "SEARCH suppressions USING COVERING INDEX suppressions_phone (phone=?)")(aboutPhonesText, []any{"[1]"}),
+		of("suppressions of an id", "SEARCH suppressions USING COVERING INDEX suppressions_external_id (external_id=?)")(aboutIDText, []any{"a"}),
 		of("starts", "SEARCH starts USING PRIMARY KEY (key=? AND at>?)")(startsText, []any{"a", 1}),
 		of("starts of a phone", "SEARCH starts USING INDEX starts_phone (key=? AND phone=? AND at>?)")(startsOfPhoneText, []any{"a", 1, 2}),
 		of("forget starts", "SEARCH starts USING PRIMARY KEY (key=? AND at<?)")(forgetStartsText, []any{"a", 1}),

@@ -33,10 +33,12 @@ const (
 			EXISTS (SELECT 1 FROM suppressions WHERE external_id IS NOT NULL)`
 
 	// Up to so many that expire are sorted, rather than looked for among all that ever did.
-	mostSorted    = 4096
-	fewExpireText = `SELECT count(*) FROM (SELECT 1 FROM suppressions INDEXED BY suppressions_expires WHERE lifted = 0 AND %s LIMIT ?)`
-	unexpiredText = `expires > max(0, ?)`
-	expiredText   = `expires > 0 AND expires <= ?`
+	mostSorted      = 4096
+	fewExpireText   = `SELECT count(*) FROM (SELECT 1 FROM suppressions INDEXED BY suppressions_expires WHERE lifted = 0 AND %s LIMIT ?)`
+	unexpiredText   = `expires > max(0, ?)`
+	expiredText     = `expires > 0 AND expires <= ?`
+	aboutPhonesText = `SELECT seq FROM suppressions INDEXED BY suppressions_phone WHERE phone IN (SELECT value FROM json_each(?))`
+	aboutIDText     = `SELECT seq FROM suppressions INDEXED BY suppressions_external_id WHERE external_id = ?`
 	// In a damaged row one may say so and the other not.
 	liveLead       = `(l.wake IS NOT NULL OR l.spot & 7 NOT IN (4, 5))`
 	livePhonesText = `
@@ -116,13 +118,35 @@ func scanSuppression(from row, s *store.Suppression) error {
 // Limit waits for other long lists, and nothing else does.
 func (s *Store) Suppressions(ctx context.Context, q store.SuppressionQuery) ([]store.Suppression, error) {
 	from := s.lanes.people
-	if q.Limit <= 0 && q.Seqs == nil && q.Phone == 0 && q.ExternalID == "" {
+	if q.Limit <= 0 && q.Seqs == nil && !q.OfPersons() && q.Phone == 0 && q.ExternalID == "" {
 		from = s.lanes.long
 	}
 	return read(ctx, s, from, "suppressions", func(conn *zombiezen.Conn) ([]store.Suppression, error) {
+		q := q
+		if q.OfPersons() {
+			seqs, err := suppressionsAbout(conn, q.Phones, q.ExternalIDs)
+			if err != nil {
+				return nil, err
+			}
+			if q.Seqs != nil {
+				seqs = slices.DeleteFunc(seqs, func(seq int64) bool { return !slices.Contains(q.Seqs, seq) })
+			}
+			q.Seqs = seqs
+		}
 		sources := func() ([]*source, error) { return suppressionSources(conn, q) }
 		return listRows(conn, sources, page{newest: q.Newest, limit: q.Limit}, runtime.Gosched, suppressionRow, scanSuppression, suppressionsText)
 	})
+}
+
+// suppressionsAbout returns the numbers of the suppressions of any of the phones or ids.
+func suppressionsAbout(conn *zombiezen.Conn, phones []int64, ids []string) ([]int64, error) {
+	seqs, err := query(conn, scanSeq, aboutPhonesText, numbers(phones))
+	for i := 0; i < len(ids) && err == nil; i++ {
+		var more []int64
+		more, err = query(conn, scanSeq, aboutIDText, ids[i])
+		seqs = append(seqs, more...)
+	}
+	return append([]int64{}, seqs...), err
 }
 
 // suppressionSources returns where the suppressions that match q are found.

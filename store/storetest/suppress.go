@@ -225,6 +225,8 @@ func (s *suite) suppressionsAre(q store.SuppressionQuery, all []store.Suppressio
 		for _, sup := range all {
 			active := func(at store.Millis) bool { return sup.Lifted == 0 && (sup.Expires == 0 || sup.Expires > at) }
 			if (q.Seqs == nil || slices.Contains(q.Seqs, sup.Seq)) && (q.Phone == 0 || q.Phone == sup.Phone) &&
+				(q.Phones == nil && q.ExternalIDs == nil || slices.Contains(q.Phones, sup.Phone) ||
+					sup.ExternalID != "" && slices.Contains(q.ExternalIDs, sup.ExternalID)) &&
 				(q.ExternalID == "" || q.ExternalID == sup.ExternalID) && (q.Workflow == 0 || q.Workflow == sup.Workflow) &&
 				(q.Channel == "" || q.Channel == sup.Channel) && (q.Active == 0 || active(q.Active)) &&
 				(q.Inactive == 0 || !active(q.Inactive)) && (q.After == 0 || sup.Seq != q.After && q.Newest == (sup.Seq < q.After)) {
@@ -276,6 +278,15 @@ func suppressionFilters(s *suite) {
 				func(q *store.SuppressionQuery) { q.Channel = "message" },
 				func(q *store.SuppressionQuery) { q.Workflow, q.Channel = 2, "voice_call" },
 				func(q *store.SuppressionQuery) { q.Seqs, q.Channel, q.Phone = seqs, "message", 4930555001 },
+				func(q *store.SuppressionQuery) {
+					q.Phones, q.ExternalIDs = []int64{4930555001, 7, 4930555001}, []string{"crm-2", "none"}
+				},
+				func(q *store.SuppressionQuery) { q.Phones = []int64{4930555002, 4930555001} },
+				func(q *store.SuppressionQuery) { q.Phones, q.ExternalIDs = []int64{}, nil },
+				func(q *store.SuppressionQuery) {
+					q.ExternalIDs, q.Seqs, q.Phone = []string{"crm-1", "crm-2"}, seqs, 4930555002
+				},
+				func(q *store.SuppressionQuery) { q.ExternalIDs, q.Workflow = []string{"crm-1", "\x00'"}, 1 },
 			} {
 				filtered := q
 				by(&filtered)
@@ -310,7 +321,7 @@ func manySuppressions(s *suite) {
 	for _, q := range []store.SuppressionQuery{
 		{}, {Limit: 20}, {Limit: 20, After: all[n/2].Seq}, {Phone: all[n/2].Phone}, {Workflow: 3}, {Channel: "message", Limit: 2},
 		{Active: start + 1, Limit: 20}, {Active: start + n - 9, Limit: 6000}, {Inactive: start + 5, Limit: 11_000}, {Inactive: start + n, Limit: 20},
-		{Seqs: seqsOfSuppressions(all[:2000]), Active: start + 1000},
+		{Seqs: seqsOfSuppressions(all[:2000]), Active: start + 1000}, {Phones: []int64{all[2].Phone, all[n-1].Phone}, ExternalIDs: []string{"x"}},
 	} {
 		s.suppressionsAre(q, all)
 	}

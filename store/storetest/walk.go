@@ -282,6 +282,9 @@ func (w *walker) ask() {
 	w.suppressionsAre(store.SuppressionQuery{ExternalID: w.externalID(), Workflow: l.Workflow * w.Int64N(2), Limit: w.IntN(4)}, all)
 	w.suppressionsAre(store.SuppressionQuery{Inactive: start + store.Millis(w.IntN(20)), Limit: w.IntN(4)}, all)
 	w.suppressionsAre(store.SuppressionQuery{Active: start + store.Millis(w.IntN(20)), Limit: w.IntN(4)}, all)
+	w.suppressionsAre(store.SuppressionQuery{
+		Phones: []int64{l.Contact.Phone, 14155550100 + w.Int64N(12)}, ExternalIDs: []string{w.externalID(), w.externalID()}, Limit: w.IntN(4),
+	}, all)
 	starts := pick(w, walkedStarts)
 	starts.Since = start + store.Millis(w.IntN(20))
 	w.startsAre(starts, w.model.starts)

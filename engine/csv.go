@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -35,31 +36,48 @@ func (e *Engine) EnrollCSV(ctx context.Context, workflow lead.WorkflowID, r io.R
 	if _, err := e.run.Flow(workflow); err != nil {
 		return s.report, err
 	}
-	rows, err := newCSVRows(r)
+	rows, err := newContactRows(r)
 	if err != nil {
 		return s.report, err
 	}
-	s.at = func() (row, line int) { return rows.row, rows.line }
-	report, err := s.run(ctx, rows.contacts())
+	s.at = rows.at
+	report, err := s.run(ctx, rows.all(lead.Contact{}))
 	return report, errors.Join(err, rows.broken)
 }
 
 // maxRow is the most bytes of a row.
 const maxRow = MaxData
 
-// csvRows reads contacts from a CSV file.
-type csvRows struct {
-	reader    *csvfile.Reader
-	columns   []string // names; a column named "" is ignored
-	phone     int      // the index of the column of phone numbers
-	fields    map[int]func(c *lead.Contact, value string)
-	row, line int   // of the contact yielded last
+// csvRows reads a T from each row of a CSV file.
+type csvRows[T any] struct {
+	reader  *csvfile.Reader
+	columns []string // names; a column named "" is ignored
+	set     map[int]func(t *T, value string) error
+	// other sets the value of a column that has no meaning of its own; nil ignores it.
+	other     func(t *T, column, value string)
+	row, line int   // of the value yielded last
 	broken    error // why reading ended, unless at the end of the file
 }
 
-func newCSVRows(r io.Reader) (*csvRows, error) {
-	rows := &csvRows{reader: csvfile.NewReader(r, maxRow)}
-	header, err := rows.reader.Header(func(columns []string) bool { return len(columnsNamed(trimmed(columns), phoneNames)) > 0 })
+// csvColumn is a column that has a meaning: its names, and what sets its value.
+type csvColumn[T any] struct {
+	names []string
+	set   func(t *T, value string) error
+}
+
+// csvNeeds says which columns a file must have one of.
+type csvNeeds struct {
+	text  string
+	names [][]string
+}
+
+func (needs csvNeeds) met(columns []string) bool {
+	return slices.ContainsFunc(needs.names, func(names []string) bool { return columnsNamed(columns, names) != nil })
+}
+
+func newCSVRows[T any](r io.Reader, known []csvColumn[T], needs csvNeeds, other func(t *T, column, value string)) (*csvRows[T], error) {
+	rows := &csvRows[T]{reader: csvfile.NewReader(r, maxRow), set: map[int]func(t *T, value string) error{}, other: other}
+	header, err := rows.reader.Header(func(columns []string) bool { return needs.met(trimmed(columns)) })
 	var parse *csvfile.ParseError
 	switch {
 	case errors.Is(err, io.EOF):
@@ -69,10 +87,16 @@ func newCSVRows(r io.Reader) (*csvRows, error) {
 	case err != nil:
 		return nil, fmt.Errorf("engine: read CSV: %w", err)
 	}
-	if err := rows.setColumns(trimmed(header)); err != nil {
+	rows.columns = trimmed(header)
+	if err := rows.setColumns(known); err != nil {
 		return nil, err
 	}
-	rows.reader.IsRow = func(fields []string) bool { return looksLikePhone(fields[rows.phone]) }
+	if !needs.met(rows.columns) {
+		return nil, invalidCSV(fmt.Sprintf("no column %s; the columns are %s", needs.text, clipColumns(rows.columns)))
+	}
+	if phone := columnsNamed(rows.columns, phoneNames); phone != nil {
+		rows.reader.IsRow = func(fields []string) bool { return looksLikePhone(fields[phone[0]]) }
+	}
 	return rows, nil
 }
 
@@ -93,6 +117,27 @@ var (
 	zoneNames     = []string{"time_zone", "timezone"}
 )
 
+// contactColumns are the columns that EnrollCSV reads, but for those that become metadata.
+var contactColumns = []csvColumn[lead.Contact]{
+	{phoneNames, func(c *lead.Contact, value string) error { c.PhoneNumber = value; return nil }},
+	{externalNames, func(c *lead.Contact, value string) error { c.ExternalID = value; return nil }},
+	{zoneNames, func(c *lead.Contact, value string) error { c.TimeZone = value; return nil }},
+}
+
+func newContactRows(r io.Reader) (*csvRows[lead.Contact], error) {
+	return newCSVRows(r, contactColumns, csvNeeds{phoneNames[0] + ", Phone Number or phone", [][]string{phoneNames}}, setMetadata)
+}
+
+func setMetadata(c *lead.Contact, column, value string) {
+	if value == "" {
+		return
+	}
+	if c.Metadata == nil {
+		c.Metadata = map[string]any{}
+	}
+	c.Metadata[column] = value
+}
+
 var plainName = strings.NewReplacer(" ", "", "_", "", "-", "")
 
 // columnsNamed returns the indexes of the columns with the first of the names that
@@ -112,12 +157,10 @@ func columnsNamed(columns, names []string) (found []int) {
 }
 
 // setColumns decides what each column fills.
-func (rows *csvRows) setColumns(columns []string) error {
-	rows.columns = columns
-	rows.fields = map[int]func(c *lead.Contact, value string){}
-	seen := make(map[string]bool, len(columns))
-	for _, name := range columns {
-		if seen[name] && name != "" {
+func (rows *csvRows[T]) setColumns(known []csvColumn[T]) error {
+	seen := make(map[string]bool, len(rows.columns))
+	for _, name := range rows.columns {
+		if seen[name] && name != "" && rows.other != nil {
 			return invalidCSV(fmt.Sprintf("two columns are named %.40q", name))
 		}
 		if !utf8.ValidString(name) {
@@ -125,28 +168,16 @@ func (rows *csvRows) setColumns(columns []string) error {
 		}
 		seen[name] = true
 	}
-	for _, field := range []struct {
-		names []string
-		set   func(c *lead.Contact, value string)
-	}{
-		{phoneNames, func(c *lead.Contact, value string) { c.PhoneNumber = value }},
-		{externalNames, func(c *lead.Contact, value string) { c.ExternalID = value }},
-		{zoneNames, func(c *lead.Contact, value string) { c.TimeZone = value }},
-	} {
-		found := columnsNamed(columns, field.names)
+	for _, field := range known {
+		found := columnsNamed(rows.columns, field.names)
 		if len(found) > 1 {
 			return invalidCSV(fmt.Sprintf("two columns, %.40q and %.40q, could be %[3]s; rename one of them to %[3]s",
-				columns[found[0]], columns[found[1]], field.names[0]))
+				rows.columns[found[0]], rows.columns[found[1]], field.names[0]))
 		}
 		for _, i := range found {
-			rows.fields[i] = field.set
+			rows.set[i] = field.set
 		}
 	}
-	phone := columnsNamed(columns, phoneNames)
-	if len(phone) == 0 {
-		return invalidCSV(fmt.Sprintf("no column %s, Phone Number or phone; the columns are %s", phoneNames[0], clipColumns(columns)))
-	}
-	rows.phone = phone[0]
 	return nil
 }
 
@@ -177,12 +208,16 @@ func invalidCSV(message string) error {
 	return &lead.InvalidError{Subject: "CSV file", Faults: []lead.FieldError{{Location: "header", Message: message}}}
 }
 
-func (rows *csvRows) contacts() iter.Seq2[lead.Contact, error] {
-	return func(yield func(lead.Contact, error) bool) {
+// at returns where the value yielded last was.
+func (rows *csvRows[T]) at() (row, line int) { return rows.row, rows.line }
+
+// all yields what is read from each row, which begins as first.
+func (rows *csvRows[T]) all(first T) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
 		for {
 			record, err := rows.reader.Read()
 			var parse *csvfile.ParseError
-			var c lead.Contact
+			t := first
 			switch {
 			case errors.Is(err, io.EOF):
 				return
@@ -194,33 +229,32 @@ func (rows *csvRows) contacts() iter.Seq2[lead.Contact, error] {
 				return
 			default:
 				rows.row, rows.line = record.Row, record.Line
-				c, err = rows.contact(record.Fields)
+				err = rows.read(&t, record.Fields)
 			}
-			if !yield(c, err) {
+			if !yield(t, err) {
 				return
 			}
 		}
 	}
 }
 
-func (rows *csvRows) contact(record []string) (lead.Contact, error) {
-	var c lead.Contact
+func (rows *csvRows[T]) read(t *T, record []string) error {
 	for i, value := range record {
-		column := rows.columns[i]
+		column, set := rows.columns[i], rows.set[i]
+		if set == nil && (rows.other == nil || column == "") {
+			continue
+		}
 		if !utf8.ValidString(value) {
-			return c, invalidRow(fmt.Sprintf("column %.40q is not UTF-8; save the file as UTF-8", column))
+			return invalidRow(fmt.Sprintf("column %.40q is not UTF-8; save the file as UTF-8", column))
 		}
 		value = strings.Clone(strings.TrimSpace(value)) // or it would keep the whole record in memory
-		if set := rows.fields[i]; set != nil {
-			set(&c, value)
-		} else if value != "" && column != "" {
-			if c.Metadata == nil {
-				c.Metadata = make(map[string]any, len(record)-1)
-			}
-			c.Metadata[column] = value
+		if set == nil {
+			rows.other(t, column, value)
+		} else if err := set(t, value); err != nil {
+			return err
 		}
 	}
-	return c, nil
+	return nil
 }
 
 // invalidRow is the error for a row from which no contact can be read.

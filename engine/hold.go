@@ -47,6 +47,16 @@ func (e *Engine) Hold(ctx context.Context, workflow lead.WorkflowID, id lead.ID,
 	return e.changeLead(ctx, workflow, id, core.Hold{How: how}, h.audit())
 }
 
+// CheckHold returns nil, or a *lead.InvalidError that names every fault of what Hold would
+// be asked.
+func (e *Engine) CheckHold(h Hold) error {
+	var faults filterFaults
+	if h.read(&faults, e.config.Clock.Now()); len(faults) > 0 {
+		return &lead.InvalidError{Subject: "hold", Faults: faults}
+	}
+	return nil
+}
+
 // Release ends the hold of a lead. A wait goes on with the time that was left of it when
 // the hold began. options are [Reason] and [Actor], for the audit log. If the lead is not
 // held, the error matches lead.ErrNotHeld; other errors are those of Hold.

@@ -1,14 +1,18 @@
 package engine_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store/faulty"
+	"github.com/leadflow-go/leadflow/store/memory"
 )
 
 // callsOnly is a workflow of one call, with something more in its definition.
@@ -79,6 +83,38 @@ func TestNoSpanHoldsMoreStartsThanALimitAllows(t *testing.T) {
 	r.calledAre("call", "call")
 	r.settle(2 * time.Minute)
 	r.calledAre("call")
+}
+
+func TestAnAttemptThatIsMadeAgainAfterACrashCountsAsAStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		over := make(chan struct{})
+		defer close(over)
+		w := newWorld(t, func(ctx context.Context, _ engine.Attempt) (engine.Result, error) {
+			select {
+			case <-ctx.Done():
+			case <-over:
+			}
+			return engine.Result{}, context.Cause(ctx)
+		})
+		call := workflow.CallNode("call", nil).WithTimeout(6 * time.Hour).
+			WithLimits(workflow.Limit{Starts: 2, Per: workflow.Duration(time.Hour)})
+		wf := w.activate([]workflow.Node{call})
+		w.enroll(wf, number(1))
+		synctest.Wait()
+		w.crash()
+		synctest.Wait()
+		w.enroll(wf, number(2))
+		for _, c := range []struct {
+			after time.Duration
+			calls int
+		}{{0, 2}, {time.Hour, 2}, {time.Millisecond, 3}} {
+			time.Sleep(c.after)
+			synctest.Wait()
+			if got := len(w.seen()); got != c.calls {
+				t.Errorf("%d handlers were called, want %d", got, c.calls)
+			}
+		}
+	})
 }
 
 func TestAPersonGetsNoMoreAttemptsThanALimitAllows(t *testing.T) {
@@ -216,4 +252,82 @@ func TestAProviderThatAsksToWaitIsLeftAlone(t *testing.T) {
 	r.settle(time.Minute)
 	r.expect(first, "completed: call=completed won=converted")
 	r.expect(second, "completed: call=completed won=converted")
+}
+
+// A lead whose contact's attempts cannot be read for a while is called once they can be.
+func TestALimitForEachContactOutlivesAStoreThatFails(t *testing.T) {
+	st := faulty.New(memory.New())
+	r := newRulesOn(t, st)
+	wf := r.activate(callsOnly(`"limits": [{"per_contact": 1, "per": "1h"}],`))
+	st.Inject(faulty.Fault{Method: faulty.Starts, Err: errors.New("disk I/O error")})
+	r.enroll(wf, phone)
+	r.settle(0)
+	r.calledAre()
+	st.Clear()
+	r.settle(time.Minute)
+	r.calledAre("call")
+}
+
+// What an enrollment that the store refuses would have started counts for no limit, also
+// after a restart.
+func TestARefusedEnrollmentUsesUpNoLimit(t *testing.T) {
+	st := memory.New()
+	r := newRulesOn(t, st)
+	r.answer = live
+	wf := r.activate(callsOnly(`"limits": [{"starts": 2, "per": "1h"}],`))
+	r.enroll(wf, phone)
+	r.settle(0)
+	for range 3 {
+		if _, err := r.Enroll(background, wf, lead.Contact{PhoneNumber: phone}); !errors.Is(err, lead.ErrContactLive) {
+			t.Fatal(err)
+		}
+	}
+	r.settle(0)
+	if err := r.Shutdown(background); err != nil {
+		t.Fatal(err)
+	}
+	again, err := st.Reopen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := r.clock.now
+	r = newRulesOn(t, again)
+	r.clock.now = now
+	r.answer = live
+	r.enroll(wf, number(1))
+	r.settle(time.Minute)
+	r.calledAre("call")
+}
+
+// A scheduled message that a limit does not count is sent when it is due, though its lead
+// waits for that limit.
+func TestAMessageDoesNotWaitForALimitOfCalls(t *testing.T) {
+	for name, limit := range map[string]string{
+		"of those in flight": `{"channel": "voice_call", "in_flight": 1}`, "of starts": `{"channel": "voice_call", "starts": 1, "per": "10h"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRules(t)
+			wf := r.activate(`{"name": "w", "entry": "hello", "limits": [` + limit + `], "nodes": [{"id": "hello", "type": "message"},
+				{"id": "call", "type": "voice_call"}, {"id": "won", "type": "converted"}],
+				"edges": [{"from": "hello", "to": "call", "label": "default"}, {"from": "call", "to": "won", "label": "default"}]}`)
+			r.answer = func(a engine.Attempt) (engine.Result, error) {
+				if a.Node.ID == "call" {
+					return engine.Result{InFlight: true}, nil
+				}
+				if a.Scheduled != nil {
+					r.called[len(r.called)-1] = "scheduled"
+					return engine.Result{}, nil
+				}
+				return engine.Result{Schedule: []engine.Message{{After: 10 * time.Minute}}}, nil
+			}
+			r.enroll(wf, number(1)) // takes the only line
+			r.settle(0)
+			r.called = nil
+			r.enroll(wf, number(2))
+			r.settle(0)
+			r.calledAre("hello")
+			r.settle(10 * time.Minute)
+			r.calledAre("scheduled") // the other lead's call is in flight, and its message waits
+		})
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
 	"github.com/leadflow-go/leadflow/store/memory"
 )
 
@@ -25,6 +26,11 @@ type rules struct {
 
 func newRules(t *testing.T) *rules {
 	t.Helper()
+	return newRulesOn(t, memory.New())
+}
+
+func newRulesOn(t *testing.T, st store.Store) *rules {
+	t.Helper()
 	r := &rules{stepped: &stepped{t: t, clock: &handClock{now: time.Date(2030, 1, 7, 9, 0, 0, 0, time.UTC)}}} // a Monday
 	handle := engine.HandlerFunc(func(_ context.Context, a engine.Attempt) (engine.Result, error) {
 		r.called = append(r.called, a.Node.ID)
@@ -34,7 +40,7 @@ func newRules(t *testing.T) *rules {
 		return engine.Result{}, nil
 	})
 	var err error
-	r.Stepped, err = engine.NewStepped(memory.New(), engine.Config{
+	r.Stepped, err = engine.NewStepped(st, engine.Config{
 		Handlers: map[string]engine.Handler{"voice_call": handle, "message": handle},
 		Clock:    r.clock, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}, 1)
@@ -128,8 +134,12 @@ func TestASuppressionHoldsWithinItsScopeOnly(t *testing.T) {
 	r := newRules(t)
 	one, other := r.activate(callThenText), r.activate(callThenText)
 	in := r.clock.now.Add(24 * time.Hour)
-	if _, err := r.Suppress(background, engine.Suppress{ExternalID: "crm-7", WorkflowID: one, ExpiresAt: in}); err != nil {
+	if _, err := r.Enroll(background, other, lead.Contact{PhoneNumber: "+14155552673", ExternalID: "crm-7"}); err != nil {
 		t.Fatal(err)
+	}
+	got, err := r.Suppress(background, engine.Suppress{ExternalID: "crm-7", WorkflowID: one, ExpiresAt: in})
+	if err != nil || len(got.Leads) > 0 {
+		t.Fatalf("%+v, %v; want no lead of another workflow", got.Leads, err)
 	}
 	c := lead.Contact{PhoneNumber: phone, ExternalID: "crm-7"}
 	if _, err := r.Enroll(background, one, c); !errors.Is(err, lead.ErrSuppressed) {
@@ -213,6 +223,50 @@ func TestAChannelThatIsSuppressedIsPassedOver(t *testing.T) {
 	r.settle(0)
 	r.calledAre("call")
 	r.expect(lifted, "completed: call=completed won=converted")
+}
+
+func TestLiftingLetsTheStepsOfALeadTakePlaceAgain(t *testing.T) {
+	r := newRules(t)
+	wf := r.activate(callThenText)
+	l := r.enroll(wf, phone)
+	r.settle(0)
+	got, err := r.Suppress(background, engine.Suppress{PhoneNumber: phone, Channel: workflow.Message})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Lift(background, got.ID); err != nil {
+		t.Fatal(err)
+	}
+	r.settle(48 * time.Hour)
+	r.calledAre("call", "text")
+	r.expect(l, "completed: call=completed wait=completed text=success won=converted")
+}
+
+func TestASuppressionOfAChannelIsOverWhenItExpires(t *testing.T) {
+	r := newRules(t)
+	wf := r.activate(callThenText)
+	l := r.enroll(wf, phone)
+	r.settle(0)
+	in := r.clock.now.Add(48 * time.Hour) // when the message is due
+	if _, err := r.Suppress(background, engine.Suppress{PhoneNumber: phone, Channel: workflow.Message, ExpiresAt: in}); err != nil {
+		t.Fatal(err)
+	}
+	r.settle(48 * time.Hour)
+	r.expect(l, "completed: call=completed wait=completed text=success won=converted")
+}
+
+func TestALeadWithoutAWayRoundASuppressedStepIsRemoved(t *testing.T) {
+	r := newRules(t)
+	wf := r.activate(`{"name": "w", "entry": "call", "nodes": [{"id": "call", "type": "voice_call", "retry": {"max_attempts": 2, "delay": "1h"}},
+		{"id": "won", "type": "converted"}], "edges": [{"from": "call", "to": "won", "label": "completed"}]}`)
+	r.answer = func(engine.Attempt) (engine.Result, error) { return engine.Result{}, errors.New("busy") }
+	l := r.enroll(wf, phone)
+	r.settle(0)
+	got, err := r.Suppress(background, engine.Suppress{PhoneNumber: phone, Channel: workflow.VoiceCall, Reason: "said stop"})
+	if err != nil || len(got.Leads) != 1 || got.Leads[0].State != lead.Removed {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	r.expect(l, "removed: call=suppressed")
 }
 
 func TestAHeldLeadStartsNothingAndKeepsTheTimeThatWasLeft(t *testing.T) {
@@ -354,6 +408,31 @@ func TestASignalEndsAWaitOrTheLead(t *testing.T) {
 	if _, err := r.Signal(background, wf, paid.ID, "paid", nil); !errors.Is(err, lead.ErrLeadFinal) {
 		t.Errorf("a final lead: %v", err)
 	}
+}
+
+func TestASignalIsKeptForTheNextWaitOnly(t *testing.T) {
+	r := newRules(t)
+	wf := r.activate(`{"name": "w", "entry": "call", "nodes": [{"id": "call", "type": "voice_call"}, {"id": "text", "type": "message"},
+		{"id": "wait", "type": "time", "config": {"signal": "replied", "duration": "48h"}}, {"id": "won", "type": "converted"}],
+		"edges": [{"from": "call", "to": "text", "label": "default"}, {"from": "text", "to": "wait", "label": "default"},
+		{"from": "wait", "to": "won", "label": "signal"}, {"from": "wait", "to": "won", "label": "timeout"}]}`)
+	r.answer = func(a engine.Attempt) (engine.Result, error) {
+		return engine.Result{InFlight: a.Node.ID == "call"}, nil
+	}
+	l := r.enroll(wf, phone)
+	r.settle(0)
+	if got, err := r.Signal(background, wf, l.ID, "replied", nil); err != nil || got != engine.SignalKept {
+		t.Fatalf("%q, %v", got, err)
+	}
+	steps, err := r.History(background, wf, l.ID)
+	if err == nil {
+		_, err = r.CompleteStep(background, steps[0].ID, engine.Callback{Outcome: "completed"})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.settle(0)
+	r.expect(l, "enrolled: call=completed text=success wait=waiting")
 }
 
 func TestNoAttemptStartsOutsideTheCallingHours(t *testing.T) {

@@ -2,7 +2,6 @@ package engine_test
 
 import (
 	"context"
-	"log/slog"
 	"maps"
 	"strings"
 	"testing"
@@ -11,23 +10,13 @@ import (
 	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
-	"github.com/leadflow-go/leadflow/store/memory"
 )
 
 // refusalsOfRules has what concerns suppressions, holds, signals and limits.
 func refusalsOfRules(t *testing.T) map[string][]refusal {
 	t.Helper()
 	ctx := context.Background()
-	newEngine := func() *engine.Engine {
-		e, err := engine.New(memory.New(), engine.Config{
-			Handlers: map[string]engine.Handler{"voice_call": handler}, Logger: slog.New(slog.DiscardHandler),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return e
-	}
-	e, idle := newEngine(), newEngine()
+	e, idle := quietEngine(t), quietEngine(t)
 	if err := e.Start(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -107,6 +96,7 @@ func refusalsOfRules(t *testing.T) map[string][]refusal {
 			second(e.Signal(ctx, wf, live.ID, "paid", map[string]any{"x": strings.Repeat("x", 20000)}))),
 			notFound(second(e.Signal(ctx, wf, unknown, "paid", nil))), conflict(second(e.Signal(ctx, wf, gone.ID, "paid", nil)))),
 		"engine.Engine.SignalContact": invalid(second(e.SignalContact(ctx, "", "", nil)), second(e.SignalContact(ctx, "+14155552671", "\n", nil))),
+		"engine.Engine.CheckHold":     invalid(e.CheckHold(engine.Hold{Until: past, Reason: long, Actor: long})),
 		"engine.Engine.CheckSuppress": invalid(e.CheckSuppress(engine.Suppress{}), e.CheckSuppress(engine.Suppress{ExternalID: "x", Channel: "fax"})),
 		"engine.Engine.SuppressAll":   notRunning(second(idle.SuppressAll(ctx, maps.All(map[engine.Suppress]error{{ExternalID: "x"}: nil})))),
 		"engine.Engine.SuppressCSV": invalid(second(e.SuppressCSV(ctx, strings.NewReader(""), engine.Suppress{})), second(e.SuppressCSV(ctx, strings.NewReader("a,b\n1,2\n"), engine.Suppress{})),

@@ -224,27 +224,30 @@ func refusalsOfWorkflow(t *testing.T) map[string][]refusal {
 // handler is a handler that does nothing.
 var handler = engine.HandlerFunc(func(context.Context, engine.Attempt) (engine.Result, error) { return engine.InFlight(""), nil })
 
+// quietEngine returns an engine that was not started.
+func quietEngine(t *testing.T) *engine.Engine {
+	t.Helper()
+	e, err := engine.New(memory.New(), engine.Config{
+		Handlers: map[string]engine.Handler{"voice_call": handler}, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
 func refusalsOfEngine(t *testing.T) map[string][]refusal {
 	t.Helper()
 	ctx := context.Background()
-	newEngine := func() *engine.Engine {
-		e, err := engine.New(memory.New(), engine.Config{
-			Handlers: map[string]engine.Handler{"voice_call": handler}, Logger: slog.New(slog.DiscardHandler),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return e
-	}
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	e, idle := newEngine(), newEngine()
+	e, idle := quietEngine(t), quietEngine(t)
 	must(e.Start(ctx))
-	over := newEngine()
+	over := quietEngine(t)
 	must(over.Start(ctx))
 	t.Cleanup(func() { _ = e.Shutdown(ctx) })
 

@@ -88,7 +88,11 @@ func (e *Engine) Suppress(ctx context.Context, s Suppress) (Suppressed, error) {
 	if err != nil {
 		return Suppressed{}, err
 	}
-	if err := e.run.Suppress(ctx, []*run.Suppressing{asked}); err != nil {
+	request, err := e.run.Suppress(ctx, []*run.Suppressing{asked})
+	if err == nil {
+		err = request.Wait(ctx)
+	}
+	if err != nil {
 		return Suppressed{}, e.why(err)
 	}
 	return e.suppressed(asked), nil

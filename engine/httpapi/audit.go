@@ -47,17 +47,8 @@ func (h *Handler) audit(ctx context.Context, in *auditInput) (*output[page[audit
 	filter := engine.AuditFilter{PhoneNumber: phoneText(in.PhoneNumber), Actor: in.Actor, Limit: limit + 1}
 	filter.WorkflowID = parse(&q, "workflow_id", in.WorkflowID, "a workflow's id", lead.ParseWorkflowID)
 	filter.LeadID = parse(&q, "lead_id", in.LeadID, "a lead's id", lead.ParseID)
-	filter.From, filter.To = q.moment("from", in.From), q.moment("to", in.To)
-	if !filter.From.IsZero() && !filter.To.IsZero() && filter.To.Before(filter.From) {
-		q.fault("to", "is before from")
-	}
-	if place := q.cursor("audit", in.Cursor); place != "" {
-		n, err := strconv.ParseInt(place, 10, 64)
-		if err != nil || n < 1 {
-			q.badCursor()
-		}
-		filter.After = n
-	}
+	filter.From, filter.To = q.period(in.From, in.To)
+	filter.After = q.numberCursor("audit", in.Cursor)
 	if q.faults != nil {
 		_, err := h.eng.Audit(ctx, engine.AuditFilter{PhoneNumber: filter.PhoneNumber, Actor: in.Actor, Limit: 1})
 		return nil, q.with(err)

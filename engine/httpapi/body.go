@@ -65,6 +65,24 @@ func (h *Handler) readJSON(x *exchange, limit int64, types ...string) ([]byte, e
 	return data, nil
 }
 
+// readOptional reads the fields of a JSON object that may be left out.
+func (h *Handler) readOptional(x *exchange, known ...string) (*object, error) {
+	data, err := h.readBody(x, h.config.MaxBody)
+	if err != nil {
+		return nil, err
+	}
+	if len(bytes.TrimSpace(data)) == 0 {
+		return readObject([]byte(`{}`), known...), nil
+	}
+	if _, _, err := contentType(x.request, jsonType); err != nil {
+		return nil, err
+	}
+	if message := syntaxFault(data); message != "" {
+		return nil, faulty([]fault{{"body", message}})
+	}
+	return readObject(data, known...), nil
+}
+
 // readBody reads a body of at most limit bytes, but for a byte order mark before it.
 func (h *Handler) readBody(x *exchange, limit int64) ([]byte, error) {
 	data, err := io.ReadAll(http.MaxBytesReader(x.ResponseWriter, x.request.Body, limit))

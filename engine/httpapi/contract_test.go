@@ -295,7 +295,7 @@ func TestObjectsHaveTheFieldsOfTheContract(t *testing.T) {
 	s := newServer(t, httpapi.Config{}, inFlight(steps))
 	w := s.active(callWaitText)
 	const workflowFields = "id,name,description,status,node_count,edge_count,enrolled_leads,counts,created_at,updated_at"
-	const leadFields = "id,workflow_id,phone_number,external_id,metadata,time_zone,status,current_node_id,next_action_at,outcome,removal,enrolled_at,updated_at,completed_at"
+	const leadFields = "id,workflow_id,phone_number,external_id,metadata,time_zone,status,current_node_id,next_action_at,outcome,hold,removal,enrolled_at,updated_at,completed_at"
 
 	a := s.post(w+"/leads", `{"phone_number":"+1 415 555 2671","external_id":"crm-7","time_zone":"Europe/Berlin","metadata":{"age":42,"name":"Ann <3"}}`).expect(201)
 	l := a.object()

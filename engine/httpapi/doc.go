@@ -20,11 +20,11 @@
 //
 // Every refusal is an RFC 9457 problem. Its type is always about:blank; what a
 // program needs to tell two conflicts apart is in the member code (lead_final,
-// contact_live, workflow_status, step_finished, step_not_started,
-// other_attempt, status_sent), beside the ids and the state that stand against
-// the request. A faulty request names all its faults at once, each with a
-// location that begins with body or query; the locations of a stored workflow
-// that cannot be activated begin with neither.
+// contact_live, suppressed, workflow_status, step_finished, step_not_started,
+// other_attempt, removal_pending, not_held, not_active, status_sent), beside the
+// ids and the state that stand against the request. A faulty request names all its
+// faults at once, each with a location that begins with body, query or path; the
+// locations of a stored workflow that cannot be activated begin with none of them.
 //
 // # Decisions where the contract left room
 //
@@ -44,6 +44,11 @@
 //     Config.MaxWait. The removal stands whatever becomes of the connection.
 //   - A CSV upload that ends too early (connection, size) leaves whole rows; the
 //     problem says how many. A row that was cut off is never enrolled.
+//   - A file of suppressions may have a scope, an actor, and a reason and an end for
+//     rows without their own, in the query. A list of suppressions for a workflow that
+//     does not exist is empty. An id in a body that names no workflow is 404.
+//   - A hold and a release need no body; without one, a Content-Type is not needed
+//     either. A hold of a lead that is held replaces the hold.
 //   - A step's completion is read before its step is looked up: a faulty body is
 //     422 whatever the step. Elsewhere what is not there comes first.
 //   - Bodies are refused when they nest more than 100 deep.
@@ -52,6 +57,7 @@
 // # Caveats
 //
 // A wait and an upload take longer than most requests: a server with a
-// WriteTimeout or a ReadTimeout must allow for them. The handler's queries name
-// phone numbers, so its log has paths without their queries.
+// WriteTimeout or a ReadTimeout must allow for them. The handler's queries and some
+// of its paths name phone numbers, so its log has paths without their queries, and
+// {phone} in place of the number. A proxy in front of it logs what it was asked.
 package httpapi

@@ -84,7 +84,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, answer func(*exc
 		broken := h.recovered(x, recover())
 		h.log.LogAttrs(r.Context(), slog.LevelInfo, "leadflow: request",
 			slog.String("method", r.Method),
-			slog.String("path", r.URL.Path), // never the query: it has signatures and phone numbers
+			slog.String("path", loggedPath(r.URL.Path)), // never the query: it has signatures and phone numbers
 			slog.Int("status", x.status),
 			slog.Int64("bytes", x.bytes),
 			slog.Duration("duration", max(h.config.Clock.Now().Sub(begun), 0).Round(time.Microsecond)),
@@ -94,6 +94,16 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, answer func(*exc
 		}
 	}()
 	answer(x, r)
+}
+
+// loggedPath is a path without the phone number in it.
+func loggedPath(path string) string {
+	rest, ok := strings.CutPrefix(path, contactsPath)
+	if !ok {
+		return path
+	}
+	_, route, _ := strings.Cut(rest, "/")
+	return strings.TrimSuffix(contactsPath+"{phone}/"+route, "/")
 }
 
 // recovered deals with a handler's panic, if there was one. It reports whether

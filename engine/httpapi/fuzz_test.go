@@ -67,6 +67,32 @@ func FuzzEnrollLead(f *testing.F) {
 		`{"phone_number":"+1415555","metadata":{"a":{"b":[1,null]}}}`, `{"metadata":{"n":-1e999}}`, `{"phone_number":null}`, `"x"`)
 }
 
+func FuzzSuppress(f *testing.F) {
+	fuzzBody(f, "POST", "application/json", func(*server) string { return "/v1/suppressions" },
+		`{"phone_number":"+14155552671","external_id":"\u0000x","linked":true,"channel":"message","expires_at":"2100-01-01T00:00:00Z"}`,
+		`{"external_id":"x","expires_at":"9999-12-31T23:59:59+14:00"}`, `{"workflow_id":"wfl_","external_id":null}`, `[]`, "\xff", `{"external_id":"x","reason":1}`)
+}
+
+func FuzzSuppressFile(f *testing.F) {
+	fuzzBody(f, "POST", "text/csv", func(*server) string { return "/v1/suppressions" },
+		"phone_number,expires_at\n+14155552671,2100-01-01\n", "external_id;reason\n\"a\nb\";\n", "phone\n\"open\n+14155552671\n", "\xff\xfep\x00", "external_id\n\x00\n")
+}
+
+func FuzzHold(f *testing.F) {
+	fuzzBody(f, "POST", "application/json", func(s *server) string { return s.enroll(s.active(onlyWait), "+14155550001") + "/hold" },
+		`{"until":"2100-01-01T00:00:00Z","reason":"x","actor":"y"}`, ``, `{"until":"9999-12-31T23:59:59Z"}`, `{"reason":"\ud800"}`, `null`)
+}
+
+func FuzzSignal(f *testing.F) {
+	fuzzBody(f, "POST", "application/json", func(s *server) string { return s.enroll(s.active(onlyWait), "+14155550001") + "/signals" },
+		`{"name":"paid","data":{"n":1e308}}`, `{"name":"\u0000"}`, `{"name":"paid","data":null}`, `{"data":[]}`)
+}
+
+func FuzzSetLimits(f *testing.F) {
+	fuzzBody(f, "PUT", "application/json", func(*server) string { return "/v1/limits" },
+		`{"limits":[{"channel":"voice_call","in_flight":5},{"starts":1,"per":"1m"},{"per_contact":3,"per":"24h"}]}`, `{"limits":[{}]}`, `{"limits":[{"in_flight":1e9}]}`)
+}
+
 func FuzzCompleteStep(f *testing.F) {
 	fuzzBody(f, "POST", "application/json", func(s *server) string {
 		s.enroll(s.active(callWaitText), "+14155550001")

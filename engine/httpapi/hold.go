@@ -14,6 +14,12 @@ type newHoldBody struct {
 	Actor  *string `json:"actor,omitempty" doc:"who asks; at most 1,024 bytes"`
 }
 
+// releaseBody documents the body that releases a lead.
+type releaseBody struct {
+	Reason *string `json:"reason,omitempty" doc:"for the record; at most 1,024 bytes"`
+	Actor  *string `json:"actor,omitempty" doc:"who asks, for the record; at most 1,024 bytes"`
+}
+
 func (h *Handler) holdRoutes() {
 	register(h, operation{
 		method: "POST", path: "/workflows/{id}/leads/{lead}/hold", id: "hold-lead", tag: tagLeads, within: "body", body: jsonBody[newHoldBody](),
@@ -26,10 +32,12 @@ func (h *Handler) holdRoutes() {
 		},
 	}, h.hold)
 	register(h, operation{
-		method: "POST", path: "/workflows/{id}/leads/{lead}/release", id: "release-lead", tag: tagLeads,
-		summary: "Release a lead", description: "A wait goes on with the time that was left of it.",
+		method: "POST", path: "/workflows/{id}/leads/{lead}/release", id: "release-lead", tag: tagLeads, within: "body", body: jsonBody[releaseBody](),
+		bodyless: true, summary: "Release a lead", description: "A wait goes on with the time that was left of it.",
 		refused: map[int]string{
-			http.StatusNotFound: noLead[http.StatusNotFound], http.StatusConflict: "The lead is final, or is not held.",
+			http.StatusNotFound:            noLead[http.StatusNotFound],
+			http.StatusConflict:            "The lead is final, or is not held.",
+			http.StatusUnprocessableEntity: "The body is faulty.",
 		},
 	}, h.release)
 }
@@ -39,22 +47,17 @@ func (h *Handler) hold(ctx context.Context, in *leadInput) (*output[leadBody], e
 	if err != nil {
 		return nil, err
 	}
-	var hold engine.Hold
-	if x := exchangeOf(ctx); x.request.ContentLength != 0 {
-		data, err := h.readJSON(x, h.config.MaxBody)
-		if err != nil {
-			return nil, err
-		}
-		o := readObject(data, "until", "reason", "actor")
-		hold.Until = o.moment("until")
-		for name, to := range map[string]*string{"reason": &hold.Reason, "actor": &hold.Actor} {
-			if text := o.text(name, len(data)); text != nil {
-				*to = *text
-			}
-		}
-		if err := o.problem(); err != nil {
-			return nil, err
-		}
+	if _, err := h.eng.Lead(ctx, workflow, id); err != nil {
+		return nil, err
+	}
+	o, err := h.readOptional(exchangeOf(ctx), "until", "reason", "actor")
+	if err != nil {
+		return nil, err
+	}
+	hold := engine.Hold{Until: o.moment("until")}
+	hold.Reason, hold.Actor = o.reasons()
+	if err := o.with(h.eng.CheckHold(hold)); err != nil {
+		return nil, err
 	}
 	l, err := h.eng.Hold(ctx, workflow, id, hold)
 	if err != nil {
@@ -68,7 +71,18 @@ func (h *Handler) release(ctx context.Context, in *leadInput) (*output[leadBody]
 	if err != nil {
 		return nil, err
 	}
-	l, err := h.eng.Release(ctx, workflow, id)
+	if _, err := h.eng.Lead(ctx, workflow, id); err != nil {
+		return nil, err
+	}
+	o, err := h.readOptional(exchangeOf(ctx), "reason", "actor")
+	if err != nil {
+		return nil, err
+	}
+	reason, actor := o.reasons()
+	if err := o.problem(); err != nil {
+		return nil, err
+	}
+	l, err := h.eng.Release(ctx, workflow, id, engine.Reason(reason), engine.Actor(actor))
 	if err != nil {
 		return nil, err
 	}

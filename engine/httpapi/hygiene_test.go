@@ -81,6 +81,16 @@ func TestTheLogNamesRequestsAndKeepsSecrets(t *testing.T) {
 	if line["method"] != "GET" || line["path"] != "/v1/calls" || line["status"] != "200" || line["bytes"] != fmt.Sprint(len(a.body)) || line["duration"] == "" {
 		t.Errorf("the line is %v", line)
 	}
+	for path, want := range map[string]string{
+		"/v1/contacts/+14155550001/leads": "/v1/contacts/{phone}/leads", "/v1/contacts/%2B14155550001/leads": "/v1/contacts/{phone}/leads",
+		"/v1/contacts/+14155550001/receipt": "/v1/contacts/{phone}/receipt",
+	} {
+		id := fmt.Sprintf("person-%d", len(path))
+		s.send(request{method: "GET", path: path, header: map[string]string{"X-Request-Id": id}})
+		if line := log.until(t, "request_id", id); line["path"] != want {
+			t.Errorf("%s is logged as %s, want %s", path, line["path"], want)
+		}
+	}
 	s.post(noStep+"/complete?sig=s3cr3t", `{"outcome":"dnp"}`).expect(404)
 	s.send(request{method: "GET", path: "/v1/workflows?sig=s3cr3t", header: map[string]string{"Authorization": "Bearer not-" + token}}).expect(401)
 	for _, bad := range []string{"a b", "x\ty", strings.Repeat("x", 200), "ü", "<b>"} {

@@ -99,7 +99,7 @@ func (h *Handler) leadRoutes() {
 		},
 		refused: map[int]string{
 			http.StatusNotFound:            "There is no such workflow.",
-			http.StatusConflict:            "The contact is live in this workflow already, or the workflow is final.",
+			http.StatusConflict:            "The contact is suppressed or live in this workflow already, or the workflow is final.",
 			http.StatusUnprocessableEntity: "The contact is faulty, or the file has no column phone_number.",
 		},
 	}, h.enroll)

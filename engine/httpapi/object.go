@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"unicode"
 
 	"github.com/leadflow-go/leadflow/engine/workflow"
+	"github.com/leadflow-go/leadflow/lead"
 )
 
 // object reads the fields of a JSON object strictly, and goes on after a fault
@@ -165,10 +167,27 @@ func (o *object) moment(name string) time.Time {
 		return time.Time{}
 	}
 	at, err := time.Parse(time.RFC3339, *text)
-	if err != nil {
+	switch {
+	case err != nil:
 		o.fault(name, "must be a time such as 2030-12-31T09:00:00Z")
+	case at.IsZero(): // which the engine takes for none
+		o.fault(name, "is not after 1970")
 	}
 	return at
+}
+
+// reasons reads why something is done, and who asks for it. The engine checks their
+// length.
+func (o *object) reasons() (reason, actor string) {
+	for _, f := range []struct {
+		name string
+		to   *string
+	}{{"reason", &reason}, {"actor", &actor}} {
+		if text := o.text(f.name, len(o.fields[f.name])); text != nil {
+			*f.to = *text
+		}
+	}
+	return reason, actor
 }
 
 // flag reads true or false; false when it was not sent.
@@ -223,6 +242,16 @@ func (o *object) object(name string) (out map[string]any) {
 		o.fault(name, "cannot be read")
 	}
 	return out
+}
+
+// with returns the refusal for the faults and those in err, an error of the engine for
+// what was read. Of a body that is no object there is nothing more to say.
+func (o *object) with(err error) error {
+	var invalid *lead.InvalidError
+	if !o.broken && errors.As(err, &invalid) {
+		o.add(located(invalid.Faults, "body"))
+	}
+	return o.problem()
 }
 
 // problem returns the refusal, or nil when there is no fault.

@@ -226,4 +226,26 @@ func (q *queryReader) cursor(list string, p cursorParam) (place string) {
 	return place
 }
 
+// numberCursor reads the cursor of a list whose places are numbers; 0 for the beginning.
+func (q *queryReader) numberCursor(list string, p cursorParam) int64 {
+	place := q.cursor(list, p)
+	if place == "" {
+		return 0
+	}
+	n, err := strconv.ParseInt(place, 10, 64)
+	if err != nil || n < 1 {
+		q.badCursor()
+	}
+	return n
+}
+
+// period reads the parameters from and to.
+func (q *queryReader) period(from, to momentParam) (begin, end time.Time) {
+	begin, end = q.moment("from", from), q.moment("to", to)
+	if !begin.IsZero() && !end.IsZero() && end.Before(begin) {
+		q.fault("to", "is before from")
+	}
+	return begin, end
+}
+
 func (q *queryReader) badCursor() { q.fault("cursor", "is not a next_cursor of this list") }

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -10,6 +11,9 @@ import (
 )
 
 // This file has the routes about a person in every workflow.
+
+// contactsPath begins every path with a phone number.
+const contactsPath = basePath + "/contacts/"
 
 // phoneParam is a phone number in a path.
 type phoneParam string
@@ -48,6 +52,18 @@ func viewContactLeads(leads []engine.ContactLead) []contactLeadBody {
 	return out
 }
 
+// phone reads the phone number in a path, and says what is wrong with it.
+func (h *Handler) phone(p phoneParam) (number string, faults []fault) {
+	number = phoneText(string(p))
+	var invalid *lead.InvalidError
+	if errors.As(h.eng.CheckContact(lead.Contact{PhoneNumber: number}), &invalid) {
+		for _, f := range invalid.Faults {
+			faults = append(faults, fault{"path.phone", f.Message})
+		}
+	}
+	return number, faults
+}
+
 func (h *Handler) personRoutes() {
 	noPhone := map[int]string{http.StatusUnprocessableEntity: "The path has no phone number, or the request is faulty."}
 	register(h, operation{
@@ -64,8 +80,10 @@ func (h *Handler) personRoutes() {
 
 func (h *Handler) contactLeads(ctx context.Context, in *contactLeadsInput) (*output[page[leadBody]], error) {
 	var q queryReader
+	filter := engine.ContactFilter{}
+	filter.PhoneNumber, q.faults = h.phone(in.Phone)
 	limit := q.limit(in.Limit)
-	filter := engine.ContactFilter{PhoneNumber: phoneText(string(in.Phone)), Limit: limit + 1}
+	filter.Limit = limit + 1
 	if in.Status != "" {
 		filter.States = []lead.State{parseStatus(&q, string(in.Status), lead.ParseState)}
 	}
@@ -76,9 +94,8 @@ func (h *Handler) contactLeads(ctx context.Context, in *contactLeadsInput) (*out
 		}
 		filter.After = id
 	}
-	if q.faults != nil {
-		_, err := h.eng.ContactLeads(ctx, engine.ContactFilter{PhoneNumber: filter.PhoneNumber, Limit: 1})
-		return nil, q.with(err)
+	if err := q.problem(); err != nil {
+		return nil, err
 	}
 	found, err := h.eng.ContactLeads(ctx, filter)
 	if err != nil {
@@ -101,6 +118,8 @@ func pageOf[T, B any](found []T, limit int, view func(T) B, cursor func(T) *stri
 
 func (h *Handler) removeContact(ctx context.Context, in *removeContactInput) (*output[list[contactLeadBody]], error) {
 	var q queryReader
+	var phone string
+	phone, q.faults = h.phone(in.Phone)
 	options := []engine.RemoveOption{engine.Reason(in.Reason), engine.Actor(in.Actor)}
 	if q.flag("skip_retries", in.SkipRetries) {
 		options = append(options, engine.SkipRetries())
@@ -108,7 +127,7 @@ func (h *Handler) removeContact(ctx context.Context, in *removeContactInput) (*o
 	if err := q.problem(); err != nil {
 		return nil, err
 	}
-	leads, err := h.eng.RemoveContact(ctx, phoneText(string(in.Phone)), options...)
+	leads, err := h.eng.RemoveContact(ctx, phone, options...)
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,7 @@ type problem struct {
 	State      string       `json:"state,omitempty" doc:"what stands against the request: the lead's or the workflow's status, the step's outcome"`
 
 	LeadsEnrolled *int `json:"leads_enrolled,omitempty" doc:"of an upload that ended early: how many leads it enrolled"`
+	Added         *int `json:"added,omitempty" doc:"of an upload that ended early: how many suppressions it added"`
 	Rejected      *int `json:"rejected,omitempty" doc:"of an upload that ended early: how many rows it rejected"`
 }
 

@@ -58,7 +58,11 @@ func (h *Handler) receiptRoute() {
 }
 
 func (h *Handler) receipt(ctx context.Context, in *contactInput) (*output[receiptBody], error) {
-	r, err := h.eng.ContactReceipt(ctx, phoneText(string(in.Phone)))
+	phone, faults := h.phone(in.Phone)
+	if faults != nil {
+		return nil, faulty(faults)
+	}
+	r, err := h.eng.ContactReceipt(ctx, phone)
 	if err != nil {
 		return nil, err
 	}

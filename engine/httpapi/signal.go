@@ -50,13 +50,14 @@ func (h *Handler) contactSignalRoute() {
 	}, h.signalContact)
 }
 
-// readSignal reads the name and the data of a signal.
-func (h *Handler) readSignal(ctx context.Context) (name string, data any, err error) {
+// readSignal reads the name and the data of a signal. before are the faults found so far.
+func (h *Handler) readSignal(ctx context.Context, before []fault) (name string, data any, err error) {
 	text, err := h.readJSON(exchangeOf(ctx), h.config.MaxBody)
 	if err != nil {
 		return "", nil, err
 	}
 	o := readObject(text, "name", "data")
+	o.faults = append(before, o.faults...)
 	name = o.nonEmpty("name", len(text))
 	if !o.sent("name") && !o.broken {
 		o.fault("name", "is required")
@@ -72,7 +73,10 @@ func (h *Handler) signal(ctx context.Context, in *leadInput) (*output[signalledB
 	if err != nil {
 		return nil, err
 	}
-	name, data, err := h.readSignal(ctx)
+	if _, err := h.eng.Lead(ctx, workflow, id); err != nil {
+		return nil, err
+	}
+	name, data, err := h.readSignal(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -84,11 +88,12 @@ func (h *Handler) signal(ctx context.Context, in *leadInput) (*output[signalledB
 }
 
 func (h *Handler) signalContact(ctx context.Context, in *contactInput) (*output[list[contactSignalledBody]], error) {
-	name, data, err := h.readSignal(ctx)
+	phone, faults := h.phone(in.Phone)
+	name, data, err := h.readSignal(ctx, faults)
 	if err != nil {
 		return nil, err
 	}
-	done, err := h.eng.SignalContact(ctx, phoneText(string(in.Phone)), name, data)
+	done, err := h.eng.SignalContact(ctx, phone, name, data)
 	if err != nil {
 		return nil, err
 	}

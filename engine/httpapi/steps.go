@@ -184,17 +184,8 @@ func (h *Handler) calls(ctx context.Context, in *callsInput) (*output[page[callB
 	filter.WorkflowID = parse(&q, "workflow_id", in.WorkflowID, "a workflow's id", lead.ParseWorkflowID)
 	filter.LeadID = parse(&q, "lead_id", in.LeadID, "a lead's id", lead.ParseID)
 	filter.Status = parseStatus(&q, string(in.Status), parseCallStatus)
-	filter.From, filter.To = q.moment("from", in.From), q.moment("to", in.To)
-	if !filter.From.IsZero() && !filter.To.IsZero() && filter.To.Before(filter.From) {
-		q.fault("to", "is before from")
-	}
-	if place := q.cursor("calls", in.Cursor); place != "" {
-		n, err := strconv.ParseInt(place, 10, 64)
-		if err != nil || n < 1 {
-			q.badCursor()
-		}
-		filter.After = engine.CallCursor(n)
-	}
+	filter.From, filter.To = q.period(in.From, in.To)
+	filter.After = engine.CallCursor(q.numberCursor("calls", in.Cursor))
 	if q.faults != nil { // what the engine would object to is named too
 		_, _, err := h.eng.Calls(ctx, engine.CallFilter{PhoneNumber: phoneText(in.PhoneNumber), CallID: in.CallID, Limit: 1})
 		return nil, q.with(err)

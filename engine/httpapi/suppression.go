@@ -3,6 +3,8 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"reflect"
 	"time"
@@ -58,6 +60,17 @@ type suppressedBody struct {
 // already, or to a file, of which it has the fields.
 type suppressedAlreadyBody struct {
 	ID           string            `json:"id,omitempty"`
+	PhoneNumber  *string           `json:"phone_number,omitempty" nullable:"true"`
+	ExternalID   *string           `json:"external_id,omitempty" nullable:"true"`
+	WorkflowID   *string           `json:"workflow_id,omitempty" nullable:"true"`
+	Channel      *string           `json:"channel,omitempty" nullable:"true"`
+	Reason       *string           `json:"reason,omitempty" nullable:"true"`
+	Actor        *string           `json:"actor,omitempty" nullable:"true"`
+	CreatedAt    *time.Time        `json:"created_at,omitempty"`
+	ExpiresAt    *time.Time        `json:"expires_at,omitempty" nullable:"true"`
+	LiftedAt     *time.Time        `json:"lifted_at,omitempty" nullable:"true"`
+	LiftedBy     *string           `json:"lifted_by,omitempty" nullable:"true"`
+	LiftReason   *string           `json:"lift_reason,omitempty" nullable:"true"`
 	Leads        []contactLeadBody `json:"leads,omitempty"`
 	Linked       []suppressionBody `json:"linked,omitempty"`
 	Added        *int              `json:"added,omitempty" doc:"of a file"`
@@ -108,6 +121,15 @@ type liftInput struct {
 	Actor  string           `query:"actor" empty:"default" doc:"who asks, for the record; at most 1,024 bytes"`
 }
 
+// suppressInput are parameters that are for files: they hold for all rows.
+type suppressInput struct {
+	WorkflowID string      `query:"workflow_id" doc:"of a file: holds in this workflow only"`
+	Channel    string      `query:"channel" doc:"of a file: holds for steps of this node type only"`
+	Reason     string      `query:"reason" empty:"default" doc:"of a file: why, for rows that do not say"`
+	Actor      string      `query:"actor" empty:"default" doc:"of a file: who asks"`
+	ExpiresAt  momentParam `query:"expires_at" doc:"of a file: when it ends by itself, for rows that do not say"`
+}
+
 type suppressOutput struct {
 	Status int
 	Body   any
@@ -142,7 +164,6 @@ func (h *Handler) suppressionRoutes() {
 	register(h, operation{
 		method: "GET", path: "/suppressions", id: "list-suppressions", tag: tagPeople, within: "query",
 		summary: "List suppressions", description: "The newest first.",
-		refused: map[int]string{http.StatusNotFound: "There is no such workflow."},
 	}, h.listSuppressions)
 	none := map[int]string{http.StatusNotFound: "There is no such suppression."}
 	register(h, operation{
@@ -157,15 +178,22 @@ func (h *Handler) suppressionRoutes() {
 	}, h.lift)
 }
 
-func (h *Handler) suppress(ctx context.Context, _ *struct{}) (*suppressOutput, error) {
+func (h *Handler) suppress(ctx context.Context, in *suppressInput) (*suppressOutput, error) {
 	x := exchangeOf(ctx)
 	kind, params, err := contentType(x.request, jsonType, csvType, multipartType)
 	if err != nil {
 		return nil, err
 	}
 	if kind != jsonType {
-		report, err := h.suppressFile(ctx, x, kind, params)
+		all, err := h.readFileScope(in)
+		if err != nil {
+			return nil, err
+		}
+		report, err := h.suppressFile(ctx, x, kind, params, all)
 		return &suppressOutput{http.StatusOK, report}, err
+	}
+	if *in != (suppressInput{}) {
+		return nil, faulty([]fault{{"query", "workflow_id, channel, reason, actor and expires_at are for files; put them into the body"}})
 	}
 	s, err := h.readSuppression(x)
 	if err != nil {
@@ -197,50 +225,44 @@ func (h *Handler) readSuppression(x *exchange) (s engine.Suppress, err error) {
 	s.PhoneNumber, s.ExternalID = o.nonEmpty("phone_number", len(data)), o.nonEmpty("external_id", len(data))
 	s.Channel = workflow.NodeType(o.nonEmpty("channel", len(data)))
 	s.Linked, s.ExpiresAt = o.flag("linked"), o.moment("expires_at")
-	for name, to := range map[string]*string{"reason": &s.Reason, "actor": &s.Actor} {
-		if text := o.text(name, len(data)); text != nil {
-			*to = *text
-		}
-	}
+	s.Reason, s.Actor = o.reasons()
 	if text := o.nonEmpty("workflow_id", len(data)); text != "" && o.faults == nil {
 		if s.WorkflowID, err = lead.ParseWorkflowID(text); err != nil {
 			return s, err
 		}
 	}
-	if o.broken {
-		return s, o.problem()
-	}
-	var invalid *lead.InvalidError
-	if errors.As(h.eng.CheckSuppress(s), &invalid) {
-		o.add(located(invalid.Faults, "body"))
-	}
-	return s, o.problem()
+	return s, o.with(h.eng.CheckSuppress(s))
 }
 
-func (h *Handler) suppressFile(ctx context.Context, x *exchange, kind string, params map[string]string) (*suppressedFileBody, error) {
-	limit := h.config.MaxUpload
-	if x.request.ContentLength > limit {
-		return nil, bodyProblem(&http.MaxBytesError{Limit: limit})
-	}
-	body := &bodyReader{r: http.MaxBytesReader(x.ResponseWriter, x.request.Body, limit)}
-	file := body
-	if kind == multipartType {
-		part, err := filePart(body, params["boundary"])
-		if err != nil {
-			return nil, err
-		}
-		file = &bodyReader{r: part}
-	}
-	report, err := h.eng.SuppressCSV(context.WithoutCancel(ctx), file, engine.Suppress{})
-	switch {
-	case body.failed != nil: // also behind a part that seemed to be whole
-		p := bodyProblem(body.failed)
-		p.Detail += "; " + count(report.Added, "suppression") + " before that added"
-		return nil, p
-	case file.failed != nil:
-		return nil, faulty([]fault{{"body", "is a form that ends too early, or is not encoded as it says"}})
-	case err != nil:
+// readFileScope reads what holds for all rows of a file.
+func (h *Handler) readFileScope(in *suppressInput) (s engine.Suppress, err error) {
+	var q queryReader
+	s = engine.Suppress{Channel: workflow.NodeType(in.Channel), Reason: in.Reason, Actor: in.Actor, ExpiresAt: q.moment("expires_at", in.ExpiresAt)}
+	s.WorkflowID = parse(&q, "workflow_id", in.WorkflowID, "a workflow's id", lead.ParseWorkflowID)
+	one := s
+	one.ExternalID = "x" // as each row will name somebody
+	return s, q.with(h.eng.CheckSuppress(one))
+}
+
+// suppressFile suppresses the persons in a CSV file as it comes in.
+func (h *Handler) suppressFile(ctx context.Context, x *exchange, kind string, params map[string]string, all engine.Suppress) (*suppressedFileBody, error) {
+	f, err := h.receive(x, kind, params)
+	if err != nil {
 		return nil, err
+	}
+	// As for leads, a connection that breaks must not decide on the rows that came in.
+	report, err := h.eng.SuppressCSV(context.WithoutCancel(ctx), f.file, all)
+	if err = f.cut(err); err != nil {
+		p := h.uploadProblem(ctx, f, err)
+		if report.Added+report.Unchanged+report.Rejected > 0 {
+			p.Detail += fmt.Sprintf("; %s before that added, %d rejected", count(report.Added, "suppression"), report.Rejected)
+		} else {
+			p.Detail += "; nobody was suppressed"
+		}
+		p.Added, p.Rejected = &report.Added, &report.Rejected
+		h.log.LogAttrs(ctx, slog.LevelWarn, "leadflow: upload ended early", slog.Int("added", report.Added), slog.Int("rejected", report.Rejected),
+			slog.Int("status", p.Status), slog.String("request_id", x.id))
+		return nil, p
 	}
 	out := &suppressedFileBody{report.Added, report.Unchanged, report.Rejected, report.LeadsRemoved, make([]rowErrorBody, len(report.Errors))}
 	for i, e := range report.Errors {
@@ -274,7 +296,7 @@ func (h *Handler) listSuppressions(ctx context.Context, in *listSuppressionsInpu
 		return nil, q.with(err)
 	}
 	found, err := h.eng.Suppressions(ctx, filter)
-	if err != nil {
+	if err != nil && !errors.Is(err, lead.ErrNotFound) { // no workflow: none are for it
 		return nil, err
 	}
 	return reply(pageOf(found, limit, viewSuppression, func(s lead.Suppression) *string { return newCursor("suppressions", s.ID.String()) })), nil

@@ -42,29 +42,18 @@ func (h *Handler) upload(ctx context.Context, x *exchange, id lead.WorkflowID, k
 	if w.Status.Final() { // before anything is sent that nobody wants
 		return nil, &lead.ConflictError{Reason: lead.ErrWorkflowStatus, Workflow: id, State: w.Status.String()}
 	}
-	limit := h.config.MaxUpload
-	if x.request.ContentLength > limit {
-		p := bodyProblem(&http.MaxBytesError{Limit: limit})
+	f, err := h.receive(x, kind, params)
+	if p := (*problem)(nil); errors.As(err, &p) && p.Status == http.StatusRequestEntityTooLarge {
 		p.WorkflowID, p.LeadsEnrolled, p.Rejected = id.String(), new(int), new(int)
-		return nil, p
 	}
-	body := &bodyReader{r: http.MaxBytesReader(x.ResponseWriter, x.request.Body, limit)}
-	file := body
-	if kind == multipartType {
-		part, err := filePart(body, params["boundary"])
-		if err != nil {
-			return nil, err
-		}
-		file = &bodyReader{r: part}
+	if err != nil {
+		return nil, err
 	}
 	// A connection that breaks ends the request's context too, and then it would
 	// depend on chance how many of the rows that did come in are enrolled.
-	report, err := h.eng.EnrollCSV(context.WithoutCancel(ctx), id, file, options...)
-	if err == nil && body.failed != nil {
-		err = body.failed // behind a part that seemed to be whole
-	}
-	if err != nil {
-		return nil, h.uploadProblem(ctx, report, body, file, err)
+	report, err := h.eng.EnrollCSV(context.WithoutCancel(ctx), id, f.file, options...)
+	if err = f.cut(err); err != nil {
+		return nil, h.enrollProblem(ctx, f, report, err)
 	}
 	out := &uploadBody{id.String(), report.Enrolled, report.Rejected, make([]rowErrorBody, len(report.Errors))}
 	for i, e := range report.Errors {
@@ -73,18 +62,50 @@ func (h *Handler) upload(ctx context.Context, x *exchange, id lead.WorkflowID, k
 	return out, nil
 }
 
-// uploadProblem says why a file was not read to its end, and how much of it is
-// enrolled all the same.
-func (h *Handler) uploadProblem(ctx context.Context, report engine.EnrollReport, body, file *bodyReader, err error) *problem {
-	var p *problem
-	switch {
-	case body.failed != nil:
-		p = bodyProblem(body.failed)
-	case file.failed != nil: // though the body is whole
-		p = faulty([]fault{{"body", "is a form that ends too early, or is not encoded as it says"}})
-	default:
-		p = h.refusal(ctx, err, "body")
+// received is a file that comes in: the body itself, or a part of it.
+type received struct{ body, file *bodyReader }
+
+// receive returns the file of an upload.
+func (h *Handler) receive(x *exchange, kind string, params map[string]string) (*received, error) {
+	limit := h.config.MaxUpload
+	if x.request.ContentLength > limit {
+		return nil, bodyProblem(&http.MaxBytesError{Limit: limit})
 	}
+	body := &bodyReader{r: http.MaxBytesReader(x.ResponseWriter, x.request.Body, limit)}
+	if kind != multipartType {
+		return &received{body, body}, nil
+	}
+	part, err := filePart(body, params["boundary"])
+	if err != nil {
+		return nil, err
+	}
+	return &received{body, &bodyReader{r: part}}, nil
+}
+
+// cut returns the error with which the file was read, or, when it seemed to be whole,
+// that of the body behind it.
+func (f *received) cut(err error) error {
+	if err == nil {
+		return f.body.failed
+	}
+	return err
+}
+
+// uploadProblem says why a file was not read to its end.
+func (h *Handler) uploadProblem(ctx context.Context, f *received, err error) *problem {
+	switch {
+	case f.body.failed != nil:
+		return bodyProblem(f.body.failed)
+	case f.file.failed != nil: // though the body is whole
+		return faulty([]fault{{"body", "is a form that ends too early, or is not encoded as it says"}})
+	}
+	return h.refusal(ctx, err, "body")
+}
+
+// enrollProblem says why a file was not read to its end, and how much of it is
+// enrolled all the same.
+func (h *Handler) enrollProblem(ctx context.Context, f *received, report engine.EnrollReport, err error) *problem {
+	p := h.uploadProblem(ctx, f, err)
 	if report.Enrolled+report.Rejected > 0 {
 		p.Detail += fmt.Sprintf("; %s before that enrolled, %d rejected", count(report.Enrolled, "row"), report.Rejected)
 	} else {

@@ -206,6 +206,8 @@ func jsonRequest(method, path string, body []byte) request {
 
 func workflowPath(id string) string { return "workflows/" + url.PathEscape(id) }
 
+func contactPath(phone string) string { return "contacts/" + url.PathEscape(phone) }
+
 func leadPath(workflow, id string) string {
 	return workflowPath(workflow) + "/leads/" + url.PathEscape(id)
 }
@@ -240,7 +242,13 @@ type leadView struct {
 	Node         string                     `json:"current_node_id"`
 	NextActionAt time.Time                  `json:"next_action_at"`
 	Outcome      string                     `json:"outcome"`
-	Removal      *struct {
+	Hold         *struct {
+		Until  time.Time `json:"until"`
+		Reason string    `json:"reason"`
+		Actor  string    `json:"actor"`
+		Since  time.Time `json:"since"`
+	} `json:"hold"`
+	Removal *struct {
 		Reason      string    `json:"reason"`
 		Actor       string    `json:"actor"`
 		RequestedAt time.Time `json:"requested_at"`

@@ -46,7 +46,7 @@ func write(t *testing.T, path, text string) {
 
 var (
 	anyID   = regexp.MustCompile(`(wfl|wlead|step|sup)_[0-9a-z]{26}`)
-	anyTime = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ`)
+	anyTime = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(Z| UTC)`)
 	spaces  = regexp.MustCompile(` +`)
 )
 
@@ -164,6 +164,8 @@ func TestCommandsPrintWhatIsThere(t *testing.T) {
 	p.next(t, "+14155550103").reply(200, `{"outcome":"dnp"}`)
 	s.until(wf, gone, status("completed"))
 	draft := s.create(strings.Replace(definition(p, time.Hour), "Follow-up", "Another\\nname", 1), false)
+	limits, sup := filepath.Join(t.TempDir(), "limits.json"), ""
+	write(t, limits, `{"limits": [{"channel": "voice_call", "in_flight": 1000}, {"rate_key": "line", "starts": 100, "per": "1m"}, {"per_contact": 1, "per": "24h"}]}`)
 
 	for _, c := range []struct {
 		args string
@@ -234,23 +236,62 @@ actor me`},
 		{"import -activate -workflow " + draft, `Activated workflow wfl_ID.`},
 		{"explain " + wf + " " + gone, `The lead is completed with the outcome dropped.`},
 		{"hold --reason holiday " + wf + " " + talks, `wlead_ID is held until it is released.`},
-		{"release " + wf + " " + talks, `wlead_ID is released; next action: TIME.`},
+		{"show " + talks, `
+Lead wlead_ID
+Workflow wfl_ID
+Phone number +14155550101
+Status in_step
+Node call
+Next action TIME
+Enrolled TIME
+Held since TIME, until it is released
+reason holiday
+actor -`},
+		{"release --actor me " + talks, `wlead_ID is released; next action: TIME.`},
 		{"signal +14155550101 paid", `wlead_ID ignored`},
+		{"signal " + talks + " paid", `wlead_ID ignored`},
+		{"signal +14155550199 paid", `The person has no lead that is not final.`},
+		{"explain " + talks, `
+Is at "call": the outcome comes by a callback (until TIME).
+Next: pause after completed
+Next: lost after default
+Removing it now: pending_removal; call finishes first, by TIME at the latest`},
+		{"remove --phone +14155550199", `The person has no lead that is not final.`},
 		{"suppress --reason stop --actor me +14155550101", `
 +14155550101 is suppressed: sup_ID.
-0 leads are removed; 1 are removed when their step in flight has ended.`},
+1 lead is removed when the step in flight ends.`},
 		{"suppressions", `
 ID PHONE NUMBER EXTERNAL ID SCOPE SINCE UNTIL REASON
 sup_ID +14155550101 - everywhere TIME - stop`},
 		{"audit -phone-number +14155550101 -actor me", `
 ENTRY TIME ACTION PHONE NUMBER LEAD BY REASON
+4 TIME lead.released +14155550101 wlead_ID me -
 5 TIME suppression.added +14155550101 - me stop
 6 TIME lead.removal_requested +14155550101 wlead_ID me stop`},
-		{"limits", `{"limits":[]}`},
+		{"lift --reason mistake " + "SUP", `sup_ID is lifted; +14155550101 may be enrolled again.`},
+		{"suppressions --active true", `ID PHONE NUMBER EXTERNAL ID SCOPE SINCE UNTIL REASON`},
+		{"suppressions --active false", `
+ID PHONE NUMBER EXTERNAL ID SCOPE SINCE UNTIL REASON
+sup_ID +14155550101 - everywhere TIME lifted TIME stop`},
+		{"remove --phone +14155550101 --skip-retries", `
+LEAD WORKFLOW STATUS
+wlead_ID wfl_ID pending_removal`},
+		{"limits", `No limit holds for all workflows.`},
+		{"limits set " + limits, `
+CHANNEL RATE KEY AT MOST
+voice_call - 1,000 in flight
+- line 100 starts in 1m
+- - 1 attempt to a person in 24h`},
+		{"limits -json", `{"limits":[{"channel":"voice_call","rate_key":null,"in_flight":1000,"starts":null,"per_contact":null,"per":null},` +
+			`{"channel":null,"rate_key":"line","in_flight":null,"starts":100,"per_contact":null,"per":"1m"},` +
+			`{"channel":null,"rate_key":null,"in_flight":null,"starts":null,"per_contact":1,"per":"24h"}]}`},
 	} {
-		out, stderr, code := s.cli(strings.Fields(c.args)...)
+		out, stderr, code := s.cli(strings.Fields(strings.Replace(c.args, "SUP", sup, 1))...)
 		if code != 0 {
 			t.Errorf("%s: exit code %d", c.args, code)
+		}
+		if id := regexp.MustCompile(`sup_[0-9a-z]{26}`).FindString(out); id != "" {
+			sup = id
 		}
 		same(t, c.args, out+stderr, c.want)
 	}

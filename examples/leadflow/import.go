@@ -197,14 +197,19 @@ func (i *importer) rejection(report importReport) error {
 	if report.Rejected == 0 {
 		return nil
 	}
+	if i.dryRun {
+		return &codeError{exitRejected, fmt.Errorf("%s of %s would be rejected", count(int64(report.Rejected), "row"), i.leads)}
+	}
+	return rejected(report.Rejected, i.leads)
+}
+
+// rejected is the error of a file with rejected rows.
+func rejected(rows int, name string) error {
 	were := "were"
-	switch {
-	case i.dryRun:
-		were = "would be"
-	case report.Rejected == 1:
+	if rows == 1 {
 		were = "was"
 	}
-	return &codeError{exitRejected, fmt.Errorf("%s of %s %s rejected", count(int64(report.Rejected), "row"), i.leads, were)}
+	return &codeError{exitRejected, fmt.Errorf("%s of %s %s rejected", count(int64(rows), "row"), name, were)}
 }
 
 // enroll uploads the file and prints the result. If no row was enrolled, it returns an
@@ -256,13 +261,8 @@ func (i *importer) print(p *program, report importReport) error {
 	} else {
 		i.say(p, "Enrolled %s; %s rejected.\n", enrolled, rejected)
 	}
-	const most = 20
-	for n, e := range report.Errors {
-		if n == most {
-			i.say(p, "  … and %d more\n", report.Rejected-n)
-			break
-		}
-		i.say(p, "  line %d: %s\n", e.Line, printable(e.Message))
+	if !i.json {
+		p.tellRows(report.Errors, report.Rejected)
 	}
 	switch {
 	case report.LeadsEnrolled > 0:
@@ -271,6 +271,18 @@ func (i *importer) print(p *program, report importReport) error {
 		return fmt.Errorf("%s has no rows below its line of column names", i.leads)
 	}
 	return fmt.Errorf("no row of %s can be enrolled", i.leads)
+}
+
+// tellRows prints why the first rows were rejected.
+func (p *program) tellRows(errors []rowError, rejected int) {
+	const most = 20
+	for n, e := range errors {
+		if n == most {
+			fmt.Fprintf(p.stdout, "  … and %d more\n", rejected-n)
+			break
+		}
+		fmt.Fprintf(p.stdout, "  line %d: %s\n", e.Line, printable(e.Message))
+	}
 }
 
 // rehearse prints what create would do, using an engine of its own that writes nothing

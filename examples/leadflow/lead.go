@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -91,9 +92,10 @@ func (m metadata) Set(text string) error {
 
 func (p *program) removeCommand() *cobra.Command {
 	command := &cobra.Command{
-		Use: "remove WORKFLOW LEAD", Short: "Remove a lead from its workflow",
-		Args: wants(2, 2, "needs a workflow's id and a lead's"),
-		Long: `Remove a lead from its workflow.
+		Use: "remove [WORKFLOW] LEAD | --phone PHONE_NUMBER", Short: "Remove a lead from its workflow, or a person from all", DisableFlagsInUseLine: true,
+		Args: wants(0, 2, "needs a lead's id; the workflow's may stand before it"),
+		Long: `Remove a lead from its workflow or, with --phone, all leads of a person, in one commit. The person can be
+enrolled again: for a person who said stop, use "leadflow suppress".
 
 A queued retry is still made, unless you give --skip-retries: give it for a person who wants no more
 calls.
@@ -101,12 +103,14 @@ calls.
 Once the server has answered, no new step of the lead starts. A step in flight is not cut off: the lead
 is pending_removal until the step and its queued retries have ended. With --skip-retries the running
 attempt finishes, and no further one is made.`,
-		Example: `  leadflow remove wfl_… wlead_… --skip-retries --reason "said stop" --actor support
-  leadflow remove wfl_… wlead_… --reason "bought elsewhere" --wait 30s`,
+		Example: `  leadflow remove wlead_… --skip-retries --reason "wrong number" --actor support
+  leadflow remove wfl_… wlead_… --reason "bought elsewhere" --wait 30s
+  leadflow remove --phone +14155552671 --reason "moved away"`,
 	}
 	c := newClient(command)
 	command.ValidArgsFunction = p.completeWorkflows(c, true, "draft", "active", "paused")
 	f := command.Flags()
+	phone := f.String("phone", "", "remove all leads of this phone `number`, in every workflow")
 	skip := f.Bool("skip-retries", false, "let the running attempt finish, and drop queued retries")
 	reason := f.String("reason", "", "record `why` the lead is removed")
 	actor := f.String("actor", "", "record `who` asked for it")
@@ -114,6 +118,14 @@ attempt finishes, and no further one is made.`,
 	f.Var(&wait, "wait", "wait this long, a minute at most, for a step in flight to end")
 	f.Lookup("wait").DefValue = ""
 	command.RunE = func(command *cobra.Command, args []string) error {
+		switch person := *phone != ""; { // here, because the environment may set flags, too
+		case person && len(args) > 0:
+			return usage("--phone removes the person from every workflow; give it, or a lead's id")
+		case person && wait > 0:
+			return usage("--wait is for one lead")
+		case !person && len(args) == 0:
+			return usage("needs a lead's id, or --phone")
+		}
 		query := url.Values{}
 		for name, value := range map[string]string{"reason": *reason, "actor": *actor} {
 			if value != "" {
@@ -128,8 +140,15 @@ attempt finishes, and no further one is made.`,
 		}
 		ctx, stop := p.interruptible(command.Context())
 		defer stop()
+		if *phone != "" {
+			return p.removePerson(ctx, c, *phone, query)
+		}
+		path, err := c.leadPath(ctx, args)
+		if err != nil {
+			return err
+		}
 		var answer struct{ Message, Status string }
-		text, err := c.do(ctx, request{method: http.MethodDelete, path: leadPath(args[0], args[1]), query: query}, &answer)
+		text, err := c.do(ctx, request{method: http.MethodDelete, path: path, query: query}, &answer)
 		if err != nil || c.json {
 			return printJSON(p.stdout, text, err)
 		}
@@ -137,4 +156,25 @@ attempt finishes, and no further one is made.`,
 		return err
 	}
 	return command
+}
+
+// removePerson removes a person from every workflow.
+func (p *program) removePerson(ctx context.Context, c *client, phone string, query url.Values) error {
+	var answer struct {
+		Data []leadView `json:"data"`
+	}
+	text, err := c.do(ctx, request{method: http.MethodDelete, path: contactPath(phone) + "/leads", query: query}, &answer)
+	if err != nil || c.json {
+		return printJSON(p.stdout, text, err)
+	}
+	if len(answer.Data) == 0 {
+		_, err := fmt.Fprintln(p.stdout, "The person has no lead that is not final.")
+		return err
+	}
+	table := newTable(p.stdout)
+	fmt.Fprintf(table, "LEAD\tWORKFLOW\t%s\n", p.paint.plain("STATUS"))
+	for _, l := range answer.Data {
+		fmt.Fprintf(table, "%s\t%s\t%s\n", l.ID, l.WorkflowID, p.paint.status(l.Status))
+	}
+	return table.Flush()
 }

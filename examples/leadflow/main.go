@@ -60,7 +60,7 @@ Exit codes:
     2    a flag, an argument, the environment or the configuration file is wrong; nothing was done
     3    serve: stopped, but --shutdown-timeout passed before all running webhooks were answered.
          Their attempts are made again, under the same idempotency keys, at the next start
-    4    import: done, but some rows of the file were rejected
+    4    import, suppress: done, but some rows of the file were rejected
     130  stopped by SIGINT: a command, or a server at the second signal
     143  stopped by SIGTERM, likewise
 

@@ -62,8 +62,17 @@ func limited(t *testing.T) context.Context {
 // runBinary runs the binary to its end.
 func runBinary(t *testing.T, env []string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
+	return runBinaryOn(t, "", env, args...)
+}
+
+// runBinaryOn is runBinary with a standard input.
+func runBinaryOn(t *testing.T, input string, env []string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
 	cmd := exec.CommandContext(limited(t), binary, args...)
 	var out, errs bytes.Buffer
+	if input != "" {
+		cmd.Stdin = strings.NewReader(input)
+	}
 	cmd.Stdout, cmd.Stderr, cmd.Env, cmd.Dir = &out, &errs, environ(env...), t.TempDir()
 	var exit *exec.ExitError
 	if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
@@ -223,7 +232,13 @@ func (s *testServer) restart(args ...string) *testServer {
 // cli runs a command against the server.
 func (s *testServer) cli(args ...string) (stdout, stderr string, code int) {
 	s.t.Helper()
-	return runBinary(s.t, []string{"LEADFLOW_TOKEN=" + token, "LEADFLOW_SERVER=" + s.url}, args...)
+	return s.cliWith("", args...)
+}
+
+// cliWith is cli with a standard input.
+func (s *testServer) cliWith(input string, args ...string) (stdout, stderr string, code int) {
+	s.t.Helper()
+	return runBinaryOn(s.t, input, []string{"LEADFLOW_TOKEN=" + token, "LEADFLOW_SERVER=" + s.url}, args...)
 }
 
 // call makes a request with the token and reads the answer into out.

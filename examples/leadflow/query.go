@@ -232,6 +232,10 @@ func (c *client) showLead(ctx context.Context, p *program, path string) error {
 	if !l.CompletedAt.IsZero() {
 		fmt.Fprintf(table, "Completed\t%s\n", moment(l.CompletedAt))
 	}
+	if h := l.Hold; h != nil {
+		fmt.Fprintf(table, "Held\tsince %s, until %s\n  reason\t%s\n  actor\t%s\n",
+			moment(h.Since), held(h.Until), cell(h.Reason), cell(h.Actor))
+	}
 	if r := l.Removal; r != nil {
 		fmt.Fprintf(table, "Removal\trequested %s, removed %s\n  reason\t%s\n  actor\t%s\n",
 			moment(r.RequestedAt), moment(r.RemovedAt), cell(r.Reason), cell(r.Actor))
@@ -244,6 +248,14 @@ func (c *client) showLead(ctx context.Context, p *program, path string) error {
 		fmt.Fprintf(table, "Metadata\t%s\n", printable(string(metadata)))
 	}
 	return table.Flush()
+}
+
+// held is the end of a hold.
+func held(until time.Time) string {
+	if until.IsZero() {
+		return "it is released"
+	}
+	return moment(until)
 }
 
 func (p *program) historyCommand() *cobra.Command {

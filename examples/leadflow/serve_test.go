@@ -110,7 +110,7 @@ func TestFaultySettingsAreNamed(t *testing.T) {
 		{"", "list -server nowhere", "-server"},
 		{"", "show", "needs the id of a workflow or of a lead"},
 		{"", "history a", "needs a workflow's id and a lead's"},
-		{"", "remove a b c", "needs a workflow's id and a lead's"},
+		{"", "remove a b c", "needs a lead's id; the workflow's may stand before it"},
 		{"", "import", "needs --workflow"},
 		{"", "import -workflow a b", "takes no arguments"},
 		{"", "backup", "needs the name of one file"},

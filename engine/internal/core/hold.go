@@ -32,9 +32,9 @@ func (e Hold) apply(t *Turn, v *View) error {
 	how.Since = t.Now
 	if h := v.Notes.Hold; h != nil {
 		how.Since = h.Since
-		v.wakeAgain() // the new end may come before the old one
 	}
 	v.Notes.Hold = &how
+	v.wakeAgain() // its end may come before that of an earlier hold, or before the calling hours
 	return nil
 }
 

@@ -350,5 +350,8 @@ func limitKey(scope string, l *workflow.Limit) string {
 	return strings.Join([]string{scope, string(l.Channel), l.RateKey, kind, time.Duration(l.Per).String()}, "|")
 }
 
+// Limits reports whether any limit holds in the workflow.
+func (r *Rules) Limits(f *Flow) bool { return r.limits[f.Row.Seq] != nil }
+
 // Limiting reports whether any limit is in force.
 func (r *Rules) Limiting() bool { return len(r.limits) > 0 }

@@ -19,6 +19,8 @@ type Need struct {
 	// Opens, with Limited, is when the limit allows one more attempt; 0 if that is when
 	// one ends.
 	Opens store.Millis
+	// Message, with Limited, is when a scheduled message of the lead is due; 0 if none is.
+	Message store.Millis
 }
 
 // Kind is the kind of a Need.
@@ -165,7 +167,7 @@ func nextRunning(v *View, f *Flow, now store.Millis) Need {
 	switch ruling := mayBegin(v, f, now); {
 	case ruling.may == never:
 		return Need{Kind: Change, Change: StepDrop, Reason: ruling.reason}
-	case ruling.reason == ReasonUnread:
+	case ruling.reason == ReasonUnread && v.Rest <= now:
 		return Need{Kind: Learn, Reason: ruling.reason, Limit: ruling.limit}
 	case ruling.may == later && ruling.until != 0:
 		return Need{Kind: Until, At: min(ruling.until, r.Deadline), Reason: ruling.reason}
@@ -240,25 +242,25 @@ const far = store.MaxMillis - 1
 // this lead only, the lead's Wake is moved, so that the store does not return the lead
 // before. place is the lead's in the queue for workers.
 func (v *View) later(r ruling, now, place store.Millis) Need {
-	switch {
-	case r.reason == ReasonUnread:
-		return Need{Kind: Learn, Reason: r.reason, Limit: r.limit}
-	case r.limit != nil && !r.own:
-		return Need{Kind: Limited, At: place, Reason: r.reason, Limit: r.limit, Opens: r.until}
-	case !r.own:
-		if r.until == 0 {
-			return Need{Reason: r.reason}
-		}
-		return Need{Kind: Closed, At: r.until, Reason: r.reason}
-	}
-	until := r.until
+	until, message := r.until, store.Millis(0)
 	if until == 0 {
 		until = far
 	}
 	if m := v.Notes.Messages; v.Rec.Phase == store.PhaseWaiting && r.reason != ReasonHold && len(m) > 0 && m[0].Due > now {
-		until = min(until, m[0].Due)
+		message = m[0].Due // which the rule may not keep from being sent
+		until = min(until, message)
 	}
 	switch {
+	case r.reason == ReasonUnread && v.Rest > now:
+		return Need{Kind: Until, At: min(v.Rest, until), Reason: ReasonRest}
+	case r.reason == ReasonUnread:
+		return Need{Kind: Learn, Reason: r.reason, Limit: r.limit}
+	case r.limit != nil && !r.own:
+		return Need{Kind: Limited, At: place, Reason: r.reason, Limit: r.limit, Opens: r.until, Message: message}
+	case !r.own && r.until == 0:
+		return Need{Reason: r.reason}
+	case !r.own:
+		return Need{Kind: Closed, At: until, Reason: r.reason}
 	case v.Rec.Wake < until:
 		return Need{Kind: Change, Change: StepDefer, At: until, Reason: r.reason}
 	case until == far:

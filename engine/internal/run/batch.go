@@ -129,10 +129,15 @@ func (l *loop) follow(e *entry, f *core.Flow) {
 		return
 	}
 	switch need := core.Next(&e.view, f, l.now); need.Kind {
-	case core.Worker:
-		l.wantWorker(e, need)
-	case core.Limited:
-		l.limits.wait(e, need, true)
+	case core.Worker, core.Limited:
+		switch {
+		case e.fresh && l.r.rules.Limits(f):
+			e.unqueue() // the store may refuse it, and must not have a start of it that was none
+		case need.Kind == core.Worker:
+			l.wantWorker(e, need)
+		default:
+			l.limits.wait(e, need, true)
+		}
 	case core.Change:
 		l.timers.add(e, l.now)
 	default:

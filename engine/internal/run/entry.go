@@ -70,6 +70,7 @@ func (e *entry) free() bool { return !e.touched && !e.inFlight }
 // times are equal. An entry is in one queue at most.
 type queue struct {
 	entries []*entry
+	limited *limitedQueue // of which it is a part, if any
 }
 
 func (q *queue) Len() int { return len(q.entries) }

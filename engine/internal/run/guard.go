@@ -8,17 +8,6 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-// guard watches the outcomes of a workflow's last steps, and pauses the workflow when
-// too many of them are bad. It begins anew with the process, and when the workflow is
-// resumed.
-type guard struct {
-	bad   []bool // of the last steps, in a ring
-	next  int
-	full  bool
-	count int // of those that are bad
-	asked bool
-}
-
 // watch has the workflow guarded as it says, from now on.
 func (l *loop) watch(f *core.Flow) {
 	g := f.Graph.Guard()
@@ -28,9 +17,9 @@ func (l *loop) watch(f *core.Flow) {
 	}
 	if l.guards[f.Row.Seq] == nil {
 		if l.guards == nil {
-			l.guards = map[int64]*guard{}
+			l.guards = map[int64]*core.Guard{}
 		}
-		l.guards[f.Row.Seq] = &guard{bad: make([]bool, g.Of)}
+		l.guards[f.Row.Seq] = core.NewGuard(g)
 	}
 }
 
@@ -41,29 +30,11 @@ func (l *loop) guardSteps(b *batch) {
 		if g == nil || len(e.steps) == 0 {
 			continue
 		}
-		f := l.flow(e.view.Rec.Workflow)
-		says := f.Graph.Guard()
 		for i := range e.steps {
-			if s := &e.steps[i]; s.Attempts > 0 {
-				g.add(s.Outcome == says.Outcome)
+			if count, tripped := g.Watch(&e.steps[i]); tripped {
+				l.pauseGuarded(l.flow(e.view.Rec.Workflow), count)
 			}
 		}
-		if g.full && float64(g.count) > says.Share*float64(len(g.bad)) && !g.asked {
-			g.asked = true
-			l.pauseGuarded(f, g.count)
-		}
-	}
-}
-
-func (g *guard) add(bad bool) {
-	if g.bad[g.next] {
-		g.count--
-	}
-	if g.bad[g.next] = bad; bad {
-		g.count++
-	}
-	if g.next++; g.next == len(g.bad) {
-		g.next, g.full = 0, true
 	}
 }
 

@@ -190,7 +190,7 @@ func (l *loop) hold(view core.View, need core.Need) {
 		l.wantWorker(e, need)
 	case core.Limited:
 		if !l.limits.wait(e, need, false) {
-			l.drop(e)
+			l.leaveLimited(e, need)
 		}
 	default:
 		l.timers.add(e, l.now)

@@ -247,7 +247,7 @@ func (l *loop) reload(b *batch) {
 	}
 	for seq := range gone { // deleted, or left out
 		if e := l.hot[seq]; e != nil {
-			l.drop(e)
+			l.lose(e)
 		}
 	}
 }

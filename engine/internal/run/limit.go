@@ -1,15 +1,10 @@
 package run
 
 import (
-	"context"
-	"fmt"
-	"log/slog"
-	"maps"
 	"slices"
 
 	"github.com/leadflow-go/leadflow/engine/internal/core"
 	"github.com/leadflow-go/leadflow/engine/workflow"
-	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
 )
 
@@ -24,6 +19,7 @@ type limits struct {
 	reading    bool             // the account of all engines is being read
 	readAt     store.Millis     // when it may be read again
 	lines      []*line          // in the order in which they came to be
+	of         map[*core.Use]*line
 }
 
 // line is what waits for one limit. Each workflow has a queue of its own, so that none is
@@ -47,6 +43,9 @@ type limitedQueue struct {
 	// left: leads from this place on were left on disk, because enough wait in memory.
 	left bool
 	from store.Key
+	// message is when a scheduled message of one of the leads is due, or earlier; 0 if none
+	// has any. The limit may not count it.
+	message store.Millis
 }
 
 // wait queues a lead for a limit. It reports false if the lead is to be left on disk.
@@ -61,7 +60,10 @@ func (s *limits) wait(e *entry, need core.Need, held bool) bool {
 		if !q.left || key.Less(q.from) {
 			q.left, q.from = true, key
 		}
-		return false
+		return false // and horizon comes back for its messages
+	}
+	if need.Message != 0 && (q.message == 0 || need.Message < q.message) {
+		q.message = need.Message
 	}
 	if others == 0 {
 		q.catchUp(s.line(need.Limit))
@@ -71,20 +73,28 @@ func (s *limits) wait(e *entry, need core.Need, held bool) bool {
 }
 
 func (s *limits) line(use *core.Use) *line {
-	for _, ln := range s.lines {
-		if ln.use == use {
-			return ln
+	ln := s.of[use]
+	if ln == nil {
+		if s.of == nil {
+			s.of = map[*core.Use]*line{}
 		}
+		ln = &line{use: use}
+		s.of[use], s.lines = ln, append(s.lines, ln)
 	}
-	ln := &line{use: use}
-	s.lines = append(s.lines, ln)
 	return ln
+}
+
+// waiting reports whether any lead waits there.
+func (ln *line) waiting() bool {
+	return slices.ContainsFunc(ln.queues, func(q *limitedQueue) bool { return q.Len() > 0 })
 }
 
 func (ln *line) queueOf(workflow int64) *limitedQueue {
 	i, ok := slices.BinarySearchFunc(ln.queues, workflow, func(q *limitedQueue, w int64) int { return int(q.workflow - w) })
 	if !ok {
-		ln.queues = slices.Insert(ln.queues, i, &limitedQueue{workflow: workflow})
+		q := &limitedQueue{workflow: workflow}
+		q.limited = q
+		ln.queues = slices.Insert(ln.queues, i, q)
 	}
 	return ln.queues[i]
 }
@@ -154,15 +164,52 @@ func (l *loop) nextOf(ln *line) (*entry, error) {
 	return nil, nil
 }
 
-// served notes that a lead that waited for a limit has begun an attempt.
-func (l *loop) served(e *entry) {
+// leaveLimited leaves a lead on disk that waits for a limit; the horizon comes back to it
+// when a message of it is due.
+func (l *loop) leaveLimited(e *entry, need core.Need) {
+	if need.Message != 0 {
+		l.horizon.passOver(need.Message)
+	}
+	l.drop(e)
+}
+
+// sendMessages has leads looked at that wait for a limit and have a scheduled message that
+// is due.
+func (l *loop) sendMessages() error {
 	for _, ln := range l.limits.lines {
 		for _, q := range ln.queues {
-			if e.queue == &q.queue {
-				q.served += 1 / float64(l.flow(q.workflow).Graph.Priority())
-				return
+			if q.message == 0 || q.message > l.now {
+				continue
+			}
+			q.message = 0
+			for _, e := range slices.Clone(q.entries) {
+				e.unqueue()
+				if err := l.due(e); err != nil { // back into the queue, unless its message is due
+					return err
+				}
 			}
 		}
+	}
+	return nil
+}
+
+// nextMessage is when a scheduled message of a lead that waits for a limit is due.
+func (s *limits) nextMessage() store.Millis {
+	next := store.MaxMillis
+	for _, ln := range s.lines {
+		for _, q := range ln.queues {
+			if q.message != 0 {
+				next = min(next, q.message)
+			}
+		}
+	}
+	return next
+}
+
+// served notes that a lead that waited for a limit has begun an attempt.
+func (l *loop) served(e *entry) {
+	if q := e.queue.limited; q != nil {
+		q.served += 1 / float64(l.flow(q.workflow).Graph.Priority())
 	}
 }
 
@@ -183,9 +230,8 @@ func (l *loop) refill() {
 func (l *loop) limitOpens(now store.Millis) store.Millis {
 	opens := store.MaxMillis
 	for _, ln := range l.limits.lines {
-		waiting := slices.ContainsFunc(ln.queues, func(q *limitedQueue) bool { return q.Len() > 0 })
 		switch {
-		case !waiting:
+		case !ln.waiting():
 		case !ln.closed:
 			return now
 		case ln.opens != 0:
@@ -193,337 +239,4 @@ func (l *loop) limitOpens(now store.Millis) store.Millis {
 		}
 	}
 	return opens
-}
-
-// used is a change of what is used of a limit, by a lead in a batch.
-type used struct {
-	lead   int64
-	use    *core.Use
-	max    int64 // that the limit allows; the smallest of those with the same use
-	flying int
-	starts int
-	phone  int64 // of a start that counts for a contact
-}
-
-// countUse keeps account of the limits for which a change of a lead counts. It is called
-// when the core has decided the change, and e.view is as it was before.
-func (l *loop) countUse(e *entry, f *core.Flow, after *core.View, event core.Event) {
-	flew, flies := e.view.Flies(), after.Flies()
-	_, begins := event.(core.Begin)
-	delivers := begins && after.Running && !after.Asking
-	if flew == flies && !delivers {
-		return
-	}
-	note := func(u used) {
-		u.lead = e.seq()
-		u.use.Flying += u.flying
-		if u.starts != 0 {
-			u.use.Started(u.phone, l.now, u.starts)
-		}
-		l.used = append(l.used, u)
-	}
-	if flew && !flies {
-		for _, lim := range e.view.Counted(f, l.now) {
-			if lim.InFlight > 0 {
-				note(used{use: lim.Use, max: int64(lim.InFlight), flying: -1})
-			}
-		}
-		return
-	}
-	for _, lim := range after.Counted(f, l.now) {
-		switch {
-		case lim.InFlight > 0 && !flew:
-			note(used{use: lim.Use, max: int64(lim.InFlight), flying: 1})
-		case lim.Starts > 0 && delivers:
-			note(used{use: lim.Use, max: int64(lim.Starts), starts: 1})
-		case lim.PerContact > 0 && delivers:
-			note(used{use: lim.Use, starts: 1, phone: after.Phone})
-		}
-	}
-}
-
-// unuse takes back what a batch has counted for leads, all of them if such is nil.
-func (l *loop) unuse(b *batch, such func(lead int64) bool) {
-	kept := b.used[:0]
-	for _, u := range b.used {
-		if such != nil && !such(u.lead) {
-			kept = append(kept, u)
-			continue
-		}
-		u.use.Flying -= u.flying
-		if u.starts != 0 {
-			u.use.Started(u.phone, b.at, -u.starts)
-		}
-	}
-	b.used = kept
-}
-
-// sealStarts adds the starts that count for limits to the batch.
-func (l *loop) sealStarts() {
-	if l.share != nil {
-		l.sealShared()
-	}
-	for _, u := range l.used {
-		if u.starts == 0 || l.share != nil && u.phone == 0 {
-			continue
-		}
-		i := slices.IndexFunc(l.writes.Starts, func(s store.Start) bool { return u.phone == 0 && s.Phone == 0 && s.Key == u.use.Key })
-		if i >= 0 {
-			l.writes.Starts[i].N += int32(u.starts)
-			continue
-		}
-		l.writes.Starts = append(l.writes.Starts, store.Start{Key: u.use.Key, Phone: u.phone, At: l.now, N: int32(u.starts)})
-		if before := u.use.Outdated(l.now); before != 0 {
-			l.writes.ForgetStarts = append(l.writes.ForgetStarts, store.ForgetStarts{Key: u.use.Key, Before: before})
-		}
-	}
-}
-
-// learnPerson reads, outside the loop, what the limits need to know of a lead's contact.
-func (l *loop) learnPerson(e *entry, use *core.Use) {
-	e.reading = true
-	e.unqueue()
-	q := &personRead{seq: e.seq(), phone: e.view.Phone, use: use, since: l.now.Add(-use.Span)}
-	if e.contact != nil {
-		q.phone = e.contact.Phone
-	}
-	if use.People() > maxPeople {
-		use.Forget(l.now)
-	}
-	l.total.live++
-	read := func() {
-		q.read(l.r)
-		l.r.inbox.tell(q)
-	}
-	if l.r.stepper != nil {
-		l.r.stepper.facts = append(l.r.stepper.facts, read)
-	} else {
-		go read()
-	}
-}
-
-// maxPeople is how many contacts of a limit are known before those without a recent start
-// are forgotten.
-const maxPeople = 50000
-
-// knowPerson learns what the limits need to know of a lead's contact.
-func (l *loop) knowPerson(e *entry, f *core.Flow) error {
-	e.view.Phone = e.contact.Phone
-	for _, lim := range e.view.Counted(f, l.now) {
-		if lim.PerContact == 0 || lim.Knows(e.view.Phone) {
-			continue
-		}
-		starts, err := l.r.Store.Starts(context.Background(), store.StartQuery{Key: lim.Key, Phone: e.view.Phone, Since: l.now.Add(-lim.Span)})
-		if err != nil {
-			return &storeError{err}
-		}
-		lim.Know(e.view.Phone, starts)
-	}
-	return nil
-}
-
-// personRead is what is known of a contact's starts.
-type personRead struct {
-	seq    int64
-	phone  int64
-	use    *core.Use
-	since  store.Millis
-	starts []store.Start
-	failed error
-	bad    bool // reading again does not help
-}
-
-func (q *personRead) read(r *Runner) {
-	ctx := context.Background()
-	if q.phone == 0 {
-		rows, err := r.Store.Contacts(ctx, []int64{q.seq})
-		_, q.bad = asRowErrors(err)
-		if err != nil || len(rows) == 0 {
-			q.failed, q.bad = err, q.bad || err == nil
-			return
-		}
-		q.phone = rows[0].Phone
-	}
-	q.starts, q.failed = r.Store.Starts(ctx, store.StartQuery{Key: q.use.Key, Phone: q.phone, Since: q.since})
-}
-
-func (q *personRead) lead() int64 { return q.seq }
-
-func (q *personRead) settle(l *loop) error {
-	l.live--
-	e := l.hot[q.seq]
-	switch {
-	case e == nil:
-		return nil
-	case q.bad:
-		e.reading = false
-		l.park(q.seq, q.failed)
-		l.drop(e)
-		return nil
-	case q.failed != nil:
-		return &storeError{q.failed}
-	}
-	e.reading = false
-	e.view.Phone = q.phone
-	if !q.use.Knows(q.phone) { // else there is more to know by now
-		q.use.Know(q.phone, q.starts)
-	}
-	if e.free() {
-		l.place(e)
-	}
-	return nil
-}
-
-// limitsSetting is the name of the setting that has the limits for all workflows.
-const limitsSetting = "limits"
-
-// loadLimits has the limits in force that are on disk, with what is used of them.
-func (l *loop) loadLimits() error {
-	settings, err := l.r.Store.Settings(context.Background())
-	if err != nil {
-		return ReadFailed(err)
-	}
-	l.now = l.clock()
-	for _, s := range settings {
-		if s.Name == limitsSetting {
-			if l.limits.everywhere, err = workflow.ParseLimits(s.Value); err != nil {
-				return fmt.Errorf("engine: the limits for all workflows cannot be read: %w", err)
-			}
-		}
-	}
-	if err := l.limitUse(); err != nil {
-		return err
-	}
-	return l.readAccount()
-}
-
-// limitUse has the present limits of all workflows in force, and learns what is used of
-// those that are new.
-func (l *loop) limitUse() error {
-	var fresh []*core.Use
-	for _, seq := range slices.Sorted(maps.Keys(l.flows)) {
-		fresh = append(fresh, l.r.rules.SetLimits(l.flows[seq], l.limits.everywhere)...)
-		l.watch(l.flows[seq])
-	}
-	l.r.rules.DropUses()
-	l.limits.lines = slices.DeleteFunc(l.limits.lines, func(ln *line) bool {
-		return !l.r.rules.Counts(ln.use) && !slices.ContainsFunc(ln.queues, func(q *limitedQueue) bool { return q.Len() > 0 })
-	})
-	if len(fresh) == 0 {
-		return nil
-	}
-	for _, use := range fresh {
-		starts, err := l.r.Store.Starts(context.Background(), store.StartQuery{Key: use.Key, Since: l.now.Add(-use.Span)})
-		if err != nil {
-			return ReadFailed(err)
-		}
-		for _, s := range starts {
-			use.Started(0, s.At, int(s.N))
-		}
-	}
-	for _, seq := range slices.Sorted(maps.Keys(l.flows)) {
-		if err := l.countFlying(l.flows[seq], fresh); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// countFlying counts the attempts of a workflow in flight for limits of which that is not
-// known.
-func (l *loop) countFlying(f *core.Flow, fresh []*core.Use) error {
-	if !f.Exists() {
-		return nil
-	}
-	q := store.LeadQuery{Workflow: f.Row.Seq, States: []lead.State{lead.InStep, lead.PendingRemoval}, Limit: fillSize}
-	for {
-		page, err := l.r.Store.Sweep(context.Background(), q)
-		bad, ok := asRowErrors(err)
-		if err != nil && !ok {
-			return ReadFailed(err)
-		}
-		for _, rec := range page {
-			view, err := core.Read(rec, f)
-			if err != nil || !view.Flies() {
-				continue
-			}
-			for _, lim := range view.Counted(f, l.now) {
-				if lim.InFlight > 0 && slices.Contains(fresh, lim.Use) {
-					lim.Flying++
-					lim.Base++
-				}
-			}
-		}
-		if len(page)+len(bad) < q.Limit || len(page) == 0 {
-			return nil
-		}
-		q.After = page[len(page)-1].Seq
-	}
-}
-
-// SetLimits replaces the limits for all workflows. text is their JSON. When it returns,
-// no handler is called any more for an attempt that began under the former ones.
-func (r *Runner) SetLimits(ctx context.Context, limits []workflow.Limit, text []byte) error {
-	var beginning []<-chan struct{}
-	err := r.do(ctx, func(l *loop) error {
-		if l.flying != nil {
-			return errInFlight
-		}
-		beginning = nil
-		l.writes.Settings = append(l.writes.Settings, store.Setting{Name: limitsSetting, Value: text})
-		l.forgetLimits(limits)
-		l.after = append(l.after, func() {
-			l.limits.everywhere = limits
-			if err := l.limitUse(); err != nil {
-				l.r.Log.Error("leadflow: it cannot be read how much of the limits is used", slog.Any("error", err))
-			}
-			l.wakePutOff()
-			l.limits.reopen()
-			l.horizon.rewind() // for leads that were left on disk because of a limit that is gone
-			beginning = l.beginning(func(*core.Flow) bool { return true })
-		})
-		return nil
-	})
-	if err != nil {
-		return err // if ctx has ended, the loop may still be deciding
-	}
-	for _, begun := range beginning {
-		if err := r.Await(ctx, begun); err != nil {
-			return err
-		}
-	}
-	return r.agree(ctx)
-}
-
-// wakePutOff has leads looked at again that wait, on disk, for a time that a limit gave.
-func (l *loop) wakePutOff() {
-	for _, seq := range slices.Sorted(maps.Keys(l.flows)) {
-		if f := l.flows[seq]; f.Exists() && !f.Row.Status.Final() && f.Row.Status != lead.WorkflowDraft {
-			l.addSweep(&sweep{
-				query: store.LeadQuery{Workflow: seq, States: []lead.State{lead.Enrolled, lead.InStep, lead.PendingRemoval}},
-				event: core.Rewake{}, done: make(chan struct{}),
-			})
-		}
-	}
-}
-
-// Limits returns the limits for all workflows.
-func (r *Runner) Limits(ctx context.Context) ([]workflow.Limit, error) {
-	var limits []workflow.Limit
-	err := r.do(ctx, func(l *loop) error {
-		limits = slices.Clone(l.limits.everywhere)
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return limits, nil
-}
-
-// CoolDown has no attempt with a rate key begin before a time.
-func (r *Runner) CoolDown(ctx context.Context, key string, until store.Millis) error {
-	return r.do(ctx, func(l *loop) error {
-		l.r.rules.Close(key, until)
-		return nil
-	})
 }

@@ -120,9 +120,7 @@ func (a *accountRead) settle(l *loop) error {
 
 // waiting reports whether any lead waits for a limit.
 func (s *limits) waiting() bool {
-	return slices.ContainsFunc(s.lines, func(ln *line) bool {
-		return slices.ContainsFunc(ln.queues, func(q *limitedQueue) bool { return q.Len() > 0 })
-	})
+	return slices.ContainsFunc(s.lines, (*line).waiting)
 }
 
 // overLimit reads the account after the store has refused a batch because it would have
@@ -139,18 +137,12 @@ func (l *loop) overLimit(err error) {
 // noteLimits takes note of the limits for all workflows, and of those of workflows, that
 // other engines have changed.
 func (l *loop) noteLimits(settings []store.Setting) error {
-	limits := []workflow.Limit(nil)
-	for _, s := range settings {
-		if s.Name == limitsSetting {
-			found, err := workflow.ParseLimits(s.Value)
-			if err != nil {
-				l.r.Log.Error("leadflow: the limits for all workflows cannot be read; those of before stay in force", slog.Any("error", err))
-				found = l.limits.everywhere
-			}
-			limits = found
-		}
+	limits, err := limitsIn(settings)
+	if err != nil {
+		l.r.Log.Error("leadflow: those of before stay in force", slog.Any("error", err))
+	} else {
+		l.limits.everywhere = limits
 	}
-	l.limits.everywhere = limits
 	if err := l.limitUse(); err != nil {
 		return &storeError{err}
 	}

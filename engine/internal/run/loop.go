@@ -47,7 +47,7 @@ type loop struct {
 	horizon horizon
 	sweeps  []*sweep
 	limits  limits
-	guards  map[int64]*guard // by workflow
+	guards  map[int64]*core.Guard // by workflow
 
 	current   *request    // being decided
 	counting  bool        // what is counted now is attributed to the lead of a result
@@ -135,9 +135,9 @@ func (l *loop) sleep() time.Duration {
 	if l.again.Len()+l.ready.Len() > 0 && !l.draining && l.busy() < l.r.Workers {
 		return 0 // the batch was full before all free workers had work
 	}
-	opens := store.MaxMillis
+	opens := l.limits.nextMessage()
 	if len(l.limits.lines) > 0 && !l.draining && l.busy() < l.r.Workers {
-		if opens = l.limitOpens(now); opens <= now {
+		if opens = min(opens, l.limitOpens(now)); opens <= now {
 			return 0
 		}
 		if l.share != nil && !l.limits.reading && l.limits.waiting() {
@@ -292,6 +292,11 @@ func (l *loop) decide() error {
 		return err
 	}
 	full := max(maxBatch, len(l.touched)+minShare)
+	if len(l.limits.lines) > 0 {
+		if err := l.sendMessages(); err != nil {
+			return err
+		}
+	}
 	for _, q := range []*queue{&l.timers, &l.again} {
 		for len(l.touched) < full {
 			e := q.first()
@@ -411,69 +416,6 @@ func (l *loop) settle() error {
 		}
 	}
 	return nil
-}
-
-// busy is how many workers are in use, or will be once the batches take effect.
-func (l *loop) busy() int {
-	n := l.total.running + l.running
-	if l.flying != nil {
-		n += l.flying.running
-	}
-	return n
-}
-
-// place queues an entry that no batch changes for the time at which it needs something,
-// or removes it from memory if it need not be there.
-func (l *loop) place(e *entry) {
-	if !l.mine(e) && !e.held() {
-		l.drop(e)
-		return
-	}
-	f := l.flow(e.view.Rec.Workflow)
-	need := core.Next(&e.view, f, l.now)
-	if need.Kind == core.Closed {
-		l.horizon.passOver(need.At)
-	}
-	if !e.held() && (need.Kind == core.Nothing || need.Kind == core.Closed || l.horizon.beyond(&e.view.Rec, need)) {
-		l.drop(e)
-		return
-	}
-	switch need.Kind {
-	case core.Limited:
-		if !l.limits.wait(e, need, e.held()) {
-			l.drop(e)
-		}
-	case core.Learn:
-		if !e.reading {
-			l.learnPerson(e, need.Limit)
-		}
-	case core.Nothing, core.Closed:
-		e.unqueue() // its result will come through the inbox
-	case core.Until:
-		l.timers.add(e, need.At)
-	case core.Worker:
-		l.wantWorker(e, need)
-	case core.Fact:
-		if !e.reading {
-			l.ask(e, f)
-		}
-	case core.Change:
-		l.timers.add(e, l.now)
-	}
-}
-
-// wantWorker queues a lead for a free worker.
-func (l *loop) wantWorker(e *entry, need core.Need) {
-	if e.view.Rec.Phase == store.PhaseRunning {
-		l.again.add(e, e.view.Rec.Deadline)
-	} else {
-		l.ready.add(e, need.At)
-	}
-}
-
-func (l *loop) drop(e *entry) {
-	e.unqueue()
-	delete(l.hot, e.seq())
 }
 
 // close answers the requests that are left with ErrNotRunning, and cancels what still

@@ -47,7 +47,10 @@ func (r *Runner) SetContact(ctx context.Context, workflow lead.WorkflowID, id le
 // suppressRenamed does to a lead that has a new external id what the suppressions of the
 // id say (promise 13).
 func (l *loop) suppressRenamed(e *entry) error {
-	list, err := l.activeSuppressions(0, e.contact.ExternalID)
+	if e.contact.ExternalID == "" {
+		return nil
+	}
+	list, err := l.activeSuppressions(nil, []string{e.contact.ExternalID})
 	if err != nil {
 		return err
 	}

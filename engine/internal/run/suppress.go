@@ -37,22 +37,45 @@ func keyOf(s *store.Suppression) suppressionKey {
 	return suppressionKey{s.Phone, s.ExternalID, s.Workflow, s.Channel, s.Expires}
 }
 
-// Suppress writes suppressions and removes the leads for which they hold, all in one
-// commit (promise 13). It returns when no handler is called any more for an attempt of
-// theirs.
-func (r *Runner) Suppress(ctx context.Context, list []*Suppressing) error {
-	leads := make([]changedLeads, len(list))
-	for i := range leads {
-		leads[i] = changedLeads{}
+// SuppressRequest is a list of suppressions that the loop was asked for.
+type SuppressRequest struct {
+	run     *Runner
+	list    []*Suppressing
+	leads   []changedLeads
+	surgery surgery
+	request *request
+}
+
+// Suppress asks for suppressions, which are written together with the removal of the leads
+// for which they hold, all in one commit (promise 13). It does not wait for the commit.
+func (r *Runner) Suppress(ctx context.Context, list []*Suppressing) (*SuppressRequest, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
-	var s surgery
-	if err := r.do(ctx, func(l *loop) error { return l.suppress(list, leads, &s) }); err != nil {
+	if err := r.Current(); err != nil {
+		return nil, err
+	}
+	q := &SuppressRequest{run: r, list: list, leads: make([]changedLeads, len(list))}
+	for i := range q.leads {
+		q.leads[i] = changedLeads{}
+	}
+	q.request = &request{answer: make(chan error, 1), decide: func(l *loop) error { return l.suppress(list, q.leads, &q.surgery) }}
+	if !r.inbox.ask(q.request) {
+		return nil, ErrNotRunning
+	}
+	return q, nil
+}
+
+// Wait waits until the suppressions are on disk, and no handler is called any more for an
+// attempt that they forbid.
+func (q *SuppressRequest) Wait(ctx context.Context) error {
+	if err := q.run.answer(ctx, q.request); err != nil {
 		return err
 	}
-	for i := range list {
-		list[i].Leads = leads[i].list()
+	for i := range q.list {
+		q.list[i].Leads = q.leads[i].list()
 	}
-	return s.await(ctx, r)
+	return q.surgery.await(ctx, q.run)
 }
 
 // suppress decides on suppressions. leads gets those that each of them concerns.
@@ -60,23 +83,19 @@ func (l *loop) suppress(list []*Suppressing, leads []changedLeads, s *surgery) e
 	if l.flying != nil {
 		return errInFlight
 	}
-	var fresh []store.Suppression // of all
-	var of []int                  // of which of the list each of them is
+	fresh, of, err := l.newSuppressions(list)
+	if err != nil {
+		return err
+	}
 	var who []Person
-	for i, s := range list {
-		rows, err := l.newSuppressions(s)
-		if err != nil {
-			return err
-		}
-		for _, row := range rows {
-			fresh, of = append(fresh, row), append(of, i)
-			who = append(who, Person{row.Phone, row.ExternalID, row.Workflow})
-			l.writes.Suppressions = append(l.writes.Suppressions, row)
-			l.audit(store.Audit{
-				Action: AuditSuppress, Actor: row.Actor, Reason: row.Reason, Phone: row.Phone, ExternalID: row.ExternalID,
-				Workflow: row.Workflow, Suppression: row.Seq,
-			})
-		}
+	for i := range fresh {
+		row := &fresh[i]
+		who = append(who, Person{row.Phone, row.ExternalID, row.Workflow})
+		l.writes.Suppressions = append(l.writes.Suppressions, *row)
+		l.audit(store.Audit{
+			Action: AuditSuppress, Actor: row.Actor, Reason: row.Reason, Phone: row.Phone, ExternalID: row.ExternalID,
+			Workflow: row.Workflow, Suppression: row.Seq,
+		})
 	}
 	byPhone, byID := map[int64][]int{}, map[string][]int{}
 	for i := range fresh {
@@ -87,7 +106,7 @@ func (l *loop) suppress(list []*Suppressing, leads []changedLeads, s *surgery) e
 			byID[row.ExternalID] = append(byID[row.ExternalID], i)
 		}
 	}
-	err := s.decide(l, who, func(e *entry) error {
+	err = s.decide(l, who, func(e *entry) error {
 		c, workflow := &e.contact.Contact, e.view.Rec.Workflow
 		holding := slices.Concat(byPhone[c.Phone], byID[c.ExternalID])
 		slices.Sort(holding)
@@ -118,69 +137,93 @@ func (l *loop) suppress(list []*Suppressing, leads []changedLeads, s *surgery) e
 }
 
 // newSuppressions returns the suppressions that are asked for and not on record, with
-// their numbers and ids, and sets the result in s.
-func (l *loop) newSuppressions(s *Suppressing) (fresh []store.Suppression, err error) {
-	s.Fresh, s.Also = false, nil
-	wanted := []store.Suppression{s.Asked}
+// their numbers and ids, and of which of the list each of them is. It sets the results in
+// the list, and reads all that is on record at once.
+func (l *loop) newSuppressions(list []*Suppressing) (fresh []store.Suppression, of []int, err error) {
+	wanted := make([][]store.Suppression, len(list))
+	var phones []int64
+	var ids []string
+	for i, s := range list {
+		if wanted[i], err = l.wanted(s); err != nil {
+			return nil, nil, err
+		}
+		for _, w := range wanted[i] {
+			if w.Phone != 0 {
+				phones = append(phones, w.Phone)
+			}
+			if w.ExternalID != "" {
+				ids = append(ids, w.ExternalID)
+			}
+		}
+	}
+	found, err := l.activeSuppressions(phones, ids)
+	if err != nil {
+		return nil, nil, err
+	}
+	known := map[suppressionKey]store.Suppression{}
+	for _, k := range slices.Backward(found) { // so that the first counts
+		known[keyOf(&k)] = k
+	}
+	for i, s := range list {
+		s.Fresh, s.Also = false, nil
+		for n, w := range wanted[i] {
+			old, same := known[keyOf(&w)]
+			if !same {
+				if w.Seq, err = l.r.Store.Reserve(context.Background(), store.SuppressionSequence, 1); err != nil {
+					return nil, nil, &storeError{err}
+				}
+				if w.ID, err = l.r.newSuppressionID(l.now.Time(), w.Seq); err != nil {
+					return nil, nil, err
+				}
+				w.Created = l.now
+				old, known[keyOf(&w)] = w, w
+				fresh, of = append(fresh, w), append(of, i)
+			}
+			switch {
+			case n == 0:
+				s.Suppression, s.Fresh = old, !same
+			case !same:
+				s.Also = append(s.Also, w)
+			}
+		}
+	}
+	return fresh, of, nil
+}
+
+// wanted returns what is asked for: the suppression, and those of linked numbers and ids.
+func (l *loop) wanted(s *Suppressing) ([]store.Suppression, error) {
+	asked := s.Asked
 	if !s.In.IsZero() {
 		f, err := l.flowByID(s.In)
 		if err != nil {
 			return nil, err
 		}
-		wanted[0].Workflow = f.Row.Seq
+		asked.Workflow = f.Row.Seq
 	}
+	list := []store.Suppression{asked}
 	if s.Linked {
-		linked, err := l.linked(&wanted[0])
-		if err != nil {
-			return nil, err
-		}
-		wanted = append(wanted, linked...)
+		linked, err := l.linked(&asked)
+		return append(list, linked...), err
 	}
-	for i, w := range wanted {
-		known, err := l.activeSuppressions(w.Phone, w.ExternalID)
-		if err != nil {
-			return nil, err
-		}
-		if at := slices.IndexFunc(known, func(k store.Suppression) bool { return keyOf(&k) == keyOf(&w) }); at >= 0 {
-			if i == 0 {
-				s.Suppression = known[at]
-			}
-			continue
-		}
-		if w.Seq, err = l.r.Store.Reserve(context.Background(), store.SuppressionSequence, 1); err != nil {
-			return nil, &storeError{err}
-		}
-		if w.ID, err = l.r.newSuppressionID(l.now.Time(), w.Seq); err != nil {
-			return nil, err
-		}
-		w.Created = l.now
-		fresh = append(fresh, w)
-		if i == 0 {
-			s.Suppression, s.Fresh = w, true
-		} else {
-			s.Also = append(s.Also, w)
-		}
-	}
-	return fresh, nil
+	return list, nil
 }
 
-// activeSuppressions returns the suppressions of a phone number or an external id that
-// are active, whatever their scope, those of this batch included.
-func (l *loop) activeSuppressions(phone int64, externalID string) ([]store.Suppression, error) {
-	var list []store.Suppression
-	for _, q := range []store.SuppressionQuery{{Phone: phone}, {ExternalID: externalID}} {
-		if q.Phone == 0 && q.ExternalID == "" {
-			continue
-		}
-		q.Active = l.now
-		found, err := l.r.Store.Suppressions(context.Background(), q)
-		if err != nil {
-			return nil, &storeError{err}
-		}
-		list = append(list, found...)
+// activeSuppressions returns the suppressions of any of the phone numbers or external ids
+// that are active, whatever their scope, as this batch leaves them.
+func (l *loop) activeSuppressions(phones []int64, ids []string) ([]store.Suppression, error) {
+	q := store.SuppressionQuery{Phones: phones, ExternalIDs: ids, Active: l.now}
+	if !q.OfPersons() {
+		return nil, nil
+	}
+	list, err := l.r.Store.Suppressions(context.Background(), q)
+	if err != nil {
+		return nil, &storeError{err}
 	}
 	for _, s := range l.writes.Suppressions {
-		if s.Active(l.now) && (phone != 0 && s.Phone == phone || externalID != "" && s.ExternalID == externalID) {
+		switch {
+		case !s.Active(l.now): // lifted in this batch
+			list = slices.DeleteFunc(list, func(old store.Suppression) bool { return old.Seq == s.Seq })
+		case q.Matches(&s):
 			list = append(list, s)
 		}
 	}

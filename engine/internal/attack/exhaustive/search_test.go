@@ -1,5 +1,5 @@
-// Package exhaustive searches every order of events of two leads and one worker
-// over the real core.
+// Package exhaustive searches every order of events of two leads and one worker, and of
+// one lead that is held, suppressed and signalled, over the real core.
 package exhaustive
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/leadflow-go/leadflow/store"
 )
 
-var hook = flag.Bool("exhaustive.hook", false, "search with a completion hook too, which takes half a minute")
+var hook = flag.Bool("exhaustive.hook", false, "search with a completion hook, and two rules for one lead, too, which takes a minute")
 
 // world has two leads of one workflow, and one worker for both.
 type world struct {
@@ -26,6 +26,7 @@ type world struct {
 	Leads   [2]core.View
 	Paused  int // how often the workflow was paused
 	Crashed int
+	Ruled   int // how often the first lead was held, suppressed or given a signal
 }
 
 // names of what can happen to a lead, besides the end of its time.
@@ -36,14 +37,21 @@ var answers = map[string]core.Answer{
 	"sends":   {Outcome: "completed", Schedule: []core.Scheduled{{After: 30 * time.Second}}},
 }
 
-func flow(t *testing.T) *core.Flow {
-	graph, err := workflow.Compile(&workflow.Definition{Name: "two", Entry: "call",
+func flow(t *testing.T, rules bool) *core.Flow {
+	wait, onwards := workflow.Wait("wait", time.Minute), []workflow.Edge{workflow.To("wait", "done")}
+	var exits []workflow.Exit
+	if rules {
+		wait = workflow.WaitSignal("wait", "replied", time.Minute)
+		onwards = []workflow.Edge{workflow.On("wait", "signal", "done"), workflow.On("wait", "timeout", "done")}
+		exits = []workflow.Exit{{Signal: "paid", Outcome: "converted"}}
+	}
+	graph, err := workflow.Compile(&workflow.Definition{Name: "two", Entry: "call", Exits: exits,
 		Nodes: []workflow.Node{
 			workflow.CallNode("call", nil).WithRetry(workflow.Retry{MaxAttempts: 2, Delay: workflow.Duration(time.Minute)}),
-			workflow.Wait("wait", time.Minute),
+			wait,
 			workflow.End("done", workflow.Converted),
 		},
-		Edges: []workflow.Edge{workflow.On("call", "default", "wait"), workflow.To("wait", "done")},
+		Edges: append(onwards, workflow.On("call", "default", "wait")),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -53,9 +61,12 @@ func flow(t *testing.T) *core.Flow {
 
 // search visits every reachable world once.
 type search struct {
-	t        *testing.T
-	flow     *core.Flow
-	hooks    bool
+	t     *testing.T
+	flow  *core.Flow
+	hooks bool
+	// rules is how often the first lead is held, suppressed or signalled; unless it is 0,
+	// the second does nothing.
+	rules    int
 	seen     map[string]bool
 	frontier []world
 	moves    int
@@ -106,6 +117,11 @@ func alike(w world) world {
 		if e := n.Ended; e != nil {
 			n.Ended = &core.Ended{Status: e.Status, Outcome: e.Outcome, Attempt: e.Attempt}
 		}
+		if h := n.Hold; h != nil {
+			held := core.Held{Since: h.Since - w.Now, Until: h.Until}
+			ahead(&held.Until)
+			n.Hold = &held
+		}
 		messages := make([]core.Message, len(n.Messages))
 		for k, m := range n.Messages {
 			ahead(&m.Due)
@@ -146,6 +162,9 @@ func (s *search) expand(w world) {
 	f := s.in(&w)
 	soonest := store.MaxMillis
 	for i := range w.Leads {
+		if i == 1 && s.rules > 0 {
+			continue
+		}
 		v := &w.Leads[i]
 		need := core.Next(v, f, w.Now)
 		if need.Kind == core.Until {
@@ -177,6 +196,9 @@ func (s *search) expand(w world) {
 		s.event(w, i, "a failure by callback", core.Callback{Visit: v.Rec.Visit, Failed: "busy"})
 		s.event(w, i, "a removal", core.Remove{})
 		s.event(w, i, "a removal without retries", core.Remove{How: core.Removal{SkipRetries: true}})
+		if s.rules > 0 {
+			s.ruled(w)
+		}
 	}
 	next := w
 	switch {
@@ -210,6 +232,36 @@ func (s *search) expand(w world) {
 	}
 }
 
+// ruled applies what the first lead is held, suppressed and signalled by.
+func (s *search) ruled(w world) {
+	s.event(w, 0, "a release", core.Release{})
+	s.event(w, 0, "a lift", core.Unbar{Suppression: 1})
+	next := w
+	if next.Ruled++; w.Ruled < s.rules {
+		s.event(next, 0, "a hold", core.Hold{})
+		s.event(next, 0, "a hold that ends", core.Hold{How: core.Held{Until: w.Now.Add(30 * time.Second)}})
+		s.event(next, 0, "a suppression of calls", core.Bar{Barred: core.Barred{Suppression: 1, Channel: "voice_call"}})
+		s.event(next, 0, "a suppression of messages", core.Bar{Barred: core.Barred{Suppression: 1, Channel: "message"}})
+		s.event(next, 0, "a suppression", core.SuppressedBy(&store.Suppression{Seq: 1}))
+		s.event(next, 0, "a signal", core.Signal{Name: "replied"})
+		s.event(next, 0, "a signal to leave", core.Signal{Name: "paid"})
+	}
+}
+
+// barred reports whether a lead is suppressed for the channel of its attempt in flight.
+func barred(v *core.View) bool {
+	channel := "voice_call"
+	if v.Notes.Sending != nil {
+		channel = "message"
+	}
+	for _, b := range v.Notes.Barred {
+		if b.Channel == channel {
+			return true
+		}
+	}
+	return false
+}
+
 // check checks the promises after an event.
 func (s *search) check(before, w *world, what string) {
 	f := s.in(w)
@@ -227,6 +279,10 @@ func (s *search) check(before, w *world, what string) {
 				bad(i, 2, "is called again although retries were given up")
 			case was.Rec.State == lead.PendingRemoval && was.Rec.Phase == store.PhaseWaiting:
 				bad(i, 2, "begins a step")
+			case was.Notes.Hold != nil && (was.Notes.Hold.Until == 0 || was.Notes.Hold.Until > w.Now):
+				bad(i, 17, "begins although it is held")
+			case barred(is):
+				bad(i, 13, "begins although it is suppressed")
 			case w.Status != lead.WorkflowActive:
 				bad(i, 17, "begins in a workflow that is "+w.Status.String())
 			case is.Notes.Sending == nil && !f.Graph.Node(is.Rec.Node).Type.Action():
@@ -238,13 +294,16 @@ func (s *search) check(before, w *world, what string) {
 		if was.Rec.State == lead.PendingRemoval && !is.Rec.State.InFlight() && is.Rec.State != lead.Removed {
 			bad(i, 4, "goes on")
 		}
+		if is.Notes.Exit != nil && !is.Rec.State.InFlight() {
+			bad(i, 10, "stays although a signal took it out")
+		}
 		if is.Rec.State.Final() && (need.Kind != core.Nothing || is.Rec.Wake != 0 || is.Running || is.Notes.Messages != nil) {
 			bad(i, 5, "leaves something behind")
 		}
 		if is.Rec.State == lead.Completed && is.Rec.Outcome != "converted" {
 			bad(i, 10, "completes with "+is.Rec.Outcome)
 		}
-		if !is.Rec.State.Final() && need.Kind == core.Nothing && !is.Hooking && w.Status == lead.WorkflowActive {
+		if !is.Rec.State.Final() && need.Kind == core.Nothing && !is.Hooking && is.Notes.Hold == nil && w.Status == lead.WorkflowActive {
 			bad(i, 10, "is stuck")
 		}
 		if is.Rec.State == lead.PendingRemoval && need.Kind == core.Nothing && !is.Hooking {
@@ -254,23 +313,28 @@ func (s *search) check(before, w *world, what string) {
 }
 
 // Searches every interleaving of two leads that share one worker: every event happens to
-// the first lead; the second only takes the worker. The exact counts prove that the
+// the first lead; the second only takes the worker. With rules, it is one lead, which is
+// held, suppressed or signalled so often, at any moment. The exact counts prove that the
 // search is complete. They change with the rules: if the change explains the new counts,
 // copy them from the test's output.
 func TestTwoLeadsAndOneWorkerKeepThePromisesInEveryOrder(t *testing.T) {
 	for _, c := range []struct {
 		name          string
 		hooks         bool
+		rules         int
+		long          bool
 		states, moves int
 	}{
-		{"without hooks", false, 155_724, 973_014},
-		{"with a hook", true, 712_430, 3_716_628},
+		{"without hooks", false, 0, false, 155_724, 973_014},
+		{"with a hook", true, 0, true, 712_430, 3_716_628},
+		{"one lead that is held, suppressed or signalled", false, 1, false, 57_166, 389_635},
+		{"twice", false, 2, true, 248_125, 1_906_570},
 	} {
-		if c.hooks && !*hook {
+		if c.long && !*hook {
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
-			s := &search{t: t, flow: flow(t), hooks: c.hooks, seen: map[string]bool{}}
+			s := &search{t: t, flow: flow(t, c.rules > 0), hooks: c.hooks, rules: c.rules, seen: map[string]bool{}}
 			s.run()
 			t.Logf("%d states, %d transitions", len(s.seen), s.moves)
 			if attack.RaceEnabled {

@@ -26,8 +26,9 @@ type ruling struct {
 // retry, or one that a crash interrupted. The strictest one holds.
 func (w *World) mayBegin(l *Lead) permission { return w.rule(l).may }
 
-// Rests reports whether the lead's next attempt waits for a time that a rule gives.
-func (w *World) Rests(l *Lead) bool { return !w.rule(l).until.IsZero() }
+// Rests reports whether the lead's next attempt waits for a time that a rule gives, or for
+// a limit.
+func (w *World) Rests(l *Lead) bool { return !w.rule(l).until.IsZero() || w.limited(l).may == later }
 
 // rule returns the strictest ruling, with the latest of the times that rules give.
 func (w *World) rule(l *Lead) (strictest ruling) {

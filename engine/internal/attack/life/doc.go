@@ -19,11 +19,14 @@
 //
 // The files: flow.go reads definitions; brakes.go has what keeps attempts from
 // beginning; step.go has how they begin and end; callback.go, notmade.go, hooks.go,
-// message.go, removal.go, update.go and workflow.go are named after what they have;
+// message.go, removal.go, hold.go, suppression.go, signal.go, hours.go, limit.go,
+// update.go and workflow.go are named after what they have;
 // route.go has where an outcome leads; clock.go has what happens by time alone, and
 // crashes; reading.go has what a reader sees; promises.go has what must hold for that
-// independently of the rules.
+// independently of the rules, and provider.go what must hold of all leads together.
 //
 // It leaves out what no attack needs: waits until a time that an expression gives,
-// cycles without a step or a wait, and limits of sizes and numbers.
+// cycles without a step or a wait, time zones, holidays and the spread of calling hours,
+// rate keys other than those of handlers, the shares of workflows in a limit, and limits
+// of sizes and numbers. How a split node deals is told to it.
 package life

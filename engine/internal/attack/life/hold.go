@@ -31,6 +31,7 @@ func (w *World) Release(l *Lead) error {
 		return lead.ErrNotHeld
 	}
 	w.release(l, w.Now)
+	w.passOver(l, w.Now)
 	return nil
 }
 

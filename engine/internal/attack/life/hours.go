@@ -56,15 +56,18 @@ func (w *World) closed(l *Lead) ruling {
 	if of == nil && node == nil {
 		return ruling{}
 	}
-	// Windows begin and end at whole minutes.
-	at := w.Now
-	for minutes := 0; !of.open(at) || !node.open(at); minutes++ {
-		if at = at.Truncate(time.Minute).Add(time.Minute); minutes > 8*24*60 {
-			return ruling{may: later}
-		}
-	}
-	if at.Equal(w.Now) {
+	if of.open(w.Now) && node.open(w.Now) {
 		return ruling{}
 	}
-	return ruling{later, at}
+	// The first moment at which all are open is one at which one of them opens.
+	first := ruling{may: later}
+	for _, window := range slices.Concat(of, node) {
+		for ahead := range 9 {
+			at := clock(w.Now.UTC().AddDate(0, 0, ahead), window.From)
+			if at.After(w.Now) && of.open(at) && node.open(at) && (first.until.IsZero() || at.Before(first.until)) {
+				first.until = at
+			}
+		}
+	}
+	return first
 }

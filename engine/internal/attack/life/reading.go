@@ -2,6 +2,7 @@ package life
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	"github.com/leadflow-go/leadflow/lead"
@@ -27,14 +28,8 @@ func (w *World) View(l *Lead) lead.Lead {
 	case l.State.Final():
 	case l.Hold != nil && (l.Doing == Resting || l.Doing == Retrying):
 		out.NextActionAt = l.Hold.Until
-	case l.Doing == Resting:
-		out.NextActionAt = l.At.ScheduledAt
-		if m := l.Messages(); len(m) > 0 && m[0].ScheduledAt.Before(out.NextActionAt) {
-			out.NextActionAt = m[0].ScheduledAt
-		}
-		out.NextActionAt = w.whenOpen(l, out.NextActionAt)
-	case l.Doing == Retrying:
-		out.NextActionAt = w.whenOpen(l, l.At.last().DueAt)
+	case l.Doing == Resting || l.Doing == Retrying:
+		out.NextActionAt = w.whenOpen(l, w.due(l))
 	case l.Doing == Hooking:
 		out.NextActionAt = l.endedAt
 	default:
@@ -43,27 +38,49 @@ func (w *World) View(l *Lead) lead.Lead {
 	return out
 }
 
+// due is when a lead without an attempt in flight is due, if no rule keeps it from
+// beginning one.
+func (w *World) due(l *Lead) time.Time {
+	if l.Doing == Retrying {
+		return l.At.last().DueAt
+	}
+	if m := l.Messages(); len(m) > 0 && m[0].ScheduledAt.Before(l.At.ScheduledAt) {
+		return m[0].ScheduledAt
+	}
+	return l.At.ScheduledAt
+}
+
+// ruled reports whether calling hours or limits may hold for the lead.
+func (l *Lead) ruled() bool {
+	return len(l.Flow.limits) > 0 || l.Flow.hours != nil || slices.ContainsFunc(l.Flow.Nodes, func(n *Node) bool { return n.hours != nil })
+}
+
 // whenOpen is when a lead is acted on that is due: not before the calling hours and the
 // limits for its contact allow that.
 func (w *World) whenOpen(l *Lead, due time.Time) time.Time {
 	if due.After(w.Now) || !l.Flow.active() || !l.attemptNode(w.Now).Type.Action() || !w.cooling(l).until.IsZero() {
 		return due
 	}
-	if until := w.closed(l).until; !until.IsZero() {
-		return until
+	until := w.closed(l).until
+	if until.IsZero() {
+		until = w.limitedFor(l).until
 	}
-	if until := w.limitedFor(l).until; !until.IsZero() {
-		return until
+	if until.IsZero() {
+		return due
 	}
-	return due
+	if m := l.Messages(); l.Doing == Resting && len(m) > 0 && m[0].ScheduledAt.After(w.Now) && m[0].ScheduledAt.Before(until) {
+		return m[0].ScheduledAt // that is not the next attempt yet
+	}
+	return until
 }
 
-// Vague reports whether no reader needs to be told exactly when a lead is acted on next:
-// it is due, and had to wait for calling hours or for a limit for its contact, and now
-// waits for something else.
-func (w *World) Vague(l *Lead) bool {
-	next := w.View(l).NextActionAt
-	return l.Hold == nil && (l.Doing == Resting || l.Doing == Retrying) && !next.IsZero() && !next.After(w.Now)
+// Vague reports whether a reader may be told that time for when the lead is acted on next,
+// as well as what View says: it was due before, and then waited for calling hours, limits,
+// workers or a resume in turn, of which the time may have passed.
+func (w *World) Vague(l *Lead, next time.Time) bool {
+	is := w.View(l).NextActionAt
+	waits := l.Hold == nil && !l.State.Final() && (l.Doing == Resting || l.Doing == Retrying)
+	return waits && l.ruled() && !w.due(l).After(w.Now) && (!next.After(w.Now) || !is.After(w.Now) || w.limitedFor(l).may == later)
 }
 
 // History is the lead's steps as a reader should see them.

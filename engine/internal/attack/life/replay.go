@@ -32,7 +32,10 @@ type Record struct {
 // step has, whether an attempt without a next one was final, and what came late.
 func Replay(f *Flow, r Record) (*World, error) {
 	active := *f
-	active.Status, active.Deleted = lead.WorkflowActive, false
+	active.Status, active.Deleted, active.limits = lead.WorkflowActive, false, cloneLimits(f.limits)
+	for _, l := range active.limits {
+		l.starts = nil
+	}
 	w := &World{Now: r.Lead.EnrolledAt, Asks: true, Hooks: []string{"all"}, Flows: []*Flow{&active}}
 	w.Deal = func(l *Lead, _ *Node) string { // however it fell
 		if i := len(l.Steps) - 1; i < len(r.Steps) {
@@ -123,6 +126,10 @@ func (p *replay) compare(w *World) bool {
 		}
 	}
 	view := w.View(l)
+	// Calling hours, and limits that count for other leads too, may have moved it.
+	if l.ruled() && (l.Doing == Resting || l.Doing == Retrying) && !r.Lead.NextActionAt.Before(w.due(l)) {
+		view.NextActionAt = r.Lead.NextActionAt
+	}
 	// A lead's end may be on record as of when it was written.
 	if isLater(r.Lead.CompletedAt, view.CompletedAt) {
 		view.CompletedAt = r.Lead.CompletedAt

@@ -17,6 +17,7 @@ func (w *World) enter(l *Lead, node string) {
 		w.takeKept(l)
 	case n.Type.Action():
 		l.kept = nil
+		w.passOver(l, w.Now)
 	case n.Type == workflow.Split:
 		if outcome := w.Deal(l, n); n.weights[outcome] > 0 {
 			w.decided(l, outcome)

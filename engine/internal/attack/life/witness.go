@@ -23,8 +23,9 @@ type Witness struct {
 	skip  *Attempt               // it was acknowledged that no attempt after this one is made
 	last  bool                   // a process has ended since then
 
-	held      bool // that the lead is held was acknowledged
-	heldUntil time.Time
+	held       bool // that the lead is held was acknowledged
+	heldUntil  time.Time
+	heldDuring Attempt
 }
 
 // Attempt names an attempt. Number is 0 for none.
@@ -210,13 +211,16 @@ func (w *Witness) Check(s Sight) []Fault {
 func (a Attempt) String() string { return fmt.Sprintf("attempt %d of step %s", a.Number, a.Step) }
 
 // Held tells that it was acknowledged that the lead is held, until then or, if that is
-// zero, until it is released.
-func (w *Witness) Held(until time.Time) { w.held, w.heldUntil = true, until }
+// zero, until it is released, and which attempt was in flight then: the zero value for
+// none.
+func (w *Witness) Held(until time.Time, inFlight Attempt) {
+	w.held, w.heldUntil, w.heldDuring = true, until, inFlight
+}
 
 // Released tells that the lead is about to be released.
 func (w *Witness) Released() { w.held = false }
 
 // stopped: promise 17. No attempt of a held lead begins.
 func (w *Witness) stopped(c Call, f *faults) {
-	f.add(w.held && (w.heldUntil.IsZero() || c.At.Before(w.heldUntil)), 17, "%s is made after a hold was acknowledged", c.Attempt)
+	f.add(w.held && (c.Attempt != w.heldDuring || c.Redelivered) && (w.heldUntil.IsZero() || c.At.Before(w.heldUntil)), 17, "%s is made after a hold was acknowledged", c.Attempt)
 }

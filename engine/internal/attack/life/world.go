@@ -117,7 +117,6 @@ func (w *World) Enroll(f *Flow, c lead.Contact) (fresh, live *Lead) {
 	l := &Lead{Number: len(w.Leads), Flow: f, Contact: c, State: lead.Enrolled, Enrolled: w.Now}
 	w.Leads = append(w.Leads, l)
 	w.enter(l, f.Entry)
-	w.passOver(l, w.Now)
 	return l, nil
 }
 

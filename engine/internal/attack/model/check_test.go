@@ -56,6 +56,7 @@ func (w *trial) called(c *heldCall) {
 		w.t.Fatalf("a handler was called for %s at %s, not at %s", what, w.text.After(c.at), w.text.After(w.spec.Now))
 	}
 	w.promises.begun(w, l, c)
+	w.t.Logf("%s: %s begins at %s", w.text.After(w.spec.Now), l, l.At.NodeID)
 	w.calls[l] = c
 	for what, is := range map[string]bool{
 		"attempts": true, "redelivered": c.ask.Redelivered, "retries": a.Number > 1 && !c.ask.Redelivered,
@@ -191,7 +192,7 @@ func (w *trial) checkFlow(f *life.Flow) {
 		}
 		is := w.read(l)
 		view, listed := w.spec.View(l), list[at]
-		if w.spec.Vague(l) {
+		if w.spec.Vague(l, is.Lead.NextActionAt) {
 			is.Lead.NextActionAt, listed.NextActionAt, view.NextActionAt = w.spec.Now, w.spec.Now, w.spec.Now
 		}
 		want := w.text.Lead(view)

@@ -65,7 +65,11 @@ func (w *trial) askHold(l *life.Lead, how lead.Hold) *request {
 		}
 		return conflict(w.spec.Hold(l, how), l.Flow.ID, l.ID, lead.StepID{}, l.State.String())
 	}
-	r.check = func() { w.promises.of(l).Held(how.Until) }
+	r.check = func() {
+		if l.Hold != nil { // and was not released in the same batch
+			w.promises.held(w, l)
+		}
+	}
 	return r
 }
 
@@ -93,11 +97,16 @@ func (w *trial) askRelease(l *life.Lead) *request {
 }
 
 // signals are the names of those that workflows may wait for.
-var signals = []string{"replied", "paid", "moved"}
+var signals = []string{"replied", "paid"}
 
 func (w *trial) signal(t *rapid.T) {
 	data := rapid.SampledFrom([]string{"", scored}).Draw(t, "data")
-	w.alone(w.askSignal(w.anyLead(t), rapid.SampledFrom(signals).Draw(t, "signal"), []byte(data)))
+	l := w.anyLead(t)
+	w.alone(w.askSignal(l, rapid.SampledFrom(signals).Draw(t, "signal"), []byte(data)))
+	if w.calls[l] != nil && rapid.Bool().Draw(t, "then the handler answers") {
+		w.answer(l, w.drawAnswer(l, true))
+		w.settle()
+	}
 }
 
 func (w *trial) askSignal(l *life.Lead, name string, data []byte) *request {
@@ -167,7 +176,7 @@ func (w *trial) person(t *rapid.T) {
 			w.odd[l] = true
 			err := w.spec.Hold(l, lead.Hold{Until: until})
 			if err == nil {
-				w.promises.of(l).Held(until)
+				w.promises.held(w, l)
 			}
 			return err
 		}
@@ -232,6 +241,9 @@ func (w *trial) changed(what string, got []engine.ContactLead, leads []*life.Lea
 func (w *trial) suppress(t *rapid.T) {
 	s := life.Suppression{Reason: rapid.SampledFrom([]string{"", "said stop"}).Draw(t, "reason"), Actor: "agent", Expires: w.soon(t, "expires")}
 	s.PhoneNumber, s.ExternalID = drawPhone(t), drawID(t)
+	if len(w.spec.Leads) > 0 && rapid.Bool().Draw(t, "of a lead") {
+		s.PhoneNumber = w.anyLead(t).Contact.PhoneNumber
+	}
 	if s.ExternalID != "" && rapid.Bool().Draw(t, "only the id") {
 		s.PhoneNumber = ""
 	}
@@ -240,6 +252,9 @@ func (w *trial) suppress(t *rapid.T) {
 	}
 	s.Channel = rapid.SampledFrom([]workflow.NodeType{"", workflow.VoiceCall, workflow.Message, workflow.Application, workflow.VoiceCall}).Draw(t, "channel")
 	w.alone(w.askSuppress(s, rapid.IntRange(0, 3).Draw(t, "linked") == 3))
+	if rapid.IntRange(0, 3).Draw(t, "and lift it") == 3 {
+		w.lift(t)
+	}
 }
 
 func (w *trial) askSuppress(s life.Suppression, linked bool) *request {
@@ -277,6 +292,10 @@ func (w *trial) askSuppress(s life.Suppression, linked bool) *request {
 		if got.New != fresh || !fresh && got.ID != is.ID || len(got.Linked) != len(also) || len(got.Leads) != len(leads) {
 			w.t.Fatalf("%s: answered %+v; want new %t, %d linked, %d leads", r.what, got, fresh, len(also), len(leads))
 		}
+		w.promises.provider.Suppressed(is)
+		for _, other := range also {
+			w.promises.provider.Suppressed(other)
+		}
 		is.ID = got.ID
 		for _, other := range also {
 			for _, g := range got.Linked {
@@ -302,7 +321,8 @@ func (w *trial) lift(t *rapid.T) {
 	if len(w.spec.Suppressions) == 0 {
 		t.Skip("nobody is suppressed")
 	}
-	w.alone(w.askLift(w.spec.Suppressions[rapid.IntRange(0, len(w.spec.Suppressions)-1).Draw(t, "suppression")]))
+	all := w.spec.Suppressions
+	w.alone(w.askLift(all[len(all)-1-rapid.IntRange(0, len(all)-1).Draw(t, "suppression")])) // mostly the last one
 }
 
 func (w *trial) askLift(s *life.Suppression) *request {
@@ -312,6 +332,7 @@ func (w *trial) askLift(s *life.Suppression) *request {
 		return err
 	}
 	r.apply = func() error {
+		w.promises.provider.Lifted(s)
 		return conflict(w.spec.Lift(s, "agent", "a mistake"), lead.WorkflowID{}, lead.ID{}, lead.StepID{}, life.AnyText)
 	}
 	r.check = func() {}

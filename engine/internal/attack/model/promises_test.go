@@ -6,6 +6,7 @@ import (
 
 	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/engine/internal/attack/life"
+	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
 )
@@ -24,8 +25,9 @@ import (
 //  11. typed refusals: expectRefusal;
 //  12. one owner: secondOwner.
 type promises struct {
-	leads map[*life.Lead]*witnessed
-	dead  bool // a process has ended
+	provider life.Provider
+	leads    map[*life.Lead]*witnessed
+	dead     bool // a process has ended
 }
 
 // witnessed is what was seen of a lead.
@@ -64,9 +66,22 @@ func (p *promises) removed(w *trial, l *life.Lead, state lead.State, skipRetries
 	w.broken(l, p.of(l).Removed(state, skipRetries, life.InFlight(w.read(l).Steps)))
 }
 
+// held notes that a hold of a lead was acknowledged.
+func (p *promises) held(w *trial, l *life.Lead) {
+	w.t.Helper()
+	p.of(l).Held(l.Hold.Until, life.InFlight(w.read(l).Steps))
+}
+
 // begun notes that a handler was called.
 func (p *promises) begun(w *trial, l *life.Lead, c *heldCall) {
 	w.t.Helper()
+	channel := c.ask.Node.Type
+	if c.ask.Scheduled != nil {
+		channel = workflow.Message
+	}
+	w.broken(l, p.provider.Called(life.Delivery{
+		At: c.at, Flow: l.Flow, Node: l.Flow.Node(c.ask.Node.ID), Channel: channel, PhoneNumber: c.ask.Contact.PhoneNumber, ExternalID: c.ask.Contact.ExternalID,
+	}))
 	w.broken(l, p.of(l).Called(life.Call{
 		Attempt: life.Attempt{Step: c.ask.StepID, Number: c.ask.Number}, Key: c.ask.IdempotencyKey, At: c.at, Redelivered: c.ask.Redelivered,
 	}))
@@ -87,9 +102,26 @@ func (p *promises) died() {
 	}
 }
 
-// check: promises 3, 4, 5 and 10, at rest.
+// inFlight: promise 15, by what can be read of all leads.
+func (p *promises) inFlight(w *trial) {
+	w.t.Helper()
+	for _, f := range w.spec.Flows {
+		var steps []lead.Step
+		for _, l := range w.spec.Leads {
+			if l.Flow == f && !f.Deleted && l.State.InFlight() {
+				steps = append(steps, w.read(l).Steps...)
+			}
+		}
+		for _, fault := range life.Flying(f, steps) {
+			w.t.Fatalf("%s: %s", f.Name, fault)
+		}
+	}
+}
+
+// check: promises 3, 4, 5, 10 and 15, at rest.
 func (p *promises) check(w *trial) {
 	w.t.Helper()
+	p.inFlight(w)
 	now := w.spec.Now
 	for l, c := range w.calls {
 		if c.ctx.Err() != nil && now.Before(c.ask.Deadline) {

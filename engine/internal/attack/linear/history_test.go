@@ -99,6 +99,9 @@ func (r *run) history() []porcupine.Operation {
 			}
 		}
 		slices.SortFunc(leads, func(a, b lead.ID) int {
+			if len(r.engs) == 1 { // which gives out the numbers in the order of its decisions
+				return cmp.Compare(a.Seq(), b.Seq())
+			}
 			return cmp.Or(ended[a].Compare(ended[b]), cmp.Compare(enrolled[a].Return, enrolled[b].Return))
 		})
 		for n, id := range leads {

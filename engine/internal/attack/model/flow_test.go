@@ -18,9 +18,9 @@ import (
 
 // drawFlow draws a workflow: a row of one to four nodes, each leading to the
 // next, and other edges of actions leading anywhere. So every cycle has an
-// action in it.
-func drawFlow(t *rapid.T, name string) (*life.Flow, *workflow.Definition) {
-	d := &drawing{T: t, def: &workflow.Definition{Name: name, Entry: "n0"}}
+// action in it. serverTime: see backend.
+func drawFlow(t *rapid.T, name string, serverTime bool) (*life.Flow, *workflow.Definition) {
+	d := &drawing{T: t, def: &workflow.Definition{Name: name, Entry: "n0"}, serverTime: serverTime}
 	row := rapid.IntRange(1, 4).Draw(t, "nodes")
 	kinds := []workflow.NodeType{
 		workflow.VoiceCall, workflow.Message, workflow.Application, workflow.VoiceCall, workflow.Time, workflow.Conditional, workflow.Time, workflow.Split,
@@ -32,7 +32,7 @@ func drawFlow(t *rapid.T, name string) (*life.Flow, *workflow.Definition) {
 		}
 	}
 	d.def.CallingHours = drawHours(t, "hours")
-	d.def.Limits = drawLimits(t, "limits", true)
+	d.def.Limits = d.drawLimits("limits", true)
 	var ids []string
 	for i := range row {
 		id := fmt.Sprintf("n%d", i)
@@ -104,28 +104,29 @@ func drawHours(t *rapid.T, label string) *workflow.CallingHours {
 }
 
 // drawLimits draws limits, mostly none.
-func drawLimits(t *rapid.T, label string, scoped bool) []workflow.Limit {
-	if rapid.IntRange(0, 7).Draw(t, label) < 7 {
+func (d *drawing) drawLimits(label string, scoped bool) []workflow.Limit {
+	if rapid.IntRange(0, 7).Draw(d.T, label) < 7 {
 		return nil
 	}
-	return []workflow.Limit{drawLimit(t, scoped)}
-}
-
-func drawLimit(t *rapid.T, scoped bool) workflow.Limit {
-	l := rapid.SampledFrom([]workflow.Limit{
-		{InFlight: 1}, {InFlight: 2}, {Starts: 1, Per: workflow.Duration(10 * time.Minute)}, {Starts: 3, Per: workflow.Duration(2 * time.Hour)},
+	choice := []workflow.Limit{
+		{InFlight: 1}, {InFlight: 2},
 		{PerContact: 1, Per: workflow.Duration(3 * time.Hour)}, {PerContact: 2, Per: workflow.Duration(25 * time.Hour)},
-	}).Draw(t, "limit")
-	if scoped {
-		l.Channel = rapid.SampledFrom([]workflow.NodeType{"", workflow.VoiceCall, workflow.Message}).Draw(t, "channel")
 	}
-	return l
+	if !d.serverTime {
+		choice = append(choice, workflow.Limit{Starts: 1, Per: workflow.Duration(10 * time.Minute)}, workflow.Limit{Starts: 3, Per: workflow.Duration(2 * time.Hour)})
+	}
+	l := rapid.SampledFrom(choice).Draw(d.T, "limit")
+	if scoped {
+		l.Channel = rapid.SampledFrom([]workflow.NodeType{"", workflow.VoiceCall, workflow.Message}).Draw(d.T, "channel")
+	}
+	return []workflow.Limit{l}
 }
 
 // drawing is a workflow that is being drawn.
 type drawing struct {
 	*rapid.T
-	def *workflow.Definition
+	def        *workflow.Definition
+	serverTime bool
 }
 
 func (d *drawing) drawPolicy(n *workflow.Node) {
@@ -135,7 +136,7 @@ func (d *drawing) drawPolicy(n *workflow.Node) {
 	if timeout != workflow.DefaultTimeout {
 		*n = n.WithTimeout(timeout)
 	}
-	n.CallingHours, n.Limits = drawHours(d.T, "hours of "+n.ID), drawLimits(d.T, "limits of "+n.ID, false)
+	n.CallingHours, n.Limits = drawHours(d.T, "hours of "+n.ID), d.drawLimits("limits of "+n.ID, false)
 	if rapid.SampledFrom([]bool{false, false, true}).Draw(d.T, "fails when unknown") {
 		*n = n.WithUnknown(workflow.FailUnknown)
 	}

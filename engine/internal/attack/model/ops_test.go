@@ -76,7 +76,7 @@ func (w *trial) create(t *rapid.T) {
 	if len(w.spec.Flows) == maxFlows {
 		t.Skip("enough workflows")
 	}
-	f, def := drawFlow(t, fmt.Sprintf("flow %d", len(w.spec.Flows)))
+	f, def := drawFlow(t, fmt.Sprintf("flow %d", len(w.spec.Flows)), w.backend.serverTime)
 	got, err := w.eng.CreateWorkflow(context.Background(), def)
 	if err != nil {
 		t.Fatalf("CreateWorkflow: %v", err)

@@ -17,8 +17,8 @@ import (
 
 // A batch is one pipeline: all statements go out together, and the server runs them in
 // one transaction, which it commits at the end of the pipeline or not at all. So a
-// batch costs one round trip, and one that enrolls leads two, because whom it leaves
-// out must be known before what belongs to them is written.
+// batch costs one round trip, and one that enrolls leads two if it leaves any out, because
+// those must be known before what belongs to them is written.
 //
 // A statement that must touch so many rows says so itself, by dividing by zero when it
 // does not. Then, and for every other error of the server's, nothing has happened; and
@@ -51,7 +51,9 @@ const (
 	beginLiveText = `WITH b AS (INSERT INTO live (workflow, phone, lead) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])
 			ON CONFLICT (workflow, phone) DO UPDATE SET lead = live.lead RETURNING workflow, phone, lead)
 		SELECT workflow, phone, b.lead FROM b LEFT JOIN unnest($3::bigint[]) AS u (lead) ON u.lead = b.lead WHERE u.lead IS NULL`
-	liveText = `SELECT l.workflow, l.phone, l.lead FROM unnest($1::bigint[], $2::bigint[]) AS u (workflow, phone) JOIN live l USING (workflow, phone)`
+	// claimText fails if one of them has a live lead.
+	claimText = `INSERT INTO live (workflow, phone, lead) SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])`
+	liveText  = `SELECT l.workflow, l.phone, l.lead FROM unnest($1::bigint[], $2::bigint[]) AS u (workflow, phone) JOIN live l USING (workflow, phone)`
 
 	insertLeadsText = `INSERT INTO leads (seq, workflow, version, spot, phase, node, visit, visits, attempt, entered, due, started, deadline, wake, last_step, updated, outcome, extra, shard)
 		SELECT seq, workflow, version, spot, phase, node, visit, visits, attempt, entered, due, started, deadline, nullif(wake, 0), last_step, updated, outcome, extra, shard
@@ -215,6 +217,9 @@ func (s *Store) commit(ctx context.Context, b *store.Batch) (result store.Result
 // server's nobody knows.
 func (s *Store) write(ctx context.Context, at *place, b *store.Batch) (result store.Result, err error) {
 	var p pgx.Batch
+	if 0 < len(b.Enroll) && len(b.Enroll) < copyFrom && len(b.Suppressions)+len(b.Share.Contacts) == 0 && s.hopes(b) {
+		return result, s.writeInHope(ctx, at, b)
+	}
 	if len(b.Enroll)+len(b.Suppressions)+len(b.Audit)+len(b.Share.Contacts) > 0 {
 		p.Queue(beginText)
 		s.queueFence(&p, at, b)
@@ -246,7 +251,7 @@ const commitText = "COMMIT"
 func (s *Store) writeIn(ctx context.Context, p *pgx.Batch, b *store.Batch, result store.Result) (store.Result, error) {
 	queueWorkflows(p, b)
 	s.queueGate(p, b, false)
-	d, err := decide(b, s.hopes(b), func(queue func(p *pgx.Batch)) error {
+	d, err := decide(b, len(b.Enroll) >= copyFrom && s.hopes(b), func(queue func(p *pgx.Batch)) error {
 		queue(p)
 		err := s.conn.SendBatch(ctx, p).Close()
 		p = &pgx.Batch{}
@@ -279,18 +284,45 @@ func (s *Store) writeIn(ctx context.Context, p *pgx.Batch, b *store.Batch, resul
 // but less of the server's time a row.
 const copyFrom = 200
 
-// Many enrollments are written in the hope that none of the contacts has a live lead:
-// COPY takes a third of the time of a statement that looks. If one has, nothing has
-// happened. The batch is written again by that statement, and so are those after it, until
-// carefulFor of them in a row had nobody to refuse.
+// Enrollments are written in the hope that none of the contacts has a live lead: a few
+// take one round trip then, and for many COPY takes a third of the time of a statement that
+// looks. If one has, nothing has happened. The batch is written again with a look, and so
+// are those after it, until carefulFor of them in a row had nobody to refuse.
 const carefulFor = 20
 
-var errLive = errors.New("a contact has a live lead already")
+var errLive = errors.New("a contact has a live lead already, or is suppressed")
+
+// writeInHope sends a batch that enrolls a few leads, all of it at once. The error is
+// errLive if the hope may have been in vain.
+func (s *Store) writeInHope(ctx context.Context, at *place, b *store.Batch) error {
+	var p pgx.Batch
+	p.Queue(beginText)
+	s.queueFence(&p, at, b)
+	queueWorkflows(&p, b)
+	s.queueGate(&p, b, false)
+	counted := counts{}
+	who := peopleOf(b.Enroll)
+	p.Queue(nobodySuppressedText, who.phones, who.ids)
+	queueChanges(&p, b.Changes, counted)
+	workflows, phones, leads, _ := claims(b.Enroll, nil)
+	p.Queue(claimText, workflows, phones, leads)
+	queueEnroll(&p, b.Enroll, nil, counted)
+	queueRest(&p, b, nil, counted)
+	p.Queue(commitText)
+	err := s.conn.SendBatch(ctx, &p).Close()
+	if err == nil {
+		return nil
+	}
+	if err = s.rollback(ctx, err); codeOf(err) == divisionByZero || codeOf(err) == uniqueViolation {
+		s.careful, err = carefulFor, errLive
+	}
+	return err
+}
 
 // hopes reports whether the batch is to be written without a look at who has a live lead.
 // Entries of the audit trail come after the live leads, for all engines.
 func (s *Store) hopes(b *store.Batch) bool {
-	return len(b.Enroll) >= copyFrom && len(b.Audit) == 0 && s.careful == 0 && len(firstOfEach(b.Enroll, nil)) == len(b.Enroll)
+	return len(b.Audit) == 0 && s.careful == 0 && len(firstOfEach(b.Enroll, nil)) == len(b.Enroll)
 }
 
 // claim gives contacts their live leads that were left out in hope. The error is errLive
@@ -302,7 +334,7 @@ func (s *Store) claim(ctx context.Context, b *store.Batch, d *decision) error {
 		if err = s.copyLive(ctx, d.unclaimed); codeOf(err) == uniqueViolation {
 			s.careful, err = carefulFor, errLive
 		}
-	case len(b.Enroll) < copyFrom:
+	case len(b.Enroll) == 0:
 	case slices.ContainsFunc(d.refusals, func(r store.Refusal) bool { return r.Live != 0 }):
 		s.careful = carefulFor
 	case s.careful > 0:

@@ -43,7 +43,7 @@ func TestNoStatementReadsAllLeads(t *testing.T) {
 		"payloads": putPayloadsText, "drop payloads": dropPayloadsText, "forget": forgetText, "lock": lockText,
 		"load": loadText, "due": dueText, "my due": myDueText, "expect": expectText, "forget steps": forgetStepsText,
 		"starts": startsText, "starts of a phone": startsOfPhoneText, "forget starts": forgetStartsText, "unclaim": unclaimText,
-		"suppressions": suppressionsOfText, "leads of": leadsOfText, "live leads": liveLeadsText,
+		"suppressions": suppressionsOfText, "nobody suppressed": nobodySuppressedText, "leads of": leadsOfText, "live leads": liveLeadsText,
 		"suppressions of persons": suppressionsText + "WHERE " + fmt.Sprintf(ofPersonsText, "$1", "$2"),
 		"limit use":               limitUseText, "forget limits": forgetLimitsText, "last audit": lastAuditText, "lock engines": lockEnginesText, "changed": changedText,
 	} {

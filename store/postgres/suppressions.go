@@ -39,7 +39,8 @@ const (
 			UNION ALL
 			SELECT s.* FROM unnest($2::text[]) AS u (id), LATERAL (SELECT * FROM suppressions WHERE external_id = u.id OFFSET 0) s) s
 		WHERE s.lifted = 0`
-	unclaimText = `DELETE FROM live l USING unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS u (workflow, phone, lead)
+	nobodySuppressedText = `SELECT 1 / (count(*) = 0)::int FROM (` + suppressionsOfText + `) s`
+	unclaimText          = `DELETE FROM live l USING unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS u (workflow, phone, lead)
 		WHERE l.workflow = u.workflow AND l.phone = u.phone AND l.lead = u.lead`
 	leadsOfText = `SELECT l.seq, l.workflow, c.phone, c.external_id FROM (` + contactsOfText + `) c,
 		LATERAL (SELECT seq, workflow FROM leads WHERE seq = c.seq AND wake IS NOT NULL OFFSET 0) l ORDER BY 1`

@@ -272,7 +272,7 @@ func bareTable(b *testing.B, conn *pgx.Conn) {
 }
 
 // BenchmarkPostgresLatency takes one lead at a time through four steps on an idle
-// engine.
+// engine, and another by bare transactions that write the same rows.
 func BenchmarkPostgresLatency(b *testing.B) {
 	needPostgres(b)
 	schema := pgtest.Schema(b)
@@ -280,12 +280,19 @@ func BenchmarkPostgresLatency(b *testing.B) {
 	defer r.close(b)
 	conn := bareConn(b, schema)
 	bareTable(b, conn)
+	const idle = 10_000 // leads for the bare transactions, from the number 1 on
+	r.enroll(b, r.create(b, inSteps(benchSteps)), people(1_000_000, idle), idle)
 	wf := r.create(b, inSteps(benchSteps))
 	r.activate(b, wf)
-	var ours, theirs latencies
+	var ours, theirs, lives latencies
 	next := 0
 	one := func() {
 		theirs = append(theirs, bareRow(b, conn))
+		if next < idle {
+			began := time.Now()
+			bareLives(b, conn, next+1, 1, benchSteps)
+			lives = append(lives, time.Since(began))
+		}
 		done := r.completed(1)
 		for c := range people(next, 1) {
 			began := time.Now()
@@ -300,7 +307,7 @@ func BenchmarkPostgresLatency(b *testing.B) {
 	for range 200 {
 		one()
 	}
-	ours, theirs = nil, nil
+	ours, theirs, lives = nil, nil, nil
 	for b.Loop() {
 		for range 200 {
 			one()
@@ -309,6 +316,7 @@ func BenchmarkPostgresLatency(b *testing.B) {
 	ours.report(b, "four-steps")
 	theirs.report(b, "bare-commit")
 	b.ReportMetric(float64(ours.at(50))/float64(theirs.at(50)), "p50-in-commits")
+	b.ReportMetric(float64(lives.at(50))/float64(theirs.at(50)), "bare-life-in-commits")
 }
 
 // BenchmarkPostgresEnrollment enrolls 100,000 contacts from a stream, and copies the same

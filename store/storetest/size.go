@@ -102,12 +102,13 @@ func manyLeads(s *suite) {
 	var calls []store.Call
 	var steps []store.Step
 	b := store.Batch{Workflows: []store.Workflow{w}}
+	n := dose(500) // between two gaps
 	for range 3 {
 		for _, kind := range []store.Sequence{store.LeadSequence, store.StepSequence, store.CallSequence, store.WorkflowSequence} {
-			_, err := s.Reserve(s.ctx, kind, 40_000)
+			_, err := s.Reserve(s.ctx, kind, dose(40_000))
 			s.check(err)
 		}
-		for range 500 {
+		for range n {
 			e := s.newLead(w.Seq)
 			call := s.callOf(entryOf(e))
 			b.Enroll, b.Calls = append(b.Enroll, e), append(b.Calls, call)
@@ -157,7 +158,7 @@ func manyLeads(s *suite) {
 	contacts, err := s.Contacts(s.ctx, seqs)
 	s.check(err)
 	equal(s, "contacts", contacts, contactsOf(leads))
-	for _, i := range []int{0, 499, 500, 1498, 1499} { // both sides of each gap
+	for _, i := range []int{0, n - 1, n, 3*n - 2, 3*n - 1} { // both sides of a gap, and the end
 		q := store.LeadQuery{Workflow: w.Seq, After: leads[i].Seq, Limit: 2}
 		page, err := s.Leads(s.ctx, q)
 		s.check(err)
@@ -173,8 +174,8 @@ func manyLeads(s *suite) {
 	s.check(err)
 	equal(s, "calls after all", log, nil)
 
-	s.must(store.Batch{Forget: seqsOf(leads[250:])})
-	leads, steps = leads[:250], steps[:250]
+	s.must(store.Batch{Forget: seqsOf(leads[n/2:])})
+	leads, steps = leads[:n/2], steps[:n/2]
 	check()
 }
 

@@ -298,7 +298,8 @@ func suppressionFilters(s *suite) {
 
 // manySuppressions has 100,000, and pages of them.
 func manySuppressions(s *suite) {
-	const n, size = 100_000, 10_000
+	const size = 10_000
+	n := dose(100_000)
 	first, err := s.Reserve(s.ctx, store.SuppressionSequence, n)
 	s.check(err)
 	all := make([]store.Suppression, n)
@@ -320,7 +321,7 @@ func manySuppressions(s *suite) {
 	s.reopen()
 	for _, q := range []store.SuppressionQuery{
 		{}, {Limit: 20}, {Limit: 20, After: all[n/2].Seq}, {Phone: all[n/2].Phone}, {Workflow: 3}, {Channel: "message", Limit: 2},
-		{Active: start + 1, Limit: 20}, {Active: start + n - 9, Limit: 6000}, {Inactive: start + 5, Limit: 11_000}, {Inactive: start + n, Limit: 20},
+		{Active: start + 1, Limit: 20}, {Active: start + store.Millis(n) - 9, Limit: 6000}, {Inactive: start + 5, Limit: 11_000}, {Inactive: start + store.Millis(n), Limit: 20},
 		{Seqs: seqsOfSuppressions(all[:2000]), Active: start + 1000}, {Phones: []int64{all[2].Phone, all[n-1].Phone}, ExternalIDs: []string{"x"}},
 	} {
 		s.suppressionsAre(q, all)

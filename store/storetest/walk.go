@@ -30,7 +30,7 @@ func randomWalk(s *suite) {
 	}
 	s.Logf("STORETEST_SEED=%d", seed)
 	w := &walker{suite: s, Rand: rand.New(rand.NewPCG(seed, 0)), model: newModel()}
-	for round := range 200 {
+	for round := range dose(200) {
 		w.round()
 		if round%20 == 19 {
 			equal(s, "contents", s.contents(), w.model.contents())

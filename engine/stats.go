@@ -1,5 +1,12 @@
 package engine
 
+import (
+	"slices"
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine/internal/run"
+)
+
 // Stats has the counters of an engine since it was started, and its present size.
 type Stats struct {
 	LeadsEnrolled   int64
@@ -21,6 +28,27 @@ type Stats struct {
 	Running  int // handlers that run now
 	Ready    int // leads that are due and wait for a worker
 	InMemory int // leads in the engine's memory; the others are only in the store
+
+	Silence Silence
+}
+
+// SilenceBounds returns the bounds of the classes of Silence.Within, the smallest first.
+func SilenceBounds() []time.Duration { return slices.Clone(run.SilenceBounds[:]) }
+
+// Silence measures opt-outs, of which each is a call of Suppress, RemoveContact or Remove
+// that removes somebody: how long it takes from the request until the last step of the
+// person's leads that was in flight has ended. For most it is no time.
+//
+// An opt-out is counted by the engine that was asked. One that was pending when that
+// engine's process ended is counted by the engine that goes on, and then for each lead by
+// itself.
+type Silence struct {
+	Count   int64 // opt-outs that came to silence
+	Pending int   // opt-outs that this engine was asked for and of which a step is still in flight
+	Sum     time.Duration
+	Longest time.Duration
+	// Within[i] is how many of them took SilenceBounds()[i] or less.
+	Within [11]int64
 }
 
 // Stats returns the engine's counters as of its last commit. It takes no time worth
@@ -34,5 +62,6 @@ func (e *Engine) Stats() Stats {
 		LateResults: s.LateResults, TimersCancelled: s.TimersCancelled,
 		HookFailures: s.HookFailures, Commits: s.Commits,
 		Running: s.Running, Ready: s.Ready, InMemory: s.InMemory,
+		Silence: Silence(s.Silence),
 	}
 }

@@ -35,6 +35,9 @@ func (t *Turn) ask(v *View, how Removal) error {
 	switch {
 	case was != lead.PendingRemoval:
 		how.Requested = t.Now
+		if t.Flow.Rules != nil {
+			how.Engine = t.Flow.Rules.Engine
+		}
 		v.Notes.Removal = &how
 	case how.SkipRetries && !v.Notes.Removal.SkipRetries:
 		// A second request can add SkipRetries. Reason and actor stay those of the first.

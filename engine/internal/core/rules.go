@@ -27,9 +27,9 @@ type Rules struct {
 	limits  map[int64][][]*Limit // by workflow and node; none for a workflow without limits
 }
 
-// lives reports whether that is another engine and may be at work. Whoever came after
+// Lives reports whether that is another engine and may be at work. Whoever came after
 // Newest is one of whom nothing is known yet.
-func (r *Rules) lives(engine int64) bool {
+func (r *Rules) Lives(engine int64) bool {
 	return engine != r.Engine && (engine > r.Newest || slices.Contains(r.Others, engine))
 }
 

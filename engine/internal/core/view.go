@@ -155,6 +155,8 @@ type Removal struct {
 	Actor       string       `json:"actor,omitempty"`
 	Requested   store.Millis `json:"requested"`
 	SkipRetries bool         `json:"skip_retries,omitempty"`
+	// Engine is the engine that was asked; 0 if engines cannot share the store.
+	Engine int64 `json:"engine,omitempty"`
 }
 
 // Message is a message scheduled beside a lead's path. Its data is a store.Payload with
@@ -180,7 +182,7 @@ type Wait struct {
 // elsewhere reports whether another engine runs the handler or the hooks of the step in
 // flight. Then only that engine decides what the step comes to.
 func (v *View) elsewhere(f *Flow) bool {
-	return v.Notes.Engine != 0 && !v.Running && !v.Hooking && f.Rules != nil && f.Rules.lives(v.Notes.Engine)
+	return v.Notes.Engine != 0 && !v.Running && !v.Hooking && f.Rules != nil && f.Rules.Lives(v.Notes.Engine)
 }
 
 // attribute notes which engine runs the handler or the hooks of the step. was is the view

@@ -18,5 +18,6 @@
 //	sweep.go    one event for many leads
 //	listen.go   listeners, and what they are told
 //	stepped.go  the loop of a stepped engine, which its caller runs
+//	silence.go  how long it takes from an order to stop to silence
 //	stats.go    counters
 package run

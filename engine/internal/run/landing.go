@@ -51,7 +51,8 @@ func (l *loop) publish(b *batch) {
 	for _, e := range b.touched {
 		e.forgetBatch()
 		if e.view.Rec.State.Final() {
-			l.r.detached(e.seq())
+			l.r.detached(e.seq(), e.view.Rec.Updated)
+			l.inherit(&e.view)
 		}
 		if l.hot[e.seq()] == e {
 			l.place(e)

@@ -61,6 +61,7 @@ type loop struct {
 	retryAt   store.Millis
 
 	now    store.Millis
+	began  store.Millis
 	total  counters // of all batches that took effect
 	*batch          // being decided
 	spare  []*batch
@@ -79,6 +80,7 @@ func newLoop(r *Runner) *loop {
 		r: r, flows: map[int64]*core.Flow{}, broken: map[int64]error{}, hot: map[int64]*entry{}, horizon: newHorizon(),
 		batch: &batch{},
 	}
+	l.began = l.clock()
 	if r.shared != nil {
 		l.share = &share{}
 	}

@@ -30,6 +30,8 @@ type Changed struct {
 	Effect   core.Effect // of a signal
 	// Done is closed when the lead is final; nil unless its removal is pending.
 	Done <-chan struct{}
+
+	fresh bool // it was changed, and was not like this before
 }
 
 // ChangePerson applies an event to all leads of a person that are not final, in one
@@ -40,7 +42,11 @@ func (r *Runner) ChangePerson(ctx context.Context, who Person, event core.Event,
 	leads := changedLeads{}
 	var s surgery
 	err := r.do(ctx, func(l *loop) error {
-		return s.decide(l, []Person{who}, func(e *entry) error { return l.changePerson(e, event, note, leads) })
+		err := s.decide(l, []Person{who}, func(e *entry) error { return l.changePerson(e, event, note, leads) })
+		if _, stops := event.(core.Remove); stops && err == nil {
+			l.ordered(leads.list)
+		}
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -65,7 +71,7 @@ func (c changedLeads) list() []Changed {
 func (l *loop) changePerson(e *entry, event core.Event, note store.Audit, leads changedLeads) error {
 	f := l.flow(e.view.Rec.Workflow)
 	err := l.apply(e, event)
-	effect := l.turning.Effect
+	effect, fresh := l.turning.Effect, err == nil
 	var refused *core.Refused
 	switch {
 	case err == nil && note.Action != "":
@@ -76,7 +82,7 @@ func (l *loop) changePerson(e *entry, event core.Event, note store.Audit, leads 
 	default:
 		return l.lasting(e, err)
 	}
-	c := Changed{ID: core.IDOf(&e.contact.Contact), Workflow: f.Row.ID, State: e.view.Rec.State, Effect: effect}
+	c := Changed{ID: core.IDOf(&e.contact.Contact), Workflow: f.Row.ID, State: e.view.Rec.State, Effect: effect, fresh: fresh || leads[e.seq()].fresh}
 	if c.State == lead.PendingRemoval {
 		c.Done = l.r.detachment(e.seq(), c.State)
 	}

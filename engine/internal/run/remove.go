@@ -21,6 +21,8 @@ func (r *Runner) Remove(ctx context.Context, workflow lead.WorkflowID, id lead.I
 		}
 		if err == nil {
 			l.auditLead(e, store.Audit{Action: AuditRemove, Actor: how.Actor, Reason: how.Reason})
+			asked := Changed{ID: id, State: e.view.Rec.State, fresh: true}
+			l.ordered(func() []Changed { return []Changed{asked} })
 		}
 		state = e.view.Rec.State
 		done = r.detachment(id.Seq(), state)
@@ -81,6 +83,11 @@ func (r *Runner) ChangeMany(ctx context.Context, workflow lead.WorkflowID, q sto
 func (r *Runner) detachment(seq int64, state lead.State) <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.detachmentOf(seq, state)
+}
+
+// detachmentOf is detachment for a caller that holds r.mu.
+func (r *Runner) detachmentOf(seq int64, state lead.State) <-chan struct{} {
 	done := r.detachments[seq]
 	if done == nil {
 		done = make(chan struct{})
@@ -93,10 +100,12 @@ func (r *Runner) detachment(seq int64, state lead.State) <-chan struct{} {
 	return done
 }
 
-// detached wakes those who wait for the lead to be final and on disk.
-func (r *Runner) detached(seq int64) {
+// detached wakes those who wait for the lead to be final and on disk, which it is since a
+// time.
+func (r *Runner) detached(seq int64, at store.Millis) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.silent(seq, at)
 	if done := r.detachments[seq]; done != nil {
 		close(done)
 		delete(r.detachments, seq)

@@ -92,7 +92,9 @@ type Runner struct {
 	flows       map[int64]*core.Flow
 	rules       *core.Rules // read and changed by the loop alone
 	flowSeqs    map[lead.WorkflowID]int64
-	detachments map[int64]chan struct{} // for leads whose removal a caller waits for
+	detachments map[int64]chan struct{} // for leads whose removal somebody waits for
+	orders      map[int64][]*order      // for leads that keep an order to stop from silence
+	silence     Silence
 	stats       Stats
 }
 

@@ -254,7 +254,7 @@ func (s *sharer) awaited(ctx context.Context) {
 	}
 	for i := range found {
 		if found[i].State.Final() {
-			s.run.detached(found[i].Seq)
+			s.run.detached(found[i].Seq, found[i].Updated)
 		}
 	}
 }

@@ -12,13 +12,17 @@ type Stats struct {
 	Running  int
 	Ready    int
 	InMemory int
+
+	Silence Silence
 }
 
 // Stats returns the counters as of the last commit.
 func (r *Runner) Stats() Stats {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return r.stats
+	s := r.stats
+	s.Silence = r.silence
+	return s
 }
 
 func (r *Runner) publishStats(l *loop) {

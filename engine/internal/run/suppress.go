@@ -125,7 +125,16 @@ func (l *loop) suppress(list []*Suppressing, leads []changedLeads, s *surgery) e
 		}
 		return nil
 	})
-	if err == nil && l.share != nil {
+	if err != nil {
+		return err
+	}
+	for i := range fresh {
+		same := i > 0 && of[i] == of[i-1]
+		if removes := fresh[i].Channel == ""; removes && !same && len(leads[of[i]]) > 0 {
+			l.ordered(leads[of[i]].list)
+		}
+	}
+	if l.share != nil {
 		// Another engine may enroll one of them before the batch is on disk.
 		for _, p := range who {
 			l.writes.Share.Contacts = append(l.writes.Share.Contacts, store.ContactExpectation{
@@ -133,7 +142,7 @@ func (l *loop) suppress(list []*Suppressing, leads []changedLeads, s *surgery) e
 			})
 		}
 	}
-	return err
+	return nil
 }
 
 // newSuppressions returns the suppressions that are asked for and not on record, with

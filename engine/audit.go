@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"time"
@@ -13,17 +14,31 @@ import (
 
 // AuditEntry says who asked for what, when and why. Entries are written in the commit that
 // makes the change, and never changed or deleted.
+//
+// The actions are suppression.added and suppression.lifted; lead.removal_requested,
+// lead.held, lead.released, lead.signalled and lead.updated; workflow.created,
+// workflow.updated, workflow.activated, workflow.paused, workflow.resumed,
+// workflow.completed, workflow.cancelled and workflow.deleted; and limits.changed. A
+// workflow that is cancelled removes its leads without an entry for each. What is done by
+// the thousand without an order is not in the trail: enrollments, steps and callbacks,
+// which the history and the call log have, and CoolDown. RemoveTx has no entry either,
+// because the trail would be locked until the program's transaction ends; who asked for it
+// and why is on record with the lead.
 type AuditEntry struct {
 	Seq    int64     `json:"seq"` // counts the entries, from 1
 	At     time.Time `json:"at"`
 	Actor  string    `json:"actor,omitempty"`
-	Action string    `json:"action"` // such as "suppression.added" or "lead.removal_requested"
+	Action string    `json:"action"`
 	Reason string    `json:"reason,omitempty"`
 
 	PhoneNumber string          `json:"phone_number,omitempty"`
 	ExternalID  string          `json:"external_id,omitempty"`
 	WorkflowID  lead.WorkflowID `json:"workflow_id,omitzero"`
 	LeadID      lead.ID         `json:"lead_id,omitzero"` // zero if the lead was deleted with its workflow
+	// Detail says more, as a JSON object; nil for none. It depends on the Action: the
+	// fields that an update names, the workflow of which another one is a copy, the new
+	// limits.
+	Detail json.RawMessage `json:"detail,omitempty"`
 	// Hash is SHA-256 over the hash of the entry before and all fields of this one; see
 	// store.AuditHash.
 	Hash [32]byte `json:"-"`
@@ -88,7 +103,7 @@ func (e *Engine) viewAudit(ctx context.Context, rows []store.Audit) ([]AuditEntr
 	for i, a := range rows {
 		out[i] = AuditEntry{
 			Seq: a.Seq, At: a.At.Time(), Actor: a.Actor, Action: a.Action, Reason: a.Reason, ExternalID: a.ExternalID,
-			LeadID: ids[a.Lead], Hash: a.Hash,
+			LeadID: ids[a.Lead], Detail: a.Detail, Hash: a.Hash,
 		}
 		if a.Phone != 0 {
 			out[i].PhoneNumber = lead.PhoneFromDigits(a.Phone)

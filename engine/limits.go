@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/leadflow-go/leadflow/engine/internal/run"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
@@ -33,7 +34,11 @@ func (e *Engine) SetLimits(ctx context.Context, limits []workflow.Limit) error {
 	if err != nil {
 		return err
 	}
-	return e.why(e.run.SetLimits(ctx, limits, text))
+	note, err := noteOf(ctx, run.AuditLimits, json.RawMessage(text))
+	if err != nil {
+		return err
+	}
+	return e.why(e.run.SetLimits(ctx, limits, text, note))
 }
 
 // CoolDown has no attempt with a rate key begin before a time, in all workflows, for

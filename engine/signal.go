@@ -43,7 +43,11 @@ func (e *Engine) Signal(ctx context.Context, wf lead.WorkflowID, id lead.ID, nam
 	if err != nil {
 		return "", err
 	}
-	effect, err := e.run.Change(ctx, wf, id, event, store.Audit{Action: run.AuditSignal, Reason: name})
+	note, err := noteOfSignal(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	effect, err := e.run.Change(ctx, wf, id, event, note)
 	return SignalEffect(effect), e.why(err)
 }
 
@@ -63,7 +67,11 @@ func (e *Engine) SignalContact(ctx context.Context, phoneNumber, name string, da
 	if err != nil {
 		return nil, err
 	}
-	changed, err := e.run.ChangePerson(ctx, who, event, store.Audit{Action: run.AuditSignal, Reason: name})
+	note, err := noteOfSignal(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	changed, err := e.run.ChangePerson(ctx, who, event, note)
 	if err != nil {
 		return nil, e.why(err)
 	}
@@ -72,6 +80,13 @@ func (e *Engine) SignalContact(ctx context.Context, phoneNumber, name string, da
 		out[i] = SignalledLead{c.ID, c.Workflow, SignalEffect(c.Effect)}
 	}
 	return out, nil
+}
+
+// noteOfSignal returns the entry of the audit trail for a signal, whose reason is its name.
+func noteOfSignal(ctx context.Context, name string) (store.Audit, error) {
+	note, err := noteOf(ctx, run.AuditSignal, nil)
+	note.Reason = name
+	return note, err
 }
 
 // readSignal checks a signal. faults are those found before.

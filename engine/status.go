@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/leadflow-go/leadflow/engine/internal/core"
+	"github.com/leadflow-go/leadflow/engine/internal/run"
 	"github.com/leadflow-go/leadflow/lead"
 )
 
@@ -41,7 +42,7 @@ func (e *Engine) activate(ctx context.Context, id lead.WorkflowID) (Workflow, er
 		}
 		handlers = e.handlersOf(now)
 	}
-	return e.changeWorkflow(ctx, id, func(f *core.Flow) (*core.Flow, error) {
+	return e.turnWorkflow(ctx, id, run.AuditActivate, func(f *core.Flow) (*core.Flow, error) {
 		next, err := f.Turn(lead.WorkflowActive, lead.WorkflowDraft)
 		switch {
 		case err != nil:
@@ -101,7 +102,7 @@ func (e *Engine) checkHandlers(f *core.Flow) error {
 // wait keeps its due time, and one that comes due during the pause ends at the resume.
 // If the workflow is not active, the error matches lead.ErrWorkflowStatus.
 func (e *Engine) PauseWorkflow(ctx context.Context, id lead.WorkflowID) (Workflow, error) {
-	return e.changeWorkflow(ctx, id, func(f *core.Flow) (*core.Flow, error) {
+	return e.turnWorkflow(ctx, id, run.AuditPause, func(f *core.Flow) (*core.Flow, error) {
 		return f.Turn(lead.WorkflowPaused, lead.WorkflowActive)
 	})
 }
@@ -110,7 +111,7 @@ func (e *Engine) PauseWorkflow(ctx context.Context, id lead.WorkflowID) (Workflo
 // error matches lead.ErrWorkflowStatus; if a node has no handler, it is a
 // *lead.InvalidError.
 func (e *Engine) ResumeWorkflow(ctx context.Context, id lead.WorkflowID) (Workflow, error) {
-	return e.changeWorkflow(ctx, id, func(f *core.Flow) (*core.Flow, error) {
+	return e.turnWorkflow(ctx, id, run.AuditResume, func(f *core.Flow) (*core.Flow, error) {
 		next, err := f.Turn(lead.WorkflowActive, lead.WorkflowPaused)
 		if err != nil {
 			return nil, err
@@ -123,8 +124,12 @@ func (e *Engine) ResumeWorkflow(ctx context.Context, id lead.WorkflowID) (Workfl
 // any more. If a lead is not final, or the workflow is neither active nor paused, the
 // error matches lead.ErrWorkflowStatus.
 func (e *Engine) CompleteWorkflow(ctx context.Context, id lead.WorkflowID) (Workflow, error) {
-	if err := e.run.CompleteFlow(ctx, id); err != nil {
-		return Workflow{}, e.why(err)
+	note, err := noteOf(ctx, run.AuditComplete, nil)
+	if err == nil {
+		err = e.why(e.run.CompleteFlow(ctx, id, note))
+	}
+	if err != nil {
+		return Workflow{}, err
 	}
 	return e.Workflow(ctx, id)
 }
@@ -136,7 +141,7 @@ func (e *Engine) CompleteWorkflow(ctx context.Context, id lead.WorkflowID) (Work
 // leads are then removed all the same. If the workflow is completed or cancelled, the
 // error matches lead.ErrWorkflowStatus.
 func (e *Engine) CancelWorkflow(ctx context.Context, id lead.WorkflowID) (Workflow, error) {
-	return e.changeWorkflow(ctx, id, func(f *core.Flow) (*core.Flow, error) {
+	return e.turnWorkflow(ctx, id, run.AuditCancel, func(f *core.Flow) (*core.Flow, error) {
 		return f.Turn(lead.WorkflowCancelled, lead.WorkflowDraft, lead.WorkflowActive, lead.WorkflowPaused)
 	})
 }
@@ -145,5 +150,9 @@ func (e *Engine) CancelWorkflow(ctx context.Context, id lead.WorkflowID) (Workfl
 // stays. Unless the workflow is a draft, completed or cancelled, and no lead has a step
 // in flight, the error matches lead.ErrWorkflowStatus.
 func (e *Engine) DeleteWorkflow(ctx context.Context, id lead.WorkflowID) error {
-	return e.why(e.run.DeleteFlow(ctx, id))
+	note, err := noteOf(ctx, run.AuditDelete, nil)
+	if err != nil {
+		return err
+	}
+	return e.why(e.run.DeleteFlow(ctx, id, note))
 }

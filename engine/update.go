@@ -44,6 +44,10 @@ func (e *Engine) UpdateLead(ctx context.Context, workflow lead.WorkflowID, id le
 	if err != nil {
 		return lead.Lead{}, err
 	}
+	note, err := noteOf(ctx, run.AuditUpdateLead, map[string]any{"fields": u.fields()})
+	if err != nil {
+		return lead.Lead{}, err
+	}
 	faults := u.check()
 	patch, err := encodeMetadata(u.Metadata)
 	if err != nil {
@@ -62,7 +66,7 @@ func (e *Engine) UpdateLead(ctx context.Context, workflow lead.WorkflowID, id le
 		if faults != nil {
 			return lead.Lead{}, &lead.InvalidError{Subject: "update", Faults: faults}
 		}
-		now, err := e.run.SetContact(ctx, workflow, id, from, to)
+		now, err := e.run.SetContact(ctx, workflow, id, from, to, note)
 		if err == nil {
 			return e.Lead(ctx, workflow, id)
 		}
@@ -72,6 +76,21 @@ func (e *Engine) UpdateLead(ctx context.Context, workflow lead.WorkflowID, id le
 		from = now
 	}
 	return lead.Lead{}, &lead.ConflictError{Reason: run.ErrChanged, Workflow: workflow, Lead: id}
+}
+
+// fields names what is to be changed, without what it is changed to.
+func (u *LeadUpdate) fields() []string {
+	list := []string{}
+	if u.Metadata != nil {
+		list = append(list, "metadata")
+	}
+	if u.TimeZone != nil {
+		list = append(list, "time_zone")
+	}
+	if u.ExternalID != nil {
+		list = append(list, "external_id")
+	}
+	return list
 }
 
 // check returns what is wrong with the fields other than the metadata.

@@ -11,6 +11,7 @@ import (
 	"github.com/leadflow-go/leadflow/engine/internal/run"
 	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
+	"github.com/leadflow-go/leadflow/store"
 )
 
 // Workflow is a workflow as a reader sees it at one moment.
@@ -32,6 +33,15 @@ type Workflow struct {
 // CreateWorkflow validates the definition and stores it as a draft. An invalid
 // definition is a *lead.InvalidError that names every fault.
 func (e *Engine) CreateWorkflow(ctx context.Context, def *workflow.Definition) (Workflow, error) {
+	return e.createWorkflow(ctx, def, nil)
+}
+
+// createWorkflow makes a draft. detail is what the audit trail says of it.
+func (e *Engine) createWorkflow(ctx context.Context, def *workflow.Definition, detail any) (Workflow, error) {
+	note, err := noteOf(ctx, run.AuditCreate, detail)
+	if err != nil {
+		return Workflow{}, err
+	}
 	def = readableDefinition(def)
 	graph, err := workflow.Compile(def)
 	if err != nil {
@@ -41,7 +51,7 @@ func (e *Engine) CreateWorkflow(ctx context.Context, def *workflow.Definition) (
 	if err != nil {
 		return Workflow{}, fmt.Errorf("engine: encode workflow: %w", err)
 	}
-	id, err := e.run.CreateFlow(ctx, graph, def, text)
+	id, err := e.run.CreateFlow(ctx, graph, def, text, note)
 	if err != nil {
 		return Workflow{}, e.why(err)
 	}
@@ -163,6 +173,10 @@ type WorkflowUpdate struct {
 // otherwise the error matches lead.ErrWorkflowStatus. For an unknown workflow it
 // matches lead.ErrNotFound.
 func (e *Engine) UpdateWorkflow(ctx context.Context, id lead.WorkflowID, u WorkflowUpdate) (Workflow, error) {
+	note, err := noteOf(ctx, run.AuditUpdate, map[string]any{"fields": u.fields()})
+	if err != nil {
+		return Workflow{}, err
+	}
 	change := func(f *core.Flow) (*core.Flow, error) {
 		next := *f
 		if u.Name != nil {
@@ -174,7 +188,7 @@ func (e *Engine) UpdateWorkflow(ctx context.Context, id lead.WorkflowID, u Workf
 		return &next, next.Definition().Validate()
 	}
 	if u.Graph == nil {
-		return e.changeWorkflow(ctx, id, change)
+		return e.changeWorkflow(ctx, id, note, change)
 	}
 	present, err := e.Definition(ctx, id)
 	if err != nil {
@@ -196,15 +210,40 @@ func (e *Engine) UpdateWorkflow(ctx context.Context, id lead.WorkflowID, u Workf
 	if err != nil {
 		return Workflow{}, fmt.Errorf("engine: encode workflow: %w", err)
 	}
-	if err := e.run.RedrawFlow(ctx, id, graph, text, change); err != nil {
+	if err := e.run.RedrawFlow(ctx, id, graph, text, note, change); err != nil {
 		return Workflow{}, e.why(err)
 	}
 	return e.Workflow(ctx, id)
 }
 
+// fields names what is to be changed.
+func (u *WorkflowUpdate) fields() []string {
+	list := []string{}
+	for _, f := range []struct {
+		name string
+		set  bool
+	}{{"name", u.Name != nil}, {"description", u.Description != nil}, {"graph", u.Graph != nil}} {
+		if f.set {
+			list = append(list, f.name)
+		}
+	}
+	return list
+}
+
+// turnWorkflow changes the status of a workflow as change says.
+func (e *Engine) turnWorkflow(ctx context.Context, id lead.WorkflowID, action string, change func(*core.Flow) (*core.Flow, error)) (Workflow, error) {
+	note, err := noteOf(ctx, action, nil)
+	if err != nil {
+		return Workflow{}, err
+	}
+	return e.changeWorkflow(ctx, id, note, change)
+}
+
 // changeWorkflow replaces a workflow by what change returns.
-func (e *Engine) changeWorkflow(ctx context.Context, id lead.WorkflowID, change func(*core.Flow) (*core.Flow, error)) (Workflow, error) {
-	if err := e.run.ChangeFlow(ctx, id, change); err != nil {
+func (e *Engine) changeWorkflow(
+	ctx context.Context, id lead.WorkflowID, note store.Audit, change func(*core.Flow) (*core.Flow, error),
+) (Workflow, error) {
+	if err := e.run.ChangeFlow(ctx, id, note, change); err != nil {
 		return Workflow{}, e.why(err)
 	}
 	return e.Workflow(ctx, id)
@@ -219,5 +258,5 @@ func (e *Engine) DuplicateWorkflow(ctx context.Context, id lead.WorkflowID) (Wor
 		return Workflow{}, err
 	}
 	def.Name = strings.TrimSpace(def.Name) + " (Copy)"
-	return e.CreateWorkflow(ctx, def)
+	return e.createWorkflow(ctx, def, map[string]any{"copy_of": id})
 }

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"strconv"
 	"time"
 
@@ -22,16 +23,17 @@ type auditInput struct {
 }
 
 type auditBody struct {
-	Seq         int64     `json:"seq" doc:"counts the entries, from 1"`
-	At          time.Time `json:"at"`
-	Actor       *string   `json:"actor"`
-	Action      string    `json:"action"`
-	Reason      *string   `json:"reason"`
-	PhoneNumber *string   `json:"phone_number"`
-	ExternalID  *string   `json:"external_id"`
-	WorkflowID  *string   `json:"workflow_id"`
-	LeadID      *string   `json:"lead_id"`
-	Hash        string    `json:"hash" doc:"SHA-256 over the hash of the entry before and this entry"`
+	Seq         int64           `json:"seq" doc:"counts the entries, from 1"`
+	At          time.Time       `json:"at"`
+	Actor       *string         `json:"actor"`
+	Action      string          `json:"action"`
+	Reason      *string         `json:"reason"`
+	PhoneNumber *string         `json:"phone_number"`
+	ExternalID  *string         `json:"external_id"`
+	WorkflowID  *string         `json:"workflow_id"`
+	LeadID      *string         `json:"lead_id"`
+	Detail      json.RawMessage `json:"detail" doc:"null, or an object: the fields that an update names, the workflow that was copied, the new limits"`
+	Hash        string          `json:"hash" doc:"SHA-256 over the hash of the entry before and this entry"`
 }
 
 func (h *Handler) auditRoute() {
@@ -63,7 +65,7 @@ func (h *Handler) audit(ctx context.Context, in *auditInput) (*output[page[audit
 func viewAudit(a engine.AuditEntry) auditBody {
 	out := auditBody{
 		Seq: a.Seq, At: a.At.UTC(), Actor: optional(a.Actor), Action: a.Action, Reason: optional(a.Reason),
-		PhoneNumber: optional(a.PhoneNumber), ExternalID: optional(a.ExternalID), Hash: hex.EncodeToString(a.Hash[:]),
+		PhoneNumber: optional(a.PhoneNumber), ExternalID: optional(a.ExternalID), Detail: a.Detail, Hash: hex.EncodeToString(a.Hash[:]),
 	}
 	if !a.WorkflowID.IsZero() {
 		out.WorkflowID = optional(a.WorkflowID.String())

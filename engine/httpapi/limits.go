@@ -32,7 +32,7 @@ func (h *Handler) limitRoutes() {
 		method: "PUT", path: "/limits", id: "set-limits", tag: tagService, within: "body", body: jsonBody[newLimitsBody](),
 		summary: "Replace the limits for all workflows", description: "They are in force from the answer on, and across restarts.",
 		refused: map[int]string{422: "The body is faulty."},
-	}, func(ctx context.Context, _ *struct{}) (*output[limitsBody], error) {
+	}, func(ctx context.Context, _ *setLimitsInput) (*output[limitsBody], error) {
 		data, err := h.readJSON(exchangeOf(ctx), h.config.MaxBody)
 		if err != nil {
 			return nil, err

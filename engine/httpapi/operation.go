@@ -129,6 +129,8 @@ func register[I, O any](h *Handler, op operation, handle func(context.Context, *
 	huma.Register(h.api, o, func(ctx context.Context, in *I) (*O, error) {
 		x := exchangeOf(ctx)
 		faults := known.faults(x.request)
+		ctx, long := askedBy(ctx, in)
+		faults = append(faults, long...)
 		if op.body == nil {
 			more, err := h.refuseBody(x, op.method)
 			if err != nil {

@@ -53,8 +53,8 @@ func (h *Handler) statusRoutes() {
 // turn is the handler of a route that changes a workflow's status.
 func (h *Handler) turn(
 	change func(*engine.Engine, context.Context, lead.WorkflowID) (engine.Workflow, error),
-) func(context.Context, *workflowInput) (*output[workflowBody], error) {
-	return func(ctx context.Context, in *workflowInput) (*output[workflowBody], error) {
+) func(context.Context, *changeWorkflowInput) (*output[workflowBody], error) {
+	return func(ctx context.Context, in *changeWorkflowInput) (*output[workflowBody], error) {
 		id, err := lead.ParseWorkflowID(string(in.ID))
 		if err != nil {
 			return nil, err
@@ -67,7 +67,7 @@ func (h *Handler) turn(
 	}
 }
 
-func (h *Handler) duplicateWorkflow(ctx context.Context, in *workflowInput) (*created[workflowBody], error) {
+func (h *Handler) duplicateWorkflow(ctx context.Context, in *changeWorkflowInput) (*created[workflowBody], error) {
 	id, err := lead.ParseWorkflowID(string(in.ID))
 	if err != nil {
 		return nil, err
@@ -79,7 +79,7 @@ func (h *Handler) duplicateWorkflow(ctx context.Context, in *workflowInput) (*cr
 	return &created[workflowBody]{"../" + w.ID.String(), viewWorkflow(w)}, nil
 }
 
-func (h *Handler) deleteWorkflow(ctx context.Context, in *workflowInput) (*output[messageBody], error) {
+func (h *Handler) deleteWorkflow(ctx context.Context, in *changeWorkflowInput) (*output[messageBody], error) {
 	id, err := lead.ParseWorkflowID(string(in.ID))
 	if err != nil {
 		return nil, err

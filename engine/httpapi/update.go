@@ -34,8 +34,8 @@ func (h *Handler) updateRoute() {
 	}, h.updateLead)
 }
 
-func (h *Handler) updateLead(ctx context.Context, in *leadInput) (*output[leadBody], error) {
-	workflow, id, err := in.ids()
+func (h *Handler) updateLead(ctx context.Context, in *updateLeadInput) (*output[leadBody], error) {
+	workflow, id, err := (&leadInput{in.ID, in.Lead}).ids()
 	if err != nil {
 		return nil, err
 	}

@@ -98,7 +98,7 @@ func (h *Handler) workflowRoutes() {
 	}, h.diagram)
 }
 
-func (h *Handler) createWorkflow(ctx context.Context, _ *struct{}) (*created[workflowBody], error) {
+func (h *Handler) createWorkflow(ctx context.Context, _ *newWorkflowInput) (*created[workflowBody], error) {
 	data, err := h.readJSON(exchangeOf(ctx), workflow.MaxSize)
 	if err != nil {
 		return nil, err
@@ -164,7 +164,7 @@ func (h *Handler) getWorkflow(ctx context.Context, in *workflowInput) (*output[w
 	return reply(viewWorkflow(w)), nil
 }
 
-func (h *Handler) updateWorkflow(ctx context.Context, in *workflowInput) (*output[workflowBody], error) {
+func (h *Handler) updateWorkflow(ctx context.Context, in *changeWorkflowInput) (*output[workflowBody], error) {
 	id, def, err := h.definition(ctx, in.ID)
 	if err != nil {
 		return nil, err

@@ -264,10 +264,10 @@ Removing it now: pending_removal; call finishes first, by TIME at the latest`},
 ID PHONE NUMBER EXTERNAL ID SCOPE SINCE UNTIL REASON
 sup_ID +14155550101 - everywhere TIME - stop`},
 		{"audit -phone-number +14155550101 -actor me", `
-ENTRY TIME ACTION PHONE NUMBER LEAD BY REASON
-4 TIME lead.released +14155550101 wlead_ID me -
-5 TIME suppression.added +14155550101 - me stop
-6 TIME lead.removal_requested +14155550101 wlead_ID me stop`},
+ENTRY TIME ACTION PHONE NUMBER LEAD WORKFLOW BY REASON
+8 TIME lead.released +14155550101 wlead_ID wfl_ID me -
+9 TIME suppression.added +14155550101 - - me stop
+10 TIME lead.removal_requested +14155550101 wlead_ID wfl_ID me stop`},
 		{"lift --reason mistake " + "SUP", `sup_ID is lifted; +14155550101 may be enrolled again.`},
 		{"suppressions --active true", `ID PHONE NUMBER EXTERNAL ID SCOPE SINCE UNTIL REASON`},
 		{"suppressions --active false", `

@@ -185,7 +185,7 @@ func (i *importer) undo(ctx context.Context, wf workflowView, failed error) erro
 }
 
 func (i *importer) activateNow(ctx context.Context, p *program, id string) error {
-	if _, _, err := i.turn(ctx, id, "activate"); err != nil {
+	if _, _, err := i.turn(ctx, id, "activate", nil); err != nil {
 		return err
 	}
 	i.say(p, "Activated workflow %s.\n", id)

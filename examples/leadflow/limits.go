@@ -56,6 +56,7 @@ person); the last two need per, a duration. channel (a node type) and rate_key c
   echo '{"limits": []}' | leadflow limits set -        # none`,
 	}
 	c := newClient(command)
+	by := orderFlags(command)
 	command.RunE = func(command *cobra.Command, args []string) error {
 		r := request{method: http.MethodGet, path: "limits"}
 		if len(args) == 2 {
@@ -64,6 +65,7 @@ person); the last two need per, a duration. channel (a node type) and rate_key c
 				return err
 			}
 			r = jsonRequest(http.MethodPut, "limits", trimBOM(text))
+			r.query = by.query()
 		}
 		ctx, stop := p.interruptible(command.Context())
 		defer stop()

@@ -22,6 +22,24 @@ func said(command *cobra.Command, what string) (reason, actor *string) {
 	return f.String("reason", "", "record `why` "+what), f.String("actor", "", "record `who` asks for it")
 }
 
+// orderer says why, and who asks, in the parameters of a request.
+type orderer struct{ reason, actor *string }
+
+func orderFlags(command *cobra.Command) orderer {
+	reason, actor := said(command, "it is done")
+	return orderer{reason, actor}
+}
+
+func (o orderer) query() url.Values {
+	query := url.Values{}
+	for name, value := range map[string]string{"reason": *o.reason, "actor": *o.actor} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	return query
+}
+
 // setText adds the fields that have a value.
 func setText(body map[string]any, fields map[string]string) map[string]any {
 	for name, value := range fields {
@@ -264,6 +282,7 @@ func (p *program) auditCommand() *cobra.Command {
 		Seq         int64     `json:"seq"`
 		At          time.Time `json:"at"`
 		Action      string    `json:"action"`
+		WorkflowID  string    `json:"workflow_id"`
 		Actor       string    `json:"actor"`
 		Reason      string    `json:"reason"`
 		PhoneNumber string    `json:"phone_number"`
@@ -272,8 +291,8 @@ func (p *program) auditCommand() *cobra.Command {
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		ctx, stop := p.interruptible(command.Context())
 		defer stop()
-		return listAll(ctx, c, p, "audit", query, *limit, "ENTRY\tTIME\tACTION\tPHONE NUMBER\tLEAD\tBY\tREASON", func(e entry) string {
-			return fmt.Sprintf("%d\t%s\t%s\t%s\t%s\t%s\t%s", e.Seq, moment(e.At), e.Action, cell(e.PhoneNumber), cell(e.LeadID), cell(e.Actor), cell(e.Reason))
+		return listAll(ctx, c, p, "audit", query, *limit, "ENTRY\tTIME\tACTION\tPHONE NUMBER\tLEAD\tWORKFLOW\tBY\tREASON", func(e entry) string {
+			return fmt.Sprintf("%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s", e.Seq, moment(e.At), e.Action, cell(e.PhoneNumber), cell(e.LeadID), cell(e.WorkflowID), cell(e.Actor), cell(e.Reason))
 		})
 	}
 	return command

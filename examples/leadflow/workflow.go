@@ -11,6 +11,7 @@ import (
 	"maps"
 	"math"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -153,6 +154,7 @@ The graph of a workflow that was activated, or has leads, cannot be changed: imp
 workflow. The file is checked as "leadflow validate" checks it.`,
 	}
 	c := newClient(command)
+	by := orderFlags(command)
 	check := newFileCheck(command)
 	drafts := p.completeWorkflows(c, false, "draft")
 	command.ValidArgsFunction = func(command *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
@@ -178,7 +180,9 @@ workflow. The file is checked as "leadflow validate" checks it.`,
 		ctx, stop := p.interruptible(command.Context())
 		defer stop()
 		var w workflowView
-		answer, err := c.do(ctx, jsonRequest(http.MethodPatch, workflowPath(args[0]), text), &w)
+		r := jsonRequest(http.MethodPatch, workflowPath(args[0]), text)
+		r.query = by.query()
+		answer, err := c.do(ctx, r, &w)
 		if refused := (*problem)(nil); errors.As(err, &refused) && refused.Status == http.StatusConflict {
 			refused.advice = "Only a draft without leads can be edited. To use the file: leadflow import --workflow " + args[1]
 		}
@@ -217,11 +221,12 @@ func (p *program) turnCommand(name, from, short, long, done string, after func(w
 		Use: name + " WORKFLOW", Short: short, Long: long, Args: wants(1, 1, "needs a workflow's id"),
 	}
 	c := newClient(command)
+	by := orderFlags(command)
 	command.ValidArgsFunction = p.completeWorkflows(c, false, from)
 	command.RunE = func(command *cobra.Command, args []string) error {
 		ctx, stop := p.interruptible(command.Context())
 		defer stop()
-		w, text, err := c.turn(ctx, args[0], name)
+		w, text, err := c.turn(ctx, args[0], name, by.query())
 		if err != nil || c.json {
 			return printJSON(p.stdout, text, err)
 		}
@@ -232,8 +237,8 @@ func (p *program) turnCommand(name, from, short, long, done string, after func(w
 }
 
 // turn changes a workflow's status.
-func (c *client) turn(ctx context.Context, id, action string) (w workflowView, text json.RawMessage, err error) {
-	text, err = c.do(ctx, request{method: http.MethodPost, path: workflowPath(id) + "/" + action}, &w)
+func (c *client) turn(ctx context.Context, id, action string, query url.Values) (w workflowView, text json.RawMessage, err error) {
+	text, err = c.do(ctx, request{method: http.MethodPost, path: workflowPath(id) + "/" + action, query: query}, &w)
 	return w, text, err
 }
 
@@ -245,6 +250,7 @@ removed. At a terminal the command asks first.`,
 	}
 	c := newClient(command)
 	command.ValidArgsFunction = p.completeWorkflows(c, false, "draft", "active", "paused")
+	by := orderFlags(command)
 	yes := yesFlag(command)
 	command.RunE = func(command *cobra.Command, args []string) error {
 		ctx, stop := p.interruptible(command.Context())
@@ -258,7 +264,7 @@ removed. At a terminal the command asks first.`,
 		if err != nil {
 			return err
 		}
-		w, text, err := c.turn(ctx, args[0], "cancel")
+		w, text, err := c.turn(ctx, args[0], "cancel", by.query())
 		if err != nil || c.json {
 			return printJSON(p.stdout, text, err)
 		}
@@ -279,6 +285,7 @@ completed or cancelled, without a step in flight. At a terminal the command asks
 	}
 	c := newClient(command)
 	command.ValidArgsFunction = p.completeWorkflows(c, false, "draft", "completed", "cancelled")
+	by := orderFlags(command)
 	yes := yesFlag(command)
 	command.RunE = func(command *cobra.Command, args []string) error {
 		ctx, stop := p.interruptible(command.Context())
@@ -292,7 +299,7 @@ completed or cancelled, without a step in flight. At a terminal the command asks
 		if err != nil {
 			return err
 		}
-		text, err := c.do(ctx, request{method: http.MethodDelete, path: workflowPath(args[0])})
+		text, err := c.do(ctx, request{method: http.MethodDelete, path: workflowPath(args[0]), query: by.query()})
 		if err != nil || c.json {
 			return printJSON(p.stdout, text, err)
 		}

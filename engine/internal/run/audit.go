@@ -10,7 +10,17 @@ const (
 	AuditHold     = "lead.held"
 	AuditRelease  = "lead.released"
 	AuditSignal   = "lead.signalled"
-	AuditGuard    = "workflow.paused"
+
+	AuditCreate     = "workflow.created"
+	AuditUpdate     = "workflow.updated"
+	AuditActivate   = "workflow.activated"
+	AuditPause      = "workflow.paused" // by a guard, too
+	AuditResume     = "workflow.resumed"
+	AuditComplete   = "workflow.completed"
+	AuditCancel     = "workflow.cancelled"
+	AuditDelete     = "workflow.deleted"
+	AuditUpdateLead = "lead.updated"
+	AuditLimits     = "limits.changed"
 )
 
 // audit adds an entry to the audit log.

@@ -88,7 +88,7 @@ func (l *loop) flowByID(id lead.WorkflowID) (*core.Flow, error) {
 }
 
 // CreateFlow stores a workflow as a draft. text is the definition as JSON.
-func (r *Runner) CreateFlow(ctx context.Context, graph *workflow.Graph, def *workflow.Definition, text []byte) (lead.WorkflowID, error) {
+func (r *Runner) CreateFlow(ctx context.Context, graph *workflow.Graph, def *workflow.Definition, text []byte, note store.Audit) (lead.WorkflowID, error) {
 	var seq int64
 	var id lead.WorkflowID
 	err := r.do(ctx, func(l *loop) error {
@@ -107,6 +107,8 @@ func (r *Runner) CreateFlow(ctx context.Context, graph *workflow.Graph, def *wor
 			Seq: seq, ID: id, Name: def.Name, Description: def.Description,
 			Status: lead.WorkflowDraft, Definition: text, Created: l.now,
 		}})
+		note.Workflow = seq
+		l.audit(note)
 		return nil
 	})
 	if err == nil {
@@ -117,14 +119,14 @@ func (r *Runner) CreateFlow(ctx context.Context, graph *workflow.Graph, def *wor
 
 // ChangeFlow replaces a workflow by what change returns. It returns when the new
 // status has been applied to the workflow's leads: see statusSweep.
-func (r *Runner) ChangeFlow(ctx context.Context, id lead.WorkflowID, change func(*core.Flow) (*core.Flow, error)) error {
-	return r.changeFlow(ctx, id, func(_ *loop, f *core.Flow) (*core.Flow, error) { return change(f) })
+func (r *Runner) ChangeFlow(ctx context.Context, id lead.WorkflowID, note store.Audit, change func(*core.Flow) (*core.Flow, error)) error {
+	return r.changeFlow(ctx, id, note, func(_ *loop, f *core.Flow) (*core.Flow, error) { return change(f) })
 }
 
 // RedrawFlow gives a workflow another graph, which only a draft without leads can have,
 // and then replaces it by what change returns. text is the definition as JSON.
-func (r *Runner) RedrawFlow(ctx context.Context, id lead.WorkflowID, graph *workflow.Graph, text []byte, change func(*core.Flow) (*core.Flow, error)) error {
-	return r.changeFlow(ctx, id, func(l *loop, f *core.Flow) (*core.Flow, error) {
+func (r *Runner) RedrawFlow(ctx context.Context, id lead.WorkflowID, graph *workflow.Graph, text []byte, note store.Audit, change func(*core.Flow) (*core.Flow, error)) error {
+	return r.changeFlow(ctx, id, note, func(l *loop, f *core.Flow) (*core.Flow, error) {
 		leads, err := l.count(f, lead.States()...)
 		if err != nil {
 			return nil, err
@@ -137,7 +139,7 @@ func (r *Runner) RedrawFlow(ctx context.Context, id lead.WorkflowID, graph *work
 	})
 }
 
-func (r *Runner) changeFlow(ctx context.Context, id lead.WorkflowID, change func(*loop, *core.Flow) (*core.Flow, error)) error {
+func (r *Runner) changeFlow(ctx context.Context, id lead.WorkflowID, note store.Audit, change func(*loop, *core.Flow) (*core.Flow, error)) error {
 	var swept chan struct{}
 	var beginning []<-chan struct{}
 	err := r.do(ctx, func(l *loop) error {
@@ -154,6 +156,8 @@ func (r *Runner) changeFlow(ctx context.Context, id lead.WorkflowID, change func
 			return err
 		}
 		l.stage(next)
+		note.Workflow = next.Row.Seq
+		l.audit(note)
 		if next.Row.Status == now.Row.Status && next.Row.Deleted == now.Row.Deleted {
 			return nil
 		}
@@ -206,8 +210,8 @@ func (l *loop) beginning(such func(*core.Flow) bool) (list []<-chan struct{}) {
 }
 
 // CompleteFlow closes a workflow whose leads are all final.
-func (r *Runner) CompleteFlow(ctx context.Context, id lead.WorkflowID) error {
-	return r.changeFlow(ctx, id, func(l *loop, f *core.Flow) (*core.Flow, error) {
+func (r *Runner) CompleteFlow(ctx context.Context, id lead.WorkflowID, note store.Audit) error {
+	return r.changeFlow(ctx, id, note, func(l *loop, f *core.Flow) (*core.Flow, error) {
 		next, err := f.Turn(lead.WorkflowCompleted, lead.WorkflowActive, lead.WorkflowPaused)
 		if err != nil {
 			return nil, err
@@ -226,8 +230,8 @@ func (r *Runner) CompleteFlow(ctx context.Context, id lead.WorkflowID) error {
 }
 
 // DeleteFlow removes a workflow and its enrollments.
-func (r *Runner) DeleteFlow(ctx context.Context, id lead.WorkflowID) error {
-	return r.changeFlow(ctx, id, func(l *loop, f *core.Flow) (*core.Flow, error) {
+func (r *Runner) DeleteFlow(ctx context.Context, id lead.WorkflowID, note store.Audit) error {
+	return r.changeFlow(ctx, id, note, func(l *loop, f *core.Flow) (*core.Flow, error) {
 		next, err := f.Turn(f.Row.Status, lead.WorkflowDraft, lead.WorkflowCompleted, lead.WorkflowCancelled)
 		if err != nil {
 			return nil, err

@@ -50,7 +50,7 @@ func (l *loop) pauseGuarded(f *core.Flow, count int) {
 			return nil // somebody was faster
 		}
 		l.stage(next)
-		l.audit(store.Audit{Action: AuditGuard, Actor: "guard", Reason: says.Outcome, Workflow: seq})
+		l.audit(store.Audit{Action: AuditPause, Actor: "guard", Reason: says.Outcome, Workflow: seq})
 		l.after = append(l.after, func() {
 			if s := statusSweep(next); s != nil {
 				l.addSweep(s)

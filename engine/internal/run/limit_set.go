@@ -116,7 +116,7 @@ func (l *loop) countFlying(f *core.Flow, fresh []*core.Use) error {
 
 // SetLimits replaces the limits for all workflows. text is their JSON. When it returns,
 // no handler is called any more for an attempt that began under the former ones.
-func (r *Runner) SetLimits(ctx context.Context, limits []workflow.Limit, text []byte) error {
+func (r *Runner) SetLimits(ctx context.Context, limits []workflow.Limit, text []byte, note store.Audit) error {
 	var beginning []<-chan struct{}
 	err := r.do(ctx, func(l *loop) error {
 		if l.flying != nil {
@@ -124,6 +124,7 @@ func (r *Runner) SetLimits(ctx context.Context, limits []workflow.Limit, text []
 		}
 		beginning = nil
 		l.writes.Settings = append(l.writes.Settings, store.Setting{Name: limitsSetting, Value: text})
+		l.audit(note)
 		l.forgetLimits(limits)
 		l.after = append(l.after, func() {
 			l.limits.everywhere = limits

@@ -16,7 +16,7 @@ var ErrChanged = errors.New("contact was changed meanwhile")
 // SetContact replaces the contact from of a live lead by to; see
 // engine.Engine.UpdateLead. If the lead's contact is not from, it returns ErrChanged
 // and the present contact, which need not be on disk yet.
-func (r *Runner) SetContact(ctx context.Context, workflow lead.WorkflowID, id lead.ID, from store.Contact, to *Contact) (store.Contact, error) {
+func (r *Runner) SetContact(ctx context.Context, workflow lead.WorkflowID, id lead.ID, from store.Contact, to *Contact, note store.Audit) (store.Contact, error) {
 	var now store.Contact
 	err := r.onLead(ctx, workflow, id, func(l *loop, e *entry) error {
 		if !e.contact.says(from) {
@@ -33,6 +33,7 @@ func (r *Runner) SetContact(ctx context.Context, workflow lead.WorkflowID, id le
 		if !e.fresh {
 			l.writes.Contacts = append(l.writes.Contacts, next.Contact)
 		}
+		l.auditLead(e, note)
 		if renamed {
 			return l.suppressRenamed(e)
 		}

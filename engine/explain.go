@@ -138,58 +138,6 @@ func waitReason(r core.Reason) WaitReason {
 	return WaitReason(r)
 }
 
-// detail says more about a blocker, for people.
-func detail(f *core.Flow, x *core.Explanation, b core.Blocker) string {
-	switch b.Reason {
-	case core.ReasonWait:
-		return "its wait is not over"
-	case core.ReasonSignal:
-		return fmt.Sprintf("waits for the signal %q or the time-out", f.Graph.Awaits(x.View.Rec.Node))
-	case core.ReasonHours:
-		zones := "UTC"
-		if len(x.View.Notes.Zones) > 0 {
-			zones = strings.Join(x.View.Notes.Zones, ", ")
-		}
-		return "the calling hours are closed in " + zones
-	case core.ReasonLimit:
-		return "a limit is used up"
-	case core.ReasonDailyCap:
-		return "the person has had as many attempts as the limit allows"
-	case core.ReasonCooling:
-		return "no attempts are made with this rate key for a while: the provider asked for a pause, or cannot be reached"
-	case core.ReasonWorker:
-		return "all workers are busy, or it begins in a moment"
-	case core.ReasonPaused:
-		return "the workflow is paused"
-	case core.ReasonDraft:
-		return "the workflow is a draft; activate it"
-	case core.ReasonHold:
-		text := "the lead is held"
-		if h := x.View.Notes.Hold; h != nil && h.Actor != "" {
-			text += " by " + h.Actor
-		}
-		if h := x.View.Notes.Hold; h != nil && h.Reason != "" {
-			text += ": " + h.Reason
-		}
-		return text
-	case core.ReasonCallback:
-		return "the outcome comes by a callback"
-	case core.ReasonHandler:
-		return "the handler runs"
-	case core.ReasonRetry:
-		return fmt.Sprintf("attempt %d is queued", x.View.Rec.Attempt+1)
-	case core.ReasonHooks:
-		return "the completion hooks run"
-	case core.ReasonParked:
-		return "the process ended too often during the attempt, which is not made again"
-	case core.ReasonMissing:
-		return "this engine lacks a handler of the workflow"
-	case core.ReasonFact, core.ReasonRest, core.ReasonUnread:
-		return "something is being read"
-	}
-	return string(b.Reason)
-}
-
 // summary says in a sentence why the lead is where it is.
 func summary(f *core.Flow, x *core.Explanation, out Explanation) string {
 	node := f.Graph.Node(x.Node)

@@ -27,6 +27,29 @@ type Explanation struct {
 type Blocker struct {
 	Reason Reason
 	Until  store.Millis // 0 if that is not known
+
+	Node int32 // of the attempt that is kept from beginning, with a rule about attempts
+	// Limit is the one that is used up, with ReasonLimit and ReasonDailyCap; Scope says whose
+	// it is, and Used how much of it is used.
+	Limit workflow.Limit
+	Scope Scope
+	Used  int
+	// Shut are the calling hours that are closed, with ReasonHours. Zones says why their
+	// time zones hold for the lead. Never: they never allow an attempt.
+	Shut  []Shut
+	Zones Source
+	Never bool
+	// RateKey is the one that is closed, with ReasonCooling.
+	RateKey string
+}
+
+// blocks returns the blocker of a ruling.
+func (r ruling) blocks() Blocker {
+	b := Blocker{Reason: r.reason, Until: r.until, Never: r.endless}
+	if r.endless {
+		b.Until = 0
+	}
+	return b
 }
 
 // Way is an edge that the lead's step may take.
@@ -72,9 +95,9 @@ func Explain(v View, f *Flow, now store.Millis, person *lead.Contact) Explanatio
 	if v.Rec.State.Final() || !f.Exists() {
 		return e
 	}
-	e.Blockers = v.blockers(f, now)
+	e.Blockers = v.blockers(f, now, person)
 	if len(e.Blockers) == 0 {
-		e.Blockers = []Blocker{{need.Reason, e.Until}}
+		e.Blockers = []Blocker{{Reason: need.Reason, Until: e.Until}}
 	}
 	i := max(slices.IndexFunc(e.Blockers, func(b Blocker) bool { return b.Reason == e.Reason }), 0)
 	e.Reason, e.Until = e.Blockers[i].Reason, e.Blockers[i].Until
@@ -111,46 +134,71 @@ func (v *View) since() store.Millis {
 }
 
 // blockers returns all that keeps the lead from going on.
-func (v *View) blockers(f *Flow, now store.Millis) []Blocker {
+func (v *View) blockers(f *Flow, now store.Millis, person *lead.Contact) []Blocker {
 	r := &v.Rec
 	var list []Blocker
 	switch r.Phase {
 	case store.PhaseAwaiting:
-		return []Blocker{{ReasonCallback, r.Deadline}}
+		return []Blocker{{Reason: ReasonCallback, Until: r.Deadline}}
 	case store.PhaseHooks:
-		return []Blocker{{ReasonHooks, 0}}
+		return []Blocker{{Reason: ReasonHooks}}
 	case store.PhaseRunning:
 		if v.Running || v.elsewhere(f) {
-			return []Blocker{{ReasonHandler, r.Deadline}}
+			return []Blocker{{Reason: ReasonHandler, Until: r.Deadline}}
 		}
 	case store.PhaseRetrying:
 		if r.Due > now {
-			list = append(list, Blocker{ReasonRetry, r.Due})
+			list = append(list, Blocker{Reason: ReasonRetry, Until: r.Due})
 			now = r.Due // the rules are asked when the retry is due
 		}
 	case store.PhaseWaiting:
 		due := v.nextDue()
 		if due > now {
-			list = append(list, Blocker{v.waitReason(f), due})
+			list = append(list, Blocker{Reason: v.waitReason(f), Until: due})
 		}
 		if due > now || f.Graph.Node(r.Node).Type == workflow.Time && !v.messageDue(now) {
 			for _, brake := range brakes {
 				if ruling := brake.ask(v, f, now); ruling.may != allowed {
-					list = append(list, Blocker{ruling.reason, ruling.until})
+					list = append(list, ruling.blocks())
 				}
 			}
 			return list
 		}
 	}
 	for i := ruleRemoval; i < numRules; i++ {
-		if ruling := i.ask(v, f, now); ruling.may == later && ruling.reason != ReasonUnread {
-			list = append(list, Blocker{ruling.reason, ruling.until})
+		if ruling := i.ask(v, f, now); ruling.may == later {
+			list = append(list, v.blocking(f, now, i, ruling, person)...)
 		}
 	}
 	if len(list) == 0 && Next(v, f, now).Kind == Worker {
-		list = append(list, Blocker{ReasonWorker, 0})
+		list = append(list, Blocker{Reason: ReasonWorker})
 	}
 	return list
+}
+
+// blocking returns what a rule has to say that keeps an attempt from beginning.
+func (v *View) blocking(f *Flow, now store.Millis, i rule, said ruling, person *lead.Contact) []Blocker {
+	b := said.blocks()
+	b.Node = v.attemptNode(now)
+	switch i {
+	case ruleCooling:
+		b.RateKey = v.RateKey(f, now)
+	case ruleHours:
+		b.Shut = v.shut(f, now)
+		_, b.Zones = zonesOf(f, person)
+	case ruleLimits:
+		var list []Blocker
+		v.askLimits(f, now, func(l *Limit, r ruling) (more bool) {
+			if r.reason != ReasonUnread {
+				one := r.blocks()
+				one.Node, one.Limit, one.Scope, one.Used = b.Node, l.Limit, l.Scope, l.used(v, now)
+				list = append(list, one)
+			}
+			return true
+		})
+		return list
+	}
+	return []Blocker{b}
 }
 
 // ways returns the edges that the lead's step may take, in the order of the definition.

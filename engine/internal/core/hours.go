@@ -15,8 +15,8 @@ type open struct {
 }
 
 // neverOpen is when to ask again about calling hours that do not open within the bound
-// of hours.Opening.
-const neverOpen = 24 * time.Hour
+// of hours.Opening: only then they may, because of holidays that are over.
+const neverOpen = hours.Bound - 24*time.Hour
 
 // closed is the rule that no attempt begins outside the calling hours (promise 14).
 func (v *View) closed(f *Flow, now store.Millis) ruling {
@@ -30,12 +30,47 @@ func (v *View) closed(f *Flow, now store.Millis) ruling {
 	opens, closes, ok := hours.Opening(all, v.locations(), hours.Share(v.Rec.Seq, 0), now.Time())
 	switch {
 	case !ok:
-		return ruling{may: later, reason: ReasonHours, until: now.Add(neverOpen), own: true}
+		return ruling{may: later, reason: ReasonHours, until: now.Add(neverOpen), own: true, endless: true}
 	case roundUp(opens) > now:
 		return ruling{may: later, reason: ReasonHours, until: roundUp(opens), own: true}
 	}
 	v.open = open{&all[0], store.MillisOf(closes)}
 	return ruling{}
+}
+
+// Shut says that the calling hours of a scope do not allow an attempt in a time zone.
+type Shut struct {
+	Scope Scope
+	Zone  string
+	Until store.Millis // 0 if they never do
+	Turn  bool         // they are open, and the lead's turn within their spread has not come
+}
+
+// shut returns which calling hours are closed, and where, the workflow's first.
+func (v *View) shut(f *Flow, now store.Millis) (list []Shut) {
+	node := v.attemptNode(now)
+	all := f.Graph.Hours(node)
+	for i, h := range all {
+		scope := OfWorkflow
+		if i == len(all)-1 && f.Graph.Node(node).CallingHours != nil {
+			scope = OfNode
+		}
+		plain := *h
+		plain.Spread = 0
+		for _, zone := range v.locations() {
+			opening := func(h *hours.Hours) store.Millis {
+				opens, _, ok := hours.Opening([]*hours.Hours{h}, []*time.Location{zone}, hours.Share(v.Rec.Seq, 0), now.Time())
+				if !ok {
+					return 0
+				}
+				return roundUp(opens)
+			}
+			if until := opening(h); until == 0 || until > now {
+				list = append(list, Shut{scope, zone.String(), until, opening(&plain) == now})
+			}
+		}
+	}
+	return list
 }
 
 // attemptNode returns the node of the lead's next attempt, or of the one in flight.
@@ -69,19 +104,30 @@ func (v *View) locations() []*time.Location {
 	return list
 }
 
+// Source says why time zones hold for a lead.
+type Source uint8
+
+// The sources, the strongest first.
+const (
+	ZoneOfLead Source = iota
+	ZoneOfNumber
+	ZoneOfWorkflow
+	ZoneUnknown // so UTC holds
+)
+
 // zonesOf returns the names of the time zones that hold for a contact: its own, else
 // those of its number, else the workflow's, else none, which means UTC.
-func zonesOf(f *Flow, c *lead.Contact) []string {
+func zonesOf(f *Flow, c *lead.Contact) ([]string, Source) {
 	if c != nil && c.TimeZone != "" {
-		return []string{c.TimeZone}
+		return []string{c.TimeZone}, ZoneOfLead
 	}
 	if c != nil {
 		if zones := hours.ZonesOf(c.PhoneNumber); len(zones) > 0 {
-			return zones
+			return zones, ZoneOfNumber
 		}
 	}
 	if zone := f.Graph.TimeZone(); zone != "" {
-		return []string{zone}
+		return []string{zone}, ZoneOfWorkflow
 	}
-	return nil
+	return nil, ZoneUnknown
 }

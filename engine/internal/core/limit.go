@@ -15,7 +15,18 @@ import (
 type Limit struct {
 	workflow.Limit
 	*Use
+	Scope Scope
 }
+
+// Scope says whose a rule is.
+type Scope uint8
+
+// The scopes.
+const (
+	Everywhere Scope = iota
+	OfWorkflow
+	OfNode
+)
 
 // Use is how much of a limit is used at present, by all attempts that count. Limits that
 // differ only in how much they allow have the same Use.
@@ -99,6 +110,16 @@ func (w *window) free(most int, per time.Duration, now store.Millis) store.Milli
 	return now
 }
 
+// within returns how many starts were in the span of that length that ends now.
+func (w *window) within(per time.Duration, now store.Millis) (n int) {
+	for _, m := range w.marks {
+		if m.at >= now.Add(-per) {
+			n += m.n
+		}
+	}
+	return n
+}
+
 // counts reports whether an attempt of that type and rate key counts.
 func (l *Limit) counts(channel workflow.NodeType, rateKey string) bool {
 	return (l.Channel == "" || l.Channel == channel) && (l.RateKey == "" || l.RateKey == rateKey)
@@ -138,16 +159,41 @@ func (v *View) limited(f *Flow, now store.Millis) ruling {
 	if f.Rules == nil || len(f.Rules.limits) == 0 {
 		return ruling{}
 	}
+	found := ruling{}
+	v.askLimits(f, now, func(_ *Limit, r ruling) (more bool) {
+		found = r
+		return false
+	})
+	return found
+}
+
+// askLimits calls yield with each limit that keeps the attempt from beginning, until that
+// returns false.
+func (v *View) askLimits(f *Flow, now store.Millis, yield func(*Limit, ruling) (more bool)) {
 	key, channel := v.RateKey(f, now), v.channel(f, now)
 	flies := v.Rec.Phase == store.PhaseRunning
 	for _, l := range f.Rules.limitsAt(f, v.attemptNode(now)) {
-		if l.counts(channel, key) {
-			if r := l.ask(v, now, flies); r.may != allowed {
-				return r
-			}
+		if !l.counts(channel, key) {
+			continue
+		}
+		if r := l.ask(v, now, flies); r.may != allowed && !yield(l, r) {
+			return
 		}
 	}
-	return ruling{}
+}
+
+// used returns how much of the limit is used, for a limit for each contact by that of the
+// lead.
+func (l *Limit) used(v *View, now store.Millis) int {
+	switch {
+	case l.InFlight > 0:
+		return l.Flying
+	case l.Starts > 0:
+		return l.starts.within(l.Span, now)
+	case l.people[v.Phone] != nil:
+		return l.people[v.Phone].within(l.Span, now)
+	}
+	return 0
 }
 
 // channel is the type of the lead's next attempt, or of the one in flight.
@@ -258,9 +304,9 @@ func (r *Rules) SetLimits(f *Flow, everywhere []workflow.Limit) (fresh []*Use) {
 	at := make([][]*Limit, len(def.Nodes))
 	any := false
 	for node := range def.Nodes {
-		add := func(scope string, limits []workflow.Limit) {
+		add := func(scope Scope, name string, limits []workflow.Limit) {
 			for _, l := range limits {
-				key := limitKey(scope, &l)
+				key := limitKey(name, &l)
 				use := r.uses[key]
 				if use == nil {
 					use = &Use{Key: key, Span: time.Duration(l.Per)}
@@ -270,15 +316,15 @@ func (r *Rules) SetLimits(f *Flow, everywhere []workflow.Limit) (fresh []*Use) {
 					r.uses[key] = use
 					fresh = append(fresh, use)
 				}
-				at[node] = append(at[node], &Limit{l, use})
+				at[node] = append(at[node], &Limit{l, use, scope})
 				any = true
 			}
 		}
 		if def.Nodes[node].Type.Action() {
-			scope := "w" + strconv.FormatInt(f.Row.Seq, 10)
-			add("", everywhere)
-			add(scope, def.Limits)
-			add(scope+"/"+def.Nodes[node].ID, def.Nodes[node].Limits)
+			name := "w" + strconv.FormatInt(f.Row.Seq, 10)
+			add(Everywhere, "", everywhere)
+			add(OfWorkflow, name, def.Limits)
+			add(OfNode, name+"/"+def.Nodes[node].ID, def.Nodes[node].Limits)
 		}
 	}
 	if !any || !f.Exists() {

@@ -137,6 +137,8 @@ type ruling struct {
 	own bool
 	// limit, if it is set, is what the attempt waits for.
 	limit *Use
+	// endless: it does not end by itself; until is when to look again all the same.
+	endless bool
 }
 
 // permission says whether an attempt may begin.

@@ -6,9 +6,12 @@ const (
 	day  = 24 * 60 * 60 // in seconds
 	week = 7 * day
 
-	// bound is how far ahead Opening looks for a moment that all allow.
+	// bound is Bound in seconds.
 	bound = 400 * day
 )
+
+// Bound is how far ahead Opening looks for a moment that all allow.
+const Bound = bound * time.Second
 
 var onlyUTC = []*time.Location{time.UTC}
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/leadflow-go/leadflow/engine/internal/core"
 	"github.com/leadflow-go/leadflow/engine/internal/run"
@@ -42,7 +43,7 @@ func (e *Engine) activate(ctx context.Context, id lead.WorkflowID) (Workflow, er
 		}
 		handlers = e.handlersOf(now)
 	}
-	return e.turnWorkflow(ctx, id, run.AuditActivate, func(f *core.Flow) (*core.Flow, error) {
+	w, err := e.turnWorkflow(ctx, id, run.AuditActivate, func(f *core.Flow) (*core.Flow, error) {
 		next, err := f.Turn(lead.WorkflowActive, lead.WorkflowDraft)
 		switch {
 		case err != nil:
@@ -53,6 +54,11 @@ func (e *Engine) activate(ctx context.Context, id lead.WorkflowID) (Workflow, er
 		next.Handlers = handlers
 		return next, errors.Join(f.Definition().Validate(), e.checkHandlers(f))
 	})
+	for _, warning := range w.Warnings {
+		e.config.Logger.Warn("leadflow: a workflow was activated that says what cannot be meant",
+			slog.String("workflow", id.String()), slog.String("warning", warning.String()))
+	}
+	return w, err
 }
 
 // checkNodes names every node that its handler refuses.

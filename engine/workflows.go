@@ -28,6 +28,8 @@ type Workflow struct {
 	Counts    map[lead.State]int64 `json:"counts"`
 	CreatedAt time.Time            `json:"created_at"`
 	UpdatedAt time.Time            `json:"updated_at"`
+	// Warnings say what is not wrong with the definition, but cannot be meant.
+	Warnings []lead.FieldError `json:"warnings,omitempty"`
 }
 
 // CreateWorkflow validates the definition and stores it as a draft. An invalid
@@ -92,6 +94,7 @@ func (e *Engine) describe(ctx context.Context, f *core.Flow) (Workflow, error) {
 		ID: f.Row.ID, Name: f.Row.Name, Description: f.Row.Description, Status: f.Row.Status,
 		NodeCount: len(def.Nodes), EdgeCount: len(def.Edges), Counts: map[lead.State]int64{},
 		CreatedAt: f.Row.Created.Time(), UpdatedAt: f.Row.Updated.Time(),
+		Warnings: f.Graph.Warnings(),
 	}
 	for _, s := range lead.States() {
 		w.Counts[s] = counts[s]

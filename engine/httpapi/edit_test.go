@@ -1,7 +1,9 @@
 package httpapi_test
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -108,5 +110,19 @@ func TestADraftsRulesAreKeptAndReplaced(t *testing.T) {
 	want.Name = "Rules (Copy)"
 	if diff := cmp.Diff(want, definition(), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("the copy (-want +got):\n%s", diff)
+	}
+}
+
+func TestAWorkflowComesWithWhatCannotBeMeant(t *testing.T) {
+	s := newServer(t, httpapi.Config{}, nil)
+	const mon, tue = `"calling_hours":{"windows":[{"days":["mon"],"from":"09:00","to":"17:00"}]}`, `"calling_hours":{"windows":[{"days":["tue"],"from":"09:00","to":"17:00"}]}`
+	made := s.post("/v1/workflows", `{"name":"Odd","entry":"a",`+mon+`,"nodes":[{"id":"a","type":"message",`+tue+`},{"id":"b","type":"dropped"}],
+		"edges":[{"from":"a","label":"default","to":"b"}]}`).expect(201).object()
+	for what, o := range map[string]map[string]any{
+		"made": made, "activated": s.post("/v1/workflows/"+made["id"].(string)+"/activate", ``).expect(200).object(),
+	} {
+		if got := fmt.Sprint(o["warnings"]); !strings.HasPrefix(got, "[map[location:nodes[0].calling_hours message:have no time in common with those of the workflow") {
+			t.Errorf("%s: %s", what, got)
+		}
 	}
 }

@@ -22,6 +22,7 @@ type workflowBody struct {
 	Counts        countsBody     `json:"counts" doc:"its leads by status"`
 	CreatedAt     time.Time      `json:"created_at"`
 	UpdatedAt     time.Time      `json:"updated_at"`
+	Warnings      []fault        `json:"warnings,omitempty" doc:"what is not wrong with the graph, but cannot be meant; left out if there is nothing"`
 }
 
 type countsBody struct {
@@ -40,7 +41,7 @@ func viewWorkflow(w engine.Workflow) workflowBody {
 			w.Counts[lead.Enrolled], w.Counts[lead.InStep], w.Counts[lead.PendingRemoval],
 			w.Counts[lead.Removed], w.Counts[lead.Completed],
 		},
-		CreatedAt: w.CreatedAt.UTC(), UpdatedAt: w.UpdatedAt.UTC(),
+		CreatedAt: w.CreatedAt.UTC(), UpdatedAt: w.UpdatedAt.UTC(), Warnings: located(w.Warnings, ""),
 	}
 }
 

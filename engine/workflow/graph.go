@@ -27,6 +27,7 @@ type Graph struct {
 	signals  map[string]bool // those for which a time node waits
 
 	anyHours, anyLimits bool
+	warnings            []lead.FieldError
 }
 
 // compiled is a node as validation compiled it.
@@ -80,6 +81,7 @@ func compile(d *Definition, kept bool) (*Graph, error) {
 	g.handlers = slices.Compact(g.handlers)
 	g.findUses()
 	g.findRules(c)
+	g.findWarnings()
 	for i := range g.nodes {
 		if n := &g.nodes[i]; n.awaits {
 			if g.signals == nil {

@@ -2,12 +2,14 @@ package workflow
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine/internal/hours"
 	"github.com/leadflow-go/leadflow/engine/workflow/internal/expression"
+	"github.com/leadflow-go/leadflow/lead"
 )
 
 // CallingHours say when attempts may start, on the clock of the person's time zone:
@@ -211,3 +213,28 @@ func (g *Graph) AnyHours() bool { return g.anyHours }
 
 // TimeZone returns the IANA name of the time zone for leads whose own is unknown, "" for UTC.
 func (g *Graph) TimeZone() string { return g.def.TimeZone }
+
+// Warnings returns what is not wrong with the workflow, but cannot be meant: calling hours
+// of a node that have no time in common with those of the workflow, so that no attempt at
+// the node can ever start. Holidays are left out of account.
+func (g *Graph) Warnings() []lead.FieldError { return slices.Clone(g.warnings) }
+
+// findWarnings finds what Warnings returns.
+func (g *Graph) findWarnings() {
+	for i := range g.nodes {
+		if len(g.nodes[i].hours) < 2 {
+			continue
+		}
+		var all []*hours.Hours
+		for _, h := range g.nodes[i].hours {
+			all = append(all, &hours.Hours{Windows: h.Windows})
+		}
+		if _, _, ok := hours.Opening(all, nil, 0, time.Unix(0, 0)); !ok {
+			g.warnings = append(g.warnings, lead.FieldError{
+				Location: at("nodes", i) + ".calling_hours",
+				Message: fmt.Sprintf("have no time in common with those of the workflow, so no attempt at node %q can ever start; change one of them",
+					g.def.Nodes[i].ID),
+			})
+		}
+	}
+}

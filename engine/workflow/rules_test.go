@@ -444,3 +444,32 @@ func TestFaultsOfWaits(t *testing.T) {
 		wantFaults(t, tt.config+" "+fmt.Sprintf("%q", tt.edges), d.Validate(), tt.want)
 	}
 }
+
+func TestAGraphWarnsOfCallingHoursThatHaveNoTimeInCommon(t *testing.T) {
+	for _, tt := range []struct {
+		name, workflow, node string // windows
+		warns                bool
+	}{
+		{"other days", `{"days":["mon"],"from":"09:00","to":"17:00"}`, `{"days":["tue"],"from":"09:00","to":"17:00"}`, true},
+		{"one after the other", `{"days":["mon"],"from":"09:00","to":"12:00"}`, `{"days":["mon"],"from":"12:00","to":"17:00"}`, true},
+		{"a minute in common", `{"days":["mon"],"from":"09:00","to":"12:01"}`, `{"days":["mon"],"from":"12:00","to":"17:00"}`, false},
+		{"past midnight", `{"days":["sun"],"from":"22:00","to":"02:00"}`, `{"days":["mon"],"from":"01:00","to":"17:00"}`, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			def, err := Parse([]byte(`{"name":"w","entry":"call","calling_hours":{"windows":[` + tt.workflow + `],"holidays":["1970-01-05"]},"nodes":[
+				{"id":"free","type":"message"},{"id":"call","type":"voice_call","calling_hours":{"windows":[` + tt.node + `]}},{"id":"end","type":"dropped"}],
+				"edges":[{"from":"call","to":"free","label":"default"},{"from":"free","to":"end","label":"default"}]}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			graph, err := Compile(def)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := graph.Warnings()
+			if warns := len(got) == 1 && got[0].Location == "nodes[1].calling_hours"; warns != tt.warns || len(got) > 1 {
+				t.Errorf("it warns of %q", got)
+			}
+		})
+	}
+}

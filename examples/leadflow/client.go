@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/leadflow-go/leadflow/lead"
 )
 
 // client talks to a server. Its flags are those of every command that does.
@@ -215,15 +217,16 @@ func leadPath(workflow, id string) string {
 // The objects of the wire, as far as they are printed.
 
 type workflowView struct {
-	ID            string           `json:"id"`
-	Name          string           `json:"name"`
-	Description   string           `json:"description"`
-	Status        string           `json:"status"`
-	NodeCount     int              `json:"node_count"`
-	EdgeCount     int              `json:"edge_count"`
-	EnrolledLeads int64            `json:"enrolled_leads"`
-	Counts        map[string]int64 `json:"counts"`
-	CreatedAt     time.Time        `json:"created_at"`
+	ID            string            `json:"id"`
+	Name          string            `json:"name"`
+	Description   string            `json:"description"`
+	Status        string            `json:"status"`
+	NodeCount     int               `json:"node_count"`
+	EdgeCount     int               `json:"edge_count"`
+	EnrolledLeads int64             `json:"enrolled_leads"`
+	Counts        map[string]int64  `json:"counts"`
+	CreatedAt     time.Time         `json:"created_at"`
+	Warnings      []lead.FieldError `json:"warnings"`
 }
 
 // live is how many of the workflow's leads are not final.

@@ -110,6 +110,7 @@ func (i *importer) run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
+	p.warnOf(p.stderr, warningsOf(def))
 	if i.dryRun {
 		return i.rehearse(ctx, p, def, leads)
 	}

@@ -50,6 +50,7 @@ server knows its --webhook-allow.`,
 			}
 			fmt.Fprintf(p.stdout, "%s %s: %q, %s, %s\n", p.paint.status("valid"), path, def.Name,
 				count(int64(len(def.Nodes)), "node"), count(int64(len(def.Edges)), "edge"))
+			p.warnOf(p.stdout, warningsOf(def))
 		}
 		if faulty > 0 {
 			return fmt.Errorf("%d of %s invalid", faulty, count(int64(len(paths)), "file"))
@@ -117,6 +118,21 @@ func (c *fileCheck) check(path string, def *workflow.Definition, err error) (*wo
 	return def, nil
 }
 
+// warningsOf returns what is not wrong with a workflow that was checked, but cannot be meant.
+func warningsOf(def *workflow.Definition) []lead.FieldError {
+	graph, err := workflow.Compile(def)
+	if err != nil {
+		return nil
+	}
+	return graph.Warnings()
+}
+
+func (p *program) warnOf(to io.Writer, warnings []lead.FieldError) {
+	for _, w := range warnings {
+		fmt.Fprintf(to, "  warning: %s\n", w)
+	}
+}
+
 // checkWebhooks reports every node that a server would refuse to activate: one without
 // a valid webhook, or with a handler that serve does not have.
 func checkWebhooks(def *workflow.Definition) error {
@@ -168,6 +184,7 @@ workflow. The file is checked as "leadflow validate" checks it.`,
 		if err != nil {
 			return err
 		}
+		p.warnOf(p.stderr, warningsOf(def))
 		text, err := json.Marshal(map[string]any{
 			"name": def.Name, "description": def.Description, "entry": def.Entry,
 			"nodes": def.Nodes, "edges": append([]workflow.Edge{}, def.Edges...),
@@ -231,6 +248,7 @@ func (p *program) turnCommand(name, from, short, long, done string, after func(w
 			return printJSON(p.stdout, text, err)
 		}
 		_, err = fmt.Fprintf(p.stdout, "%s workflow %s. %s\n", done, title(w), after(w))
+		p.warnOf(p.stderr, w.Warnings)
 		return err
 	}
 	return command

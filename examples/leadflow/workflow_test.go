@@ -166,6 +166,14 @@ func TestValidateNamesEveryFaultOfEveryFile(t *testing.T) {
 	if stderr != "leadflow validate: 3 of 4 files invalid\n" {
 		t.Errorf("%s", stderr)
 	}
+	odd := filepath.Join(dir, "odd.json")
+	write(t, odd, strings.NewReplacer("MON", `{"windows":[{"days":["mon"],"from":"09:00","to":"17:00"}]}`, "TUE", `{"windows":[{"days":["tue"],"from":"09:00","to":"17:00"}]}`).Replace(
+		`{"name":"Odd","entry":"a","calling_hours":MON,"nodes":[{"id":"a","type":"message","config":{"url":"http://127.0.0.1:1/"},"calling_hours":TUE},`+
+			`{"id":"b","type":"dropped"}],"edges":[{"from":"a","label":"default","to":"b"}]}`))
+	if out, stderr, code := runBinary(t, nil, "validate", odd); code != 0 || stderr != "" ||
+		!strings.Contains(out, "\n  warning: nodes[0].calling_hours: have no time in common with those of the workflow") {
+		t.Errorf("%d: %s%s", code, out, stderr)
+	}
 	if out, stderr, code := runBinary(t, nil, "validate", good); code != 0 || stderr != "" {
 		t.Errorf("%d: %s%s", code, out, stderr)
 	}

@@ -11,8 +11,9 @@ var ErrConflict = errors.New("store: stale version")
 // ConflictError names a record that has another version than the batch was
 // decided on. It matches ErrConflict.
 type ConflictError struct {
-	// Kind is "lead", "workflow" or "contact": then Seq is that of a lead that the contact
-	// has and the batch was decided without.
+	// Kind is "lead" or "workflow"; or "contact": then Seq is that of a lead that the contact
+	// has and the batch was decided without; or "suppression": then that one was added or
+	// lifted.
 	Kind string
 	Seq  int64
 }

@@ -110,6 +110,9 @@ type Share struct {
 	// Contacts are the leads of contacts that the batch was decided on. If a contact has
 	// another one by now the batch is refused with a ConflictError.
 	Contacts []ContactExpectation
+	// Suppressed are the suppressions that the batch was decided on. If they are others by
+	// now, because of another engine, the batch is refused with a ConflictError.
+	Suppressed []SuppressionExpectation
 	// Limits are what the batch uses of limits, and what it gives back. If it would exceed
 	// one, the batch is refused with a [*LimitError]. Engine and Flows must be set.
 	Limits []LimitUse
@@ -211,6 +214,16 @@ type ContactExpectation struct {
 	ExternalID string // "" for none
 	Workflow   int64  // 0 for all
 	Leads      []int64
+}
+
+// SuppressionExpectation is what a batch assumes of suppressions: that none of Seqs is
+// lifted, and that no other suppression that is Active at the time At is about the contact
+// with the Phone or the ExternalID, if any is given, whatever its scope.
+type SuppressionExpectation struct {
+	Phone      int64  // 0 for none
+	ExternalID string // "" for none
+	At         Millis
+	Seqs       []int64
 }
 
 // EngineInfo describes an engine that has a place.

@@ -217,10 +217,10 @@ func (s *Store) commit(ctx context.Context, b *store.Batch) (result store.Result
 // server's nobody knows.
 func (s *Store) write(ctx context.Context, at *place, b *store.Batch) (result store.Result, err error) {
 	var p pgx.Batch
-	if 0 < len(b.Enroll) && len(b.Enroll) < copyFrom && len(b.Suppressions)+len(b.Share.Contacts) == 0 && s.hopes(b) {
+	if 0 < len(b.Enroll) && len(b.Enroll) < copyFrom && len(b.Suppressions)+len(b.Share.Contacts)+len(b.Share.Suppressed) == 0 && s.hopes(b) {
 		return result, s.writeInHope(ctx, at, b)
 	}
-	if len(b.Enroll)+len(b.Suppressions)+len(b.Audit)+len(b.Share.Contacts) > 0 {
+	if len(b.Enroll)+len(b.Suppressions)+len(b.Audit)+len(b.Share.Contacts)+len(b.Share.Suppressed) > 0 {
 		p.Queue(beginText)
 		s.queueFence(&p, at, b)
 		return s.writeIn(ctx, &p, b, result)

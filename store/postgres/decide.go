@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"errors"
+
 	"github.com/jackc/pgx/v5"
 
 	"github.com/leadflow-go/leadflow/store"
@@ -23,7 +25,7 @@ type decision struct {
 func decide(b *store.Batch, hope bool, send func(queue func(p *pgx.Batch)) error) (d decision, err error) {
 	d.counted = counts{}
 	live := liveLeads{}
-	var sup suppressed
+	var sup, standing suppressed
 	var leads []otherLead
 	if err := send(func(p *pgx.Batch) {
 		if len(b.Share.Contacts) > 0 {
@@ -32,6 +34,10 @@ func decide(b *store.Batch, hope bool, send func(queue func(p *pgx.Batch)) error
 				leads, err = scanOtherLeads(rows)
 				return err
 			})
+		}
+		if len(b.Share.Suppressed) > 0 {
+			who, seqs := suppressedExpected(b)
+			p.Queue(standingText, who.phones, who.ids, seqs).Query(standing.scan)
 		}
 		if len(b.Enroll) > 0 {
 			who := peopleOf(b.Enroll)
@@ -47,7 +53,7 @@ func decide(b *store.Batch, hope bool, send func(queue func(p *pgx.Batch)) error
 	}); err != nil {
 		return d, err
 	}
-	if err := unexpected(b, leads); err != nil {
+	if err := errors.Join(unexpected(b, leads), standing.unexpected(b)); err != nil {
 		return d, err
 	}
 	by := sup.by(b.Enroll)

@@ -183,6 +183,54 @@ func TestABatchIsRefusedIfAContactHasAnotherLead(t *testing.T) {
 	}
 }
 
+// A batch that was decided on suppressions is refused if they are others by now.
+func TestABatchDecidedOnSuppressionsIsRefusedWhenTheyAreOthers(t *testing.T) {
+	o := postgres.Options{Schema: schema(t)}
+	s := open(t, o)
+	enrolled(t, s)
+	const phone, now = 14155552600, 5000
+	commit := func(list ...store.Suppression) {
+		t.Helper()
+		if _, err := s.Commit(t.Context(), &store.Batch{Suppressions: list}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add := func(change func(*store.Suppression)) int64 {
+		sup := suppression(t, s, phone).Suppressions[0]
+		change(&sup)
+		commit(sup)
+		return sup.Seq
+	}
+	a := add(func(*store.Suppression) {})
+	b := add(func(sup *store.Suppression) { sup.Phone, sup.ExternalID, sup.Channel = 0, "crm-1", "message" })
+	over := add(func(sup *store.Suppression) { sup.Expires = now })
+	lifted := add(func(sup *store.Suppression) { sup.Lifted = 1 })
+	for _, c := range []struct {
+		name   string
+		expect store.SuppressionExpectation
+		other  int64 // the suppression that the conflict names; 0 for none
+	}{
+		{"nobody's", store.SuppressionExpectation{Phone: 1, ExternalID: "crm-2", At: now}, 0},
+		{"nothing", store.SuppressionExpectation{}, 0},
+		{"by phone", store.SuppressionExpectation{Phone: phone, At: now}, a},
+		{"by phone, known", store.SuppressionExpectation{Phone: phone, At: now, Seqs: []int64{a}}, 0},
+		{"one that has not expired", store.SuppressionExpectation{Phone: phone, At: now - 1, Seqs: []int64{a}}, over},
+		{"by external id", store.SuppressionExpectation{ExternalID: "crm-1", At: now}, b},
+		{"by either", store.SuppressionExpectation{Phone: phone, ExternalID: "crm-1", At: now, Seqs: []int64{a, b}}, 0},
+		{"by either, one of them", store.SuppressionExpectation{Phone: phone, ExternalID: "crm-1", At: now, Seqs: []int64{a}}, b},
+		{"lifted", store.SuppressionExpectation{Phone: phone, At: now, Seqs: []int64{a, lifted}}, lifted},
+		{"not lifted, whoever it is about", store.SuppressionExpectation{Seqs: []int64{a, over}}, 0},
+		{"lifted, whoever it is about", store.SuppressionExpectation{Seqs: []int64{lifted}}, lifted},
+		{"none", store.SuppressionExpectation{Seqs: []int64{1 << 40}}, 1 << 40},
+	} {
+		_, err := s.Commit(t.Context(), &store.Batch{Ping: true, Share: store.Share{Suppressed: []store.SuppressionExpectation{c.expect}}})
+		var conflict *store.ConflictError
+		if c.other == 0 && err != nil || c.other != 0 && (!errors.As(err, &conflict) || *conflict != store.ConflictError{Kind: "suppression", Seq: c.other}) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
 // A batch that is partial leaves out what belongs to stale leads; but not a removal without
 // which it must not suppress.
 func TestAPartialBatchWithASuppression(t *testing.T) {

@@ -40,6 +40,7 @@ const (
 			SELECT s.* FROM unnest($2::text[]) AS u (id), LATERAL (SELECT * FROM suppressions WHERE external_id = u.id OFFSET 0) s) s
 		WHERE s.lifted = 0`
 	nobodySuppressedText = `SELECT 1 / (count(*) = 0)::int FROM (` + suppressionsOfText + `) s`
+	standingText         = suppressionsOfText + ` UNION SELECT seq, phone, external_id, workflow, expires FROM suppressions WHERE seq = ANY($3) AND lifted = 0`
 	unclaimText          = `DELETE FROM live l USING unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS u (workflow, phone, lead)
 		WHERE l.workflow = u.workflow AND l.phone = u.phone AND l.lead = u.lead`
 	leadsOfText = `SELECT l.seq, l.workflow, c.phone, c.external_id FROM (` + contactsOfText + `) c,
@@ -117,15 +118,17 @@ func peopleOf(list []store.Enrollment) (p people) {
 type suppressed struct {
 	phones map[int64][]store.Suppression
 	ids    map[string][]store.Suppression
+	seqs   map[int64]bool
 }
 
 func (s *suppressed) scan(rows pgx.Rows) error {
-	s.phones, s.ids = map[int64][]store.Suppression{}, map[string][]store.Suppression{}
+	s.phones, s.ids, s.seqs = map[int64][]store.Suppression{}, map[string][]store.Suppression{}, map[int64]bool{}
 	var seq, expires int64
 	var phone, workflow *int64
 	var id *string
 	_, err := pgx.ForEachRow(rows, []any{&seq, &phone, &id, &workflow, &expires}, func() error {
 		sup := store.Suppression{Seq: seq, Phone: orZero(phone), ExternalID: decodeText(id), Workflow: orZero(workflow), Expires: store.Millis(expires)}
+		s.seqs[seq] = true
 		if phone != nil {
 			s.phones[*phone] = append(s.phones[*phone], sup)
 		}
@@ -196,6 +199,36 @@ func unexpected(b *store.Batch, leads []otherLead) error {
 			about := store.Suppression{Phone: e.Phone, ExternalID: e.ExternalID, Workflow: e.Workflow}
 			if about.Holds(&l.contact, l.workflow) && !changed[l.seq] && !slices.Contains(e.Leads, l.seq) {
 				return &store.ConflictError{Kind: "contact", Seq: l.seq}
+			}
+		}
+	}
+	return nil
+}
+
+// suppressedExpected are the people, and the numbers of the suppressions, that the batch
+// was decided on.
+func suppressedExpected(b *store.Batch) (p people, seqs []int64) {
+	for i := range b.Share.Suppressed {
+		e := &b.Share.Suppressed[i]
+		p.add(e.Phone, e.ExternalID)
+		seqs = append(seqs, e.Seqs...)
+	}
+	return p, seqs
+}
+
+// unexpected returns a conflict if the suppressions are not those that the batch was
+// decided on.
+func (s *suppressed) unexpected(b *store.Batch) error {
+	for i := range b.Share.Suppressed {
+		e := &b.Share.Suppressed[i]
+		for _, seq := range e.Seqs {
+			if !s.seqs[seq] {
+				return &store.ConflictError{Kind: "suppression", Seq: seq}
+			}
+		}
+		for _, sup := range slices.Concat(s.phones[e.Phone], s.ids[e.ExternalID]) {
+			if sup.Active(e.At) && !slices.Contains(e.Seqs, sup.Seq) {
+				return &store.ConflictError{Kind: "suppression", Seq: sup.Seq}
 			}
 		}
 	}

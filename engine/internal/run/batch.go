@@ -21,6 +21,7 @@ type batch struct {
 	was      []state  // the states of touched before the batch
 	loaded   []*entry // read from the store for this batch
 	fresh    []*entry // enrolled, in the order of writes.Enroll
+	renamed  []*entry // whose contacts have got other external ids
 	staged   map[int64]*core.Flow
 	deciding []*request
 	settling []result

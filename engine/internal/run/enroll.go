@@ -100,6 +100,9 @@ func (c *Contact) knows() []int64 {
 
 // enroll makes the contacts leads, which may start in the same batch.
 func (l *loop) enroll(f *core.Flow, contacts []*Contact) error {
+	if err := l.stillBarred(contacts); err != nil {
+		return err
+	}
 	first, err := l.r.Store.Reserve(context.Background(), store.LeadSequence, len(contacts))
 	if err != nil {
 		return &storeError{err}
@@ -120,6 +123,28 @@ func (l *loop) enroll(f *core.Flow, contacts []*Contact) error {
 		if err := l.apply(e, core.Enroll{Barred: c.barred}); err != nil {
 			return &storeError{err} // fails the whole batch, which has some of them already
 		}
+	}
+	return nil
+}
+
+// stillBarred drops from what the contacts' leads are to take account of the suppressions
+// that were lifted meanwhile.
+func (l *loop) stillBarred(contacts []*Contact) error {
+	for _, c := range contacts {
+		if len(c.barred) == 0 {
+			continue
+		}
+		if l.flying != nil {
+			return errInFlight // that batch may lift one
+		}
+		list, _, err := l.activeSuppressions([]int64{c.Phone}, idsOf(&c.Contact))
+		if err != nil {
+			return err
+		}
+		c.barred = slices.DeleteFunc(c.barred, func(b core.Barred) bool {
+			return !slices.ContainsFunc(list, func(s store.Suppression) bool { return s.Seq == b.Suppression })
+		})
+		l.expectSuppressions(store.SuppressionExpectation{Seqs: c.knows()})
 	}
 	return nil
 }

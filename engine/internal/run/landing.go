@@ -270,6 +270,7 @@ func (b *batch) reset() {
 	clear(b.was)
 	clear(b.loaded)
 	clear(b.fresh)
+	clear(b.renamed)
 	clear(b.deciding)
 	clear(b.settling)
 	clear(b.settled)
@@ -282,7 +283,7 @@ func (b *batch) reset() {
 	clear(w.Calls)
 	clear(w.Payloads)
 	*b = batch{
-		touched: b.touched[:0], was: b.was[:0], loaded: b.loaded[:0], fresh: b.fresh[:0], deciding: b.deciding[:0],
+		touched: b.touched[:0], was: b.was[:0], loaded: b.loaded[:0], fresh: b.fresh[:0], renamed: b.renamed[:0], deciding: b.deciding[:0],
 		settling: b.settling[:0], settled: b.settled[:0], launches: b.launches[:0], after: b.after[:0], used: b.used[:0],
 		writes: store.Batch{
 			Changes: w.Changes[:0], Enroll: w.Enroll[:0], Steps: w.Steps[:0], Calls: w.Calls[:0], Payloads: w.Payloads[:0],

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/leadflow-go/leadflow/engine/internal/core"
 	"github.com/leadflow-go/leadflow/lead"
@@ -23,12 +24,15 @@ func (r *Runner) SetContact(ctx context.Context, workflow lead.WorkflowID, id le
 			now = e.contact.Contact
 			return ErrChanged
 		}
+		renamed := to.ExternalID != e.contact.ExternalID
+		if renamed && l.flying != nil {
+			return errInFlight // that batch may have a suppression of the new id
+		}
 		if err := l.apply(e, core.Touch{Person: to.Person}); err != nil {
 			return e.refusal(err, workflow, id)
 		}
 		next := *to
 		next.Seq, next.ID, next.Enrolled = e.contact.Seq, e.contact.ID, e.contact.Enrolled
-		renamed := next.ExternalID != e.contact.ExternalID
 		e.contact = &next
 		if !e.fresh {
 			l.writes.Contacts = append(l.writes.Contacts, next.Contact)
@@ -45,25 +49,43 @@ func (r *Runner) SetContact(ctx context.Context, workflow lead.WorkflowID, id le
 	return store.Contact{}, err // not now: if ctx has ended, the loop may still be setting it
 }
 
-// suppressRenamed does to a lead that has a new external id what the suppressions of the
-// id say (promise 13).
+// suppressRenamed does to a lead that has a new external id what the suppressions of its
+// contact say now (promise 13), and what those that were of the former id say no more.
 func (l *loop) suppressRenamed(e *entry) error {
-	if e.contact.ExternalID == "" {
-		return nil
-	}
-	list, err := l.activeSuppressions(nil, []string{e.contact.ExternalID})
+	l.renamed = append(l.renamed, e)
+	c := &e.contact.Contact
+	list, stored, err := l.activeSuppressions([]int64{c.Phone}, idsOf(c))
 	if err != nil {
 		return err
 	}
+	list = slices.DeleteFunc(list, func(s store.Suppression) bool { return !s.Holds(c, e.view.Rec.Workflow) })
+	l.expectSuppressions(store.SuppressionExpectation{Phone: c.Phone, ExternalID: c.ExternalID, At: l.now, Seqs: stored})
+	for _, b := range e.view.Notes.Barred {
+		if slices.ContainsFunc(list, func(s store.Suppression) bool { return s.Seq == b.Suppression }) {
+			continue
+		}
+		if err := l.changePerson(e, core.Unbar{Suppression: b.Suppression}, store.Audit{}, changedLeads{}); err != nil {
+			return err
+		}
+	}
 	for i := range list {
-		if s := &list[i]; s.Holds(&e.contact.Contact, e.view.Rec.Workflow) {
-			note := store.Audit{Action: AuditRemove, Actor: s.Actor, Reason: s.Reason, Suppression: s.Seq}
-			if err := l.changePerson(e, core.SuppressedBy(s), note, changedLeads{}); err != nil {
-				return err
-			}
+		s := &list[i]
+		note := store.Audit{Action: AuditRemove, Actor: s.Actor, Reason: s.Reason, Suppression: s.Seq}
+		if s.Channel != "" {
+			note.Action = "" // it removes nobody
+		}
+		if err := l.changePerson(e, core.SuppressedBy(s), note, changedLeads{}); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+func idsOf(c *store.Contact) []string {
+	if c.ExternalID == "" {
+		return nil
+	}
+	return []string{c.ExternalID}
 }
 
 // says reports whether two contacts of the same lead are equal.

@@ -173,7 +173,7 @@ func (l *loop) livePersons(who []Person) ([]int64, error) {
 			}
 		}
 	}
-	for _, e := range l.fresh {
+	for _, e := range slices.Concat(l.fresh, l.renamed) {
 		if slices.ContainsFunc(who, func(p Person) bool { return p.is(&e.contact.Contact, e.view.Rec.Workflow) }) {
 			live = append(live, e.seq())
 		}

@@ -165,7 +165,7 @@ func (l *loop) newSuppressions(list []*Suppressing) (fresh []store.Suppression, 
 			}
 		}
 	}
-	found, err := l.activeSuppressions(phones, ids)
+	found, _, err := l.activeSuppressions(phones, ids)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -218,15 +218,18 @@ func (l *loop) wanted(s *Suppressing) ([]store.Suppression, error) {
 }
 
 // activeSuppressions returns the suppressions of any of the phone numbers or external ids
-// that are active, whatever their scope, as this batch leaves them.
-func (l *loop) activeSuppressions(phones []int64, ids []string) ([]store.Suppression, error) {
+// that are active, whatever their scope, as this batch leaves them, and the numbers of
+// those that are on disk.
+func (l *loop) activeSuppressions(phones []int64, ids []string) (list []store.Suppression, stored []int64, err error) {
 	q := store.SuppressionQuery{Phones: phones, ExternalIDs: ids, Active: l.now}
 	if !q.OfPersons() {
-		return nil, nil
+		return nil, nil, nil
 	}
-	list, err := l.r.Store.Suppressions(context.Background(), q)
-	if err != nil {
-		return nil, &storeError{err}
+	if list, err = l.r.Store.Suppressions(context.Background(), q); err != nil {
+		return nil, nil, &storeError{err}
+	}
+	for i := range list {
+		stored = append(stored, list[i].Seq)
 	}
 	for _, s := range l.writes.Suppressions {
 		switch {
@@ -236,7 +239,15 @@ func (l *loop) activeSuppressions(phones []int64, ids []string) ([]store.Suppres
 			list = append(list, s)
 		}
 	}
-	return list, nil
+	return list, stored, nil
+}
+
+// expectSuppressions has the batch refused if, because of another engine, suppressions are
+// not as it was decided on.
+func (l *loop) expectSuppressions(e store.SuppressionExpectation) {
+	if l.share != nil {
+		l.writes.Share.Suppressed = append(l.writes.Share.Suppressed, e)
+	}
 }
 
 // maxLinked is how many leads of a person linked looks at.
@@ -269,7 +280,7 @@ func (l *loop) linked(s *store.Suppression) ([]store.Suppression, error) {
 		if _, ok := asRowErrors(err); err != nil && !ok {
 			return nil, &storeError{err}
 		}
-		for _, e := range l.fresh {
+		for _, e := range slices.Concat(l.fresh, l.renamed) {
 			if (Person{q.Phone, q.ExternalID, s.Workflow}).is(&e.contact.Contact, e.view.Rec.Workflow) {
 				contacts = append(contacts, e.contact.Contact)
 			}

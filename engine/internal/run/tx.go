@@ -45,7 +45,14 @@ func (r *Runner) EnrollTx(ctx context.Context, tx store.Tx, id lead.WorkflowID, 
 		b.Changes = nil
 		b.Enroll = []store.Enrollment{{Record: after, Contact: c.Contact, Knows: c.knows()}}
 		b.Share.Notices = []store.Notice{{Shard: rec.Shard, Wake: after.Wake}}
+		if knows := c.knows(); knows != nil {
+			b.Share.Suppressed = []store.SuppressionExpectation{{Seqs: knows}}
+		}
 		done, err := tx.Write(ctx, b)
+		if errors.Is(err, store.ErrConflict) && tries < maxBarred { // one was lifted; which are left is found anew
+			c.barred = nil
+			continue
+		}
 		if err != nil {
 			return nil, after, err
 		}

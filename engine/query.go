@@ -156,7 +156,8 @@ type LeadFilter struct {
 	PhoneNumber string       // as Enroll would read it
 	ExternalID  string       // exactly this
 
-	After  lead.ID // only leads enrolled after this one: the last of the page before
+	Newest bool    // the newest first
+	After  lead.ID // only leads after this one, in the order of the list: the last of the page before
 	Offset int     // how many to skip
 	Limit  int     // at most this many; 0 for all
 }
@@ -170,7 +171,8 @@ func (e *Engine) leadQuery(f *core.Flow, filter LeadFilter) (store.LeadQuery, er
 	faults := filterFaults{}
 	q := store.LeadQuery{
 		Workflow: f.Row.Seq, States: faults.states(filter.States), Phone: faults.phone(filter.PhoneNumber, e.config.Region),
-		ExternalID: faults.text("external_id", filter.ExternalID), After: filter.After.Seq(), Offset: filter.Offset, Limit: filter.Limit,
+		ExternalID: faults.text("external_id", filter.ExternalID),
+		Newest:     filter.Newest, After: filter.After.Seq(), Offset: filter.Offset, Limit: filter.Limit,
 	}
 	if filter.All && filter.selects() {
 		faults.add("all", "cannot be combined with states, a node, a phone number or an external id; leave out one or the other")
@@ -188,7 +190,7 @@ func (e *Engine) leadQuery(f *core.Flow, filter LeadFilter) (store.LeadQuery, er
 }
 
 // Leads returns the leads of a workflow that match, in the order in which they
-// were enrolled. For the next page, set After to the last lead of this one. An unknown
+// were enrolled, or with Newest in the opposite order. For the next page, set After to the last lead of this one. An unknown
 // workflow is an error that matches lead.ErrNotFound, an invalid filter a
 // *lead.InvalidError. A lead that cannot be read completely is as [Engine.Lead] returns
 // it.
@@ -233,8 +235,8 @@ func (e *Engine) CountLeads(ctx context.Context, workflow lead.WorkflowID, filte
 // pageSize is how many leads AllLeads, or calls AllCalls, holds at a time.
 const pageSize = 500
 
-// AllLeads iterates over the leads of a workflow that match, in the order in which
-// they were enrolled and in constant memory. Leads are read in pages, and each is as it
+// AllLeads iterates over the leads of a workflow that match, in the order of Leads and in
+// constant memory. Leads are read in pages, and each is as it
 // was when its page was read. An error ends the iteration; errors are those of Leads.
 func (e *Engine) AllLeads(ctx context.Context, workflow lead.WorkflowID, filter LeadFilter) iter.Seq2[lead.Lead, error] {
 	return func(yield func(lead.Lead, error) bool) {

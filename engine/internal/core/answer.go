@@ -140,7 +140,7 @@ func Evaluate(f *Flow, node int32, person *lead.Contact, steps []store.Step, now
 	var err error
 	if f.Graph.NeedsZone(node) {
 		zone := time.UTC
-		if names, _ := zonesOf(f, person); len(names) > 0 {
+		if names, _ := ZonesOf(f, person); len(names) > 0 {
 			if found, err := hours.Load(names[0]); err == nil {
 				zone = found
 			}

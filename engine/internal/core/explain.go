@@ -185,7 +185,7 @@ func (v *View) blocking(f *Flow, now store.Millis, i rule, said ruling, person *
 		b.RateKey = v.RateKey(f, now)
 	case ruleHours:
 		b.Shut = v.shut(f, now)
-		_, b.Zones = zonesOf(f, person)
+		_, b.Zones = ZonesOf(f, person)
 	case ruleLimits:
 		var list []Blocker
 		v.askLimits(f, now, func(l *Limit, r ruling) (more bool) {

@@ -115,9 +115,9 @@ const (
 	ZoneUnknown // so UTC holds
 )
 
-// zonesOf returns the names of the time zones that hold for a contact: its own, else
-// those of its number, else the workflow's, else none, which means UTC.
-func zonesOf(f *Flow, c *lead.Contact) ([]string, Source) {
+// ZonesOf returns the names of the time zones that hold for a contact: its own, else
+// those of its number, else the workflow's, else none, which means UTC. f may be nil.
+func ZonesOf(f *Flow, c *lead.Contact) ([]string, Source) {
 	if c != nil && c.TimeZone != "" {
 		return []string{c.TimeZone}, ZoneOfLead
 	}
@@ -126,8 +126,8 @@ func zonesOf(f *Flow, c *lead.Contact) ([]string, Source) {
 			return zones, ZoneOfNumber
 		}
 	}
-	if zone := f.Graph.TimeZone(); zone != "" {
-		return []string{zone}, ZoneOfWorkflow
+	if f.Exists() && f.Graph.TimeZone() != "" {
+		return []string{f.Graph.TimeZone()}, ZoneOfWorkflow
 	}
 	return nil, ZoneUnknown
 }

@@ -94,7 +94,7 @@ func (e Touch) apply(t *Turn, v *View) error {
 		return &lead.TransitionError{State: v.Rec.State, Event: lead.EventRemove}
 	}
 	if t.Flow.Graph.AnyHours() {
-		v.Notes.Zones, _ = zonesOf(t.Flow, e.Person)
+		v.Notes.Zones, _ = ZonesOf(t.Flow, e.Person)
 		v.open = open{}
 		v.wakeAgain()
 	}

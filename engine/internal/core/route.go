@@ -23,7 +23,7 @@ func (e Enroll) apply(t *Turn, v *View) error {
 	}
 	v.Notes.Barred = e.Barred
 	if t.Flow.Graph.AnyHours() && t.Person != nil {
-		v.Notes.Zones, _ = zonesOf(t.Flow, t.Person)
+		v.Notes.Zones, _ = ZonesOf(t.Flow, t.Person)
 	}
 	t.Stats.Enrolled++
 	return t.enter(v, t.Flow.Graph.Entry())

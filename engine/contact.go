@@ -110,4 +110,3 @@ func (e *Engine) TimeZones(l lead.Lead) []string {
 	zones, _ := core.ZonesOf(f, &l.Contact)
 	return zones
 }
-

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -53,6 +54,9 @@ type Explanation struct {
 	Next     []NextStep `json:"next"`     // the edges that the step may take
 	// RemovalWould is what Remove would do; nil for a final lead.
 	RemovalWould *RemovalOutlook `json:"removal_would,omitempty"`
+
+	name    string // of the node, for people
+	outcome string // of a final lead
 }
 
 // Blocker is one thing that keeps a lead from going on.
@@ -121,7 +125,9 @@ func (e *Engine) ExplainAt(ctx context.Context, workflow lead.WorkflowID, id lea
 		}
 		out.RemovalWould = r
 	}
-	out.Summary = summary(f, &x, out)
+	node := f.Graph.Node(x.Node)
+	out.name, out.outcome = cmp.Or(node.Label, node.ID), x.View.Rec.Outcome
+	out.Summary = out.Sentence(func(t time.Time) string { return t.Format("2006-01-02 15:04:05 MST") })
 	return out, nil
 }
 
@@ -138,33 +144,28 @@ func waitReason(r core.Reason) WaitReason {
 	return WaitReason(r)
 }
 
-// summary says in a sentence why the lead is where it is.
-func summary(f *core.Flow, x *core.Explanation, out Explanation) string {
-	node := f.Graph.Node(x.Node)
-	name := node.Label
-	if name == "" {
-		name = node.ID
-	}
-	if out.Reason == WaitFinal {
-		text := "The lead is " + out.State.String()
-		if x.View.Rec.Outcome != "" {
-			text += " with the outcome " + x.View.Rec.Outcome
+// Sentence returns the Summary, with times as moment writes them.
+func (x *Explanation) Sentence(moment func(time.Time) string) string {
+	if x.Reason == WaitFinal {
+		text := "The lead is " + x.State.String()
+		if x.outcome != "" {
+			text += " with the outcome " + x.outcome
 		}
 		return text + "."
 	}
 	verb := "Waits at"
-	if x.View.Rec.State.InFlight() {
+	if x.State.InFlight() {
 		verb = "Is at"
 	}
-	parts := make([]string, len(out.Blockers))
-	for i, b := range out.Blockers {
+	parts := make([]string, len(x.Blockers))
+	for i, b := range x.Blockers {
 		parts[i] = b.Detail
 		if !b.Until.IsZero() {
-			parts[i] += " (until " + b.Until.Format("2006-01-02 15:04:05 MST") + ")"
+			parts[i] += " (until " + moment(b.Until) + ")"
 		}
 	}
-	text := fmt.Sprintf("%s %q: %s.", verb, name, strings.Join(parts, "; "))
-	if out.State == lead.PendingRemoval {
+	text := fmt.Sprintf("%s %q: %s.", verb, x.name, strings.Join(parts, "; "))
+	if x.State == lead.PendingRemoval {
 		text += " Its removal is pending."
 	}
 	return text

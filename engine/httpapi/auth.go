@@ -1,11 +1,10 @@
 package httpapi
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"net/http"
 	"strings"
 
+	"github.com/leadflow-go/leadflow/engine/signin"
 	"github.com/leadflow-go/leadflow/engine/webhook"
 	"github.com/leadflow-go/leadflow/lead"
 )
@@ -15,12 +14,72 @@ import (
 // callback URL. It may be called from any goroutine.
 func SignCallback(key []byte, step lead.StepID) string { return webhook.SignCallback(key, step) }
 
-// allowed reports whether the request may be made: it has the token, or it
-// completes a step with that step's signature.
-func (h *Handler) allowed(r *http.Request, pattern string) bool {
-	if h.config.Token == "" || h.hasToken(r) {
-		return true
+// access knows who may make a request; the zero access lets everybody do everything.
+type access struct {
+	tokens   *signin.Keeper // nil if no token is needed
+	sessions *signin.Keeper // of people in a browser
+	origins  *http.CrossOriginProtection
+}
+
+func newAccess(c Config) (access, error) {
+	if c.Token == "" {
+		return access{}, nil
 	}
+	tokens, err := signin.New(signin.Config{Token: c.Token, ReadToken: c.ReadToken})
+	if err != nil {
+		return access{}, err
+	}
+	a := access{tokens: tokens, sessions: c.SignIn, origins: http.NewCrossOriginProtection()}
+	if a.sessions == nil {
+		a.sessions = tokens
+	}
+	return a, nil
+}
+
+// needed reports whether a request needs a token.
+func (a *access) needed() bool { return a.tokens != nil }
+
+// roleOf returns the role of whoever makes a request, by its header or, without one, by
+// its cookie. A request with a cookie that another site has made is nobody's.
+func (a *access) roleOf(r *http.Request) (role signin.Role, foreign bool) {
+	if !a.needed() {
+		return signin.Operator, false
+	}
+	if header := r.Header.Get("Authorization"); header != "" {
+		scheme, token, _ := strings.Cut(header, " ")
+		if !strings.EqualFold(scheme, "Bearer") {
+			return signin.Nobody, false
+		}
+		return a.tokens.RoleOf(strings.TrimSpace(token)), false
+	}
+	who, _ := a.sessions.Authorize(r) // has no error
+	if who.Role != signin.Nobody && a.origins.Check(r) != nil {
+		return signin.Nobody, true
+	}
+	return who.Role, false
+}
+
+// refuse refuses a request that may not be made. It reports whether it did. A request may
+// be made with the token, or with the read token if it changes nothing, or if it
+// completes a step with that step's signature.
+func (h *Handler) refuse(x *exchange, r *http.Request, pattern string) bool {
+	role, foreign := h.access.roleOf(r)
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+	switch {
+	case role == signin.Operator, role == signin.Reader && reads, h.signed(r, pattern):
+		return false
+	case foreign:
+		x.problem(newProblem(http.StatusForbidden, "another site has made this request; send the token in the header Authorization: Bearer <token>"))
+	case role == signin.Reader:
+		x.problem(newProblem(http.StatusForbidden, "this token may only read; use the operator's token"))
+	default:
+		h.refuseStranger(x, r)
+	}
+	return true
+}
+
+// signed reports whether the request completes a step with that step's signature.
+func (h *Handler) signed(r *http.Request, pattern string) bool {
 	if len(h.config.CallbackKey) == 0 || pattern != completePattern {
 		return false
 	}
@@ -35,17 +94,6 @@ const (
 	stepsPath       = basePath + "/steps/"
 	completePattern = "POST " + stepsPath + "{step}/complete"
 )
-
-// hasToken takes the same time for every token of the same length, right or
-// wrong, and says nothing of the length of the right one.
-func (h *Handler) hasToken(r *http.Request) bool {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return false
-	}
-	got, want := sha256.Sum256([]byte(strings.TrimSpace(token))), sha256.Sum256([]byte(h.config.Token))
-	return subtle.ConstantTimeCompare(got[:], want[:]) == 1
-}
 
 func (h *Handler) refuseStranger(x *exchange, r *http.Request) {
 	challenge := `Bearer realm="leadflow"`

@@ -3,9 +3,11 @@ package httpapi
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/signin"
 	"github.com/leadflow-go/leadflow/lead"
 )
 
@@ -14,6 +16,14 @@ type Config struct {
 	// Token is what clients send as "Authorization: Bearer <token>". Empty means
 	// that no route needs one: then let nobody but friends reach the handler.
 	Token string
+	// ReadToken, when set, is a second token with which a client may read, and change
+	// nothing.
+	ReadToken string
+	// SignIn is who takes the tokens from people in a browser, for the docs page. Requests
+	// with its cookie need no Authorization header, unless another site has made them. Give
+	// the Keeper of package console, so that people sign in once. Default: one with Token
+	// and ReadToken.
+	SignIn *signin.Keeper
 	// CallbackKey, when set, lets whoever holds a signature made by SignCallback
 	// complete that one step without the token.
 	CallbackKey []byte
@@ -67,11 +77,16 @@ func (c Config) validate() error {
 	fault := func(location, format string, args ...any) {
 		faults = append(faults, lead.FieldError{Location: location, Message: fmt.Sprintf(format, args...)})
 	}
-	for _, r := range c.Token {
-		if r <= ' ' || r > '~' {
-			fault("Token", "has a character that a header cannot carry")
-			break
+	for location, token := range map[string]string{"Token": c.Token, "ReadToken": c.ReadToken} {
+		if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			fault(location, "has a character that a header cannot carry")
 		}
+	}
+	switch {
+	case c.Token == "" && (c.ReadToken != "" || c.SignIn != nil):
+		fault("Token", "is required with ReadToken and SignIn")
+	case c.Token != "" && c.Token == c.ReadToken:
+		fault("ReadToken", "must not be the same as Token")
 	}
 	if n := len(c.CallbackKey); n > 0 && n < minKey {
 		fault("CallbackKey", "has %d bytes, fewer than %d", n, minKey)

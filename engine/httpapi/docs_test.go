@@ -102,6 +102,14 @@ func TestTheDocsPageIsWholeAndOurs(t *testing.T) {
 	s := newServer(t, httpapi.Config{}, nil)
 	a := s.get("/v1/docs").expect(200)
 	page := string(a.body)
+	script := `<script src="docs.js" defer></script>`
+	if strings.Count(page, script) != 1 {
+		t.Errorf("the page lacks %s", script)
+	}
+	page = strings.Replace(page, script, "", 1)
+	if got := s.get("/v1/docs.js").expect(200); got.header.Get("Content-Type") != "text/javascript; charset=utf-8" || len(got.body) == 0 {
+		t.Errorf("the script is %d bytes of %s", len(got.body), got.header.Get("Content-Type"))
+	}
 	if bad := regexp.MustCompile(`(?i)(https?:)?//[a-z]|<script|<link|<img|@import|url\(|javascript:| on\w+=`).FindString(page); bad != "" {
 		t.Errorf("the page has %q", bad)
 	}
@@ -131,7 +139,37 @@ func TestTheDocsPageSaysHowToGiveTheToken(t *testing.T) {
 	if want := "Authorization: Bearer $LEADFLOW_TOKEN"; !strings.Contains(page, want) {
 		t.Errorf("the page lacks %q", want)
 	}
+	if !strings.Contains(page, `action="docs/sign-in"`) || strings.Contains(page, "Sign out") {
+		t.Error("nobody can sign in on the page")
+	}
 	if strings.Contains(page, token) || strings.Contains(page, `href="openapi.json"`) {
 		t.Error("the page has the token, or a link that a browser cannot follow")
+	}
+}
+
+func TestEveryRouteHasAForm(t *testing.T) {
+	s := newServer(t, httpapi.Config{Token: token}, nil)
+	for role, cookie := range map[string]map[string]string{"operator": s.cookie(token), "": nil} {
+		a := s.send(request{method: "GET", path: "/v1/docs", header: cookie}).expect(200)
+		page := string(a.body)
+		if role != "" && !strings.Contains(page, "You are signed in ("+role+")") {
+			t.Errorf("the page of the %s does not say so", role)
+		}
+		var doc struct {
+			Paths map[string]map[string]struct{ Parameters []struct{ Name, In string } }
+		}
+		s.get("/v1/openapi.json").into(&doc)
+		for path, methods := range doc.Paths {
+			for method, o := range methods {
+				_, form, found := strings.Cut(page, `<form data-method="`+strings.ToUpper(method)+`" data-path="`+path+`">`)
+				form, _, _ = strings.Cut(form, "</form>")
+				for _, p := range o.Parameters {
+					found = found && strings.Contains(form, `name="`+p.Name+`" data-in="`+p.In+`"`)
+				}
+				if !found {
+					t.Errorf("%s %s has no form, or one without all parameters: %s", method, path, form)
+				}
+			}
+		}
 	}
 }

@@ -31,7 +31,7 @@ func (h *Handler) documentRoutes() error {
 		}
 		_, _ = w.Write(text) // a client that is gone
 	})
-	return h.docsRoute()
+	return h.docsRoutes()
 }
 
 var schemaRef = regexp.MustCompile(`"#/components/schemas/([^"]+)"`)

@@ -24,6 +24,7 @@ type Handler struct {
 	log    *slog.Logger
 	mux    *http.ServeMux
 	health health
+	access access
 
 	api        huma.API
 	operations []*huma.Operation // in the order in which a reader wants them
@@ -40,6 +41,10 @@ func New(e *engine.Engine, c Config) (*Handler, error) {
 	}
 	c = c.withDefaults()
 	h := &Handler{eng: e, config: c, log: c.Logger, mux: http.NewServeMux()}
+	var err error
+	if h.access, err = newAccess(c); err != nil {
+		return nil, err
+	}
 	h.describe()
 	h.workflowRoutes()
 	h.statusRoutes()
@@ -68,8 +73,7 @@ func (h *Handler) route(x *exchange, r *http.Request) {
 	if clean(r.URL.Path) {
 		found, pattern = h.mux.Handler(r)
 	}
-	if !slices.Contains(openPatterns, pattern) && !h.allowed(r, pattern) {
-		h.refuseStranger(x, r)
+	if !slices.Contains(openPatterns, pattern) && h.refuse(x, r, pattern) {
 		return
 	}
 	if pattern == "" {
@@ -84,7 +88,7 @@ func (h *Handler) route(x *exchange, r *http.Request) {
 }
 
 // openPatterns are the routes that need no token: they say nothing of anybody.
-var openPatterns = []string{healthPattern, healthPatternV1, docsPattern}
+var openPatterns = []string{healthPattern, healthPatternV1, docsPattern, docsScriptPattern, docsSignInPattern, docsSignOutPattern}
 
 // clean reports whether the mux would take the path as it is. It would redirect
 // others to a place that lacks the prefix under which we are mounted.

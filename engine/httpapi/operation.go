@@ -193,6 +193,9 @@ func (h *Handler) refusals(op operation) map[int]string {
 	}
 	if h.config.Token != "" && !op.open {
 		all[http.StatusUnauthorized] = "The token is missing or wrong."
+		if op.method != http.MethodGet {
+			all[http.StatusForbidden] = "The token may only read, or another site has made the request."
+		}
 	}
 	if op.body != nil || op.method == http.MethodPost {
 		all[http.StatusBadRequest] = "The body ended early."

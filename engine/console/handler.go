@@ -59,7 +59,7 @@ func (h *Handler) routes() {
 		h.open("POST /sign-in", h.signIn)
 		h.open("POST /sign-out", h.signOut)
 	}
-	h.page("GET /", func(*visit) error { return errNoPage })
+	h.open("GET /", func(*visit) error { return errNoPage })
 }
 
 // ServeHTTP answers a request.

@@ -29,6 +29,7 @@ type frame struct {
 var templates = sync.OnceValues(func() (map[string]*template.Template, error) {
 	base, err := template.New("").Funcs(template.FuncMap{
 		"thousands": thousands, "plural": plural, "count": func(n int) string { return thousands(int64(n)) },
+		"words": func(name string) string { return strings.ReplaceAll(name, "_", " ") },
 	}).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html")
 	if err != nil {
 		return nil, err

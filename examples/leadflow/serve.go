@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -18,7 +19,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/console"
 	"github.com/leadflow-go/leadflow/engine/httpapi"
+	"github.com/leadflow-go/leadflow/engine/signin"
 	"github.com/leadflow-go/leadflow/engine/webhook"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store"
@@ -44,12 +47,13 @@ address has full access.`,
 }
 
 type serveOptions struct {
-	addr, db, token, region string
-	workers                 int
-	synchronous             choice
-	uploadLimit             size
-	readTimeout             duration
-	shutdownTimeout         duration
+	addr, db, region string
+	token, readToken string
+	workers          int
+	synchronous      choice
+	uploadLimit      size
+	readTimeout      duration
+	shutdownTimeout  duration
 
 	callbackURL, callbackKey string
 	webhookSecret            string
@@ -78,6 +82,7 @@ func newServeOptions(command *cobra.Command) *serveOptions {
 	f.StringVar(&o.db, "db", "leads.db", "keep the leads in this SQLite `file`, or in the PostgreSQL database at this URL (postgres://…)")
 	f.StringVar(&o.name, "name", "", "with PostgreSQL: what this server is called in the list of engines; its host and process if not given")
 	f.StringVar(&o.token, "token", "", "require this `token` from clients"+secret)
+	f.StringVar(&o.readToken, "read-token", "", "with this `token` clients and people may look, and change nothing"+secret)
 	f.StringVar(&o.region, "region", "", "read phone numbers without a leading + as those of this `country`, such as US (default: refuse them)")
 	f.IntVar(&o.workers, "workers", 1000, "run at most this `number` of webhooks at a time")
 	choiceVar(command, &o.synchronous, "synchronous", "sync every commit to disk (full), or only now and then (normal), which is faster and may lose the last commits in a power cut")
@@ -120,6 +125,9 @@ func (o *serveOptions) validate() error {
 	if o.token == "" && !loopback(o.addr) {
 		return usage("without a token the server listens on a loopback address only, and %q is not: "+
 			"set LEADFLOW_TOKEN, or listen on 127.0.0.1", o.addr)
+	}
+	if o.readToken != "" && o.token == "" {
+		return usage("--read-token is for a server with a token; set LEADFLOW_TOKEN too")
 	}
 	if o.pprof != "" && !loopback(o.pprof) {
 		return usage("--pprof must be a loopback address, because profiles need no token; %q is not", o.pprof)
@@ -230,9 +238,9 @@ func listen(flag, addr string) (net.Listener, error) {
 	return l, err
 }
 
-// assemble makes the engine, with the webhook as the handler of all actions, and the
-// HTTP API over it.
-func (o *serveOptions) assemble(db store.Store, addr net.Addr, log *slog.Logger) (*engine.Engine, *httpapi.Handler, error) {
+// assemble makes the engine, with the webhook as the handler of all actions, and what is
+// served of it.
+func (o *serveOptions) assemble(db store.Store, addr net.Addr, log *slog.Logger) (*engine.Engine, http.Handler, error) {
 	base := strings.TrimSuffix(o.callbackURL, "/")
 	if base == "" {
 		base = "http://" + reachable(addr)
@@ -259,13 +267,40 @@ func (o *serveOptions) assemble(db store.Store, addr net.Addr, log *slog.Logger)
 	if err != nil {
 		return nil, nil, err
 	}
+	site, err := o.site(eng, log)
+	return eng, site, err
+}
+
+// site is the HTTP API, and the console beside it.
+func (o *serveOptions) site(eng *engine.Engine, log *slog.Logger) (http.Handler, error) {
+	var keeper *signin.Keeper
+	pages := console.Config{API: "v1", Logger: log}
+	if o.token == "" {
+		pages.Authorize = console.Everybody // who can reach a loopback address
+	} else {
+		var err error
+		if keeper, err = signin.New(signin.Config{Token: o.token, ReadToken: o.readToken}); err != nil {
+			return nil, err
+		}
+		pages.SignIn = keeper
+	}
 	api, err := httpapi.New(eng, httpapi.Config{
-		Token: o.token, CallbackKey: key, MaxUpload: int64(o.uploadLimit), MaxWait: maxWait, Logger: log,
+		Token: o.token, ReadToken: o.readToken, SignIn: keeper, CallbackKey: o.key(), MaxUpload: int64(o.uploadLimit), MaxWait: maxWait, Logger: log,
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return eng, api, nil
+	people, err := console.New(eng, pages)
+	if err != nil {
+		return nil, err
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if path := r.URL.Path; path == "/healthz" || path == "/v1" || strings.HasPrefix(path, "/v1/") {
+			api.ServeHTTP(w, r)
+		} else {
+			people.ServeHTTP(w, r)
+		}
+	}), nil
 }
 
 // stepHandlers returns the handlers that a server has.

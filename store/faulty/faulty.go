@@ -26,6 +26,7 @@ const (
 	Leads      Method = "Leads"
 	CountLeads Method = "CountLeads"
 	Counts     Method = "Counts"
+	NodeCounts Method = "NodeCounts"
 	History    Method = "History"
 	Calls      Method = "Calls"
 	Workflows  Method = "Workflows"
@@ -252,6 +253,14 @@ func (s *Store) Counts(ctx context.Context, workflow int64) (map[lead.State]int6
 		return nil, err
 	}
 	return s.store.Counts(ctx, workflow)
+}
+
+// NodeCounts implements [store.LeadReader].
+func (s *Store) NodeCounts(ctx context.Context, workflow int64) ([]store.NodeCount, error) {
+	if err := s.meet(ctx, NodeCounts, nil); err != nil {
+		return nil, err
+	}
+	return s.store.NodeCounts(ctx, workflow)
 }
 
 // History implements [store.HistoryReader].

@@ -42,6 +42,7 @@ func calls(s *memory.Store) map[string]func(context.Context) error {
 		"Leads":      func(ctx context.Context) error { _, err := s.Leads(ctx, store.LeadQuery{Workflow: 1}); return err },
 		"CountLeads": func(ctx context.Context) error { _, err := s.CountLeads(ctx, store.LeadQuery{Workflow: 1}); return err },
 		"Counts":     func(ctx context.Context) error { _, err := s.Counts(ctx, 1); return err },
+		"NodeCounts": func(ctx context.Context) error { _, err := s.NodeCounts(ctx, 1); return err },
 		"History":    func(ctx context.Context) error { _, _, _, err := s.History(ctx, 1); return err },
 		"Calls":      func(ctx context.Context) error { _, err := s.Calls(ctx, store.CallQuery{}); return err },
 		"Workflows":  func(ctx context.Context) error { _, err := s.Workflows(ctx); return err },

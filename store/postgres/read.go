@@ -37,6 +37,7 @@ const (
 	payloadsText    = `SELECT lead, visit, data FROM payloads WHERE lead = $1 ORDER BY visit`
 	somePayloadText = `SELECT lead, visit, data FROM payloads WHERE lead = $1 AND visit = ANY($2) ORDER BY visit`
 	countsText      = `SELECT state, sum(n)::bigint FROM node_counts WHERE workflow = $1 GROUP BY state`
+	nodeCountsText  = `SELECT node, state, sum(n)::bigint FROM node_counts WHERE workflow = $1 GROUP BY node, state HAVING sum(n) > 0 ORDER BY node, state`
 	workflowsText   = `SELECT seq, id, version, status, name, description, definition, created, updated, deleted FROM workflows ORDER BY seq`
 )
 
@@ -215,6 +216,14 @@ func (s *Store) Counts(ctx context.Context, workflow int64) (map[lead.State]int6
 		}
 	}
 	return counts, nil
+}
+
+// NodeCounts implements [store.LeadReader].
+func (s *Store) NodeCounts(ctx context.Context, workflow int64) ([]store.NodeCount, error) {
+	return list(ctx, s, s.readers, "counts", func(row pgx.CollectableRow) (c store.NodeCount, err error) {
+		err = row.Scan(&c.Node, &c.State, &c.N)
+		return c, err
+	}, nodeCountsText, workflow)
 }
 
 // Lead implements [store.LeadReader].

@@ -22,7 +22,7 @@ const (
 	recountText    = `
 		INSERT INTO node_counts SELECT workflow, node, spot & 7, count(*) FROM leads
 		WHERE workflow = ? AND node >= 0 AND spot & 7 BETWEEN 1 AND 5 GROUP BY 1, 2, 3`
-	countsText = `SELECT node, state, n FROM node_counts WHERE workflow = ? AND n > 0`
+	countsText = `SELECT node, state, n FROM node_counts WHERE workflow = ? AND n > 0 ORDER BY node, state`
 )
 
 type countKey struct {
@@ -94,29 +94,27 @@ func (t *transaction) putCounts() error {
 	return nil
 }
 
-// nodeCount is how many leads of a workflow are at a node in a state.
-type nodeCount struct {
-	node  int32
-	state lead.State
-	n     int64
-}
-
-func scanCount(from row, c *nodeCount) error {
-	return from.scan(&c.node, (*uint8)(&c.state), &c.n)
+func scanCount(from row, c *store.NodeCount) error {
+	return from.scan(&c.Node, (*uint8)(&c.State), &c.N)
 }
 
 // Counts implements [store.LoopReader] and [store.LeadReader]. It has connections
 // of its own, because an engine's loop and users both ask.
 func (s *Store) Counts(ctx context.Context, workflow int64) (map[lead.State]int64, error) {
-	list, err := read(ctx, s, s.lanes.counts, "counts", func(conn *zombiezen.Conn) ([]nodeCount, error) {
-		return query(conn, scanCount, countsText, workflow)
-	})
+	list, err := s.NodeCounts(ctx, workflow)
 	if err != nil {
 		return nil, err
 	}
 	counts := make(map[lead.State]int64)
 	for _, c := range list {
-		counts[c.state] += c.n
+		counts[c.State] += c.N
 	}
 	return counts, nil
+}
+
+// NodeCounts implements [store.LeadReader].
+func (s *Store) NodeCounts(ctx context.Context, workflow int64) ([]store.NodeCount, error) {
+	return read(ctx, s, s.lanes.counts, "counts", func(conn *zombiezen.Conn) ([]store.NodeCount, error) {
+		return query(conn, scanCount, countsText, workflow)
+	})
 }

@@ -214,8 +214,8 @@ func (s *Store) CountLeads(ctx context.Context, q store.LeadQuery) (n int64, err
 		}
 		counts, err := query(conn, scanCount, countsText, q.Workflow)
 		for _, c := range counts {
-			if slices.Contains(statesOf(q), c.state) && (q.Node == nil || c.node == *q.Node) {
-				n += c.n
+			if slices.Contains(statesOf(q), c.State) && (q.Node == nil || c.Node == *q.Node) {
+				n += c.N
 			}
 		}
 		return nil, err

@@ -301,6 +301,7 @@ func TestCloseLeavesOneFileAndEndsTheStore(t *testing.T) {
 		"Leads":      func() error { _, err := s.Leads(t.Context(), store.LeadQuery{Workflow: 1}); return err },
 		"CountLeads": func() error { _, err := s.CountLeads(t.Context(), store.LeadQuery{Workflow: 1}); return err },
 		"Counts":     func() error { _, err := s.Counts(t.Context(), 1); return err },
+		"NodeCounts": func() error { _, err := s.NodeCounts(t.Context(), 1); return err },
 		"History":    func() error { _, _, _, err := s.History(t.Context(), 1); return err },
 		"Calls":      func() error { _, err := s.Calls(t.Context(), store.CallQuery{}); return err },
 		"Workflows":  func() error { _, err := s.Workflows(t.Context()); return err },

@@ -146,6 +146,7 @@ func closedStore(s *suite) {
 		"Leads":      func() error { _, err := ended.Leads(s.ctx, store.LeadQuery{Workflow: workflow.Seq}); return err },
 		"CountLeads": func() error { _, err := ended.CountLeads(s.ctx, store.LeadQuery{Workflow: workflow.Seq}); return err },
 		"Counts":     func() error { _, err := ended.Counts(s.ctx, workflow.Seq); return err },
+		"NodeCounts": func() error { _, err := ended.NodeCounts(s.ctx, workflow.Seq); return err },
 		"History":    func() error { _, _, _, err := ended.History(s.ctx, seq); return err },
 		"Calls":      func() error { _, err := ended.Calls(s.ctx, store.CallQuery{}); return err },
 		"Workflows":  func() error { _, err := ended.Workflows(s.ctx); return err },

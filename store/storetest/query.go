@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -84,6 +85,43 @@ func (s *suite) leadsInOrderAre(q store.LeadQuery, all []store.Lead) {
 	n, err := s.CountLeads(s.ctx, q)
 	s.check(err)
 	equal(s, fmt.Sprintf("count of %+v", q), n, count)
+}
+
+// nodeCountsAre compares the store's counts with those of all leads of a workflow.
+func (s *suite) nodeCountsAre(workflow int64, all []store.Lead) {
+	s.Helper()
+	n := map[[2]int64]int64{}
+	for _, l := range all {
+		n[[2]int64{int64(l.Node), int64(l.State)}]++
+	}
+	var want []store.NodeCount
+	for at, n := range n {
+		want = append(want, store.NodeCount{Node: int32(at[0]), State: lead.State(at[1]), N: n})
+	}
+	slices.SortFunc(want, func(a, b store.NodeCount) int {
+		return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(a.State, b.State))
+	})
+	got, err := s.NodeCounts(s.ctx, workflow)
+	s.check(err)
+	equal(s, "counts by node", got, want)
+}
+
+func nodeCountsFollow(s *suite) {
+	workflow, leads := s.mixed(30)
+	s.nodeCountsAre(workflow, leads)
+	var changes []store.Change
+	for i := range leads {
+		if l := &leads[i]; !l.State.Final() && i%4 < 2 {
+			c := changeOf(l.Record, func(r *store.Record) { r.Node = (r.Node + 1) % 3 })
+			l.Record = c.After
+			changes = append(changes, c)
+		}
+	}
+	s.must(store.Batch{Changes: changes, Forget: []int64{leads[29].Seq}})
+	s.nodeCountsAre(workflow, leads[:29])
+	s.reopen()
+	s.nodeCountsAre(workflow, leads[:29])
+	s.nodeCountsAre(1<<40, nil)
 }
 
 func leadFilters(s *suite) {

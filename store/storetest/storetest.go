@@ -82,6 +82,7 @@ func Run(t *testing.T, f Factory) {
 		{"pages by After cover each lead once", pagesByAfter},
 		{"pages by Offset cover each lead once", pagesByOffset},
 		{"counts follow every change", countsFollow},
+		{"counts by node follow every change", nodeCountsFollow},
 		{"leads of one contact are found in all workflows", contactQueries},
 		{"leads and contacts come in order of number", loadInOrder},
 		{"steps come in order of number", stepsInOrder},

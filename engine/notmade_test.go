@@ -327,6 +327,9 @@ func TestAPoisonousAttemptIsParked(t *testing.T) {
 				if n := log.count("is parked"); n != 1 {
 					t.Errorf("%d lines say so", n)
 				}
+				if c, err := w.eng.Census(background); err != nil || len(c.Workflows[wf].Stalled) != 1 || c.Workflows[wf].Stalled[0].ID != l.ID {
+					t.Errorf("the census has %+v, %v", c.Workflows[wf], err)
+				}
 				step := w.history(l)[0]
 				if !strings.Contains(step.Attempts[0].Error, "ended 3 times") {
 					t.Errorf("the attempt is %+v", step.Attempts[0])

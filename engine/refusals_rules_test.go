@@ -109,7 +109,12 @@ func refusalsOfRules(t *testing.T) map[string][]refusal {
 
 		"engine.Engine.Explain":   notFound(second(e.Explain(ctx, wf, unknown)), second(e.Explain(ctx, lead.WorkflowIDFrom(past, 99, 1), live.ID))),
 		"engine.Engine.ExplainAt": notFound(second(e.ExplainAt(ctx, wf, unknown, time.Now().Add(time.Hour)))),
-		"engine.Engine.Limits":    notRunning(second(idle.Limits(ctx))),
+		"engine.Engine.Census":    noRefusal, "engine.Engine.Engines": noRefusal,
+		"engine.Engine.ContactStatus": invalid(second(e.ContactStatus(ctx, "")), second(e.ContactStatus(ctx, "911"))),
+		"engine.Engine.Passes":        notFound(second(e.Passes(lead.WorkflowID{}))),
+		"engine.Engine.NodeCounts":    notFound(second(e.NodeCounts(ctx, lead.WorkflowID{}))),
+		"engine.Engine.LimitsInForce": notRunning(second(idle.LimitsInForce(ctx))),
+		"engine.Engine.Limits":        notRunning(second(idle.Limits(ctx))),
 		"engine.Engine.SetLimits": join(invalid(e.SetLimits(ctx, []workflow.Limit{{}}), e.SetLimits(ctx, []workflow.Limit{{InFlight: 1, Starts: 1}, {InFlight: -1}, {InFlight: 1, Channel: "fax"}})),
 			notRunning(idle.SetLimits(ctx, nil))),
 		"engine.Engine.CoolDown": invalid(e.CoolDown(ctx, "", time.Now().Add(time.Hour))),

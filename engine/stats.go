@@ -28,6 +28,8 @@ type Stats struct {
 	Running  int // handlers that run now
 	Ready    int // leads that are due and wait for a worker
 	InMemory int // leads in the engine's memory; the others are only in the store
+	// Late is how long the lead that gets a worker next has been due.
+	Late time.Duration
 
 	Silence Silence
 }
@@ -61,7 +63,7 @@ func (e *Engine) Stats() Stats {
 		Retries: s.Retries, Redelivered: s.Redelivered, NotMade: s.NotMade, Parked: s.Parked,
 		LateResults: s.LateResults, TimersCancelled: s.TimersCancelled,
 		HookFailures: s.HookFailures, Commits: s.Commits,
-		Running: s.Running, Ready: s.Ready, InMemory: s.InMemory,
+		Running: s.Running, Ready: s.Ready, InMemory: s.InMemory, Late: s.Late,
 		Silence: Silence(s.Silence),
 	}
 }

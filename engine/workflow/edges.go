@@ -39,6 +39,10 @@ func (c *checker) edges() {
 			continue
 		}
 		n := &c.nodes[from]
+		if n.ways == nil {
+			n.ways = make(map[string]int32)
+		}
+		n.ways[e.Label] = int32(i)
 		if nodeType == Time && !n.awaits {
 			n.after = to
 			continue

@@ -34,6 +34,7 @@ type Graph struct {
 type compiled struct {
 	next  map[string]int32 // by the label of the edge
 	after int32            // the node after a wait
+	ways  map[string]int32 // the numbers of the edges, by their labels
 
 	wait      Duration // of a time node; 0 means that expression gives the time
 	awaits    bool     // a time node that waits for signal, at most that long
@@ -137,6 +138,21 @@ func (g *Graph) Next(i int32, outcome string) (int32, bool) {
 		to, ok = next[DefaultLabel]
 	}
 	return to, ok
+}
+
+// Edge returns the number, in the definition, of the edge along which an outcome leads:
+// the one with that label, or else the default edge, or the one of a node that has no
+// outcomes. It reports false if there is none.
+func (g *Graph) Edge(i int32, outcome string) (int32, bool) {
+	ways := g.nodes[i].ways
+	if g.nodes[i].after != noNode {
+		outcome = ""
+	}
+	edge, ok := ways[outcome]
+	if !ok {
+		edge, ok = ways[DefaultLabel]
+	}
+	return edge, ok
 }
 
 // Ways yields the edges that leave the node, by their labels, with the nodes to which

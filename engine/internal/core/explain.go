@@ -99,11 +99,17 @@ func Explain(v View, f *Flow, now store.Millis, person *lead.Contact) Explanatio
 	if len(e.Blockers) == 0 {
 		e.Blockers = []Blocker{{Reason: need.Reason, Until: e.Until}}
 	}
-	i := max(slices.IndexFunc(e.Blockers, func(b Blocker) bool { return b.Reason == e.Reason }), 0)
-	e.Reason, e.Until = e.Blockers[i].Reason, e.Blockers[i].Until
+	first := reasonAmong(e.Blockers, need)
+	e.Reason, e.Until = first.Reason, first.Until
 	e.Next = v.ways(f)
 	e.Removal = v.outlook(f, now)
 	return e
+}
+
+// reasonAmong returns which of the blockers is the reason: the one that the lead's need is
+// about, or else the first.
+func reasonAmong(list []Blocker, need Need) Blocker {
+	return list[max(slices.IndexFunc(list, func(b Blocker) bool { return b.Reason == need.Reason }), 0)]
 }
 
 // until is the time that the lead needs nothing before; 0 for none.

@@ -321,10 +321,9 @@ func (r *Rules) SetLimits(f *Flow, everywhere []workflow.Limit) (fresh []*Use) {
 			}
 		}
 		if def.Nodes[node].Type.Action() {
-			name := "w" + strconv.FormatInt(f.Row.Seq, 10)
 			add(Everywhere, "", everywhere)
-			add(OfWorkflow, name, def.Limits)
-			add(OfNode, name+"/"+def.Nodes[node].ID, def.Nodes[node].Limits)
+			add(OfWorkflow, limitScope(f, ""), def.Limits)
+			add(OfNode, limitScope(f, def.Nodes[node].ID), def.Nodes[node].Limits)
 		}
 	}
 	if !any || !f.Exists() {
@@ -368,6 +367,42 @@ func (r *Rules) SharedUses() []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(keys))
+}
+
+// UseFor returns the Use of a limit of a node, of a workflow if node is "", or of all
+// workflows if f is nil. It returns nil if the limit is not in force.
+func (r *Rules) UseFor(l *workflow.Limit, f *Flow, node string) *Use {
+	return r.uses[limitKey(limitScope(f, node), l)]
+}
+
+// limitScope names where a limit holds.
+func limitScope(f *Flow, node string) string {
+	switch {
+	case f == nil:
+		return ""
+	case node == "":
+		return "w" + strconv.FormatInt(f.Row.Seq, 10)
+	}
+	return "w" + strconv.FormatInt(f.Row.Seq, 10) + "/" + node
+}
+
+// Used returns how much of a limit is used now, and when it allows one more: 0 if it does
+// now, or if that is when one ends. For a limit for each contact both are 0.
+func (u *Use) Used(l *workflow.Limit, now store.Millis) (used int, opens store.Millis) {
+	switch {
+	case l.InFlight > 0:
+		return u.Flying, 0
+	case l.Starts > 0:
+		for _, m := range u.starts.marks {
+			if m.at >= now.Add(-u.Span) {
+				used += m.n
+			}
+		}
+		if opens = u.starts.free(l.Starts, u.Span, now); opens <= now {
+			opens = 0
+		}
+	}
+	return used, opens
 }
 
 // UseOf returns the Use with that key, or nil.

@@ -48,6 +48,7 @@ func (l *loop) publish(b *batch) {
 		e.contact.Live, e.contact.Suppressed = refused.Live, refused.Suppressed
 		l.forgetFresh(b, e)
 	}
+	l.r.pace.add(l, b)
 	for _, e := range b.touched {
 		e.forgetBatch()
 		if e.view.Rec.State.Final() {

@@ -96,6 +96,8 @@ type Runner struct {
 	orders      map[int64][]*order      // for leads that keep an order to stop from silence
 	silence     Silence
 	stats       Stats
+
+	pace pace
 }
 
 // life is the state of a runner.
@@ -120,6 +122,7 @@ func New(c Config) (*Runner, error) {
 		rules:       &core.Rules{MaxRedeliveries: int32(min(c.MaxRedeliveries, math.MaxInt32))},
 		flowSeqs:    map[lead.WorkflowID]int64{},
 		detachments: map[int64]chan struct{}{},
+		pace:        pace{since: store.MillisOf(c.Clock.Now())},
 	}
 	if r.shared, _ = c.Store.(store.Shared); r.shared != nil {
 		r.sharer = newSharer(r, r.shared)

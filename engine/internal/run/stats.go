@@ -1,6 +1,10 @@
 package run
 
-import "github.com/leadflow-go/leadflow/engine/internal/core"
+import (
+	"time"
+
+	"github.com/leadflow-go/leadflow/engine/internal/core"
+)
 
 // Stats has the counters of a runner since it was started, and its present size; see
 // engine.Stats.
@@ -12,6 +16,7 @@ type Stats struct {
 	Running  int
 	Ready    int
 	InMemory int
+	Late     time.Duration
 
 	Silence Silence
 }
@@ -28,6 +33,9 @@ func (r *Runner) Stats() Stats {
 func (r *Runner) publishStats(l *loop) {
 	s := Stats{Stats: l.total.stats, LateResults: l.total.late, Commits: l.total.commits}
 	s.Running, s.Ready, s.InMemory = l.busy(), l.ready.Len()+l.again.Len(), len(l.hot)
+	if e := l.ready.first(); e != nil && e.view.Rec.Wake < l.now {
+		s.Late = time.Duration(l.now-e.view.Rec.Wake) * time.Millisecond
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.stats = s

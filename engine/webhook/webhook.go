@@ -68,6 +68,7 @@ type Handler struct {
 	allowed *allowList // nil: everything is
 	clients clients
 	log     *slog.Logger
+	hosts   hosts
 }
 
 var (
@@ -202,14 +203,21 @@ func (h *Handler) Handle(ctx context.Context, a engine.Attempt) (engine.Result, 
 	req = req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
 	}))
+	begun := time.Now()
 	res, err := client.Do(req)
 	switch {
 	case err == nil:
-		return h.answer(ctx, a, where, res)
+		status := statusOf(res)
+		result, err := h.answer(ctx, a, where, res)
+		h.hosts.note(u, begun, status, err)
+		return result, err
 	case connected.Load():
-		return engine.Result{}, h.noAnswer(ctx, where, err)
+		err = h.noAnswer(ctx, where, err)
+	default:
+		err = h.noConnection(ctx, where, err)
 	}
-	return engine.Result{}, h.noConnection(ctx, where, err)
+	h.hosts.note(u, begun, "no answer", err)
+	return engine.Result{}, err
 }
 
 // newRequest returns a request about an attempt. What is signed is its body, or what

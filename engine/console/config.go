@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine/signin"
+	"github.com/leadflow-go/leadflow/engine/webhook"
 	"github.com/leadflow-go/leadflow/lead"
 )
 
@@ -21,6 +22,9 @@ type Config struct {
 	// API is where the browser finds the HTTP API of package httpapi, such as "/v1" or, from
 	// the console's own root, "v1". Then every table has a link to its JSON. Empty for none.
 	API string
+	// Webhooks, if given, tells how the hosts of webhooks have answered: the Hosts method of a
+	// webhook.Handler. Without it there is no page about them.
+	Webhooks func() []webhook.Host
 	// Name is what the pages call this installation. Default "leadflow".
 	Name string
 	// Now tells the time; nil means time.Now.

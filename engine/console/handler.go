@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,7 +13,8 @@ import (
 	"github.com/leadflow-go/leadflow/engine/signin"
 )
 
-// Handler serves the console. It is safe for concurrent use.
+// Handler serves the console. It is safe for concurrent use. While somebody looks at its
+// figures it has a goroutine that counts leads, which Close ends.
 type Handler struct {
 	eng    *engine.Engine
 	config Config
@@ -20,6 +22,9 @@ type Handler struct {
 	mux    *http.ServeMux
 	guard  *http.CrossOriginProtection
 	files  files
+
+	censuses *censuses
+	stop     context.CancelFunc
 }
 
 // New returns a handler for the engine, which need not have been started yet. A faulty
@@ -37,14 +42,23 @@ func New(e *engine.Engine, c Config) (*Handler, error) {
 	if h.files, err = loadFiles(); err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}
+	h.censuses = &censuses{h: h}
+	h.censuses.ctx, h.stop = context.WithCancel(context.Background())
 	h.routes()
 	return h, nil
+}
+
+// Close ends what the handler does in the background, and waits for that. Call it before
+// the engine's store is closed. Requests are still answered. Calling it again is safe.
+func (h *Handler) Close() {
+	h.stop()
+	h.censuses.close()
 }
 
 func (h *Handler) routes() {
 	h.mux.HandleFunc("GET /static/{file}", h.files.serve)
 	h.page("GET /{$}", h.overview)
-	h.page("GET /stop", h.stop)
+	h.page("GET /stop", h.findPerson)
 	h.page("GET /people/{phone}", h.person)
 	h.action("POST /people/{phone}/stop", h.stopPerson)
 	h.page("GET /leads/{lead}", h.lead)
@@ -52,6 +66,23 @@ func (h *Handler) routes() {
 	h.action("POST /leads/{lead}/hold", h.holdLead)
 	h.action("POST /leads/{lead}/release", h.releaseLead)
 	h.action("POST /leads/{lead}/signal", h.signalLead)
+	h.page("GET /workflows", h.workflowList)
+	h.page("GET /workflows/{id}", h.workflow)
+	h.page("GET /workflows/{id}/{change}", h.askWorkflow)
+	h.action("POST /workflows/{id}/{change}", h.changeWorkflow)
+	h.page("GET /leads", h.leads)
+	h.page("GET /now", h.now)
+	h.page("GET /suppressions", h.suppressions)
+	h.action("POST /suppressions", h.addSuppression)
+	h.page("GET /suppressions/{id}", h.suppression)
+	h.action("POST /suppressions/{id}/lift", h.liftSuppression)
+	h.page("GET /limits", h.limits)
+	h.action("POST /limits", h.setLimits)
+	h.page("GET /audit", h.audit)
+	h.page("GET /engines", h.engines)
+	if h.config.Webhooks != nil {
+		h.page("GET /webhooks", h.webhooks)
+	}
 	h.page("GET /zone", h.zonePage)
 	h.open("POST /zone", h.setZone)
 	if h.config.SignIn != nil {

@@ -326,10 +326,12 @@ func (v *visit) change(what string, do func(lead.Lead) (effect string, err error
 	return v.redirect(v.To("leads", l.ID.String()) + "?did=" + what)
 }
 
-// localTime reads a field with a time in the viewer's zone, as browsers send it; the zero
-// time if it is empty.
-func (v *visit) localTime(name string) (time.Time, error) {
-	value := v.value(name)
+// localTime reads a field of a form with a time; see parseTime.
+func (v *visit) localTime(name string) (time.Time, error) { return v.parseTime(name, v.value(name)) }
+
+// parseTime reads a time in the viewer's zone, as browsers send it; the zero time if it is
+// empty.
+func (v *visit) parseTime(name, value string) (time.Time, error) {
 	if value == "" {
 		return time.Time{}, nil
 	}

@@ -63,6 +63,9 @@ const (
 
 // renderLive answers with a page that the script keeps up to date.
 func (v *visit) renderLive(name, title string, page any, every int) error {
+	if caption := v.r.URL.Query().Get("json"); caption != "" && v.status == 0 {
+		return v.tableJSON(caption)
+	}
 	pages, err := templates()
 	if err != nil {
 		return err
@@ -97,8 +100,12 @@ func (v *visit) Nav() []navItem {
 	first, _, _ := strings.Cut(here, "/")
 	var list []navItem
 	for _, item := range []struct{ text, to, also string }{
-		{"Overview", "", ""}, {"Stop", "stop", "people"},
+		{"Overview", "", ""}, {"Stop", "stop", "people"}, {"Workflows", "workflows", ""}, {"Leads", "leads", ""}, {"Now and next", "now", ""},
+		{"Suppressions", "suppressions", ""}, {"Limits", "limits", ""}, {"Audit", "audit", ""}, {"Engines", "engines", ""}, {"Webhooks", "webhooks", ""},
 	} {
+		if item.to == "webhooks" && v.h.config.Webhooks == nil {
+			continue
+		}
 		list = append(list, navItem{item.text, v.To(item.to), first == item.to || item.also != "" && first == item.also})
 	}
 	return list

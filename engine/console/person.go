@@ -17,9 +17,9 @@ type stopView struct {
 	Found   *table // several people have what was entered
 }
 
-// stop finds out who is meant, and sends the browser on to the person. A number may be
+// findPerson finds out who is meant, and sends the browser on to the person. A number may be
 // written in any form; a lead's id and an external id are understood too.
-func (h *Handler) stop(v *visit) error {
+func (h *Handler) findPerson(v *visit) error {
 	entered := strings.TrimSpace(v.r.URL.Query().Get("number"))
 	page := stopView{Entered: entered}
 	if entered == "" {

@@ -2,6 +2,8 @@ package console
 
 import (
 	"cmp"
+	"encoding/json"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
@@ -12,7 +14,7 @@ import (
 // that the page has; the order of the pages is that of the API.
 type table struct {
 	Caption string
-	JSON    string // the address of the same list in the API; "" for none
+	JSON    string // the address of the same list in the API, or else here
 	Empty   string // what to do if there are no rows
 	Columns []column
 	Rows    []row
@@ -37,22 +39,17 @@ type cell struct {
 	At     moment // shown in place of a Text
 	Badge  string // the style of the Text as a badge
 	Note   string // in small letters below
+	Hidden string // what a link is about, for those who hear the page
+	Bar    string // of a share, in percent
 	Number bool
 	Label  string // the name of its column
-	Form   *button
-	by     key // to sort by, if that is not the Text
+	by     key    // to sort by, if that is not the Text
 }
 
 // key is what a cell is sorted by.
 type key struct {
 	set    bool
 	number float64
-}
-
-// button is an action in a cell.
-type button struct {
-	Text, To string
-	What     string // on what, for those who hear the page
 }
 
 func text(s string) cell { return cell{Text: s} }
@@ -72,6 +69,10 @@ func when(m moment, t time.Time) cell {
 // newTable returns a table with the columns. Those whose names begin with # have numbers.
 func (v *visit) newTable(caption, empty, json string, columns ...string) *table {
 	t := &table{Caption: caption, Empty: empty, JSON: json}
+	if json == "" {
+		t.JSON = v.with("json", caption)
+	}
+	v.tables = append(v.tables, t)
 	for _, name := range columns {
 		plain, isNumber := strings.CutPrefix(name, "#")
 		t.Columns = append(t.Columns, column{Name: plain, Number: isNumber, Sorted: "none"})
@@ -161,4 +162,43 @@ func (v *visit) query(names ...string) url.Values {
 		}
 	}
 	return q
+}
+
+// tableJSON answers with a table of this page as JSON: an object with an array data, in
+// which each row is an object with a field for each column.
+func (v *visit) tableJSON(caption string) error {
+	for _, t := range v.tables {
+		if t.Caption != caption {
+			continue
+		}
+		data := []map[string]any{}
+		for _, r := range t.Rows {
+			fields := map[string]any{}
+			for i, c := range r {
+				fields[t.Columns[i].Name] = c.value()
+			}
+			data = append(data, fields)
+		}
+		text, err := json.Marshal(map[string]any{"data": data})
+		if err != nil {
+			return err
+		}
+		v.w.Header().Set("Content-Type", "application/json")
+		_, _ = v.w.Write(text) // a browser that is gone
+		return nil
+	}
+	return errNoPage
+}
+
+// value is what a cell says, for programs.
+func (c *cell) value() any {
+	switch {
+	case c.At.Set():
+		return c.At.ISO
+	case c.Number && c.by.set && c.by.number == math.Trunc(c.by.number):
+		return int64(c.by.number)
+	case c.Note != "" && c.Text != "":
+		return c.Text + " (" + c.Note + ")"
+	}
+	return c.Text
 }

@@ -30,6 +30,7 @@ type visit struct {
 
 	definitions map[lead.WorkflowID]*workflow.Definition
 	status      int // of the answer, if it is not 200
+	tables      []*table
 }
 
 func (h *Handler) newVisit(w http.ResponseWriter, r *http.Request) *visit {

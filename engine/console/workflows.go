@@ -1,17 +1,23 @@
 package console
 
 import (
-	"net/url"
-	"strings"
-
 	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/lead"
 )
 
+// mostWorkflows is how many workflows a list shows on one page.
+const mostWorkflows = 50
+
 // workflows lists the workflows.
-func (v *visit) workflows(query url.Values) (*table, error) {
+func (v *visit) workflows() (*table, error) {
+	q := v.r.URL.Query()
 	filter := engine.WorkflowFilter{Limit: mostWorkflows + 1}
-	if after := v.r.URL.Query().Get("after"); after != "" {
+	if status := q.Get("status"); status != "" {
+		if err := filter.Status.UnmarshalText([]byte(status)); err != nil {
+			return nil, err
+		}
+	}
+	if after := q.Get("after"); after != "" {
 		var err error
 		if filter.After, err = lead.ParseWorkflowID(after); err != nil {
 			return nil, err
@@ -21,7 +27,7 @@ func (v *visit) workflows(query url.Values) (*table, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := v.newTable("Workflows", "There is no workflow yet. Create one with POST /v1/workflows, or with leadflow import.", v.ToAPI(query, "workflows"),
+	t := v.newTable("Workflows", "There is no workflow here yet. Create one with POST /v1/workflows, or with leadflow import.", v.ToAPI(v.query("status"), "workflows"),
 		"Workflow", "Status", "#Waiting", "#In a step", "#Removal pending", "#Removed", "#Completed", "#All")
 	next := ""
 	if len(list) > mostWorkflows {
@@ -29,11 +35,7 @@ func (v *visit) workflows(query url.Values) (*table, error) {
 		next = list[len(list)-1].ID.String()
 	}
 	for _, w := range list {
-		name := strings.TrimSpace(w.Name)
-		if name == "" {
-			name = w.ID.String()
-		}
-		t.add(link(name, v.To("workflows", w.ID.String())), badge(w.Status.String()), number(w.Counts[lead.Enrolled]), number(w.Counts[lead.InStep]),
+		t.add(link(nameOfWorkflow(w), v.To("workflows", w.ID.String())), badge(w.Status.String()), number(w.Counts[lead.Enrolled]), number(w.Counts[lead.InStep]),
 			number(w.Counts[lead.PendingRemoval]), number(w.Counts[lead.Removed]), number(w.Counts[lead.Completed]), number(w.EnrolledLeads))
 	}
 	v.pages(t, next)

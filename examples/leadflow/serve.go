@@ -205,14 +205,15 @@ func serve(ctx context.Context, p *program, o *serveOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	eng, api, err := o.assemble(db, listener.Addr(), log)
+	eng, site, err := o.assemble(db, listener.Addr(), log)
 	if err != nil {
 		return err
 	}
+	defer site.pages.Close() // before the database, which it reads
 	if err := eng.Start(ctx); err != nil {
 		return err
 	}
-	s := newServer(o, listener, profiles, api, eng, log)
+	s := newServer(o, listener, profiles, site, eng, log)
 	if o.token == "" {
 		log.Warn("no token is set: everybody who can reach this loopback address has full access")
 	}
@@ -240,7 +241,7 @@ func listen(flag, addr string) (net.Listener, error) {
 
 // assemble makes the engine, with the webhook as the handler of all actions, and what is
 // served of it.
-func (o *serveOptions) assemble(db store.Store, addr net.Addr, log *slog.Logger) (*engine.Engine, http.Handler, error) {
+func (o *serveOptions) assemble(db store.Store, addr net.Addr, log *slog.Logger) (*engine.Engine, *site, error) {
 	base := strings.TrimSuffix(o.callbackURL, "/")
 	if base == "" {
 		base = "http://" + reachable(addr)
@@ -267,14 +268,28 @@ func (o *serveOptions) assemble(db store.Store, addr net.Addr, log *slog.Logger)
 	if err != nil {
 		return nil, nil, err
 	}
-	site, err := o.site(eng, log)
+	site, err := o.site(eng, hook, log)
 	return eng, site, err
 }
 
-// site is the HTTP API, and the console beside it.
-func (o *serveOptions) site(eng *engine.Engine, log *slog.Logger) (http.Handler, error) {
+// site is what is served: the HTTP API, and the console beside it.
+type site struct {
+	api   http.Handler
+	pages *console.Handler
+}
+
+// ServeHTTP answers a request.
+func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if path := r.URL.Path; path == "/healthz" || path == "/v1" || strings.HasPrefix(path, "/v1/") {
+		s.api.ServeHTTP(w, r)
+	} else {
+		s.pages.ServeHTTP(w, r)
+	}
+}
+
+func (o *serveOptions) site(eng *engine.Engine, hook *webhook.Handler, log *slog.Logger) (*site, error) {
 	var keeper *signin.Keeper
-	pages := console.Config{API: "v1", Logger: log}
+	pages := console.Config{API: "v1", Webhooks: hook.Hosts, Logger: log}
 	if o.token == "" {
 		pages.Authorize = console.Everybody // who can reach a loopback address
 	} else {
@@ -294,13 +309,7 @@ func (o *serveOptions) site(eng *engine.Engine, log *slog.Logger) (http.Handler,
 	if err != nil {
 		return nil, err
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if path := r.URL.Path; path == "/healthz" || path == "/v1" || strings.HasPrefix(path, "/v1/") {
-			api.ServeHTTP(w, r)
-		} else {
-			people.ServeHTTP(w, r)
-		}
-	}), nil
+	return &site{api, people}, nil
 }
 
 // stepHandlers returns the handlers that a server has.

@@ -54,3 +54,11 @@ func New(g Graph) (Layout, error) {
 	l.place()
 	return l.layout(), nil
 }
+
+// Layers returns the layer in which each box stands, 0 for the first: the length of the
+// longest way to it that takes no step back.
+func Layers(g Graph) []int {
+	l := &layering{graph: g}
+	l.turned = l.upward()
+	return l.longest()
+}

@@ -190,3 +190,24 @@ func BenchmarkRemoveUnderReaders(b *testing.B) {
 	b.ReportMetric(float64(elsewhere.at(99))/float64(idle.at(99)), "elsewhere-p99-ratio")
 	b.ReportMetric(float64(reads)/took.Seconds(), "reads/s")
 }
+
+// BenchmarkCensus counts a hundred thousand leads that wait.
+func BenchmarkCensus(b *testing.B) {
+	const n = 100_000
+	file := waitingLeads(b, n, "census", atDay, func(i int) time.Duration { return time.Hour + time.Duration(i)*time.Millisecond })
+	r := openRig(b, file.copy(b), noop)
+	defer r.close(b)
+	r.start(b)
+	var took, used time.Duration
+	for b.Loop() {
+		before := processor(b)
+		c, err := r.Census(background)
+		if err != nil || c.Leads != n {
+			b.Fatal(c.Leads, err)
+		}
+		took += c.Took
+		used += processor(b) - before
+	}
+	b.ReportMetric(float64(used.Nanoseconds())/float64(b.N*n), "cpu-ns/lead")
+	b.ReportMetric(took.Seconds()/float64(b.N)*1e6/n, "s/million")
+}

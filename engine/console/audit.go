@@ -59,7 +59,7 @@ func (h *Handler) audit(v *visit) error {
 
 // auditTable lists entries of the audit trail.
 func (v *visit) auditTable(list []engine.AuditEntry, api url.Values) *table {
-	t := v.newTable("Who asked for what", "No entry matches. Entries are made when somebody removes, suppresses, holds or signals a lead, or changes a workflow or a limit.",
+	t := v.newTable("Who asked for what", "No entry matches. Entries are made when somebody removes, holds, releases, signals or suppresses.",
 		v.ToAPI(api, "audit"), "When", "What", "Who", "Person", "Where", "Reason", "#Entry")
 	next := ""
 	if len(list) > pageRows {

@@ -13,7 +13,7 @@ type chart struct {
 	Bars    []bar
 	Lines   []chartLine
 	Labels  []chartLabel
-	Axis    int // where the bars begin
+	Empty   string // what to say instead if there are no bars
 }
 
 type bar struct {
@@ -35,13 +35,14 @@ type chartLabel struct {
 const (
 	chartWidth, chartHeight = 960, 220
 	chartLeft, chartTop     = 56, 12
+	chartRight              = chartWidth - 20 // so that the last label has room
 	chartBottom             = chartHeight - 28
 )
 
 // newChart draws bars. label names a bar, below every step-th of them; title says what it
 // shows.
 func newChart(caption, summary string, values []int64, step int, label, title func(i int) string) chart {
-	c := chart{Caption: caption, Summary: summary, Width: chartWidth, Axis: chartBottom}
+	c := chart{Caption: caption, Summary: summary, Width: chartWidth}
 	most := int64(1)
 	for _, n := range values {
 		most = max(most, n)
@@ -52,7 +53,7 @@ func newChart(caption, summary string, values []int64, step int, label, title fu
 	for n := 0.0; n <= top; n += unit {
 		c.Lines = append(c.Lines, chartLine{fixed(y(n)), thousands(int64(n))})
 	}
-	wide := float64(chartWidth-chartLeft) / float64(max(len(values), 1))
+	wide := float64(chartRight-chartLeft) / float64(max(len(values), 1))
 	for i, n := range values {
 		x := chartLeft + float64(i)*wide
 		if n > 0 {

@@ -20,7 +20,6 @@ type nowView struct {
 	Flying    *table
 	Starts    chart
 	Due       *chart // nil while the leads are being counted
-	DueNone   bool
 	Deferred  *table
 	AsOf      string
 	StartsSum int64
@@ -48,7 +47,6 @@ func (h *Handler) now(v *visit) error {
 	if c != nil {
 		due := v.dueChart(c)
 		page.Due = &due
-		page.DueNone = c.DueByHour == [24]int64{}
 		page.Deferred = v.deferred(c)
 	}
 	return v.renderLive("now", "Now and next", page, liveSeldom)
@@ -96,9 +94,11 @@ func (v *visit) startsChart(p engine.Pace) (chart, int64) {
 		sum += n
 	}
 	at := func(i int) time.Time { return p.First.Add(time.Duration(i) * time.Minute).In(v.zone) }
-	return newChart("Attempts begun in each minute", thousands(sum)+" attempts begun in the last hour", p.Minutes, 10,
+	c := newChart("Attempts begun in each minute", thousands(sum)+" attempts begun in the last hour", p.Minutes, 10,
 		func(i int) string { return at(i).Format("15:04") },
-		func(i int) string { return at(i).Format("15:04") + ": " + thousands(p.Minutes[i]) }), sum
+		func(i int) string { return at(i).Format("15:04") + ": " + thousands(p.Minutes[i]) })
+	c.Empty = "No attempt was begun in the last hour on this engine."
+	return c, sum
 }
 
 // dueChart draws what comes due in the next 24 hours.
@@ -108,11 +108,13 @@ func (v *visit) dueChart(c *engine.Census) chart {
 		sum += n
 	}
 	at := func(i int) time.Time { return c.At.Add(time.Duration(i) * time.Hour).In(v.zone) }
-	return newChart("Leads that come due in each hour", thousands(sum)+" leads come due in the next 24 hours", c.DueByHour[:], 3,
+	chart := newChart("Leads that come due in each hour", thousands(sum)+" leads come due in the next 24 hours", c.DueByHour[:], 3,
 		func(i int) string { return at(i).Format("15:04") },
 		func(i int) string {
 			return at(i).Format("15:04") + " to " + at(i+1).Format("15:04") + ": " + thousands(c.DueByHour[i])
 		})
+	chart.Empty = "Nothing comes due by itself in the next 24 hours."
+	return chart
 }
 
 // deferred lists by cause how many leads wait.

@@ -123,8 +123,14 @@ func (v *visit) Zone() string { return v.zone.String() }
 // Now is the server's time, by which clocks run in the browser.
 func (v *visit) Now() string { return v.now.UTC().Format(time.RFC3339Nano) }
 
-// Here is the address of this page, from the console's root.
-func (v *visit) Here() string { return v.here() }
+// Here is the address of this page, from the console's root; of the page on which one
+// chooses a zone it is that to which it goes back.
+func (v *visit) Here() string {
+	if v.r.URL.Path == "/zone" {
+		return v.r.URL.Query().Get("next")
+	}
+	return v.here()
+}
 
 // Docs returns the address of the API's documentation, or "".
 func (v *visit) Docs() string { return v.ToAPI(nil, "docs") }

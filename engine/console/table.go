@@ -136,6 +136,8 @@ func btoi(b bool) int {
 // with returns this page's address with another value of a parameter; "" leaves it out.
 func (v *visit) with(name, value string) string {
 	q := v.r.URL.Query()
+	q.Del("json")
+	q.Del("did") // was said once
 	q.Set(name, value)
 	if value == "" {
 		q.Del(name)

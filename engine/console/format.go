@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -59,9 +60,21 @@ func theirs(t, now time.Time, viewer *time.Location, zones []string) string {
 	case n == 0, offset(first) == offset(t.In(viewer)) && offset(last) == offset(first):
 		return ""
 	case offset(first) == offset(last):
-		return clock(first, now.In(first.Location()))
+		return shortClock(first, t.In(viewer), now)
 	}
-	return clock(first, now.In(first.Location())) + " to " + clock(last, now.In(last.Location()))
+	return shortClock(first, t.In(viewer), now) + " to " + shortClock(last, t.In(viewer), now)
+}
+
+// shortClock writes a time beside the same time in the viewer's zone: with its day only if
+// that is another one.
+func shortClock(t, viewers, now time.Time) string {
+	if t.YearDay() == viewers.YearDay() {
+		return t.Format("15:04")
+	}
+	if text := clock(t, now.In(t.Location())); !strings.HasSuffix(text, " today") {
+		return text
+	}
+	return t.Format("15:04 Mon 2 Jan")
 }
 
 func offset(t time.Time) int {

@@ -22,11 +22,11 @@ type picture struct {
 type drawnNode struct {
 	X, Y, Width, Height string
 	Middle              string // x of its text
-	Lines               [3]string
+	Lines               [4]string
 	Name, Type, To      string
 	Class               string
 	Says                string // for those who do not see it
-	Rows                [3]string
+	Rows                [4]string
 }
 
 type drawnEdge struct {
@@ -40,8 +40,8 @@ type drawnEdge struct {
 
 // The size of a node in a picture, and about how wide a letter is at most.
 const (
-	nodeHeight = 74
-	nodeWide   = 150
+	nodeHeight = 88
+	nodeWide   = 170
 	nodeWidest = 240
 	letterWide = 7.4
 )
@@ -94,7 +94,7 @@ func (v *visit) drawNode(id lead.WorkflowID, n *workflow.Node, at diagram.Point,
 	out := drawnNode{
 		X: fixed(at.X - box.Width/2), Y: fixed(at.Y), Width: fixed(box.Width), Height: fixed(box.Height), Middle: fixed(at.X),
 		Name: fitting(nodeLabel(n), box.Width-20), Type: words(string(n.Type)), To: v.To("leads") + "?workflow=" + id.String() + "&node_id=" + escape(n.ID),
-		Rows: [3]string{fixed(at.Y + 22), fixed(at.Y + 43), fixed(at.Y + 62)},
+		Rows: [4]string{fixed(at.Y + 21), fixed(at.Y + 41), fixed(at.Y + 60), fixed(at.Y + 77)},
 	}
 	switch {
 	case n.Type.Terminal():
@@ -104,7 +104,7 @@ func (v *visit) drawNode(id lead.WorkflowID, n *workflow.Node, at diagram.Point,
 	default:
 		out.Class = "control"
 	}
-	out.Lines = [3]string{out.Name, thousands(here) + " here", out.Type}
+	out.Lines = [4]string{out.Name, thousands(here) + " here", out.Type}
 	if n.Type.Terminal() {
 		out.Lines[1] = thousands(ended) + " ended"
 	}
@@ -114,8 +114,7 @@ func (v *visit) drawNode(id lead.WorkflowID, n *workflow.Node, at diagram.Point,
 			out.Lines[2] = fitting(reasonsText(c.Reasons), (box.Width-16)*1.12)
 			out.Class += " busy"
 			says += "; " + reasonsText(c.Reasons) + "; the oldest for " + span(v.now.Sub(c.Since))
-			out.Lines[1] += ", oldest " + span(v.now.Sub(c.Since))
-			out.Lines[1] = fitting(out.Lines[1], (box.Width-12)*1.05)
+			out.Lines[3] = "oldest for " + span(v.now.Sub(c.Since))
 		}
 	}
 	out.Says = says

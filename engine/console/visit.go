@@ -232,12 +232,15 @@ func (v *visit) here() string {
 // first page for anything else, so that nobody is sent elsewhere.
 func (v *visit) inside(here string) string {
 	u, err := url.Parse(here)
-	if err != nil || u.IsAbs() || u.Host != "" || u.User != nil || strings.HasPrefix(here, "/") || strings.ContainsAny(here, "\\\r\n\t") ||
+	if err != nil || u.IsAbs() || u.Host != "" || u.User != nil || strings.HasPrefix(here, "/") || strings.ContainsFunc(here, odd) ||
 		strings.HasPrefix(path.Clean(u.Path), "..") {
 		return v.root
 	}
 	return v.root + here
 }
+
+// odd reports characters that browsers put into no address, or take for others.
+func odd(r rune) bool { return r <= ' ' || r > '~' || r == '\\' }
 
 // definition returns a workflow's graph, nil if it was deleted.
 func (v *visit) definition(id lead.WorkflowID) (*workflow.Definition, error) {

@@ -166,6 +166,9 @@
 //   - A change of a workflow is in force on every engine when the call returns: each has
 //     taken note of it and called the handlers of attempts that were begun before, or has
 //     lost its place. So the call takes as long as a lease when an engine has just died.
+//     What stops a person (Suppress, RemoveContact, Hold) likewise returns when the handler
+//     of an attempt that was begun before has been called, by whatever engine. It waits
+//     for no engine that makes no attempt of the person.
 //   - A callback counts for an attempt that failed, until its retry begins: the
 //     provider may have taken the call although its answer was lost. The retry is
 //     dropped.

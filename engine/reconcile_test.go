@@ -84,6 +84,9 @@ func (o *owned) Woken() <-chan struct{}                              { return ni
 func (o *owned) Agreed(context.Context) (bool, error)                { return true, nil }
 func (o *owned) Engines(context.Context) ([]store.EngineInfo, error) { return nil, nil }
 
+func (o *owned) Noted()                                               {}
+func (o *owned) Heeded(context.Context, []store.Notice) (bool, error) { return true, nil }
+
 func (o *owned) LimitUse(context.Context, []string) ([]store.LimitState, error) { return nil, nil }
 
 func (o *owned) Sync(_ context.Context, take bool, _ int64) (store.Membership, error) {

@@ -39,9 +39,16 @@ type Shared interface {
 	//
 	// seen is the Membership.Flows up to which the engine has taken note of changes of
 	// workflows. Sync must be called again within Membership.Next, and earlier when
-	// Woken says so. When it is called again, the notices of the last Membership are
-	// forgotten. One goroutine at a time calls it.
+	// Woken says so. It returns notices again until Noted is called. One goroutine at a
+	// time calls it.
 	Sync(ctx context.Context, take bool, seen int64) (Membership, error)
+	// Noted says that the engine has taken note of the notices of the last Membership, so
+	// that the next Sync forgets them. The goroutine that calls Sync calls it.
+	Noted()
+	// Heeded reports whether the engines that such notices are for have taken note of them,
+	// and have called Sync after that, or have lost their places. Engine, which must not be
+	// 0, and Lead say which notices are meant.
+	Heeded(ctx context.Context, notices []Notice) (bool, error)
 	// Woken receives when another engine has changed something that this one should
 	// learn of by a Sync. It may receive nothing, for example behind a pooler.
 	Woken() <-chan struct{}

@@ -16,11 +16,11 @@ import (
 // sharing is what a Store remembers from one Sync to the next.
 type sharing struct {
 	mu sync.Mutex
-	// delivered are the notices that the last Sync has returned. They are deleted by the
-	// next one, because only then it is certain that the engine has them.
-	delivered []int64
-	listening sync.Once
-	woken     chan struct{}
+	// delivered are the notices that the last Sync has returned. noted are those that the
+	// engine has taken note of, and that the next one deletes.
+	delivered, noted []int64
+	listening        sync.Once
+	woken            chan struct{}
 }
 
 const (
@@ -29,9 +29,9 @@ const (
 		SELECT flows, (SELECT max(epoch) FROM engines) FROM e`
 	othersText = `SELECT epoch, takes, extract(epoch FROM until - clock_timestamp()), backend, begun FROM engines
 		WHERE NOT over AND epoch <> $1 ORDER BY epoch`
-	shardsText    = `SELECT shard, epoch FROM shards ORDER BY shard`
-	deliveredText = `DELETE FROM notices WHERE id = ANY($1)`
-	noticesText   = `SELECT id, shard, engine, lead, wake FROM notices WHERE engine = $1
+	shardsText  = `SELECT shard, epoch FROM shards ORDER BY shard`
+	notedText   = `DELETE FROM notices WHERE id = ANY($1)`
+	noticesText = `SELECT id, shard, engine, lead, wake FROM notices WHERE engine = $1
 			OR engine = 0 AND shard IN (SELECT shard FROM shards WHERE epoch = $1) ORDER BY id LIMIT $2`
 	dropNoticesText = `DELETE FROM notices n WHERE n.engine <> 0 AND NOT EXISTS (SELECT FROM engines e WHERE e.epoch = n.engine AND NOT e.over)`
 	takeoverText    = `UPDATE engines SET over = true WHERE epoch = $1 AND until < clock_timestamp() AND NOT over`
@@ -48,6 +48,7 @@ const (
 	lockEnginesText = `SELECT epoch FROM engines WHERE NOT over ORDER BY epoch FOR UPDATE`
 	expectText      = `SELECT 1 / (coalesce(sum(n), 0) = $3)::int FROM node_counts WHERE workflow = $1 AND state = ANY($2)`
 	agreedText      = `SELECT NOT EXISTS (SELECT FROM engines WHERE NOT over AND takes AND seen < flows AND epoch <> $1)`
+	heededText      = `SELECT NOT EXISTS (SELECT FROM notices JOIN unnest($1::bigint[], $2::bigint[]) AS u (engine, lead) USING (engine, lead))`
 	enginesText     = `SELECT e.epoch, e.name, e.takes, extract(epoch FROM e.until - clock_timestamp())::float8, e.joined,
 			array(SELECT shard FROM shards s WHERE s.epoch = e.epoch ORDER BY shard) FROM engines e WHERE NOT e.over ORDER BY e.epoch`
 )
@@ -97,7 +98,7 @@ func (s *Store) sync(ctx context.Context, take bool, seen int64) (m store.Member
 		if err := s.rejoin(ctx); err != nil {
 			return m, err
 		}
-		sh.delivered, seen = nil, 0
+		sh.delivered, sh.noted, seen = nil, nil, 0
 	}
 	p := s.place.Load()
 	m.Engine = p.epoch
@@ -116,7 +117,7 @@ func (s *Store) sync(ctx context.Context, take bool, seen int64) (m store.Member
 		}
 		return err
 	})
-	b.Queue(deliveredText, sh.delivered)
+	b.Queue(notedText, sh.noted)
 	// The newest number was read before the others are: whoever is not among those, and is
 	// not newer, is over.
 	b.Queue(othersText, p.epoch).Query(func(rows pgx.Rows) error {
@@ -203,7 +204,7 @@ func (s *Store) sync(ctx context.Context, take bool, seen int64) (m store.Member
 	if len(notices) == mostNotices {
 		m.Next = 0 // there may be more
 	}
-	m.Notices, sh.delivered = notices, ids // only now, because after an error the caller has none of them
+	m.Notices, sh.delivered, sh.noted = notices, ids, nil // only now, because after an error the caller has none of them
 	all := m.Shards
 	s.mine.Store(&all)
 	return m, nil
@@ -272,6 +273,33 @@ func (s *Store) Agreed(ctx context.Context) (agreed bool, err error) {
 		return false, fmt.Errorf("postgres: read which engines have taken note of the workflows: %w", err)
 	}
 	return agreed, nil
+}
+
+// Noted implements [store.Shared].
+func (s *Store) Noted() {
+	sh := &s.sharing
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sh.noted = append(sh.noted, sh.delivered...)
+	sh.delivered = nil
+}
+
+// Heeded implements [store.Shared].
+func (s *Store) Heeded(ctx context.Context, notices []store.Notice) (heeded bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.silence)
+	defer cancel()
+	engines, leads := make([]int64, len(notices)), make([]int64, len(notices))
+	for i, n := range notices {
+		engines[i], leads[i] = n.Engine, n.Lead
+	}
+	if err = s.closed(); err == nil {
+		err = s.control.QueryRow(ctx, heededText, engines, leads).Scan(&heeded)
+	}
+	if err != nil {
+		err = s.failed(err)
+		return false, fmt.Errorf("postgres: read which engines have taken note of changes: %w", err)
+	}
+	return heeded, nil
 }
 
 // Engines implements [store.Shared].

@@ -102,6 +102,55 @@ func TestNoticesForEnginesThatHaveGoneAreNotKept(t *testing.T) {
 	}
 }
 
+// A notice is kept until the engine says that it has taken note, and whoever has written it
+// can tell.
+func TestNoticesAreKeptUntilTheyWereHeeded(t *testing.T) {
+	o := postgres.Options{Schema: schema(t)}
+	s, other := open(t, o), open(t, o)
+	sync := func(want int) store.Membership {
+		t.Helper()
+		m, err := other.Sync(t.Context(), true, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(m.Notices) != want {
+			t.Errorf("there are the notices %+v, want %d", m.Notices, want)
+		}
+		return m
+	}
+	notice := store.Notice{Engine: sync(0).Engine, Lead: 7}
+	heeded := func(want bool) {
+		t.Helper()
+		if got, err := s.Heeded(t.Context(), []store.Notice{{Engine: notice.Engine, Lead: 8}, notice}); err != nil || got != want {
+			t.Errorf("the notice was heeded: %t, %v; want %t", got, err, want)
+		}
+	}
+	write := func() {
+		t.Helper()
+		if _, err := s.Commit(t.Context(), &store.Batch{Ping: true, Share: store.Share{Notices: []store.Notice{notice}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	heeded(true) // there is none
+	write()
+	heeded(false)
+	sync(1)
+	sync(1)
+	heeded(false)
+	write() // which the engine does not know of when it has taken note
+	other.Noted()
+	sync(1)
+	heeded(false)
+	other.Noted()
+	sync(0)
+	heeded(true)
+	write()
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	heeded(true)
+}
+
 // An engine whose lease has run out still has its place, and may extend the lease, until
 // another one closes it: so a change of a workflow is not agreed on before (promise 17).
 func TestNothingIsAgreedBeforeASilentEngineHasLostItsPlace(t *testing.T) {

@@ -81,6 +81,7 @@ func TestReadsGiveUpASilentServer(t *testing.T) {
 		"history":   func() error { _, _, _, err := s.History(ctx, 1); return err },
 		"numbers":   func() error { _, err := s.Reserve(ctx, store.StepSequence, 1); return err },
 		"agreed":    func() error { _, err := s.Agreed(ctx); return err },
+		"heeded":    func() error { _, err := s.Heeded(ctx, []store.Notice{{Engine: 1, Lead: 1}}); return err },
 	} {
 		if err := read(); !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("%s: %v", what, err)

@@ -58,7 +58,7 @@ func (c Callback) apply(t *Turn, v *View) error {
 		return &Refused{lead.ErrStepNotStarted, lead.StepRetrying.String()}
 	case r.Phase == store.PhaseRetrying && end.Attempt:
 		return ErrUnchanged // that attempt has failed
-	case v.Running || v.elsewhere(t.Flow) && r.Phase == store.PhaseRunning:
+	case v.Running || v.Elsewhere(t.Flow) && r.Phase == store.PhaseRunning:
 		// The running handler is not cancelled (promise 3), and a lead has one handler
 		// at a time: the step ends with this outcome when the handler returns.
 		end.At = t.Now

@@ -149,7 +149,7 @@ func (v *View) blockers(f *Flow, now store.Millis, person *lead.Contact) []Block
 	case store.PhaseHooks:
 		return []Blocker{{Reason: ReasonHooks}}
 	case store.PhaseRunning:
-		if v.Running || v.elsewhere(f) {
+		if v.Running || v.Elsewhere(f) {
 			return []Blocker{{Reason: ReasonHandler, Until: r.Deadline}}
 		}
 	case store.PhaseRetrying:

@@ -136,7 +136,7 @@ func Next(v *View, f *Flow, now store.Millis) Need {
 	case store.PhaseRetrying:
 		return nextRetrying(v, f, now)
 	case store.PhaseHooks:
-		if v.Hooking || v.elsewhere(f) {
+		if v.Hooking || v.Elsewhere(f) {
 			return Need{Reason: ReasonHooks}
 		}
 		return Need{Kind: Change, Change: StepHooks, Reason: ReasonHooks}
@@ -149,7 +149,7 @@ func Next(v *View, f *Flow, now store.Millis) Need {
 func nextRunning(v *View, f *Flow, now store.Millis) Need {
 	r := &v.Rec
 	switch {
-	case v.elsewhere(f):
+	case v.Elsewhere(f):
 		return Need{Reason: ReasonHandler}
 	case !v.Running && v.Notes.Ended != nil:
 		return Need{Kind: Change, Change: StepEnd, Reason: ReasonCallback}

@@ -179,9 +179,9 @@ type Wait struct {
 	Due     store.Millis `json:"due"`
 }
 
-// elsewhere reports whether another engine runs the handler or the hooks of the step in
+// Elsewhere reports whether another engine runs the handler or the hooks of the step in
 // flight. Then only that engine decides what the step comes to.
-func (v *View) elsewhere(f *Flow) bool {
+func (v *View) Elsewhere(f *Flow) bool {
 	return v.Notes.Engine != 0 && !v.Running && !v.Hooking && f.Rules != nil && f.Rules.Lives(v.Notes.Engine)
 }
 

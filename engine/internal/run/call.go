@@ -104,10 +104,10 @@ func (c *Call) launch(r *Runner, contact *Contact, unread error, broken bool) {
 		// A handler may end its goroutine, as a test's Fatal does.
 		end := &callEnd{call: c, answer: core.Answer{Failed: "the handler ended its goroutine", Unknown: c.Asks}}
 		defer func() {
+			c.enter()
 			c.cancel(nil)
 			r.tell(end)
 		}()
-		c.enter()
 		if c.Asks {
 			end.answer, end.unread = r.Host.Reconcile(c)
 			return
@@ -136,7 +136,8 @@ func (c *Call) readMessage(r *Runner) (err error, broken bool) {
 	return nil, false
 }
 
-// Begin must be called by the host directly before it calls the handler. If it returns
+// Begin must be called by the host directly before it calls the handler: whoever stops the
+// lead does not wait for the call any more. If it returns
 // an error, the handler must not be called: this goroutine was scheduled so late that
 // the step has ended, and the lead may have been removed since (promise 2); or the error
 // is ErrNotHeld or ErrClosed.
@@ -152,6 +153,7 @@ func (c *Call) Begin() error {
 		c.untried = true
 		return ErrClosed
 	}
+	c.enter()
 	return nil
 }
 

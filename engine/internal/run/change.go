@@ -14,25 +14,21 @@ import (
 // event forbids (promise 17).
 func (r *Runner) Change(ctx context.Context, workflow lead.WorkflowID, id lead.ID, event core.Event, note store.Audit) (core.Effect, error) {
 	var effect core.Effect
-	var begun <-chan struct{}
+	var before begun
 	err := r.onLead(ctx, workflow, id, func(l *loop, e *entry) error {
-		begun = nil
+		before = begun{}
 		err := l.apply(e, event)
 		effect = l.turning.Effect
 		if err == nil {
 			l.auditLead(e, note)
-			// When an attempt that is begun in the same batch has been launched.
-			l.after = append(l.after, func() { begun = l.beginningOf(e) })
+			before.add(l, e)
 		}
 		return e.answer(err, workflow, id)
 	})
 	if err != nil {
 		return "", err // if ctx has ended, the loop may still be deciding
 	}
-	if begun != nil {
-		err = r.Await(ctx, begun)
-	}
-	return effect, err
+	return effect, before.await(ctx, r)
 }
 
 // answer turns the core's refusal into one that carries the ids. What changes nothing
@@ -48,13 +44,4 @@ func (e *entry) answer(err error, workflow lead.WorkflowID, id lead.ID) error {
 		return e.refusal(err, workflow, id)
 	}
 	return nil
-}
-
-// beginningOf returns a channel that is closed when the handler of the lead's attempt
-// has been called; nil if no handler is about to be called.
-func (l *loop) beginningOf(e *entry) <-chan struct{} {
-	if l.r.stepper != nil || e.call == nil || !e.call.launched {
-		return nil
-	}
-	return e.call.begun()
 }

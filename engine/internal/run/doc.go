@@ -11,6 +11,7 @@
 //	entry.go    a lead in memory, and the queues
 //	horizon.go  which leads are in memory
 //	call.go     calls of handlers
+//	begun.go    attempts on record whose handlers are about to be called
 //	hooks.go    calls of completion hooks
 //	contact.go  contacts, read outside the loop
 //	fact.go     expressions, evaluated outside the loop

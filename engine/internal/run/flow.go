@@ -178,10 +178,8 @@ func (r *Runner) changeFlow(ctx context.Context, id lead.WorkflowID, note store.
 	}
 	// The handlers of attempts that were begun before are called before this returns, so
 	// that none is called after it (promise 17).
-	for _, begun := range beginning {
-		if err := r.Await(ctx, begun); err != nil {
-			return err
-		}
+	if err := r.awaitAll(ctx, beginning); err != nil {
+		return err
 	}
 	if err := r.agree(ctx); err != nil {
 		return err
@@ -190,23 +188,6 @@ func (r *Runner) changeFlow(ctx context.Context, id lead.WorkflowID, note store.
 		return nil
 	}
 	return r.Await(ctx, swept)
-}
-
-// beginning returns a channel for each attempt in such workflows that is on record as
-// begun and whose handler has not been called yet; it is closed when the handler is
-// called. A stepped engine has none: Settle calls its handlers.
-func (l *loop) beginning(such func(*core.Flow) bool) (list []<-chan struct{}) {
-	if l.r.stepper != nil {
-		return nil
-	}
-	for _, e := range l.hot {
-		if e.call != nil && e.call.launched && such(l.flow(e.view.Rec.Workflow)) {
-			if begun := e.call.begun(); begun != nil {
-				list = append(list, begun)
-			}
-		}
-	}
-	return list
 }
 
 // CompleteFlow closes a workflow whose leads are all final.

@@ -141,10 +141,8 @@ func (r *Runner) SetLimits(ctx context.Context, limits []workflow.Limit, text []
 	if err != nil {
 		return err // if ctx has ended, the loop may still be deciding
 	}
-	for _, begun := range beginning {
-		if err := r.Await(ctx, begun); err != nil {
-			return err
-		}
+	if err := r.awaitAll(ctx, beginning); err != nil {
+		return err
 	}
 	return r.agree(ctx)
 }

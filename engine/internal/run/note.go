@@ -14,7 +14,8 @@ import (
 // noted is what is left to do when the loop has taken note.
 type noted struct {
 	// beginning are channels that are closed when handlers of attempts that were begun
-	// before have been called, in workflows that are not active any more.
+	// before have been called: of leads that others have changed or, if they have changed
+	// workflows or limits, of all.
 	beginning []<-chan struct{}
 	// again are notices of leads that a batch is changing. If it is refused, the loop still
 	// has the leads as they were.
@@ -23,7 +24,7 @@ type noted struct {
 
 // note takes note of the other engines. It may run again for the same news.
 func (l *loop) note(n *news) (done noted, err error) {
-	if done.again, err = l.noteLeads(n); err != nil {
+	if err := l.noteLeads(n, &done); err != nil {
 		return done, err
 	}
 	s, rules := l.share, l.r.rules
@@ -32,7 +33,7 @@ func (l *loop) note(n *news) (done noted, err error) {
 	outdated := n.Engine != rules.Engine || s.alone && !alone
 	if n.workflows != nil {
 		outdated = l.noteFlows(n) || outdated
-		done.beginning = l.beginning(func(f *core.Flow) bool { return !f.Active() })
+		done.beginning = append(done.beginning, l.beginning(func(*core.Flow) bool { return true })...)
 	}
 	l.behind = l.behind || outdated && l.decided()
 	died := n.Engine != rules.Engine
@@ -82,11 +83,10 @@ func (l *loop) note(n *news) (done noted, err error) {
 	return done, nil
 }
 
-// noteLeads reads leads that others have changed. It returns the notices of those that the
-// batch changes, too.
-func (l *loop) noteLeads(n *news) (again []store.Notice, err error) {
+// noteLeads reads leads that others have changed.
+func (l *loop) noteLeads(n *news, done *noted) error {
 	if l.flying != nil && (n.workflows != nil || len(n.Notices) > 0) {
-		return nil, errInFlight // what is being written was decided on what was known before
+		return errInFlight // what is being written was decided on what was known before
 	}
 	var seqs []int64
 	seen := map[int64]bool{}
@@ -100,16 +100,21 @@ func (l *loop) noteLeads(n *news) (again []store.Notice, err error) {
 		}
 	}
 	if len(seqs) == 0 {
-		return nil, nil
+		return nil
 	}
 	found, err := l.load(seqs)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for i := range found {
 		rec := &found[i].Record
 		delete(seen, rec.Seq)
 		e := l.hot[rec.Seq]
+		if e != nil {
+			if begun := l.beginningOf(e); begun != nil {
+				done.beginning = append(done.beginning, begun)
+			}
+		}
 		switch {
 		case e == nil && l.flow(rec.Workflow) != nil:
 			_, _ = l.adopt(*rec) // else it is left out, and logged
@@ -118,7 +123,7 @@ func (l *loop) noteLeads(n *news) (again []store.Notice, err error) {
 				l.place(e)
 			}
 		case e != nil && e.view.Rec.Version < rec.Version: // the batch will be refused, as stale if nothing else
-			again = append(again, store.Notice{Shard: rec.Shard, Lead: rec.Seq})
+			done.again = append(done.again, store.Notice{Shard: rec.Shard, Lead: rec.Seq})
 		}
 	}
 	for seq := range seen { // deleted
@@ -126,7 +131,7 @@ func (l *loop) noteLeads(n *news) (again []store.Notice, err error) {
 			l.lose(e)
 		}
 	}
-	return again, nil
+	return nil
 }
 
 // noteFlows takes note of workflows that others have changed, and reports whether they have.

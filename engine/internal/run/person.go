@@ -92,8 +92,8 @@ func (l *loop) changePerson(e *entry, event core.Event, note store.Audit, leads 
 
 // surgery is a change of all live leads of some persons, as part of one batch.
 type surgery struct {
-	live  []int64 // their numbers, in order
-	begun []<-chan struct{}
+	live []int64 // their numbers, in order
+	begun
 }
 
 // decide calls act with each lead of the persons that is not final. It waits until no
@@ -102,7 +102,7 @@ func (s *surgery) decide(l *loop, who []Person, act func(e *entry) error) error 
 	if l.flying != nil {
 		return errInFlight
 	}
-	s.begun = nil
+	s.begun = begun{}
 	live, err := l.livePersons(who)
 	if err != nil {
 		return err
@@ -113,25 +113,11 @@ func (s *surgery) decide(l *loop, who []Person, act func(e *entry) error) error 
 			if e == nil || e.view.Rec.State.Final() {
 				return nil
 			}
-			l.after = append(l.after, func() {
-				if begun := l.beginningOf(e); begun != nil {
-					s.begun = append(s.begun, begun)
-				}
-			})
-			return act(e)
+			err := act(e)
+			s.add(l, e)
+			return err
 		})
 		if err != nil && (storeFailed(err) || l.broken[seq] == nil) { // a lead that cannot be read concerns nobody else
-			return err
-		}
-	}
-	return nil
-}
-
-// await waits until the handlers of the leads' attempts that were begun before have been
-// called.
-func (s *surgery) await(ctx context.Context, r *Runner) error {
-	for _, begun := range s.begun {
-		if err := r.Await(ctx, begun); err != nil {
 			return err
 		}
 	}

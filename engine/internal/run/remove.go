@@ -59,9 +59,11 @@ func (e *entry) refusal(err error, workflow lead.WorkflowID, id lead.ID) error {
 }
 
 // ChangeMany applies an event to the leads that match, up to sweepSize in a commit, and
-// returns how many it changed. Those that refuse it are skipped.
+// returns how many it changed. Those that refuse it are skipped. When it returns from a
+// hold, no handler of those leads is called any more (promise 17).
 func (r *Runner) ChangeMany(ctx context.Context, workflow lead.WorkflowID, q store.LeadQuery, event core.Event, note store.Audit) (int, error) {
-	s := &sweep{query: q, event: event, note: note, done: make(chan struct{})}
+	_, holds := event.(core.Hold)
+	s := &sweep{query: q, event: event, note: note, waits: holds, done: make(chan struct{})}
 	err := r.do(ctx, func(l *loop) error {
 		if _, err := l.flowByID(workflow); err != nil {
 			return err
@@ -74,6 +76,9 @@ func (r *Runner) ChangeMany(ctx context.Context, workflow lead.WorkflowID, q sto
 	}
 	if err != nil {
 		s.given.Store(true)
+		return 0, err
+	}
+	if err := s.begun.await(ctx, r); err != nil {
 		return 0, err
 	}
 	return s.count, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -42,7 +43,7 @@ type sharer struct {
 	engine atomic.Int64  // the place that the loop has taken note of, with the workflows as they were then or later
 	flows  int64         // that the loop has taken note of
 	seen   int64         // that are in force: handlers of attempts begun before have been called
-	// notices are those that the loop has not taken note of. The store forgets them.
+	// notices are those that the loop is to take note of again. The store has forgotten them.
 	notices []store.Notice
 	calm    bool // the engine drains, and begins no attempts any more
 	failed  atomic.Bool
@@ -66,8 +67,7 @@ func (s *sharer) ask(ctx context.Context, take bool) (n news, err error) {
 	if n.Membership, err = s.store.Sync(ctx, take, s.seen); err != nil {
 		return n, err
 	}
-	s.notices = append(s.notices, n.Notices...)
-	n.Notices = s.notices
+	n.Notices = slices.Concat(s.notices, n.Notices)
 	if n.Engine != s.engine.Load() {
 		s.seen = 0 // it counted for the place of before
 	}
@@ -110,6 +110,7 @@ func (s *sharer) step(ctx context.Context, l *loop, take bool) error {
 	}
 	s.engine.Store(n.Engine)
 	s.flows, s.seen, s.notices = n.Flows, n.Flows, noted.again
+	s.store.Noted()
 	return nil
 }
 
@@ -178,8 +179,8 @@ func (s *sharer) calmDown(ctx context.Context) error {
 		l.after = append(l.after, func() { beginning = l.beginning(func(*core.Flow) bool { return true }) })
 		return nil
 	}})
-	for i := 0; err == nil && i < len(beginning); i++ {
-		err = s.run.Await(ctx, beginning[i])
+	if err == nil {
+		err = s.run.awaitAll(ctx, beginning)
 	}
 	s.calm = err == nil
 	return err
@@ -217,14 +218,17 @@ func (s *sharer) tell(ctx context.Context, n news) error {
 		return err
 	}
 	s.engine.Store(n.Engine)
-	s.notices = done.again
-	if s.flows = n.Flows; n.workflows == nil {
-		return nil
+	s.flows = n.Flows
+	if err := s.run.awaitAll(ctx, done.beginning); err != nil {
+		return err
 	}
-	for _, begun := range done.beginning {
-		if err := s.run.Await(ctx, begun); err != nil {
-			return err
-		}
+	s.notices = done.again
+	s.store.Noted()
+	if slices.ContainsFunc(n.Notices, func(n store.Notice) bool { return n.Engine != 0 }) {
+		s.soon() // whoever has stopped a person whom this engine calls waits for it
+	}
+	if n.workflows == nil {
+		return nil
 	}
 	s.seen = n.Flows
 	s.soon() // whoever has changed the workflow waits for it
@@ -264,22 +268,13 @@ func (r *Runner) agree(ctx context.Context) error {
 	if r.sharer == nil || r.stepper != nil {
 		return nil
 	}
-	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
-		agreed, err := r.sharer.store.Agreed(ctx)
+	return r.poll(ctx, func() (bool, error) {
+		agreed, err := r.shared.Agreed(ctx)
 		if err != nil {
-			return fmt.Errorf("engine: the workflow was changed, but it is not known whether all engines have taken note: %w", err)
+			err = fmt.Errorf("engine: the workflow was changed, but it is not known whether all engines have taken note: %w", err)
 		}
-		if agreed {
-			return nil
-		}
-		select {
-		case <-time.After(pause):
-		case <-r.stopped:
-			return ErrNotRunning
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
+		return agreed, err
+	})
 }
 
 // Current returns an error if this engine may be cut off from the store, or has been and

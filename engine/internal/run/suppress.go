@@ -83,14 +83,12 @@ func (l *loop) suppress(list []*Suppressing, leads []changedLeads, s *surgery) e
 	if l.flying != nil {
 		return errInFlight
 	}
-	fresh, of, err := l.newSuppressions(list)
+	who, fresh, of, err := l.newSuppressions(list)
 	if err != nil {
 		return err
 	}
-	var who []Person
 	for i := range fresh {
 		row := &fresh[i]
-		who = append(who, Person{row.Phone, row.ExternalID, row.Workflow})
 		l.writes.Suppressions = append(l.writes.Suppressions, *row)
 		l.audit(store.Audit{
 			Action: AuditSuppress, Actor: row.Actor, Reason: row.Reason, Phone: row.Phone, ExternalID: row.ExternalID,
@@ -106,6 +104,7 @@ func (l *loop) suppress(list []*Suppressing, leads []changedLeads, s *surgery) e
 			byID[row.ExternalID] = append(byID[row.ExternalID], i)
 		}
 	}
+	// Also of those who are suppressed already, for the handlers that are about to be called.
 	err = s.decide(l, who, func(e *entry) error {
 		c, workflow := &e.contact.Contact, e.view.Rec.Workflow
 		holding := slices.Concat(byPhone[c.Phone], byID[c.ExternalID])
@@ -136,27 +135,29 @@ func (l *loop) suppress(list []*Suppressing, leads []changedLeads, s *surgery) e
 	}
 	if l.share != nil {
 		// Another engine may enroll one of them before the batch is on disk.
-		for _, p := range who {
+		for i := range fresh {
+			row := &fresh[i]
 			l.writes.Share.Contacts = append(l.writes.Share.Contacts, store.ContactExpectation{
-				Phone: p.Phone, ExternalID: p.ExternalID, Workflow: p.Workflow, Leads: s.live,
+				Phone: row.Phone, ExternalID: row.ExternalID, Workflow: row.Workflow, Leads: s.live,
 			})
 		}
 	}
 	return nil
 }
 
-// newSuppressions returns the suppressions that are asked for and not on record, with
-// their numbers and ids, and of which of the list each of them is. It sets the results in
-// the list, and reads all that is on record at once.
-func (l *loop) newSuppressions(list []*Suppressing) (fresh []store.Suppression, of []int, err error) {
+// newSuppressions returns the persons who are to be suppressed, the suppressions that are
+// asked for and not on record, with their numbers and ids, and of which of the list each of
+// them is. It sets the results in the list, and reads all that is on record at once.
+func (l *loop) newSuppressions(list []*Suppressing) (who []Person, fresh []store.Suppression, of []int, err error) {
 	wanted := make([][]store.Suppression, len(list))
 	var phones []int64
 	var ids []string
 	for i, s := range list {
 		if wanted[i], err = l.wanted(s); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		for _, w := range wanted[i] {
+			who = append(who, Person{w.Phone, w.ExternalID, w.Workflow})
 			if w.Phone != 0 {
 				phones = append(phones, w.Phone)
 			}
@@ -167,7 +168,7 @@ func (l *loop) newSuppressions(list []*Suppressing) (fresh []store.Suppression, 
 	}
 	found, _, err := l.activeSuppressions(phones, ids)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	known := map[suppressionKey]store.Suppression{}
 	for _, k := range slices.Backward(found) { // so that the first counts
@@ -179,10 +180,10 @@ func (l *loop) newSuppressions(list []*Suppressing) (fresh []store.Suppression, 
 			old, same := known[keyOf(&w)]
 			if !same {
 				if w.Seq, err = l.r.Store.Reserve(context.Background(), store.SuppressionSequence, 1); err != nil {
-					return nil, nil, &storeError{err}
+					return nil, nil, nil, &storeError{err}
 				}
 				if w.ID, err = l.r.newSuppressionID(l.now.Time(), w.Seq); err != nil {
-					return nil, nil, err
+					return nil, nil, nil, err
 				}
 				w.Created = l.now
 				old, known[keyOf(&w)] = w, w
@@ -196,7 +197,7 @@ func (l *loop) newSuppressions(list []*Suppressing) (fresh []store.Suppression, 
 			}
 		}
 	}
-	return fresh, of, nil
+	return who, fresh, of, nil
 }
 
 // wanted returns what is asked for: the suppression, and those of linked numbers and ids.

@@ -25,6 +25,8 @@ type sweep struct {
 	count int             // leads that were changed, on disk
 	given atomic.Bool     // its caller does not wait any more, so it stops
 	again []int64         // leads of earlier pages that others changed meanwhile
+	waits bool            // its caller waits for attempts that were begun before
+	begun begun           // which are these
 	last  bool            // there are no more pages
 	done  chan struct{}
 }
@@ -179,11 +181,22 @@ func (l *loop) sweepOver(s *sweep, rec store.Record) (bool, error) {
 	var refused *core.Refused
 	switch {
 	case errors.Is(err, core.ErrUnchanged):
+		s.waitFor(l, e)
 		return true, nil
 	case errors.Is(err, core.ErrNotNow), errors.Is(err, lead.ErrLeadFinal), errors.As(err, &refused):
 		return false, nil
 	case err == nil && s.note.Action != "":
 		l.auditLead(e, s.note)
 	}
+	if err == nil {
+		s.waitFor(l, e)
+	}
 	return err == nil, l.lasting(e, err)
+}
+
+// waitFor has the caller wait for the attempt of a lead.
+func (s *sweep) waitFor(l *loop, e *entry) {
+	if s.waits {
+		s.begun.add(l, e)
+	}
 }

@@ -149,6 +149,7 @@ type slow struct {
 	release chan struct{}
 	left    chan struct{} // closed when it takes no shards any more
 	once    sync.Once
+	seqs    []int64 // of the leads whose contacts the read that waits is for
 }
 
 func (s *slow) Sync(ctx context.Context, take bool, seen int64) (store.Membership, error) {
@@ -165,6 +166,7 @@ func (s *slow) Sync(ctx context.Context, take bool, seen int64) (store.Membershi
 
 func (s *slow) Contacts(ctx context.Context, seqs []int64) ([]store.Contact, error) {
 	if s.wait.CompareAndSwap(true, false) {
+		s.seqs = seqs
 		close(s.waiting)
 		<-s.release
 	}

@@ -122,6 +122,10 @@ func (g *gate) through() store.Store {
 func (g sharedGate) Held(engine int64) bool                   { return g.shared.Held(engine) }
 func (g sharedGate) Woken() <-chan struct{}                   { return g.shared.Woken() }
 func (g sharedGate) Agreed(ctx context.Context) (bool, error) { return g.shared.Agreed(ctx) }
+func (g sharedGate) Noted()                                   { g.shared.Noted() }
+func (g sharedGate) Heeded(ctx context.Context, notices []store.Notice) (bool, error) {
+	return g.shared.Heeded(ctx, notices)
+}
 func (g sharedGate) LimitUse(ctx context.Context, keys []string) ([]store.LimitState, error) {
 	return g.shared.LimitUse(ctx, keys)
 }

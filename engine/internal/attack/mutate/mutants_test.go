@@ -31,6 +31,7 @@ var attacks = map[string]Trial{
 	"exhaustive": {"./engine/internal/attack/exhaustive", "^TestTwoLeadsAndOneWorkerKeepThePromisesInEveryOrder$"},
 	"crash":      {"./engine/internal/attack/crash", "^TestEveryLeadOutlivesSIGKILL$"},
 	"races":      {"./engine/internal/attack/race", "^TestRemoveRaces$"},
+	"stops":      {"./engine/internal/attack/race", "^TestSuppressRaces$"},
 	"faults":     {"./engine/internal/attack/disk", "^TestAnEngineOutlivesA"},
 	"power":      {"./store/sqlite", "^TestAPowerCutKeepsWhatWasAcknowledged$"},
 	"sqlite":     {"./store/sqlite", "^TestContract$"},

@@ -71,7 +71,7 @@ func (r *races) wait(t *testing.T, l lead.Lead) lead.Lead {
 		if ask.err != nil {
 			continue
 		}
-		gone, err := ask.removal.Wait(ctx)
+		gone, err := ask.wait(ctx)
 		ask.waited = r.tick()
 		if err != nil || gone.State != lead.Removed {
 			t.Errorf("lead %s: Wait returned %s, %v\n\thistory: %s", l.ID, gone.State, err, r.Path(l))
@@ -126,7 +126,7 @@ func (c *checker) way() string {
 	way := c.lead.State.String()
 	for _, ask := range c.track.removes {
 		if ask.err == nil {
-			way += " as " + ask.removal.State.String()
+			way += " as " + ask.state.String()
 			break
 		}
 	}
@@ -172,9 +172,9 @@ func (c *checker) checkWitness() {
 		if ask.err != nil || removed {
 			continue
 		}
-		removed = ask.removal.State == lead.Removed
+		removed = ask.state == lead.Removed
 		moments = append(moments, moment{ask.ended, func(w *life.Witness) []life.Fault {
-			return w.Removed(ask.removal.State, ask.skip, life.Attempt{})
+			return w.Removed(ask.state, ask.skip, life.Attempt{})
 		}})
 	}
 	slices.SortFunc(moments, func(a, b moment) int { return int(a.at - b.at) })
@@ -184,7 +184,7 @@ func (c *checker) checkWitness() {
 		faults = append(faults, m.tell(&w)...)
 	}
 	for _, said := range c.track.says {
-		if said.err == nil {
+		if said.err == nil && said.outcome.Error == "" {
 			faults = append(faults, w.Told(said.step, said.outcome.Outcome)...)
 		}
 	}
@@ -230,12 +230,12 @@ func (c *checker) checkAnswers() {
 	removed, first := 0, int64(0)
 	for _, ask := range c.track.removes {
 		if ask.err == nil {
-			if ask.removal.State == lead.Removed {
+			if ask.state == lead.Removed {
 				removed++
 				first = ask.ended
 			}
 			if c.lead.State != lead.Removed {
-				c.fault("Remove answered %s", ask.removal.State)
+				c.fault("Remove answered %s", ask.state)
 			}
 			continue
 		}

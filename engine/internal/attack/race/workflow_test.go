@@ -310,8 +310,8 @@ func (p *play) checkNeverStarted() {
 		switch {
 		case ask.err != nil && !errors.Is(ask.err, lead.ErrNotFound):
 			p.t.Errorf("Remove of a lead of a deleted draft answered %v", ask.err)
-		case ask.err == nil && ask.removal.State != lead.Removed:
-			p.t.Errorf("Remove of a waiting lead answered %s", ask.removal.State)
+		case ask.err == nil && ask.state != lead.Removed:
+			p.t.Errorf("Remove of a waiting lead answered %s", ask.state)
 		}
 	}
 }

@@ -51,6 +51,7 @@ type races struct {
 	flows   sync.Map // lead.WorkflowID → *life.Flow
 	braked  sync.Map // lead.WorkflowID → true, when it is paused or cancelled in its race
 	tracks  sync.Map // lead.ID → *track
+	people  atomic.Int64
 }
 
 // script is what the handlers of a case do.
@@ -74,6 +75,7 @@ type track struct {
 
 type seenCall struct {
 	step        lead.StepID
+	channel     workflow.NodeType
 	attempt     int
 	key         string
 	begun       int64
@@ -90,12 +92,14 @@ type seenHook struct {
 	ended int64
 }
 
+// seenRemove is a removal of one lead, asked for by itself or as one of a person's.
 type seenRemove struct {
 	skip         bool
 	begun, ended int64
-	removal      *engine.Removal
+	state        lead.State // of the lead, as answered
+	wait         func(context.Context) (lead.Lead, error)
 	err          error
-	waited       int64 // when Wait had returned
+	waited       int64 // when wait had returned
 }
 
 // said is a callback and what was answered.
@@ -139,9 +143,10 @@ func (tr *track) atLine() { tr.lineOnce.Do(func() { close(tr.line) }) }
 func (tr *track) open()   { tr.gateOnce.Do(func() { close(tr.gate) }) }
 
 func (r *races) handle(ctx context.Context, a engine.Attempt) (engine.Result, error) {
+	begun := r.tick() // before anything that may take time
 	tr := r.track(a.LeadID)
 	c := &seenCall{
-		step: a.StepID, attempt: a.Number, key: a.IdempotencyKey, begun: r.tick(), deadline: a.Deadline, redelivered: a.Redelivered,
+		step: a.StepID, channel: a.Node.Type, attempt: a.Number, key: a.IdempotencyKey, begun: begun, deadline: a.Deadline, redelivered: a.Redelivered,
 	}
 	tr.mu.Lock()
 	tr.calls = append(tr.calls, c)
@@ -176,12 +181,13 @@ func (tr *track) lastCall() *seenCall {
 // play is one lead's race.
 type play struct {
 	*races
-	t     *testing.T
-	i     int
-	rng   *rand.Rand
-	lead  lead.ID
-	wf    lead.WorkflowID
-	track *track
+	t      *testing.T
+	i      int
+	rng    *rand.Rand
+	lead   lead.ID
+	wf     lead.WorkflowID
+	track  *track
+	person *person // nil where only the lead matters
 }
 
 // stage makes a draft for a case, whose handlers do as the script says.
@@ -266,11 +272,18 @@ func (p *play) together(acts ...func()) {
 // remove asks for the lead's removal and has the witness know the answer.
 func (p *play) remove(options ...engine.RemoveOption) {
 	ask := &seenRemove{skip: len(options) > 0, begun: p.tick()}
-	ask.removal, ask.err = p.Eng.Remove(context.Background(), p.wf, p.lead, options...)
+	removal, err := p.Eng.Remove(context.Background(), p.wf, p.lead, options...)
 	ask.ended = p.tick()
-	p.track.mu.Lock()
-	defer p.track.mu.Unlock()
-	p.track.removes = append(p.track.removes, ask)
+	if ask.err = err; err == nil {
+		ask.state, ask.wait = removal.State, removal.Wait
+	}
+	p.track.add(ask)
+}
+
+func (tr *track) add(ask *seenRemove) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.removes = append(tr.removes, ask)
 }
 
 // say gives a step an outcome by callback and has the witness know the answer.

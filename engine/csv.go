@@ -32,16 +32,15 @@ import (
 // that cannot be read. If r returns an error, the rows before it are enrolled and
 // reported, and EnrollCSV returns that error.
 func (e *Engine) EnrollCSV(ctx context.Context, workflow lead.WorkflowID, r io.Reader, options ...EnrollOption) (EnrollReport, error) {
-	s := newEnrollment(e, workflow, options)
+	nothing := EnrollReport{WorkflowID: workflow, Errors: []RowError{}}
 	if _, err := e.run.Flow(workflow); err != nil {
-		return s.report, err
+		return nothing, err
 	}
 	rows, err := newContactRows(r)
 	if err != nil {
-		return s.report, err
+		return nothing, err
 	}
-	s.at = rows.at
-	report, err := s.run(ctx, rows.all(lead.Contact{}))
+	report, err := e.enrollRows(ctx, workflow, rows.all(lead.Contact{}), rows.at, options)
 	return report, errors.Join(err, rows.broken)
 }
 

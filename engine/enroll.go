@@ -76,13 +76,6 @@ func encodeMetadata(m map[string]any) ([]byte, error) {
 	return text, nil
 }
 
-// chunk is a group of contacts that are enrolled in one request.
-type chunk struct {
-	contacts  []*run.Contact
-	enrolling *run.Enrolling
-	fates     []fate // of all rows of the chunk, rejected ones too
-}
-
 // refusal returns the error of a contact that was not enrolled, or nil.
 func (e *Engine) refusal(ctx context.Context, workflow lead.WorkflowID, c *run.Contact) error {
 	switch {
@@ -121,34 +114,6 @@ type RowError struct {
 // only counted. OnRow sees them all.
 const MaxRowErrors = 1000
 
-// EnrollOption is an option for one call of EnrollAll or EnrollCSV.
-type EnrollOption func(*enrollment)
-
-// OnRow calls f for every row, in order, once the row is enrolled and on disk, with
-// the lead's id, or once it is rejected, with the error. f runs on the goroutine that
-// called EnrollAll or EnrollCSV, and holds up the enrollment while it runs.
-func OnRow(f func(row int, id lead.ID, err error)) EnrollOption {
-	return func(s *enrollment) { s.onRow = f }
-}
-
-// DryRun enrolls nobody: the report says how many rows would be enrolled, and why the
-// others would be rejected, contacts that are live in the workflow or twice in the
-// input included. Lead ids are zero. It remembers the phone number of each row, which
-// takes some tens of bytes of memory a row.
-func DryRun() EnrollOption {
-	return func(s *enrollment) { s.rehearsal = map[int64]bool{} }
-}
-
-// InRegion reads phone numbers without a leading + as national numbers of this region,
-// a two-letter ISO 3166 code such as "US", instead of [Config].Region. With an unknown
-// region the call fails with a *lead.InvalidError.
-func InRegion(region string) EnrollOption {
-	return func(s *enrollment) { s.region = region }
-}
-
-// enrollChunkSize is how many contacts go into one request.
-const enrollChunkSize = 500
-
 // EnrollAll enrolls a stream of contacts in constant memory: while one part is
 // being written, the next is read and checked. An element that comes with an error is
 // rejected with that error, and a contact that Enroll would refuse is rejected as
@@ -161,23 +126,40 @@ const enrollChunkSize = 500
 // report was enrolled. But when ctx has ended, up to a thousand rows after that one may
 // have been enrolled.
 func (e *Engine) EnrollAll(ctx context.Context, workflow lead.WorkflowID, contacts iter.Seq2[lead.Contact, error], options ...EnrollOption) (EnrollReport, error) {
-	s := newEnrollment(e, workflow, options)
-	return s.run(ctx, contacts)
+	return e.enrollRows(ctx, workflow, contacts, counted(), options)
 }
 
 // enrollment is the state of one EnrollAll or EnrollCSV.
 type enrollment struct {
-	eng    *Engine
+	eng *Engine
+	rowOptions
 	report EnrollReport
-	onRow  func(row int, id lead.ID, err error)
-	at     func() (row, line int) // of the last element
-	region string
-	// rehearsal, unless it is nil, makes this a dry run: it has the phone numbers of
-	// the rows before.
-	rehearsal map[int64]bool
+	phones map[int64]bool // of a dry run: those of the rows before
+}
 
-	ahead   *chunk // being written
-	filling *chunk
+func (e *Engine) enrollRows(
+	ctx context.Context, workflow lead.WorkflowID, contacts iter.Seq2[lead.Contact, error], at func() (row, line int), options []EnrollOption,
+) (EnrollReport, error) {
+	s := &enrollment{eng: e, report: EnrollReport{WorkflowID: workflow, Errors: []RowError{}}, phones: map[int64]bool{}}
+	f, err := e.run.Flow(workflow)
+	if err == nil {
+		s.rowOptions, err = e.newRowOptions(options)
+	}
+	if err == nil && s.dryRun {
+		err = f.Enrollable()
+	}
+	if err == nil {
+		err = inChunks(ctx, contacts, at, func() rowChunk[lead.Contact] { return &enrollChunk{enrollment: s} })
+	}
+	return s.report, err
+}
+
+// enrollChunk is a group of contacts that are enrolled in one request.
+type enrollChunk struct {
+	*enrollment
+	contacts  []*run.Contact
+	enrolling *run.Enrolling
+	fates     []fate // of all rows of the chunk, rejected ones too
 }
 
 // fate is the result of a row: an error, or its contact.
@@ -188,89 +170,28 @@ type fate struct {
 	contact *run.Contact
 }
 
-func newEnrollment(e *Engine, workflow lead.WorkflowID, options []EnrollOption) *enrollment {
-	s := &enrollment{
-		eng: e, report: EnrollReport{WorkflowID: workflow, Errors: []RowError{}}, filling: &chunk{}, region: e.config.Region,
+func (c *enrollChunk) add(row, line int, contact lead.Contact, err error) {
+	var prepared *run.Contact
+	if err == nil {
+		prepared, err = c.eng.prepare(contact, c.region)
 	}
-	for _, option := range options {
-		option(s)
+	c.fates = append(c.fates, fate{row, line, err, prepared})
+	if err == nil {
+		c.contacts = append(c.contacts, prepared)
 	}
-	return s
 }
 
-func (s *enrollment) run(ctx context.Context, contacts iter.Seq2[lead.Contact, error]) (EnrollReport, error) {
-	f, err := s.eng.run.Flow(s.report.WorkflowID)
-	if err == nil && s.region != s.eng.config.Region {
-		err = lead.CheckRegion(s.region)
+func (c *enrollChunk) send(ctx context.Context) (err error) {
+	if len(c.contacts) > 0 && !c.dryRun {
+		c.enrolling, err = c.eng.run.Enroll(ctx, c.report.WorkflowID, c.contacts)
 	}
-	if err == nil && s.rehearsal != nil {
-		err = f.Enrollable()
-	}
-	if err != nil {
-		return s.report, err
-	}
-	var failed error
-	elements := 0
-	for c, err := range contacts {
-		elements++
-		row, line := elements, 0
-		if s.at != nil {
-			row, line = s.at()
-		}
-		var prepared *run.Contact
-		if err == nil {
-			prepared, err = s.eng.prepare(c, s.region)
-		}
-		s.filling.fates = append(s.filling.fates, fate{row, line, err, prepared})
-		if err == nil {
-			s.filling.contacts = append(s.filling.contacts, prepared)
-		}
-		if len(s.filling.fates) >= enrollChunkSize {
-			if failed = s.turn(ctx); failed != nil {
-				break
-			}
-		}
-	}
-	for failed == nil && (s.ahead != nil || len(s.filling.fates) > 0) {
-		failed = s.turn(ctx)
-	}
-	if s.ahead != nil {
-		// It was sent before the failure was known, and may be on disk.
-		if err := s.settle(ctx, s.ahead); failed == nil {
-			failed = err
-		}
-	}
-	return s.report, failed
+	return c.eng.why(err)
 }
 
-// turn sends the chunk that was filled, and reports the one sent before.
-func (s *enrollment) turn(ctx context.Context) error {
-	next := s.filling
-	s.filling = &chunk{}
-	var failed error
-	if len(next.contacts) > 0 && s.rehearsal == nil {
-		next.enrolling, failed = s.eng.run.Enroll(ctx, s.report.WorkflowID, next.contacts)
-		failed = s.eng.why(failed)
-	}
-	before := s.ahead
-	s.ahead = nil
-	if failed == nil && len(next.fates) > 0 {
-		s.ahead = next
-	}
-	if before != nil {
-		if err := s.settle(ctx, before); err != nil {
-			return err
-		}
-	}
-	return failed
-}
-
-// settle waits for a chunk and reports its rows. Its error says why none of them was
-// enrolled; if ctx has ended, it reports none.
-func (s *enrollment) settle(ctx context.Context, c *chunk) error {
+func (c *enrollChunk) settle(ctx context.Context) error {
 	var failed error
 	if c.enrolling != nil {
-		if failed = s.eng.why(c.enrolling.Wait(ctx)); failed != nil && ctx.Err() != nil {
+		if failed = c.eng.why(c.enrolling.Wait(ctx)); failed != nil && ctx.Err() != nil {
 			return failed
 		}
 	}
@@ -280,34 +201,40 @@ func (s *enrollment) settle(ctx context.Context, c *chunk) error {
 		}
 		switch {
 		case f.err != nil:
-		case s.rehearsal != nil:
-			f.err = s.rehearse(ctx, f.contact)
+		case c.dryRun:
+			f.err = c.rehearse(ctx, f.contact)
 		default:
-			f.err = s.eng.refusal(ctx, s.report.WorkflowID, f.contact)
+			f.err = c.eng.refusal(ctx, c.report.WorkflowID, f.contact)
 		}
 		var id lead.ID
 		if f.err == nil {
 			id = f.contact.ID
-			s.report.Enrolled++
+			c.report.Enrolled++
 		} else {
-			s.report.Rejected++
-			if len(s.report.Errors) < MaxRowErrors {
-				s.report.Errors = append(s.report.Errors, RowError{Row: f.row, Line: f.line, Message: rowMessage(f.err)})
-			}
+			c.report.Rejected++
+			c.report.Errors = appendRowError(c.report.Errors, f.row, f.line, f.err)
 		}
-		if s.onRow != nil {
-			s.onRow(f.row, id, f.err)
+		if c.onRow != nil {
+			c.onRow(f.row, id, f.err)
 		}
 	}
 	return failed
 }
 
+// appendRowError names a rejected row, unless MaxRowErrors are named already.
+func appendRowError(list []RowError, row, line int, err error) []RowError {
+	if len(list) == MaxRowErrors {
+		return list
+	}
+	return append(list, RowError{Row: row, Line: line, Message: rowMessage(err)})
+}
+
 // rehearse returns the error with which a contact would be rejected, or nil.
 func (s *enrollment) rehearse(ctx context.Context, c *run.Contact) error {
-	if s.rehearsal[c.Contact.Phone] {
+	if s.phones[c.Contact.Phone] {
 		return &lead.ConflictError{Reason: fmt.Errorf("%w: an earlier row has the same phone number", lead.ErrContactLive)}
 	}
-	s.rehearsal[c.Contact.Phone] = true
+	s.phones[c.Contact.Phone] = true
 	if err := s.eng.checkSuppressed(ctx, s.report.WorkflowID, &c.Contact); err != nil {
 		return err
 	}

@@ -84,11 +84,11 @@ type ContactLead struct {
 // nothing changes. Invalid fields are a *lead.InvalidError that names every fault; an
 // unknown workflow is an error that matches lead.ErrNotFound.
 func (e *Engine) Suppress(ctx context.Context, s Suppress) (Suppressed, error) {
-	asked, err := e.suppressing(s)
+	asked, err := e.suppressing(s, e.config.Region)
 	if err != nil {
 		return Suppressed{}, err
 	}
-	request, err := e.run.Suppress(ctx, []*run.Suppressing{asked})
+	request, err := e.run.Suppress(ctx, []*run.Suppressing{asked}, nil)
 	if err == nil {
 		err = request.Wait(ctx)
 	}
@@ -101,16 +101,16 @@ func (e *Engine) Suppress(ctx context.Context, s Suppress) (Suppressed, error) {
 // CheckSuppress returns nil, or a *lead.InvalidError that names every fault of what
 // Suppress would be asked. It does not look whether the workflow exists.
 func (e *Engine) CheckSuppress(s Suppress) error {
-	_, err := e.suppressing(s)
+	_, err := e.suppressing(s, e.config.Region)
 	return err
 }
 
 // suppressing checks a suppression that is asked for.
-func (e *Engine) suppressing(s Suppress) (*run.Suppressing, error) {
+func (e *Engine) suppressing(s Suppress, region string) (*run.Suppressing, error) {
 	var faults filterFaults
 	faults.who(s.PhoneNumber, s.ExternalID)
 	row := store.Suppression{
-		Phone: faults.phone(s.PhoneNumber, e.config.Region), ExternalID: faults.externalID(s.ExternalID),
+		Phone: faults.phone(s.PhoneNumber, region), ExternalID: faults.externalID(s.ExternalID),
 		Channel: string(s.Channel), Reason: s.Reason, Actor: s.Actor, Expires: store.MillisOf(s.ExpiresAt),
 	}
 	faults.channel(string(s.Channel))

@@ -22,9 +22,6 @@ type SuppressReport struct {
 	Errors []RowError `json:"errors"`
 }
 
-// suppressChunkSize is how many suppressions go into one request.
-const suppressChunkSize = 500
-
 // SuppressAll suppresses a stream of persons in constant memory, a few hundred in a
 // commit: while one part is being written, the next is read and checked. An element that
 // comes with an error, or that Suppress would refuse, is rejected; the others are on disk
@@ -34,86 +31,103 @@ const suppressChunkSize = 500
 // store failed; no element after the last one of the report was suppressed then. But when
 // ctx has ended, up to a thousand after that one may have been. It is safe to suppress the
 // same stream again.
-func (e *Engine) SuppressAll(ctx context.Context, persons iter.Seq2[Suppress, error]) (SuppressReport, error) {
-	row := 0
-	return e.suppressAll(ctx, persons, func() (int, int) { row++; return row, 0 })
+func (e *Engine) SuppressAll(ctx context.Context, persons iter.Seq2[Suppress, error], options ...SuppressOption) (SuppressReport, error) {
+	return e.suppressRows(ctx, persons, counted(), options)
+}
+
+// suppressingRows is the state of one SuppressAll or SuppressCSV.
+type suppressingRows struct {
+	eng *Engine
+	rowOptions
+	report    SuppressReport
+	rehearsal *run.Rehearsal // nil unless it is a dry run
+}
+
+func (e *Engine) suppressRows(
+	ctx context.Context, persons iter.Seq2[Suppress, error], at func() (row, line int), options []SuppressOption,
+) (SuppressReport, error) {
+	s := &suppressingRows{eng: e, report: SuppressReport{Errors: []RowError{}}}
+	var err error
+	if s.rowOptions, err = e.newRowOptions(options); err != nil {
+		return s.report, err
+	}
+	if s.dryRun {
+		s.rehearsal = run.NewRehearsal()
+	}
+	err = inChunks(ctx, persons, at, func() rowChunk[Suppress] { return &suppressChunk{suppressingRows: s} })
+	return s.report, err
 }
 
 // suppressChunk is a group of persons who are suppressed in one commit.
 type suppressChunk struct {
-	list     []*run.Suppressing
-	request  *run.SuppressRequest
-	rejected []RowError // the rows among them that were rejected
+	*suppressingRows
+	list    []*run.Suppressing
+	request *run.SuppressRequest
+	fates   []suppressFate // of all rows of the chunk, rejected ones too
 }
 
-func (e *Engine) suppressAll(ctx context.Context, persons iter.Seq2[Suppress, error], at func() (row, line int)) (SuppressReport, error) {
-	report := SuppressReport{Errors: []RowError{}}
-	ahead, filling := &suppressChunk{}, &suppressChunk{} // ahead is being written
-	turn := func() error {
-		next := filling
-		filling = &suppressChunk{}
-		var failed error
-		if len(next.list) > 0 {
-			next.request, failed = e.run.Suppress(ctx, next.list)
-		}
-		before := ahead
-		if ahead = next; failed != nil {
-			ahead = &suppressChunk{}
-		}
-		if err := e.settle(ctx, before, &report); err != nil {
-			return err
-		}
-		return e.why(failed)
-	}
-	var failed error
-	for s, err := range persons {
-		row, line := at()
-		var asked *run.Suppressing
-		if err == nil {
-			asked, err = e.suppressing(s)
-		}
-		if err == nil && !s.WorkflowID.IsZero() {
-			_, err = e.run.Flow(s.WorkflowID) // or the whole chunk would be refused
-		}
-		if err != nil {
-			filling.rejected = append(filling.rejected, RowError{Row: row, Line: line, Message: rowMessage(err)})
-		} else {
-			filling.list = append(filling.list, asked)
-		}
-		if len(filling.list)+len(filling.rejected) == suppressChunkSize {
-			if failed = turn(); failed != nil {
-				break
-			}
-		}
-	}
-	if failed == nil {
-		failed = turn()
-	}
-	// After a failure, too: it was sent before the failure was known, and may be on disk.
-	if err := e.settle(ctx, ahead, &report); failed == nil {
-		failed = err
-	}
-	return report, failed
+// suppressFate is the result of a row: an error, or its suppression.
+type suppressFate struct {
+	row, line int
+	err       error
+	asked     *run.Suppressing
 }
 
-// settle waits until a chunk is on disk, and reports it.
-func (e *Engine) settle(ctx context.Context, c *suppressChunk, report *SuppressReport) error {
+func (c *suppressChunk) add(row, line int, s Suppress, err error) {
+	var asked *run.Suppressing
+	if err == nil {
+		asked, err = c.eng.suppressing(s, c.region)
+	}
+	if err == nil && !s.WorkflowID.IsZero() {
+		_, err = c.eng.run.Flow(s.WorkflowID) // or the whole chunk would be refused
+	}
+	c.fates = append(c.fates, suppressFate{row, line, err, asked})
+	if err == nil {
+		c.list = append(c.list, asked)
+	}
+}
+
+func (c *suppressChunk) send(ctx context.Context) (err error) {
+	if len(c.list) > 0 {
+		c.request, err = c.eng.run.Suppress(ctx, c.list, c.rehearsal)
+	}
+	return c.eng.why(err)
+}
+
+func (c *suppressChunk) settle(ctx context.Context) error {
 	if c.request != nil {
 		if err := c.request.Wait(ctx); err != nil {
-			return e.why(err)
+			return c.eng.why(err)
 		}
 	}
-	report.Rejected += len(c.rejected)
-	report.Errors = append(report.Errors, c.rejected[:min(len(c.rejected), MaxRowErrors-len(report.Errors))]...)
-	for _, s := range c.list {
-		if s.Fresh {
-			report.Added++
-		} else {
-			report.Unchanged++
+	r := &c.report
+	for _, f := range c.fates {
+		var done Suppressed
+		switch s := f.asked; {
+		case f.err != nil:
+			r.Rejected++
+			r.Errors = appendRowError(r.Errors, f.row, f.line, f.err)
+		default:
+			if s.Fresh {
+				r.Added++
+			} else {
+				r.Unchanged++
+			}
+			r.Added += len(s.Also)
+			for _, l := range s.Leads {
+				if l.Fresh && s.Asked.Channel == "" { // else they skip its steps
+					r.LeadsRemoved++
+				}
+			}
+			if c.onSuppressed != nil {
+				done = c.eng.suppressed(s)
+			}
 		}
-		report.Added += len(s.Also)
-		if s.Asked.Channel == "" { // else they skip its steps
-			report.LeadsRemoved += len(s.Leads)
+		if c.onSuppressed != nil {
+			c.onSuppressed(f.row, done, f.err)
+		}
+		if c.onRow != nil {
+			c.onRow(f.row, lead.ID{}, f.err)
 		}
 	}
 	return nil
@@ -131,7 +145,7 @@ func (e *Engine) settle(ctx context.Context, c *suppressChunk, report *SuppressR
 // A file without one of the two columns, and invalid defaults, are a *lead.InvalidError;
 // an unknown workflow is an error that matches lead.ErrNotFound. If r returns an error,
 // the rows before it are suppressed and reported, and SuppressCSV returns that error.
-func (e *Engine) SuppressCSV(ctx context.Context, r io.Reader, defaults Suppress) (SuppressReport, error) {
+func (e *Engine) SuppressCSV(ctx context.Context, r io.Reader, defaults Suppress, options ...SuppressOption) (SuppressReport, error) {
 	nothing := SuppressReport{Errors: []RowError{}}
 	if err := e.checkDefaults(defaults); err != nil {
 		return nothing, err
@@ -140,7 +154,7 @@ func (e *Engine) SuppressCSV(ctx context.Context, r io.Reader, defaults Suppress
 	if err != nil {
 		return nothing, err
 	}
-	report, err := e.suppressAll(ctx, rows.all(defaults), rows.at)
+	report, err := e.suppressRows(ctx, rows.all(defaults), rows.at, options)
 	return report, errors.Join(err, rows.broken)
 }
 
@@ -152,7 +166,7 @@ func (e *Engine) checkDefaults(s Suppress) error {
 		}}}
 	}
 	s.ExternalID = "a row's"
-	if _, err := e.suppressing(s); err != nil || s.WorkflowID.IsZero() {
+	if _, err := e.suppressing(s, e.config.Region); err != nil || s.WorkflowID.IsZero() {
 		return err
 	}
 	_, err := e.run.Flow(s.WorkflowID)

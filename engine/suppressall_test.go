@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/leadflow-go/leadflow/engine"
 	"github.com/leadflow-go/leadflow/engine/workflow"
@@ -58,6 +61,71 @@ func TestSuppressAllRejectsWhatSuppressWouldAndKeepsTheRest(t *testing.T) {
 	}
 	if list, err := w.eng.Suppressions(background, engine.SuppressionFilter{Active: true}); err != nil || len(list) != 1202 {
 		t.Errorf("%d suppressions, %v", len(list), err)
+	}
+}
+
+func TestADryRunOfSuppressingSaysWhatWouldHappenAndWritesNothing(t *testing.T) {
+	r := newRules(t)
+	r.answer = live // calls are in flight
+	wf := r.activate(callThenText)
+	var flying []lead.Lead
+	for i := range 3 {
+		flying = append(flying, r.enroll(wf, person(i).PhoneNumber))
+	}
+	r.settle(0)
+	named, err := r.Enroll(background, wf, lead.Contact{PhoneNumber: person(3).PhoneNumber, ExternalID: "crm-3"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Suppress(background, engine.Suppress{PhoneNumber: person(4).PhoneNumber}); err != nil {
+		t.Fatal(err)
+	}
+	rows := func(yield func(engine.Suppress, error) bool) {
+		_ = yield(engine.Suppress{PhoneNumber: "(415) 200-0000"}, nil) && // person 0
+			yield(engine.Suppress{PhoneNumber: "555"}, nil) &&
+			yield(engine.Suppress{PhoneNumber: person(3).PhoneNumber}, nil) &&
+			yield(engine.Suppress{ExternalID: "crm-3"}, nil) // the same lead
+		suppressions(0, 1200)(yield)
+		suppressions(600, 1200)(yield)
+	}
+	run := func(options ...engine.SuppressOption) (engine.SuppressReport, []string) {
+		var told []string
+		report, err := r.SuppressAll(background, rows, append(options, engine.InRegion("US"), engine.OnSuppressed(func(row int, s engine.Suppressed, err error) {
+			if row <= 5 {
+				told = append(told, fmt.Sprint(row, s.New, len(s.Leads), err != nil))
+			}
+		}))...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return report, told
+	}
+	before, seen := r.Stats(), 0
+	dry, told := run(engine.DryRun(), engine.OnRow(func(row int, id lead.ID, err error) {
+		if seen++; row != seen || !id.IsZero() || (err != nil) != (row == 2) {
+			t.Errorf("row %d: %s, %v", row, id, err)
+		}
+	}))
+	if dry.Added != 1800 || dry.Unchanged != 603 || dry.Rejected != 1 || dry.LeadsRemoved != 4 || seen != 2404 {
+		t.Errorf("%+v of %d rows", dry, seen)
+	}
+	if want := []string{"1 true 1 false", "2 false 0 true", "3 true 1 false", "4 true 0 false", "5 false 0 false"}; !slices.Equal(told, want) {
+		t.Errorf("it tells %q, want %q", told, want)
+	}
+	if after := r.Stats(); after.Commits != before.Commits {
+		t.Errorf("%d commits", after.Commits-before.Commits)
+	}
+	for _, l := range append(flying, named) {
+		if got, err := r.Lead(background, wf, l.ID); err != nil || got.Removal != nil {
+			t.Errorf("%+v, %v", got, err)
+		}
+	}
+	real, _ := run()
+	if diff := cmp.Diff(dry, real); diff != "" {
+		t.Errorf("what was said and what happened (-said +happened):\n%s", diff)
+	}
+	if _, err := r.SuppressAll(background, rows, engine.InRegion("UK")); !errors.Is(err, lead.ErrInvalid) {
+		t.Errorf("an unknown region: %v", err)
 	}
 }
 

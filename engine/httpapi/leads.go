@@ -145,8 +145,9 @@ func (h *Handler) enroll(ctx context.Context, in *enrollInput) (*enrolled, error
 		return nil, err
 	}
 	if kind != jsonType {
-		options, err := in.options()
-		if err != nil {
+		var q queryReader
+		options := q.rowOptions(in.DryRun, in.Region)
+		if err := q.problem(); err != nil {
 			return nil, err
 		}
 		report, err := h.upload(ctx, x, id, kind, params, options)
@@ -166,22 +167,22 @@ func (h *Handler) enroll(ctx context.Context, in *enrollInput) (*enrolled, error
 	return &enrolled{http.StatusCreated, "leads/" + l.ID.String(), viewLead(l)}, nil
 }
 
-// options reads the parameters that say how a file is enrolled.
-func (in *enrollInput) options() (options []engine.EnrollOption, err error) {
-	var q queryReader
-	if q.flag("dry_run", in.DryRun) {
+// rowOptions reads the parameters that say how the rows of a file are read, and whether
+// anything is written.
+func (q *queryReader) rowOptions(dryRun flagParam, region string) (options []engine.EnrollOption) {
+	if q.flag("dry_run", dryRun) {
 		options = append(options, engine.DryRun())
 	}
-	if in.Region != "" {
+	if region != "" {
 		var invalid *lead.InvalidError
-		if errors.As(lead.CheckRegion(in.Region), &invalid) {
+		if errors.As(lead.CheckRegion(region), &invalid) {
 			for _, f := range invalid.Faults {
 				q.fault("region", "%s", f.Message)
 			}
 		}
-		options = append(options, engine.InRegion(in.Region))
+		options = append(options, engine.InRegion(region))
 	}
-	return options, q.problem()
+	return options
 }
 
 // readContact reads a contact, and names what is wrong with the body and with

@@ -350,6 +350,20 @@ func TestAFileOfSuppressionsIsTakenInEveryForm(t *testing.T) {
 			t.Errorf("the errors are %v", errs)
 		}
 	}
+	const national = "phone\n4155550001\n4155550009\n1\n"
+	dry := func(query string) map[string]any { return s.upload("/v1/suppressions"+query, national).expect(200).object() }
+	if o := dry("?dry_run=true&region=US"); o["added"] != 2.0 || o["leads_removed"] != 1.0 || o["rejected"] != 1.0 {
+		t.Errorf("a dry run says %v", o)
+	}
+	if o := dry("?dry_run=true"); o["added"] != 0.0 || o["rejected"] != 3.0 {
+		t.Errorf("without a region: %v", o)
+	}
+	if got := s.upload("/v1/suppressions?dry_run=perhaps&region=UK", national).expect(422).locations(); !slices.Equal(got, []string{"query.dry_run", "query.region"}) {
+		t.Errorf("faults at %q", got)
+	}
+	if list := s.get("/v1/suppressions").object()["data"].([]any); len(list) != 0 {
+		t.Errorf("dry runs have added %v", list)
+	}
 	const file = "external_id,phone_number,reason,expires_at\ncrm-1,+14155550001,stop,\n,555,,\n,+14155550002,,2100-01-01T00:00:00Z\n"
 	expect(s.upload("/v1/suppressions", file), 2, 0, 1, 1)
 	part := "--b\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n" + file + "\r\n--b--\r\n"

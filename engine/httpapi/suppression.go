@@ -128,6 +128,8 @@ type suppressInput struct {
 	Reason     string      `query:"reason" empty:"default" doc:"of a file: why, for rows that do not say"`
 	Actor      string      `query:"actor" empty:"default" doc:"of a file: who asks"`
 	ExpiresAt  momentParam `query:"expires_at" doc:"of a file: when it ends by itself, for rows that do not say"`
+	DryRun     flagParam   `query:"dry_run" doc:"of a file: say what would be added, removed and rejected, and write nothing"`
+	Region     string      `query:"region" doc:"of a file: read phone numbers without a leading + as those of this country, such as US"`
 }
 
 type suppressOutput struct {
@@ -185,12 +187,15 @@ func (h *Handler) suppress(ctx context.Context, in *suppressInput) (*suppressOut
 		return nil, err
 	}
 	if kind != jsonType {
-		all, err := h.readFileScope(in)
+		all, options, err := h.readFileScope(in)
 		if err != nil {
 			return nil, err
 		}
-		report, err := h.suppressFile(ctx, x, kind, params, all)
+		report, err := h.suppressFile(ctx, x, kind, params, all, options)
 		return &suppressOutput{http.StatusOK, report}, err
+	}
+	if in.DryRun != "" || in.Region != "" {
+		return nil, faulty(ofFilesOnly(in.DryRun, in.Region))
 	}
 	if *in != (suppressInput{}) {
 		return nil, faulty([]fault{{"query", "workflow_id, channel, reason, actor and expires_at are for files; put them into the body"}})
@@ -234,24 +239,36 @@ func (h *Handler) readSuppression(x *exchange) (s engine.Suppress, err error) {
 	return s, o.with(h.eng.CheckSuppress(s))
 }
 
-// readFileScope reads what holds for all rows of a file.
-func (h *Handler) readFileScope(in *suppressInput) (s engine.Suppress, err error) {
+// ofFilesOnly names the parameters that a request has without a file.
+func ofFilesOnly(dryRun flagParam, region string) []fault {
 	var q queryReader
+	for name, text := range map[string]string{"dry_run": string(dryRun), "region": region} {
+		if text != "" {
+			q.fault(name, "is for files; leave it out")
+		}
+	}
+	return q.sorted()
+}
+
+// readFileScope reads what holds for all rows of a file.
+func (h *Handler) readFileScope(in *suppressInput) (s engine.Suppress, options []engine.SuppressOption, err error) {
+	var q queryReader
+	options = q.rowOptions(in.DryRun, in.Region)
 	s = engine.Suppress{Channel: workflow.NodeType(in.Channel), Reason: in.Reason, Actor: in.Actor, ExpiresAt: q.moment("expires_at", in.ExpiresAt)}
 	s.WorkflowID = parse(&q, "workflow_id", in.WorkflowID, "a workflow's id", lead.ParseWorkflowID)
 	one := s
 	one.ExternalID = "x" // as each row will name somebody
-	return s, q.with(h.eng.CheckSuppress(one))
+	return s, options, q.with(h.eng.CheckSuppress(one))
 }
 
 // suppressFile suppresses the persons in a CSV file as it comes in.
-func (h *Handler) suppressFile(ctx context.Context, x *exchange, kind string, params map[string]string, all engine.Suppress) (*suppressedFileBody, error) {
+func (h *Handler) suppressFile(ctx context.Context, x *exchange, kind string, params map[string]string, all engine.Suppress, options []engine.SuppressOption) (*suppressedFileBody, error) {
 	f, err := h.receive(x, kind, params)
 	if err != nil {
 		return nil, err
 	}
 	// As for leads, a connection that breaks must not decide on the rows that came in.
-	report, err := h.eng.SuppressCSV(context.WithoutCancel(ctx), f.file, all)
+	report, err := h.eng.SuppressCSV(context.WithoutCancel(ctx), f.file, all, options...)
 	if err = f.cut(err); err != nil {
 		p := h.uploadProblem(ctx, f, err)
 		if report.Added+report.Unchanged+report.Rejected > 0 {

@@ -198,16 +198,16 @@ func (i *importer) rejection(report importReport) error {
 	if report.Rejected == 0 {
 		return nil
 	}
-	if i.dryRun {
-		return &codeError{exitRejected, fmt.Errorf("%s of %s would be rejected", count(int64(report.Rejected), "row"), i.leads)}
-	}
-	return rejected(report.Rejected, i.leads)
+	return rejected(report.Rejected, i.leads, i.dryRun)
 }
 
 // rejected is the error of a file with rejected rows.
-func rejected(rows int, name string) error {
+func rejected(rows int, name string, dryRun bool) error {
 	were := "were"
-	if rows == 1 {
+	switch {
+	case dryRun:
+		were = "would be"
+	case rows == 1:
 		were = "was"
 	}
 	return &codeError{exitRejected, fmt.Errorf("%s of %s %s rejected", count(int64(rows), "row"), name, were)}

@@ -46,11 +46,13 @@ until the suppression is lifted or has expired. A call that runs is not cut off.
 
 A file names the persons in its columns phone_number or external_id; reason and expires_at are optional,
 and --reason and --until are for rows without their own. "-" is standard input. If some rows are
-rejected, they are named by line, the others are suppressed, and the exit code is 4.`,
+rejected, they are named by line, the others are suppressed, and the exit code is 4. --dry-run says
+what would happen.`,
 		Example: `  leadflow suppress +14155552671 --reason "said stop" --actor support
   leadflow suppress --external-id crm-17 --linked
   leadflow suppress +14155552671 --channel voice_call --until 2031-01-01T00:00:00Z
-  leadflow suppress do-not-call.csv --actor compliance`,
+  leadflow suppress do-not-call.csv --actor compliance
+  leadflow suppress --file do-not-call.csv --region GB --dry-run`,
 	}
 	c := newClient(command)
 	f := command.Flags()
@@ -60,14 +62,32 @@ rejected, they are named by line, the others are suppressed, and the exit code i
 	channel := f.String("channel", "", "for this `type` of step only: voice_call, message or application")
 	until := f.String("until", "", "lift it by itself at this `time`, such as 2031-01-01T00:00:00Z")
 	reason, actor := said(command, "the person is suppressed")
+	file := f.String("file", "", "suppress the persons in this CSV `file`; the same as the file without the flag")
+	region := f.String("region", "", "of a file: read phone numbers without a leading + as those of this `country`, such as US (default: the server's)")
+	dryRun := f.Bool("dry-run", false, "of a file: print what would be added, removed and rejected, and write nothing")
 	command.RunE = func(command *cobra.Command, args []string) error {
 		scope := map[string]string{"workflow_id": *workflow, "channel": *channel, "expires_at": *until, "reason": *reason, "actor": *actor}
+		name := *file
+		if name == "" && len(args) == 1 && isFile(args[0]) {
+			name = args[0]
+		}
 		switch {
-		case len(args) == 1 && isFile(args[0]):
+		case *file != "" && len(args) > 0:
+			return usage("takes --file or one argument, not both")
+		case name != "":
 			if *externalID != "" || *linked {
-				return usage("--external-id and --linked are for one person, and %s is a file", args[0])
+				return usage("--external-id and --linked are for one person, and %s is a file", name)
 			}
-			return p.suppressFile(command, c, args[0], scope)
+			if err := checkRegion(*region); err != nil {
+				return err
+			}
+			scope["region"] = *region
+			if *dryRun {
+				scope["dry_run"] = "true"
+			}
+			return p.suppressFile(command, c, name, scope)
+		case *region != "" || *dryRun:
+			return usage("--region and --dry-run are for files")
 		case len(args) == 0 && *externalID == "":
 			return usage("needs a phone number, a CSV file, or --external-id")
 		}
@@ -175,7 +195,11 @@ func (p *program) suppressFile(command *cobra.Command, c *client, name string, s
 			return err
 		}
 	} else {
-		fmt.Fprintf(p.stdout, "Added %s; %s there already; %s rejected. %s removed.\n", count(report.Added, "suppression"),
+		text := "Added %s; %s there already; %s rejected. %s removed.\n"
+		if r.query.Get("dry_run") != "" {
+			text = "Would add %s; %s there already; %s rejected. %s to be removed.\n"
+		}
+		fmt.Fprintf(p.stdout, text, count(report.Added, "suppression"),
 			were(report.Unchanged), count(int64(report.Rejected), "row"), are(report.LeadsRemoved, "lead"))
 		p.tellRows(report.Errors, report.Rejected)
 	}
@@ -185,7 +209,7 @@ func (p *program) suppressFile(command *cobra.Command, c *client, name string, s
 	case report.Added+report.Unchanged == 0:
 		return fmt.Errorf("no row of %s can be used", name)
 	case report.Rejected > 0:
-		return rejected(report.Rejected, name)
+		return rejected(report.Rejected, name, r.query.Get("dry_run") != "")
 	}
 	return nil
 }

@@ -18,6 +18,8 @@ func TestAFileOfPeopleIsSuppressed(t *testing.T) {
 	list, bad, scoped, odd := filepath.Join(dir, "list.csv"), filepath.Join(dir, "bad.csv"), filepath.Join(dir, "Scoped.CSV"), filepath.Join(dir, "list of people")
 	write(t, list, "Phone,External ID,expires_at\n"+phone+",crm-1,\n555,,\n+14155550102,,2001-01-01\n"+phone+",crm-1,\n")
 	write(t, bad, "phone\n1\n")
+	national := filepath.Join(dir, "national.csv")
+	write(t, national, "phone\n(415) 555-0109\n")
 	write(t, scoped, "external_id\ncrm-2\n")
 	write(t, odd, "external_id\ncrm-3\n")
 	write(t, filepath.Join(dir, "empty.csv"), "external_id\n")
@@ -27,6 +29,11 @@ func TestAFileOfPeopleIsSuppressed(t *testing.T) {
 		code int
 		want string
 	}{
+		{[]string{"suppress", "--file", list, "--dry-run"}, exitRejected, `
+Would add 1 suppression; 1 was there already; 2 rows rejected. 1 lead is to be removed.
+line 3: phone_number: "555" has no known country code; write it as +<country code><number>
+line 4: expires_at: must be in the future
+leadflow suppress: 2 rows of ` + list + ` would be rejected`},
 		{[]string{"suppress", list, "--reason", "list", "--actor", "kim"}, exitRejected, `
 Added 1 suppression; 1 was there already; 2 rows rejected. 1 lead is removed.
 line 3: phone_number: "555" has no known country code; write it as +<country code><number>
@@ -57,6 +64,14 @@ leadflow suppress: ` + filepath.Join(dir, "mobile.csv") + `: the server answered
 		{[]string{"suppress", filepath.Join(dir, "none.csv")}, exitFailed, `leadflow suppress: open ` + filepath.Join(dir, "none.csv") + `: no such file or directory`},
 		{[]string{"suppress", list, "--linked"}, exitUsage, `
 leadflow suppress: --external-id and --linked are for one person, and ` + list + ` is a file
+See leadflow help suppress.`},
+		{[]string{"suppress", national, "--region", "US", "--dry-run"}, 0,
+			`Would add 1 suppression; 0 were there already; 0 rows rejected. 0 leads are to be removed.`},
+		{[]string{"suppress", phone, "--dry-run"}, exitUsage, `
+leadflow suppress: --region and --dry-run are for files
+See leadflow help suppress.`},
+		{[]string{"suppress", phone, "--file", list}, exitUsage, `
+leadflow suppress: takes --file or one argument, not both
 See leadflow help suppress.`},
 		{[]string{"suppress"}, exitUsage, `
 leadflow suppress: needs a phone number, a CSV file, or --external-id

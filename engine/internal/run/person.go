@@ -29,9 +29,8 @@ type Changed struct {
 	State    lead.State
 	Effect   core.Effect // of a signal
 	// Done is closed when the lead is final; nil unless its removal is pending.
-	Done <-chan struct{}
-
-	fresh bool // it was changed, and was not like this before
+	Done  <-chan struct{}
+	Fresh bool // it was changed, and was not like this before
 }
 
 // ChangePerson applies an event to all leads of a person that are not final, in one
@@ -82,7 +81,7 @@ func (l *loop) changePerson(e *entry, event core.Event, note store.Audit, leads 
 	default:
 		return l.lasting(e, err)
 	}
-	c := Changed{ID: core.IDOf(&e.contact.Contact), Workflow: f.Row.ID, State: e.view.Rec.State, Effect: effect, fresh: fresh || leads[e.seq()].fresh}
+	c := Changed{ID: core.IDOf(&e.contact.Contact), Workflow: f.Row.ID, State: e.view.Rec.State, Effect: effect, Fresh: fresh || leads[e.seq()].Fresh}
 	if c.State == lead.PendingRemoval {
 		c.Done = l.r.detachment(e.seq(), c.State)
 	}

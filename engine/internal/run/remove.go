@@ -21,7 +21,7 @@ func (r *Runner) Remove(ctx context.Context, workflow lead.WorkflowID, id lead.I
 		}
 		if err == nil {
 			l.auditLead(e, store.Audit{Action: AuditRemove, Actor: how.Actor, Reason: how.Reason})
-			asked := Changed{ID: id, State: e.view.Rec.State, fresh: true}
+			asked := Changed{ID: id, State: e.view.Rec.State, Fresh: true}
 			l.ordered(func() []Changed { return []Changed{asked} })
 		}
 		state = e.view.Rec.State

@@ -55,7 +55,7 @@ func (l *loop) ordered(leads func() []Changed) {
 		o := &order{asked, map[int64]bool{}}
 		fresh := false
 		for _, c := range leads() {
-			fresh = fresh || c.fresh
+			fresh = fresh || c.Fresh
 			if c.State == lead.PendingRemoval {
 				o.left[c.ID.Seq()] = true
 			}

@@ -48,7 +48,8 @@ type SuppressRequest struct {
 
 // Suppress asks for suppressions, which are written together with the removal of the leads
 // for which they hold, all in one commit (promise 13). It does not wait for the commit.
-func (r *Runner) Suppress(ctx context.Context, list []*Suppressing) (*SuppressRequest, error) {
+// With a rehearsal nothing is written, and the result is what would be.
+func (r *Runner) Suppress(ctx context.Context, list []*Suppressing, dry *Rehearsal) (*SuppressRequest, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -59,7 +60,12 @@ func (r *Runner) Suppress(ctx context.Context, list []*Suppressing) (*SuppressRe
 	for i := range q.leads {
 		q.leads[i] = changedLeads{}
 	}
-	q.request = &request{answer: make(chan error, 1), decide: func(l *loop) error { return l.suppress(list, q.leads, &q.surgery) }}
+	q.request = &request{answer: make(chan error, 1), decide: func(l *loop) error {
+		if dry != nil {
+			return l.rehearse(list, q.leads, &q.surgery, dry)
+		}
+		return l.suppress(list, q.leads, &q.surgery)
+	}}
 	if !r.inbox.ask(q.request) {
 		return nil, ErrNotRunning
 	}
@@ -83,7 +89,7 @@ func (l *loop) suppress(list []*Suppressing, leads []changedLeads, s *surgery) e
 	if l.flying != nil {
 		return errInFlight
 	}
-	who, fresh, of, err := l.newSuppressions(list)
+	who, fresh, of, err := l.newSuppressions(list, nil)
 	if err != nil {
 		return err
 	}
@@ -95,34 +101,14 @@ func (l *loop) suppress(list []*Suppressing, leads []changedLeads, s *surgery) e
 			Workflow: row.Workflow, Suppression: row.Seq,
 		})
 	}
-	byPhone, byID := map[int64][]int{}, map[string][]int{}
-	for i := range fresh {
-		if row := &fresh[i]; row.Phone != 0 {
-			byPhone[row.Phone] = append(byPhone[row.Phone], i)
-		}
-		if row := &fresh[i]; row.ExternalID != "" {
-			byID[row.ExternalID] = append(byID[row.ExternalID], i)
-		}
-	}
 	// Also of those who are suppressed already, for the handlers that are about to be called.
-	err = s.decide(l, who, func(e *entry) error {
-		c, workflow := &e.contact.Contact, e.view.Rec.Workflow
-		holding := slices.Concat(byPhone[c.Phone], byID[c.ExternalID])
-		slices.Sort(holding)
-		for _, i := range slices.Compact(holding) {
-			row := &fresh[i]
-			if !row.Holds(c, workflow) {
-				continue
-			}
-			note := store.Audit{Action: AuditRemove, Actor: row.Actor, Reason: row.Reason, Suppression: row.Seq}
-			if row.Channel != "" {
-				note.Action = "" // the suppression's own entry says it
-			}
-			if err := l.changePerson(e, core.SuppressedBy(row), note, leads[of[i]]); err != nil {
-				return err
-			}
+	err = l.concern(s, who, fresh, func(e *entry, i int) error {
+		row := &fresh[i]
+		note := store.Audit{Action: AuditRemove, Actor: row.Actor, Reason: row.Reason, Suppression: row.Seq}
+		if row.Channel != "" {
+			note.Action = "" // the suppression's own entry says it
 		}
-		return nil
+		return l.changePerson(e, core.SuppressedBy(row), note, leads[of[i]])
 	})
 	if err != nil {
 		return err
@@ -145,10 +131,39 @@ func (l *loop) suppress(list []*Suppressing, leads []changedLeads, s *surgery) e
 	return nil
 }
 
+// concern calls act with each lead of these persons that is not final, and each suppression
+// of the list that holds for it.
+func (l *loop) concern(s *surgery, who []Person, list []store.Suppression, act func(e *entry, i int) error) error {
+	byPhone, byID := map[int64][]int{}, map[string][]int{}
+	for i := range list {
+		row := &list[i]
+		if row.Phone != 0 {
+			byPhone[row.Phone] = append(byPhone[row.Phone], i)
+		}
+		if row.ExternalID != "" {
+			byID[row.ExternalID] = append(byID[row.ExternalID], i)
+		}
+	}
+	return s.decide(l, who, func(e *entry) error {
+		c, workflow := &e.contact.Contact, e.view.Rec.Workflow
+		holding := slices.Concat(byPhone[c.Phone], byID[c.ExternalID])
+		slices.Sort(holding)
+		for _, i := range slices.Compact(holding) {
+			if list[i].Holds(c, workflow) {
+				if err := act(e, i); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
 // newSuppressions returns the persons who are to be suppressed, the suppressions that are
 // asked for and not on record, with their numbers and ids, and of which of the list each of
-// them is. It sets the results in the list, and reads all that is on record at once.
-func (l *loop) newSuppressions(list []*Suppressing) (who []Person, fresh []store.Suppression, of []int, err error) {
+// them is. It sets the results in the list, and reads all that is on record at once. In a
+// dry run they get no numbers.
+func (l *loop) newSuppressions(list []*Suppressing, dry *Rehearsal) (who []Person, fresh []store.Suppression, of []int, err error) {
 	wanted := make([][]store.Suppression, len(list))
 	var phones []int64
 	var ids []string
@@ -178,14 +193,16 @@ func (l *loop) newSuppressions(list []*Suppressing) (who []Person, fresh []store
 		s.Fresh, s.Also = false, nil
 		for n, w := range wanted[i] {
 			old, same := known[keyOf(&w)]
+			if dry.knows(keyOf(&w), l.current) {
+				old, same = w, true
+			}
 			if !same {
-				if w.Seq, err = l.r.Store.Reserve(context.Background(), store.SuppressionSequence, 1); err != nil {
-					return nil, nil, nil, &storeError{err}
+				if dry == nil {
+					err = l.number(&w)
 				}
-				if w.ID, err = l.r.newSuppressionID(l.now.Time(), w.Seq); err != nil {
+				if err != nil {
 					return nil, nil, nil, err
 				}
-				w.Created = l.now
 				old, known[keyOf(&w)] = w, w
 				fresh, of = append(fresh, w), append(of, i)
 			}
@@ -198,6 +215,16 @@ func (l *loop) newSuppressions(list []*Suppressing) (who []Person, fresh []store
 		}
 	}
 	return who, fresh, of, nil
+}
+
+// number gives a suppression its number, id and time.
+func (l *loop) number(s *store.Suppression) (err error) {
+	if s.Seq, err = l.r.Store.Reserve(context.Background(), store.SuppressionSequence, 1); err != nil {
+		return &storeError{err}
+	}
+	s.ID, err = l.r.newSuppressionID(l.now.Time(), s.Seq)
+	s.Created = l.now
+	return err
 }
 
 // wanted returns what is asked for: the suppression, and those of linked numbers and ids.

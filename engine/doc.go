@@ -133,8 +133,9 @@
 //     clock, and refuses a commit that would exceed a limit. Limits for each contact need
 //     no account, because one engine has all leads of a contact; they go by that engine's
 //     clock.
-//   - A start counts for a limit from its commit on, before the handler is called. If the
-//     process ends in between, the attempt is delivered again, and counts again.
+//   - A start counts for a limit from its commit on, before the handler is called, and the
+//     span of the limit begins when it is called; see [workflow.Limit]. If the process ends
+//     in between, the attempt is delivered again, and counts again.
 //   - An exit of the workflow by a signal lets the step in flight finish, its queued
 //     retries included, as a removal without SkipRetries does.
 //   - A split falls by the lead's number, along a sequence that deals evenly, and not at

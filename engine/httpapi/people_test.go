@@ -351,7 +351,9 @@ func TestAFileOfSuppressionsIsTakenInEveryForm(t *testing.T) {
 		}
 	}
 	const national = "phone\n4155550001\n4155550009\n1\n"
-	dry := func(query string) map[string]any { return s.upload("/v1/suppressions"+query, national).expect(200).object() }
+	dry := func(query string) map[string]any {
+		return s.upload("/v1/suppressions"+query, national).expect(200).object()
+	}
 	if o := dry("?dry_run=true&region=US"); o["added"] != 2.0 || o["leads_removed"] != 1.0 || o["rejected"] != 1.0 {
 		t.Errorf("a dry run says %v", o)
 	}

@@ -12,6 +12,14 @@ import (
 // Limit bounds attempts. It has exactly one of InFlight, Starts and PerContact. An
 // attempt that would exceed a limit waits, without using up an attempt of its step's
 // retry.
+//
+// A start counts from its commit on, and for the span that begins when the handler is
+// called, so that no span holds more by the provider's record, however late the handler was.
+// There are two exceptions. After a crash, starts whose handlers were called less than a
+// second late count as of their commits. And where several engines share a store, they
+// count Starts by the commits, on the clock of the server: a handler is called at the
+// latest when its engine's lease runs out, so starts before and after one that was so late
+// may be closer together, by as much as that.
 type Limit struct {
 	// Channel is the type of the action nodes whose attempts count; "" means all. A
 	// limit of a node has none.

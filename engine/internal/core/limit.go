@@ -69,7 +69,7 @@ func (w *window) add(at store.Millis, n int) {
 
 // take takes n starts at a time back.
 func (w *window) take(at store.Millis, n int) {
-	for i := range w.marks {
+	for i := len(w.marks) - 1; i >= 0 && w.marks[i].at >= at; i-- { // mostly one of the last
 		if m := &w.marks[i]; m.at == at {
 			w.count -= min(n, m.n)
 			if m.n -= n; m.n <= 0 {
@@ -240,6 +240,18 @@ func (u *Use) Started(phone int64, at store.Millis, n int) {
 		w.forget(at.Add(-u.Span) - 1)
 		w.add(at, n)
 	}
+}
+
+// Move has a start count as of another time than it did.
+func (u *Use) Move(phone int64, from, to store.Millis) {
+	w := &u.starts
+	if phone != 0 {
+		if w = u.people[phone]; w == nil {
+			return // it is read from the store when it is needed
+		}
+	}
+	w.take(from, 1)
+	w.add(to, 1)
 }
 
 // Replace has starts in place of those that are known.

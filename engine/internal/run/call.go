@@ -37,6 +37,8 @@ type Call struct {
 	untried  bool // Begin has refused; used by the loop only when the call has ended
 	clock    Clock
 	closes   store.Millis // when the calling hours end; 0 for never
+	counts   bool         // as a start, for a limit
+	began    atomic.Int64 // when the handler was called, if counts; 0: not yet, -1: it never will be
 	launched bool         // used by the loop only
 	// abandoned: the step has ended, and the handler is not waited for. Used by the
 	// loop only.
@@ -91,6 +93,7 @@ func (c *Call) launch(r *Runner, contact *Contact, unread error, broken bool) {
 	}
 	if unread != nil {
 		c.cancel(nil)
+		c.began.Store(-1)
 		c.enter()
 		end := &callEnd{call: c, unread: unread}
 		if broken {
@@ -106,6 +109,7 @@ func (c *Call) launch(r *Runner, contact *Contact, unread error, broken bool) {
 		defer func() {
 			c.enter()
 			c.cancel(nil)
+			c.began.CompareAndSwap(0, -1)
 			r.tell(end)
 		}()
 		if c.Asks {
@@ -152,6 +156,9 @@ func (c *Call) Begin() error {
 	if c.closes != 0 && store.MillisOf(c.clock.Now()) >= c.closes {
 		c.untried = true
 		return ErrClosed
+	}
+	if c.counts {
+		c.began.Store(int64(store.MillisOf(c.clock.Now())))
 	}
 	c.enter()
 	return nil

@@ -66,6 +66,7 @@ func (l *loop) publish(b *batch) {
 		}
 	}
 	if !l.closing {
+		l.beginStarts(b)
 		l.launchCalls(b)
 	}
 	for _, f := range b.after {

@@ -72,10 +72,12 @@ func (l *loop) heedAccount(states []store.LimitState, at store.Millis) {
 		use.Replace(starts)
 	}
 	again := func(b *batch) {
-		for _, u := range b.used {
+		for i := range b.used {
+			u := &b.used[i]
 			u.use.Flying += u.flying
 			if u.starts != 0 && u.phone == 0 {
-				u.use.Started(0, l.now, u.starts)
+				u.at = l.now
+				u.use.Started(0, u.at, u.starts)
 			}
 		}
 	}

@@ -14,7 +14,8 @@ type used struct {
 	max    int64 // that the limit allows; the smallest of those with the same use
 	flying int
 	starts int
-	phone  int64 // of a start that counts for a contact
+	at     store.Millis // of a start
+	phone  int64        // of a start that counts for a contact
 }
 
 // countUse keeps account of the limits for which a change of a lead counts. It is called
@@ -27,10 +28,10 @@ func (l *loop) countUse(e *entry, f *core.Flow, after *core.View, event core.Eve
 		return
 	}
 	note := func(u used) {
-		u.lead = e.seq()
+		u.lead, u.at = e.seq(), l.now
 		u.use.Flying += u.flying
 		if u.starts != 0 {
-			u.use.Started(u.phone, l.now, u.starts)
+			u.use.Started(u.phone, u.at, u.starts)
 		}
 		l.used = append(l.used, u)
 	}
@@ -64,7 +65,7 @@ func (l *loop) unuse(b *batch, such func(lead int64) bool) {
 		}
 		u.use.Flying -= u.flying
 		if u.starts != 0 {
-			u.use.Started(u.phone, b.at, -u.starts)
+			u.use.Started(u.phone, u.at, -u.starts)
 		}
 	}
 	b.used = kept
@@ -79,7 +80,9 @@ func (l *loop) sealStarts() {
 		if u.starts == 0 || l.share != nil && u.phone == 0 {
 			continue
 		}
-		i := slices.IndexFunc(l.writes.Starts, func(s store.Start) bool { return u.phone == 0 && s.Phone == 0 && s.Key == u.use.Key })
+		i := slices.IndexFunc(l.writes.Starts, func(s store.Start) bool {
+			return u.phone == 0 && s.Phone == 0 && s.Key == u.use.Key && s.At == l.now
+		})
 		if i >= 0 {
 			l.writes.Starts[i].N += int32(u.starts)
 			continue

@@ -47,7 +47,9 @@ type loop struct {
 	horizon horizon
 	sweeps  []*sweep
 	limits  limits
-	guards  map[int64]*core.Guard // by workflow
+	// starting are starts that count for limits and whose handlers were not called yet.
+	starting []starting
+	guards   map[int64]*core.Guard // by workflow
 
 	current   *request    // being decided
 	counting  bool        // what is counted now is attributed to the lead of a result
@@ -266,6 +268,9 @@ func storeFailed(err error) bool {
 // decide applies everything that has come in, and everything that is due, to the
 // entries in memory. An error means that the store could not be read.
 func (l *loop) decide() error {
+	if len(l.starting) > 0 {
+		l.lookAtStarts()
+	}
 	if err := l.settle(); err != nil {
 		return err
 	}

@@ -401,3 +401,42 @@ func TestAStoreThatFailsIsLeftAloneForAWhile(t *testing.T) {
 		}
 	})
 }
+
+// A change of a person comes into the batch of an enrollment that the store then refuses: it
+// must not name a lead that never was.
+func TestAChangeOfAPersonNamesNoLeadThatWasRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, s := newFaulty(t, nil, nil)
+		l := w.enroll(w.waitThenCall(time.Hour), phone)
+		synctest.Wait()
+		release := hold(s, func(b *store.Batch) bool { return b.Ping }, nil)
+		answers := make(chan error, 3)
+		var held []engine.ContactLead
+		for _, ask := range []func() error{
+			func() error { return w.eng.Health(background) },
+			func() error {
+				_, err := w.eng.Enroll(background, l.WorkflowID, lead.Contact{PhoneNumber: phone})
+				if errors.Is(err, lead.ErrContactLive) {
+					err = nil
+				}
+				return err
+			},
+			func() (err error) {
+				held, err = w.eng.HoldContact(background, phone, engine.Hold{})
+				return err
+			},
+		} {
+			go func() { answers <- ask() }()
+			synctest.Wait()
+		}
+		release()
+		for range 3 {
+			if err := <-answers; err != nil {
+				t.Error(err)
+			}
+		}
+		if len(held) != 1 || held[0].ID != l.ID {
+			t.Errorf("it has held %+v, and the person has the lead %s", held, l.ID)
+		}
+	})
+}

@@ -224,13 +224,13 @@ type ContactExpectation struct {
 }
 
 // SuppressionExpectation is what a batch assumes of suppressions: that none of Seqs is
-// lifted, and that no other suppression that is Active at the time At is about the contact
-// with the Phone or the ExternalID, if any is given, whatever its scope.
+// lifted, and that no other suppression that is Active at the time At is about any of the
+// phones or external ids, whatever its scope.
 type SuppressionExpectation struct {
-	Phone      int64  // 0 for none
-	ExternalID string // "" for none
-	At         Millis
-	Seqs       []int64
+	Phones      []int64
+	ExternalIDs []string
+	At          Millis
+	Seqs        []int64
 }
 
 // EngineInfo describes an engine that has a place.

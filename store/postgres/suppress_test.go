@@ -210,15 +210,15 @@ func TestABatchDecidedOnSuppressionsIsRefusedWhenTheyAreOthers(t *testing.T) {
 		expect store.SuppressionExpectation
 		other  int64 // the suppression that the conflict names; 0 for none
 	}{
-		{"nobody's", store.SuppressionExpectation{Phone: 1, ExternalID: "crm-2", At: now}, 0},
+		{"nobody's", store.SuppressionExpectation{Phones: []int64{1}, ExternalIDs: []string{"crm-2"}, At: now}, 0},
 		{"nothing", store.SuppressionExpectation{}, 0},
-		{"by phone", store.SuppressionExpectation{Phone: phone, At: now}, a},
-		{"by phone, known", store.SuppressionExpectation{Phone: phone, At: now, Seqs: []int64{a}}, 0},
-		{"one that has not expired", store.SuppressionExpectation{Phone: phone, At: now - 1, Seqs: []int64{a}}, over},
-		{"by external id", store.SuppressionExpectation{ExternalID: "crm-1", At: now}, b},
-		{"by either", store.SuppressionExpectation{Phone: phone, ExternalID: "crm-1", At: now, Seqs: []int64{a, b}}, 0},
-		{"by either, one of them", store.SuppressionExpectation{Phone: phone, ExternalID: "crm-1", At: now, Seqs: []int64{a}}, b},
-		{"lifted", store.SuppressionExpectation{Phone: phone, At: now, Seqs: []int64{a, lifted}}, lifted},
+		{"by phone", store.SuppressionExpectation{Phones: []int64{phone}, At: now}, a},
+		{"by phone, known", store.SuppressionExpectation{Phones: []int64{phone}, At: now, Seqs: []int64{a}}, 0},
+		{"one that has not expired", store.SuppressionExpectation{Phones: []int64{phone}, At: now - 1, Seqs: []int64{a}}, over},
+		{"by external id", store.SuppressionExpectation{ExternalIDs: []string{"crm-1"}, At: now}, b},
+		{"by either", store.SuppressionExpectation{Phones: []int64{phone}, ExternalIDs: []string{"crm-1"}, At: now, Seqs: []int64{a, b}}, 0},
+		{"by either, one of them", store.SuppressionExpectation{Phones: []int64{phone}, ExternalIDs: []string{"crm-1"}, At: now, Seqs: []int64{a}}, b},
+		{"lifted", store.SuppressionExpectation{Phones: []int64{phone}, At: now, Seqs: []int64{a, lifted}}, lifted},
 		{"not lifted, whoever it is about", store.SuppressionExpectation{Seqs: []int64{a, over}}, 0},
 		{"lifted, whoever it is about", store.SuppressionExpectation{Seqs: []int64{lifted}}, lifted},
 		{"none", store.SuppressionExpectation{Seqs: []int64{1 << 40}}, 1 << 40},

@@ -210,7 +210,12 @@ func unexpected(b *store.Batch, leads []otherLead) error {
 func suppressedExpected(b *store.Batch) (p people, seqs []int64) {
 	for i := range b.Share.Suppressed {
 		e := &b.Share.Suppressed[i]
-		p.add(e.Phone, e.ExternalID)
+		for _, phone := range e.Phones {
+			p.add(phone, "")
+		}
+		for _, id := range e.ExternalIDs {
+			p.add(0, id)
+		}
 		seqs = append(seqs, e.Seqs...)
 	}
 	return p, seqs
@@ -221,14 +226,28 @@ func suppressedExpected(b *store.Batch) (p people, seqs []int64) {
 func (s *suppressed) unexpected(b *store.Batch) error {
 	for i := range b.Share.Suppressed {
 		e := &b.Share.Suppressed[i]
+		known := make(map[int64]bool, len(e.Seqs))
 		for _, seq := range e.Seqs {
-			if !s.seqs[seq] {
+			if known[seq] = true; !s.seqs[seq] {
 				return &store.ConflictError{Kind: "suppression", Seq: seq}
 			}
 		}
-		for _, sup := range slices.Concat(s.phones[e.Phone], s.ids[e.ExternalID]) {
-			if sup.Active(e.At) && !slices.Contains(e.Seqs, sup.Seq) {
-				return &store.ConflictError{Kind: "suppression", Seq: sup.Seq}
+		other := func(list []store.Suppression) error {
+			for i := range list {
+				if list[i].Active(e.At) && !known[list[i].Seq] {
+					return &store.ConflictError{Kind: "suppression", Seq: list[i].Seq}
+				}
+			}
+			return nil
+		}
+		for _, phone := range e.Phones {
+			if err := other(s.phones[phone]); err != nil {
+				return err
+			}
+		}
+		for _, id := range e.ExternalIDs {
+			if err := other(s.ids[id]); err != nil {
+				return err
 			}
 		}
 	}

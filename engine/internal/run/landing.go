@@ -260,9 +260,9 @@ func (l *loop) over(b *batch) {
 	b.reset()
 	if b != l.batch {
 		l.spare = append(l.spare, b)
-		l.requests = append(l.deferred, l.requests...)
-		l.deferred = nil
 	}
+	l.requests = append(l.deferred, l.requests...)
+	l.deferred = nil
 }
 
 // reset empties a batch, to be used again.

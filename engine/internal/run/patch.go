@@ -59,7 +59,7 @@ func (l *loop) suppressRenamed(e *entry) error {
 		return err
 	}
 	list = slices.DeleteFunc(list, func(s store.Suppression) bool { return !s.Holds(c, e.view.Rec.Workflow) })
-	l.expectSuppressions(store.SuppressionExpectation{Phone: c.Phone, ExternalID: c.ExternalID, At: l.now, Seqs: stored})
+	l.expectSuppressions(store.SuppressionExpectation{Phones: []int64{c.Phone}, ExternalIDs: idsOf(c), At: l.now, Seqs: stored})
 	for _, b := range e.view.Notes.Barred {
 		if slices.ContainsFunc(list, func(s store.Suppression) bool { return s.Seq == b.Suppression }) {
 			continue

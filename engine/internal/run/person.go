@@ -41,7 +41,11 @@ func (r *Runner) ChangePerson(ctx context.Context, who Person, event core.Event,
 	leads := changedLeads{}
 	var s surgery
 	err := r.do(ctx, func(l *loop) error {
+		clear(leads)
 		err := s.decide(l, []Person{who}, func(e *entry) error { return l.changePerson(e, event, note, leads) })
+		if err == nil {
+			l.expectLeads([]Person{who}, s.live)
+		}
 		if _, stops := event.(core.Remove); stops && err == nil {
 			l.ordered(leads.list)
 		}
@@ -53,8 +57,7 @@ func (r *Runner) ChangePerson(ctx context.Context, who Person, event core.Event,
 	return leads.list(), s.await(ctx, r)
 }
 
-// changedLeads are leads by their numbers. An entry stays when a change is decided again
-// because another engine had changed one of the other leads.
+// changedLeads are leads by their numbers.
 type changedLeads map[int64]Changed
 
 func (c changedLeads) list() []Changed {
@@ -96,9 +99,9 @@ type surgery struct {
 }
 
 // decide calls act with each lead of the persons that is not final. It waits until no
-// batch is in flight, because that batch may enroll one of the persons.
+// batch is in flight, because that batch may enroll one of the persons; so may this one.
 func (s *surgery) decide(l *loop, who []Person, act func(e *entry) error) error {
-	if l.flying != nil {
+	if l.flying != nil || l.brings(who) {
 		return errInFlight
 	}
 	s.begun = begun{}
@@ -123,8 +126,30 @@ func (s *surgery) decide(l *loop, who []Person, act func(e *entry) error) error 
 	return nil
 }
 
+// expectLeads has the batch refused if, because of another engine, the persons have other
+// leads by now, or one of them has changed: it is written as a whole or decided again.
+func (l *loop) expectLeads(who []Person, live []int64) {
+	if l.share == nil {
+		return
+	}
+	for _, p := range who {
+		l.writes.Share.Contacts = append(l.writes.Share.Contacts, store.ContactExpectation{
+			Phone: p.Phone, ExternalID: p.ExternalID, Workflow: p.Workflow, Leads: live,
+		})
+	}
+}
+
+// brings reports whether this batch enrolls one of the persons, or gives a lead an external
+// id by which it is one of them. The store has a say in that, so it is not known yet which
+// leads they have.
+func (l *loop) brings(who []Person) bool {
+	return slices.ContainsFunc(slices.Concat(l.fresh, l.renamed), func(e *entry) bool {
+		return slices.ContainsFunc(who, func(p Person) bool { return p.is(&e.contact.Contact, e.view.Rec.Workflow) })
+	})
+}
+
 // livePersons returns the numbers of the leads of the persons that are not final, in
-// order, including those that this batch enrolls.
+// order.
 func (l *loop) livePersons(who []Person) ([]int64, error) {
 	var live []int64
 	byFlow := map[int64]*store.LiveQuery{}
@@ -156,11 +181,6 @@ func (l *loop) livePersons(who []Person) ([]int64, error) {
 			if l.flow(found[i].Workflow).Exists() {
 				live = append(live, found[i].Seq)
 			}
-		}
-	}
-	for _, e := range slices.Concat(l.fresh, l.renamed) {
-		if slices.ContainsFunc(who, func(p Person) bool { return p.is(&e.contact.Contact, e.view.Rec.Workflow) }) {
-			live = append(live, e.seq())
 		}
 	}
 	slices.SortFunc(live, cmp.Compare[int64])

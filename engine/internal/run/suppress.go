@@ -61,6 +61,9 @@ func (r *Runner) Suppress(ctx context.Context, list []*Suppressing, dry *Rehears
 		q.leads[i] = changedLeads{}
 	}
 	q.request = &request{answer: make(chan error, 1), decide: func(l *loop) error {
+		for _, m := range q.leads {
+			clear(m)
+		}
 		if dry != nil {
 			return l.rehearse(list, q.leads, &q.surgery, dry)
 		}
@@ -93,6 +96,9 @@ func (l *loop) suppress(list []*Suppressing, leads []changedLeads, s *surgery) e
 	if err != nil {
 		return err
 	}
+	if l.brings(who) {
+		return errInFlight
+	}
 	for i := range fresh {
 		row := &fresh[i]
 		l.writes.Suppressions = append(l.writes.Suppressions, *row)
@@ -119,16 +125,17 @@ func (l *loop) suppress(list []*Suppressing, leads []changedLeads, s *surgery) e
 			l.ordered(leads[of[i]].list)
 		}
 	}
-	if l.share != nil {
-		// Another engine may enroll one of them before the batch is on disk.
-		for i := range fresh {
-			row := &fresh[i]
-			l.writes.Share.Contacts = append(l.writes.Share.Contacts, store.ContactExpectation{
-				Phone: row.Phone, ExternalID: row.ExternalID, Workflow: row.Workflow, Leads: s.live,
-			})
-		}
-	}
+	l.expectLeads(personsOf(fresh), s.live) // another engine may enroll one of them before the batch is on disk
 	return nil
+}
+
+// personsOf returns who is suppressed.
+func personsOf(list []store.Suppression) []Person {
+	who := make([]Person, len(list))
+	for i := range list {
+		who[i] = Person{list[i].Phone, list[i].ExternalID, list[i].Workflow}
+	}
+	return who
 }
 
 // concern calls act with each lead of these persons that is not final, and each suppression
@@ -181,9 +188,12 @@ func (l *loop) newSuppressions(list []*Suppressing, dry *Rehearsal) (who []Perso
 			}
 		}
 	}
-	found, _, err := l.activeSuppressions(phones, ids)
+	found, stored, err := l.activeSuppressions(phones, ids)
 	if err != nil {
 		return nil, nil, nil, err
+	}
+	if dry == nil { // another engine may suppress one of them, too
+		l.expectSuppressions(store.SuppressionExpectation{Phones: phones, ExternalIDs: ids, At: l.now, Seqs: stored})
 	}
 	known := map[suppressionKey]store.Suppression{}
 	for _, k := range slices.Backward(found) { // so that the first counts
@@ -239,6 +249,9 @@ func (l *loop) wanted(s *Suppressing) ([]store.Suppression, error) {
 	}
 	list := []store.Suppression{asked}
 	if s.Linked {
+		if l.brings(personsOf(list)) {
+			return nil, errInFlight
+		}
 		linked, err := l.linked(&asked)
 		return append(list, linked...), err
 	}
@@ -308,11 +321,6 @@ func (l *loop) linked(s *store.Suppression) ([]store.Suppression, error) {
 		if _, ok := asRowErrors(err); err != nil && !ok {
 			return nil, &storeError{err}
 		}
-		for _, e := range slices.Concat(l.fresh, l.renamed) {
-			if (Person{q.Phone, q.ExternalID, s.Workflow}).is(&e.contact.Contact, e.view.Rec.Workflow) {
-				contacts = append(contacts, e.contact.Contact)
-			}
-		}
 		for _, c := range contacts {
 			for _, other := range []store.Suppression{{Phone: c.Phone}, {ExternalID: c.ExternalID}} {
 				other.Workflow, other.Channel, other.Reason = s.Workflow, s.Channel, s.Reason
@@ -349,6 +357,7 @@ func (r *Runner) Lift(ctx context.Context, id lead.SuppressionID, actor, reason 
 		if !row.Active(l.now) || slices.ContainsFunc(l.writes.Suppressions, func(s store.Suppression) bool { return s.Seq == seq }) {
 			return &lead.ConflictError{Reason: lead.ErrNotActive, State: stateOf(&row)}
 		}
+		l.expectSuppressions(store.SuppressionExpectation{Seqs: []int64{seq}})
 		row.Lifted, row.LiftedBy, row.LiftReason = l.now, actor, reason
 		if row.Channel != "" {
 			who := []Person{{row.Phone, row.ExternalID, row.Workflow}}
@@ -358,6 +367,7 @@ func (r *Runner) Lift(ctx context.Context, id lead.SuppressionID, actor, reason 
 			if err != nil {
 				return err
 			}
+			l.expectLeads(who, s.live)
 		}
 		l.writes.Suppressions = append(l.writes.Suppressions, row)
 		l.audit(store.Audit{

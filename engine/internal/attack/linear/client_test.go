@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 )
 
@@ -25,9 +26,24 @@ type client interface {
 	// was accepted; then seen is what became of the lead by the time of the answer.
 	remove(id lead.ID, reason string, skip bool) (state, seen lead.State, err error)
 	complete(step lead.StepID, outcome string) (lead.State, error)
-	get(id lead.ID) (state lead.State, reason string, err error)
+	get(id lead.ID) (seen view, err error)
+	// suppress and removeContact answer with the states of the leads that they concern.
+	suppress(phone string, channel workflow.NodeType, reason string) (id lead.SuppressionID, fresh bool, leads leadStates, err error)
+	lift(id lead.SuppressionID) error
+	hold(id lead.ID) error
+	release(id lead.ID) error
+	removeContact(phone, reason string, skip bool) (leadStates, error)
 	// history gives the outcome of each step that was begun, by node.
 	history(id lead.ID) (map[string]string, error)
+}
+
+type leadStates map[lead.ID]lead.State
+
+// view is a lead as a client sees it.
+type view struct {
+	state  lead.State
+	reason string // of its removal
+	held   bool
 }
 
 // spread asks one client after the other.
@@ -48,8 +64,20 @@ func (s *spread) complete(step lead.StepID, outcome string) (lead.State, error) 
 	return s.next().complete(step, outcome)
 }
 
-func (s *spread) get(id lead.ID) (state lead.State, reason string, err error) {
-	return s.next().get(id)
+func (s *spread) get(id lead.ID) (view, error) { return s.next().get(id) }
+
+func (s *spread) suppress(phone string, channel workflow.NodeType, reason string) (lead.SuppressionID, bool, leadStates, error) {
+	return s.next().suppress(phone, channel, reason)
+}
+
+func (s *spread) lift(id lead.SuppressionID) error { return s.next().lift(id) }
+
+func (s *spread) hold(id lead.ID) error { return s.next().hold(id) }
+
+func (s *spread) release(id lead.ID) error { return s.next().release(id) }
+
+func (s *spread) removeContact(phone, reason string, skip bool) (leadStates, error) {
+	return s.next().removeContact(phone, reason, skip)
 }
 
 func (s *spread) history(id lead.ID) (map[string]string, error) { return s.next().history(id) }
@@ -102,12 +130,50 @@ func (d direct) complete(step lead.StepID, outcome string) (lead.State, error) {
 	return done.LeadState, refusal(err)
 }
 
-func (d direct) get(id lead.ID) (state lead.State, reason string, err error) {
+func (d direct) get(id lead.ID) (view, error) {
 	l, err := d.eng.Lead(context.Background(), d.wf, id)
+	seen := view{state: l.State, held: l.Hold != nil}
 	if l.Removal != nil {
-		reason = l.Removal.Reason
+		seen.reason = l.Removal.Reason
 	}
-	return l.State, reason, err
+	return seen, err
+}
+
+func named(leads []engine.ContactLead) leadStates {
+	out := leadStates{}
+	for _, l := range leads {
+		out[l.ID] = l.State
+	}
+	return out
+}
+
+func (d direct) suppress(phone string, channel workflow.NodeType, reason string) (lead.SuppressionID, bool, leadStates, error) {
+	s, err := d.eng.Suppress(context.Background(), engine.Suppress{PhoneNumber: phone, Channel: channel, Reason: reason})
+	return s.ID, s.New, named(s.Leads), err
+}
+
+func (d direct) lift(id lead.SuppressionID) error {
+	_, err := d.eng.Lift(context.Background(), id)
+	return refusal(err)
+}
+
+func (d direct) hold(id lead.ID) error {
+	_, err := d.eng.Hold(context.Background(), d.wf, id, engine.Hold{})
+	return refusal(err)
+}
+
+func (d direct) release(id lead.ID) error {
+	_, err := d.eng.Release(context.Background(), d.wf, id)
+	return refusal(err)
+}
+
+func (d direct) removeContact(phone, reason string, skip bool) (leadStates, error) {
+	options := []engine.RemoveOption{engine.Reason(reason)}
+	if skip {
+		options = append(options, engine.SkipRetries())
+	}
+	leads, err := d.eng.RemoveContact(context.Background(), phone, options...)
+	return named(leads), err
 }
 
 func (d direct) history(id lead.ID) (map[string]string, error) {
@@ -200,18 +266,74 @@ func (h overHTTP) complete(step lead.StepID, outcome string) (lead.State, error)
 	return got.State, err
 }
 
-func (h overHTTP) get(id lead.ID) (state lead.State, reason string, err error) {
+func (h overHTTP) get(id lead.ID) (seen view, err error) {
 	var got struct {
+		Hold    *struct{}  `json:"hold"`
 		State   lead.State `json:"status"`
 		Removal *struct {
 			Reason string `json:"reason"`
 		} `json:"removal"`
 	}
 	_, err = h.call("GET", h.leadPath(id), nil, &got)
+	seen = view{state: got.State, held: got.Hold != nil}
 	if got.Removal != nil {
-		reason = got.Removal.Reason
+		seen.reason = got.Removal.Reason
 	}
-	return got.State, reason, err
+	return seen, err
+}
+
+// leadBody is a lead that a change of its person concerned.
+type leadBody struct {
+	ID     lead.ID    `json:"id"`
+	Status lead.State `json:"status"`
+}
+
+func namedOverHTTP(leads []leadBody) leadStates {
+	out := leadStates{}
+	for _, l := range leads {
+		out[l.ID] = l.Status
+	}
+	return out
+}
+
+func (h overHTTP) suppress(phone string, channel workflow.NodeType, reason string) (lead.SuppressionID, bool, leadStates, error) {
+	var got struct {
+		ID    lead.SuppressionID `json:"id"`
+		Leads []leadBody         `json:"leads"`
+	}
+	body := map[string]string{"phone_number": phone, "reason": reason}
+	if channel != "" {
+		body["channel"] = string(channel)
+	}
+	status, err := h.call("POST", "/suppressions", body, &got)
+	return got.ID, status == http.StatusCreated, namedOverHTTP(got.Leads), err
+}
+
+func (h overHTTP) lift(id lead.SuppressionID) error {
+	_, err := h.call("DELETE", "/suppressions/"+id.String(), nil, &struct{}{})
+	return err
+}
+
+func (h overHTTP) hold(id lead.ID) error {
+	_, err := h.call("POST", h.leadPath(id)+"/hold", nil, &struct{}{})
+	return err
+}
+
+func (h overHTTP) release(id lead.ID) error {
+	_, err := h.call("POST", h.leadPath(id)+"/release", nil, &struct{}{})
+	return err
+}
+
+func (h overHTTP) removeContact(phone, reason string, skip bool) (leadStates, error) {
+	query := url.Values{"reason": {reason}}
+	if skip {
+		query.Set("skip_retries", "true")
+	}
+	var got struct {
+		Data []leadBody `json:"data"`
+	}
+	_, err := h.call("DELETE", "/contacts/"+url.PathEscape(phone)+"/leads?"+query.Encode(), nil, &got)
+	return namedOverHTTP(got.Data), err
 }
 
 func (h overHTTP) history(id lead.ID) (map[string]string, error) {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
+	"github.com/leadflow-go/leadflow/engine"
+	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 )
 
@@ -78,6 +80,7 @@ func (r *run) history() []porcupine.Operation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	numbers := map[lead.ID]int{}
+	suppressions, channels := r.suppressions()
 	enrolled := map[lead.ID]porcupine.Operation{}
 	for _, op := range r.ops {
 		if op.Input.(input).kind == opEnroll && op.Output.(output).refused == nil {
@@ -112,6 +115,14 @@ func (r *run) history() []porcupine.Operation {
 	for _, op := range r.ops {
 		in, got := op.Input.(input), op.Output.(output)
 		in.lead, got.lead = numbers[op.lead], numbers[op.got]
+		if in.kind == opLift {
+			in.sup, in.channel = suppressions[op.sup], channels[op.sup]
+		} else {
+			got.sup = suppressions[op.sup]
+		}
+		for id, state := range op.leads {
+			got.states[numbers[id]-1] = state
+		}
 		op.Input, op.Output = in, got
 		if in.kind == opStart {
 			op.Call = enrolled[op.lead].Call // at the earliest
@@ -119,4 +130,32 @@ func (r *run) history() []porcupine.Operation {
 		out = append(out, op.Operation)
 	}
 	return out
+}
+
+// suppressions gives those of each contact and channel numbers, and says which channel each
+// is for. One of them is over before the next is added.
+func (r *run) suppressions() (numbers map[lead.SuppressionID]int, channels map[lead.SuppressionID]workflow.NodeType) {
+	all, err := r.engs[0].Suppressions(context.Background(), engine.SuppressionFilter{})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	answered := map[lead.SuppressionID]int64{}
+	for _, op := range r.ops {
+		if op.Output.(output).fresh {
+			answered[op.sup] = op.Return
+		}
+	}
+	slices.SortFunc(all, func(a, b lead.Suppression) int {
+		if len(r.engs) == 1 { // which gives out the numbers in the order of its decisions
+			return cmp.Compare(a.ID.Seq(), b.ID.Seq())
+		}
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(answered[a.ID], answered[b.ID]))
+	})
+	numbers, channels = map[lead.SuppressionID]int{}, map[lead.SuppressionID]workflow.NodeType{}
+	of := map[string]int{}
+	for _, s := range all {
+		of[s.PhoneNumber+s.Channel]++
+		numbers[s.ID], channels[s.ID] = of[s.PhoneNumber+s.Channel], workflow.NodeType(s.Channel)
+	}
+	return numbers, channels
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/leadflow-go/leadflow/engine/internal/attack/world"
+	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 	"github.com/leadflow-go/leadflow/store/postgres/pgtest"
 )
@@ -22,8 +23,8 @@ var (
 	seedFlag = flag.Uint64("linear.seed", 0, "seed of the clients' choices; 0 means a new one")
 )
 
-// TestLinearizable has clients enroll, remove, complete and read the same few leads
-// concurrently, on real goroutines and in real time, and then checks whether the answers
+// TestLinearizable has clients enroll, remove, hold, release, complete and read the same few
+// leads, and suppress and remove their persons, concurrently, on real goroutines and in real time, and then checks whether the answers
 // are linearizable: whether some sequential order of all operations gives the same
 // answers. The engine's own operations, the calls of handlers, are part of that order.
 //
@@ -143,6 +144,23 @@ func TestTheCheckOfHistoriesFindsFaults(t *testing.T) {
 	history := func(outcome string) op {
 		return op{in: input{kind: opHistory, lead: 1}, out: output{outcomes: outcomes{outcome}}}
 	}
+	suppress := func(sup int, fresh bool, channel workflow.NodeType, of ...lead.State) op {
+		out := output{sup: sup, fresh: fresh}
+		copy(out.states[:], of)
+		return op{in: input{kind: opSuppress, reason: "a", channel: channel}, out: out}
+	}
+	lift := func(sup int, refused error) op {
+		return op{in: input{kind: opLift, sup: sup}, out: output{refused: refused}}
+	}
+	suppressed := op{in: input{kind: opEnroll}, out: output{refused: lead.ErrSuppressed}}
+	hold, release := op{in: input{kind: opHold, lead: 1}}, op{in: input{kind: opRelease, lead: 1}}
+	notHeld := op{in: input{kind: opRelease, lead: 1}, out: output{refused: lead.ErrNotHeld}}
+	held := op{in: input{kind: opGet, lead: 1}, out: output{state: lead.Enrolled, held: true}}
+	removeAll := func(of ...lead.State) op {
+		out := output{}
+		copy(out.states[:], of)
+		return op{in: input{kind: opRemoveContact, reason: "a"}, out: out}
+	}
 	row := func(ops ...op) []op { return ops }
 
 	for _, c := range []struct {
@@ -185,6 +203,36 @@ func TestTheCheckOfHistoriesFindsFaults(t *testing.T) {
 		{"an attempt is made twice",
 			row(enroll, start, returned(failed), retry),
 			row(enroll, start, start)},
+		{"a step starts after a suppression",
+			row(enroll, suppress(1, true, "", lead.Removed), get(lead.Removed, "a")),
+			row(enroll, suppress(1, true, "", lead.Removed), start)},
+		{"a suppression forgets a lead",
+			row(enroll, start, suppress(1, true, "", lead.PendingRemoval), get(lead.PendingRemoval, "a")),
+			row(enroll, start, suppress(1, true, ""), get(lead.InStep, ""))},
+		{"a retry is made after a suppression",
+			row(enroll, start, returned(failed), suppress(1, true, "", lead.Removed), history(failed)),
+			row(enroll, start, returned(failed), suppress(1, true, "", lead.PendingRemoval), retry)},
+		{"whoever is suppressed is enrolled",
+			row(suppress(1, true, ""), suppressed, suppress(1, false, ""), lift(1, nil), enroll),
+			row(suppress(1, true, ""), enroll)},
+		{"a suppression is lifted twice",
+			row(suppress(1, true, ""), lift(1, nil), lift(1, lead.ErrNotActive), suppress(2, true, "")),
+			row(suppress(1, true, ""), lift(1, nil), lift(1, nil))},
+		{"a step starts that is suppressed for its channel",
+			row(suppress(1, true, workflow.VoiceCall), enroll, get(lead.Enrolled, "")),
+			row(suppress(1, true, workflow.VoiceCall), enroll, start)},
+		{"a step starts while it is held",
+			row(enroll, hold, held, release, start),
+			row(enroll, hold, start)},
+		{"a hold is lost",
+			row(enroll, hold, held, release, notHeld),
+			row(enroll, hold, notHeld)},
+		{"the removal of a person forgets a lead",
+			row(enroll, start, removeAll(lead.PendingRemoval), returned("dnp"), removeAll()),
+			row(enroll, start, removeAll(), get(lead.InStep, ""))},
+		{"the removal of a person removes two leads of a workflow",
+			row(enroll, removeAll(lead.Removed), again, removeAll(0, lead.Removed)),
+			row(enroll, again, removeAll(lead.Removed, lead.Removed))},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for name, ops := range map[string][]op{"good": c.good, "bad": c.bad} {

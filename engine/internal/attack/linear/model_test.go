@@ -11,6 +11,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/leadflow-go/leadflow/engine/internal/attack/life"
+	"github.com/leadflow-go/leadflow/engine/workflow"
 	"github.com/leadflow-go/leadflow/lead"
 )
 
@@ -26,11 +27,18 @@ const (
 	opEnroll   kind = iota // → lead
 	opRemove               // lead, skip, reason → state
 	opComplete             // lead, visit, outcome → state
-	opGet                  // lead → state, reason
+	opGet                  // lead → state, reason, held
 	opSee                  // lead → state
 	opHistory              // lead → outcomes
-	opStart                // the engine's: a handler is called
-	opReturn               // the engine's: a handler has returned
+
+	opSuppress      // reason, channel → suppression, fresh, states
+	opLift          // suppression
+	opHold          // lead
+	opRelease       // lead
+	opRemoveContact // skip, reason → states
+
+	opStart  // the engine's: a handler is called
+	opReturn // the engine's: a handler has returned
 )
 
 // reads reports whether the operation changes nothing.
@@ -45,6 +53,8 @@ type input struct {
 	skip    bool
 	reason  string
 	outcome string // of a callback or a handler: see also inFlight and failed
+	channel workflow.NodeType
+	sup     int // those of the contact for the channel are numbered as they were added
 }
 
 // What a handler may come to besides an outcome.
@@ -60,6 +70,20 @@ type output struct {
 	state    lead.State
 	reason   string
 	outcomes outcomes
+	held     bool
+	sup      int
+	fresh    bool   // the suppression
+	states   states // of the leads that are named
+}
+
+// states are those of leads; 0 for one that is not named.
+type states [maxLeads]lead.State
+
+func statesOf(leads []*life.Lead) (out states) {
+	for _, l := range leads {
+		out[l.Number] = l.State
+	}
+	return out
 }
 
 // outcomes are those of each step that was begun; inFlight while it has none.
@@ -70,7 +94,9 @@ type outcomes [visits]string
 const (
 	maxLeads = 6
 	visits   = 2
-	tries    = 2 // attempts at a step
+	// maxSuppressions is how many suppressions a contact can have.
+	maxSuppressions = 4
+	tries           = 2 // attempts at a step
 )
 
 // stepNodes are the nodes with a handler.
@@ -202,8 +228,24 @@ func (c *checker) model() porcupine.Model {
 // allows reports whether the operation may have had this answer in the world, and
 // applies it to the world.
 func allows(w *life.World, by time.Time, in input, out output) bool {
-	if in.kind == opEnroll {
+	switch in.kind {
+	case opEnroll:
 		return enroll(w, in, out)
+	case opSuppress:
+		is, fresh, _, leads := w.Suppress(life.Suppression{PhoneNumber: phone(in.contact), Channel: in.channel, Reason: in.reason}, false)
+		return out.refused == nil && out.sup <= len(of(w, in.channel)) && of(w, in.channel)[out.sup-1] == is && out.fresh == fresh && out.states == statesOf(leads)
+	case opLift:
+		list := of(w, in.channel)
+		return in.sup <= len(list) && refused(out, w.Lift(list[in.sup-1], "", ""))
+	case opRemoveContact:
+		var live []*life.Lead
+		for _, l := range w.Leads {
+			if !l.State.Final() {
+				live = append(live, l)
+				w.Remove(l, lead.Removal{Reason: in.reason, SkipRetries: in.skip})
+			}
+		}
+		return out.refused == nil && out.states == statesOf(live)
 	}
 	if in.lead > len(w.Leads) {
 		return false
@@ -220,12 +262,16 @@ func allows(w *life.World, by time.Time, in input, out output) bool {
 		}
 		err := w.Complete(l, st, life.Callback{Outcome: in.outcome})
 		return refused(out, err) && (err != nil || out.state == l.State)
+	case opHold:
+		return refused(out, w.Hold(l, lead.Hold{}))
+	case opRelease:
+		return refused(out, w.Release(l))
 	case opGet:
-		reason := ""
-		if how := w.View(l).Removal; how != nil {
-			reason = how.Reason
+		reason, v := "", w.View(l)
+		if v.Removal != nil {
+			reason = v.Removal.Reason
 		}
-		return out.state == l.State && out.reason == reason
+		return out.state == l.State && out.reason == reason && out.held == (v.Hold != nil)
 	case opSee:
 		return out.state == l.State
 	case opHistory:
@@ -244,6 +290,17 @@ func allows(w *life.World, by time.Time, in input, out output) bool {
 	return true
 }
 
+// of returns the suppressions for a channel, in the order in which they were added: one is
+// over before the next is.
+func of(w *life.World, channel workflow.NodeType) (list []*life.Suppression) {
+	for _, s := range w.Suppressions {
+		if s.Channel == channel {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
 // refused reports whether the answer is that of the specification. Over HTTP
 // the reason of a conflict is not known.
 func refused(out output, err error) bool {
@@ -251,9 +308,13 @@ func refused(out output, err error) bool {
 }
 
 func enroll(w *life.World, in input, out output) bool {
-	fresh, live := w.Enroll(w.Flows[0], lead.Contact{PhoneNumber: phone(in.contact)})
+	c := lead.Contact{PhoneNumber: phone(in.contact)}
+	if w.Suppressed(w.Flows[0], c) { // which comes before a live lead
+		return refused(out, lead.ErrSuppressed)
+	}
+	fresh, live := w.Enroll(w.Flows[0], c)
 	if live != nil {
-		return out.refused != nil && (out.lead == 0 || out.lead == live.Number+1)
+		return refused(out, lead.ErrContactLive) && (out.lead == 0 || out.lead == live.Number+1)
 	}
 	return out.refused == nil && out.lead == fresh.Number+1
 }
@@ -289,8 +350,12 @@ func answer(outcome string) life.Answer {
 }
 
 func describe(in input, out output) string {
-	what := [...]string{"enroll", "remove", "complete", "get", "see", "history", "start", "return"}[in.kind]
+	what := [...]string{"enroll", "remove", "complete", "get", "see", "history",
+		"suppress", "lift", "hold", "release", "remove contact", "start", "return"}[in.kind]
 	text := fmt.Sprintf("%s lead %d", what, in.lead)
+	if in.kind == opSuppress || in.kind == opLift {
+		text = fmt.Sprintf("%s %d %s", what, in.sup, in.channel)
+	}
 	if in.visit > 0 {
 		text += fmt.Sprintf(" step %d/%d %s", in.visit, in.attempt, in.outcome)
 	}
@@ -300,12 +365,16 @@ func describe(in input, out output) string {
 	switch {
 	case out.refused != nil:
 		return text + fmt.Sprintf(" → %v (%s, lead %d)", out.refused, out.state, out.lead)
+	case in.kind == opSuppress:
+		return text + fmt.Sprintf(" → suppression %d, fresh %t, %v", out.sup, out.fresh, out.states)
+	case in.kind == opRemoveContact:
+		return text + fmt.Sprintf(" → %v", out.states)
 	case in.kind == opHistory:
 		return text + fmt.Sprintf(" → %q", out.outcomes)
 	case in.kind == opEnroll:
 		return text + fmt.Sprintf(" → lead %d", out.lead)
 	case out.state != 0:
-		return text + fmt.Sprintf(" → %s %s", out.state, out.reason)
+		return text + fmt.Sprintf(" → %s %s, held %t", out.state, out.reason, out.held)
 	}
 	return text
 }

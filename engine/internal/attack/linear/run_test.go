@@ -55,14 +55,18 @@ type run struct {
 // recorded is an operation before the leads have numbers.
 type recorded struct {
 	porcupine.Operation
-	lead lead.ID // of the input
-	got  lead.ID // of the output
+	lead  lead.ID // of the input
+	got   lead.ID // of the output
+	sup   lead.SuppressionID
+	leads leadStates // of the output
 }
 
 type person struct {
 	enrolled int // how often enrolling was tried
 	leads    []lead.ID
-	steps    []begunStep   // that have begun
+	steps    []begunStep // that have begun
+	asked    int         // how often suppressing was tried
+	sups     []lead.SuppressionID
 	gate     chan struct{} // closed to let the contact's handlers go on
 }
 
@@ -188,9 +192,12 @@ func (r *run) tick() int64 { return r.ticks.Add(1) }
 
 // record keeps an operation that began at the tick.
 func (r *run) record(client int, begun int64, id lead.ID, in input, got lead.ID, out output) {
-	op := recorded{lead: id, got: got, Operation: porcupine.Operation{
-		ClientId: client, Input: in, Call: begun, Output: out, Return: r.tick(),
-	}}
+	r.keep(client, begun, in, out, recorded{lead: id, got: got})
+}
+
+// keep is record for what has more ids in it.
+func (r *run) keep(client int, begun int64, in input, out output, op recorded) {
+	op.Operation = porcupine.Operation{ClientId: client, Input: in, Call: begun, Output: out, Return: r.tick()}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ops = append(r.ops, op)
@@ -279,6 +286,11 @@ func (r *run) act(client client, n int, name string, random *rand.Rand) error {
 	if len(c.leads) > 0 {
 		id = c.leads[max(0, len(c.leads)-1-random.IntN(5)/4)] // mostly the last one
 	}
+	var sup lead.SuppressionID
+	if len(c.sups) > 0 {
+		sup = c.sups[max(0, len(c.sups)-1-random.IntN(5)/4)]
+	}
+	suppress := c.asked < maxSuppressions
 	var step begunStep
 	if len(c.steps) > 0 {
 		step = c.steps[max(0, len(c.steps)-1-random.IntN(6)/4)]
@@ -286,18 +298,22 @@ func (r *run) act(client client, n int, name string, random *rand.Rand) error {
 	r.mu.Unlock()
 	in := input{contact: contact}
 	begun := r.tick()
-	switch what := random.IntN(14); {
+	switch what := random.IntN(21); {
 	case enroll:
 		got, err := client.enroll(phone(contact))
 		if err != nil && !refuses(err) {
 			return err
 		}
 		r.record(n, begun, lead.ID{}, in, got, output{refused: err})
+		r.mu.Lock()
 		if err == nil {
-			r.mu.Lock()
 			c.leads = append(c.leads, got)
-			r.mu.Unlock()
+		} else {
+			c.enrolled-- // it has one lead less than it might
 		}
+		r.mu.Unlock()
+	case what >= 14:
+		return r.actOnPerson(client, n, name, random, contact, id, sup, suppress)
 	case id.IsZero():
 	case what < 3:
 		in.kind, in.skip, in.reason = opRemove, random.IntN(2) == 0, name
@@ -331,16 +347,87 @@ func (r *run) act(client client, n int, name string, random *rand.Rand) error {
 	return nil
 }
 
+// actOnPerson does one thing that concerns the person, or holds a lead.
+func (r *run) actOnPerson(
+	client client, n int, name string, random *rand.Rand, contact int, id lead.ID, sup lead.SuppressionID, suppress bool,
+) error {
+	in := input{contact: contact, reason: name}
+	what := random.IntN(7)
+	if what < 2 && suppress {
+		r.mu.Lock()
+		suppress = r.contacts[contact].asked < maxSuppressions
+		if suppress {
+			r.contacts[contact].asked++
+		}
+		r.mu.Unlock()
+	}
+	begun := r.tick()
+	switch {
+	case what < 2 && suppress:
+		in.kind = opSuppress
+		if random.IntN(3) == 0 {
+			in.channel = workflow.VoiceCall
+		}
+		got, fresh, leads, err := client.suppress(phone(contact), in.channel, name)
+		if err != nil {
+			return err
+		}
+		r.keep(n, begun, in, output{fresh: fresh}, recorded{sup: got, leads: leads})
+		r.mu.Lock()
+		if c := &r.contacts[contact]; fresh {
+			c.sups = append(c.sups, got)
+		} else {
+			c.asked--
+		}
+		r.mu.Unlock()
+	case what == 2:
+		in.kind, in.skip = opRemoveContact, random.IntN(2) == 0
+		leads, err := client.removeContact(phone(contact), name, in.skip)
+		if err != nil {
+			return err
+		}
+		r.keep(n, begun, in, output{}, recorded{leads: leads})
+	case what < 5 && !sup.IsZero():
+		in.kind = opLift
+		err := client.lift(sup)
+		if err != nil && !refuses(err) {
+			return err
+		}
+		r.keep(n, begun, in, output{refused: err}, recorded{sup: sup})
+	case id.IsZero():
+	case what == 5:
+		in.kind = opHold
+		err := client.hold(id)
+		if err != nil && !refuses(err) {
+			return err
+		}
+		r.record(n, begun, id, in, lead.ID{}, output{refused: err})
+	case what == 6:
+		in.kind = opRelease
+		err := client.release(id)
+		if err != nil && !refuses(err) {
+			return err
+		}
+		r.record(n, begun, id, in, lead.ID{}, output{refused: err})
+	}
+	return nil
+}
+
 func refuses(err error) bool {
+	for _, reason := range []error{lead.ErrSuppressed, lead.ErrNotActive, lead.ErrNotHeld, lead.ErrRemovalPending} {
+		if errors.Is(err, reason) {
+			return true
+		}
+	}
 	return errors.Is(err, lead.ErrConflict) || errors.Is(err, lead.ErrLeadFinal) || errors.Is(err, lead.ErrContactLive) ||
 		errors.Is(err, lead.ErrStepFinished) || errors.Is(err, lead.ErrStepNotStarted) || errors.Is(err, lead.ErrOtherAttempt)
 }
 
 func (r *run) get(client client, n, contact int, id lead.ID) error {
 	begun := r.tick()
-	state, reason, err := client.get(id)
+	seen, err := client.get(id)
 	if err == nil {
-		r.record(n, begun, id, input{kind: opGet, contact: contact}, lead.ID{}, output{state: state, reason: reason})
+		r.record(n, begun, id, input{kind: opGet, contact: contact}, lead.ID{}, output{state: seen.state, reason: seen.reason, held: seen.held})
 	}
 	return err
 }

@@ -215,7 +215,7 @@ type Expectation struct {
 }
 
 // ContactExpectation is which leads of a contact, found by either Phone or ExternalID, are
-// not final. The contact may have others that the batch changes or enrolls.
+// not final. The contact may have others that the batch enrolls.
 type ContactExpectation struct {
 	Phone      int64  // 0 for none
 	ExternalID string // "" for none

@@ -181,23 +181,20 @@ func expected(b *store.Batch) (p people) {
 }
 
 // unexpected returns a conflict if a contact has a lead without which the batch was
-// decided.
+// decided. That the batch changes the lead does not help: it may be for something that was
+// decided later, such as an attempt that begins.
 func unexpected(b *store.Batch, leads []otherLead) error {
 	phones, ids := map[int64][]int{}, map[string][]int{}
 	for i := range b.Share.Contacts {
 		e := &b.Share.Contacts[i]
 		phones[e.Phone], ids[e.ExternalID] = append(phones[e.Phone], i), append(ids[e.ExternalID], i)
 	}
-	changed := make(map[int64]bool, len(b.Changes))
-	for i := range b.Changes {
-		changed[b.Changes[i].After.Seq] = true
-	}
 	for i := range leads {
 		l := &leads[i]
 		for _, k := range slices.Concat(phones[l.contact.Phone], ids[l.contact.ExternalID]) {
 			e := &b.Share.Contacts[k]
 			about := store.Suppression{Phone: e.Phone, ExternalID: e.ExternalID, Workflow: e.Workflow}
-			if about.Holds(&l.contact, l.workflow) && !changed[l.seq] && !slices.Contains(e.Leads, l.seq) {
+			if about.Holds(&l.contact, l.workflow) && !slices.Contains(e.Leads, l.seq) {
 				return &store.ConflictError{Kind: "contact", Seq: l.seq}
 			}
 		}

@@ -221,8 +221,7 @@ func (s *Store) write(ctx context.Context, at *place, b *store.Batch) (result st
 		return result, s.writeInHope(ctx, at, b)
 	}
 	if len(b.Enroll)+len(b.Suppressions)+len(b.Audit)+len(b.Share.Contacts)+len(b.Share.Suppressed) > 0 {
-		p.Queue(beginText)
-		s.queueFence(&p, at, b)
+		s.queueBegin(&p, at, b)
 		return s.writeIn(ctx, &p, b, result)
 	}
 	limited := len(b.Share.Limits) > 0 // what others use is seen only if it is READ COMMITTED
@@ -247,10 +246,17 @@ func (s *Store) write(ctx context.Context, at *place, b *store.Batch) (result st
 // commitText goes out with the last statements of a transaction that beginText has begun.
 const commitText = "COMMIT"
 
-// writeIn sends the batch, after what is queued already in a transaction that it ends.
-func (s *Store) writeIn(ctx context.Context, p *pgx.Batch, b *store.Batch, result store.Result) (store.Result, error) {
+// queueBegin queues the beginning of a transaction, and what it locks before any lead.
+func (s *Store) queueBegin(p *pgx.Batch, at *place, b *store.Batch) {
+	p.Queue(beginText)
+	s.queueFence(p, at, b)
 	queueWorkflows(p, b)
 	s.queueGate(p, b, false)
+}
+
+// writeIn sends the batch, after what is queued already in a transaction that it ends and
+// that queueBegin has begun.
+func (s *Store) writeIn(ctx context.Context, p *pgx.Batch, b *store.Batch, result store.Result) (store.Result, error) {
 	d, err := decide(b, len(b.Enroll) >= copyFrom && s.hopes(b), func(queue func(p *pgx.Batch)) error {
 		queue(p)
 		err := s.conn.SendBatch(ctx, p).Close()
@@ -296,10 +302,7 @@ var errLive = errors.New("a contact has a live lead already, or is suppressed")
 // errLive if the hope may have been in vain.
 func (s *Store) writeInHope(ctx context.Context, at *place, b *store.Batch) error {
 	var p pgx.Batch
-	p.Queue(beginText)
-	s.queueFence(&p, at, b)
-	queueWorkflows(&p, b)
-	s.queueGate(&p, b, false)
+	s.queueBegin(&p, at, b)
 	counted := counts{}
 	who := peopleOf(b.Enroll)
 	p.Queue(nobodySuppressedText, who.phones, who.ids)
@@ -356,8 +359,7 @@ func (s *Store) writePart(ctx context.Context, at *place, b *store.Batch) (resul
 	}
 	var locked []int64
 	var p pgx.Batch
-	p.Queue(beginText)
-	s.queueFence(&p, at, b)
+	s.queueBegin(&p, at, b)
 	p.Queue(lockText, seqs, versions).Query(func(rows pgx.Rows) error {
 		locked, err = pgx.CollectRows(rows, pgx.RowTo[int64])
 		return err

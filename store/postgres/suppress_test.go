@@ -405,8 +405,61 @@ func TestSuppressingDoesNotDeadlockWithTransactions(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn.Close(ctx)
+	noDeadlocks(t, url)
+}
+
+// A batch that is written without its stale leads locks in the same order as others.
+func TestPartialBatchesDoNotDeadlock(t *testing.T) {
+	server(t)
+	url := pgtest.Database(t)
+	ctx := t.Context()
+	var engines [2]*postgres.Store
+	for i := range engines {
+		var err error
+		if engines[i], err = postgres.Open(ctx, url, postgres.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		defer engines[i].Close()
+	}
+	enrolled(t, engines[0]) // lead 1, which both change
+	const rounds = 100
+	var group sync.WaitGroup
+	for i, s := range engines {
+		group.Go(func() {
+			for k := range int64(rounds) {
+				found, err := s.Load(ctx, []int64{1})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				b := &store.Batch{Enroll: []store.Enrollment{enrollment(t, s, 4930_0000_0000+k)}}
+				if i == 1 {
+					b = suppression(t, s, 4940_0000_0000+k)
+				}
+				stale := next(found[0].Record)
+				stale.Before.Seq, stale.After.Seq = 1000, 1000
+				b.Changes, b.Share.Partial = []store.Change{next(found[0].Record), stale}, true
+				if _, err := s.Commit(ctx, b); err != nil && !errors.Is(err, store.ErrConflict) {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	for _, s := range engines {
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	noDeadlocks(t, url)
+}
+
+// noDeadlocks fails the test if a transaction of the database was ended because of a
+// deadlock. Nobody is connected to it any more.
+func noDeadlocks(t *testing.T, url string) {
+	t.Helper()
 	var deadlocks int
-	if err := connect(t).QueryRow(ctx, "SELECT deadlocks FROM pg_stat_database WHERE datname = $1", path.Base(url[:strings.IndexAny(url+"?", "?")])).Scan(&deadlocks); err != nil {
+	if err := connect(t).QueryRow(t.Context(), "SELECT deadlocks FROM pg_stat_database WHERE datname = $1", path.Base(url[:strings.IndexAny(url+"?", "?")])).Scan(&deadlocks); err != nil {
 		t.Fatal(err)
 	}
 	if deadlocks > 0 {

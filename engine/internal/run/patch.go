@@ -19,7 +19,9 @@ var ErrChanged = errors.New("contact was changed meanwhile")
 // and the present contact, which need not be on disk yet.
 func (r *Runner) SetContact(ctx context.Context, workflow lead.WorkflowID, id lead.ID, from store.Contact, to *Contact, note store.Audit) (store.Contact, error) {
 	var now store.Contact
+	var before begun
 	err := r.onLead(ctx, workflow, id, func(l *loop, e *entry) error {
+		before = begun{}
 		if !e.contact.says(from) {
 			now = e.contact.Contact
 			return ErrChanged
@@ -39,14 +41,19 @@ func (r *Runner) SetContact(ctx context.Context, workflow lead.WorkflowID, id le
 		}
 		l.auditLead(e, note)
 		if renamed {
-			return l.suppressRenamed(e)
+			err := l.suppressRenamed(e)
+			before.add(l, e)
+			return err
 		}
 		return nil
 	})
-	if errors.Is(err, ErrChanged) {
+	switch {
+	case errors.Is(err, ErrChanged):
 		return now, err
+	case err != nil:
+		return store.Contact{}, err // not now: if ctx has ended, the loop may still be setting it
 	}
-	return store.Contact{}, err // not now: if ctx has ended, the loop may still be setting it
+	return store.Contact{}, before.await(ctx, r)
 }
 
 // suppressRenamed does to a lead that has a new external id what the suppressions of its

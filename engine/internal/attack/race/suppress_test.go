@@ -2,6 +2,7 @@ package race
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -27,6 +28,7 @@ func TestSuppressRaces(t *testing.T) {
 				"enrollment": (*races).suppressEnrollment,
 				"import":     (*races).suppressImport,
 				"removal":    (*races).suppressRemoval,
+				"rename":     (*races).suppressRename,
 			} {
 				t.Run(name, func(t *testing.T) { race(r, t) })
 			}
@@ -246,4 +248,25 @@ func (r *races) suppressRemoval(t *testing.T) {
 	})
 	r.check(t, workflows...)
 	r.checkPeople(t, people)
+}
+
+// Suppress against the update that gives the lead the external id of the suppression.
+func (r *races) suppressRename(t *testing.T) {
+	workflows := r.stageStart(t)
+	r.racePeople(t, *leadsFlag, workflows, func(p *play) {
+		id := "id of " + p.person.contact.PhoneNumber
+		p.together(func() {
+			if _, err := r.Eng.Suppress(context.Background(), engine.Suppress{ExternalID: id}); err != nil {
+				t.Errorf("Suppress: %v", err)
+			}
+		}, func() {
+			_, err := r.Eng.UpdateLead(context.Background(), p.wf, p.lead, engine.LeadUpdate{ExternalID: &id})
+			if err != nil && !errors.Is(err, lead.ErrLeadFinal) {
+				t.Errorf("UpdateLead: %v", err)
+			}
+		})
+		if l := r.Lead(lead.Lead{ID: p.lead, WorkflowID: p.wf}); l.State == lead.Enrolled || l.State == lead.InStep {
+			t.Errorf("lead %s is %s, and has the external id of a suppression", l.ID, l.State)
+		}
+	})
 }

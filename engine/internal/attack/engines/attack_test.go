@@ -34,11 +34,11 @@ const engines = 3
 
 // Processes that share a database are killed, stopped, shut down and cut off from it
 // again and again, and the database is restarted. Their clocks are up to an hour apart.
-// Promises 1, 2, 7, 8, 9, 10, 16 and 17 must hold.
+// Promises 1, 2, 7, 8, 9, 10, 13, 16 and 17 must hold.
 //
 // The parent is the outside world, and the witness: handlers report to it before they do
-// anything, and then do what it answers. It enrolls and removes people, updates them,
-// sends callbacks, pauses, resumes and cancels workflows, each time at any of the
+// anything, and then do what it answers. It enrolls, removes and suppresses people, updates
+// them, sends callbacks, pauses, resumes and cancels workflows, each time at any of the
 // engines, and repeats what was not acknowledged, as a client would. It judges what it
 // has seen of each lead when all is over: see story.
 //
@@ -94,7 +94,7 @@ type arena struct {
 	flows    []*flow
 	doomed   *flow // to be cancelled; nil while there is none
 	notes    []string
-	figures  struct{ kills, stops, cuts, stalls, refusals, slow, leaves, restarts, reads int }
+	figures  struct{ kills, stops, cuts, stalls, refusals, slow, leaves, restarts, reads, suppressions int }
 }
 
 // person is a contact whose enrollment was asked for.
@@ -104,6 +104,8 @@ type person struct {
 	asked moment
 	times int       // that it was asked for
 	acked []lead.ID // leads that were acknowledged
+
+	stopped moment // that the person is suppressed was acknowledged
 }
 
 func newArena(t *testing.T, seed uint64) *arena {
@@ -365,6 +367,9 @@ func (a *arena) verify() {
 				a.Errorf("lead %s of %s was acknowledged, and is not there", id, p.phone)
 			}
 		}
+		for _, id := range leads[p.phone] {
+			a.stories[id].stopped = p.stopped
+		}
 	}
 	e := &excuses{lease: a.lease, troubles: a.troubles}
 	faulty := 0
@@ -431,11 +436,11 @@ func (a *arena) report() {
 		cut += s.proxy.cuts
 	}
 	f := a.figures
-	a.Logf("%d leads, %d attempts, %d of them redelivered, %d callbacks, %d removals, %d pauses, %d workflows cancelled, %d reads compared",
-		len(a.stories), calls, again, answers, removals, pauses, cancelled, f.reads)
+	a.Logf("%d leads, %d attempts, %d of them redelivered, %d callbacks, %d removals, %d suppressions, %d pauses, %d workflows cancelled, %d reads compared",
+		len(a.stories), calls, again, answers, removals, f.suppressions, pauses, cancelled, f.reads)
 	a.Logf("%d processes: %d killed, %d stopped, %d shut down; %d connections cut; %d times cut, %d held up, %d refused, %d slowed down; %d restarts of the database",
 		len(a.all), f.kills, f.stops, f.leaves, cut, f.cuts, f.stalls, f.refusals, f.slow, f.restarts)
-	if *troublesFlag >= shortDose() && (calls < 200 || again == 0 || removals < 20 || pauses == 0) {
+	if *troublesFlag >= shortDose() && (calls < 200 || again == 0 || removals < 20 || f.suppressions < 10 || pauses == 0) {
 		a.Error("the test tests less than it says")
 	}
 }

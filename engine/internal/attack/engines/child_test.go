@@ -85,13 +85,15 @@ type event struct {
 	Key         string          `json:"key,omitempty"`
 	Redelivered bool            `json:"redelivered,omitempty"`
 
-	State   string        `json:"state,omitempty"`
-	Count   int64         `json:"count,omitempty"`
-	Leads   []lead.Lead   `json:"leads,omitempty"`
-	Steps   [][]lead.Step `json:"steps,omitempty"` // of each of the leads
-	Calls   []lead.Call   `json:"calls,omitempty"`
-	Refusal string        `json:"refusal,omitempty"` // the class of the error
-	Error   string        `json:"error,omitempty"`
+	State string `json:"state,omitempty"`
+	Count int64  `json:"count,omitempty"`
+
+	Imported []lead.ID     `json:"imported,omitempty"` // zero for who was not
+	Leads    []lead.Lead   `json:"leads,omitempty"`
+	Steps    [][]lead.Step `json:"steps,omitempty"` // of each of the leads
+	Calls    []lead.Call   `json:"calls,omitempty"`
+	Refusal  string        `json:"refusal,omitempty"` // the class of the error
+	Error    string        `json:"error,omitempty"`
 
 	by *process // whose it is
 }
@@ -104,6 +106,7 @@ type command struct {
 
 	Workflow lead.WorkflowID `json:"workflow,omitzero"`
 	Contact  lead.Contact    `json:"contact,omitzero"`
+	Contacts []lead.Contact  `json:"contacts,omitempty"`
 	Lead     lead.ID         `json:"lead,omitzero"`
 	Step     lead.StepID     `json:"step,omitzero"`
 	Number   int             `json:"number,omitempty"`
@@ -301,6 +304,10 @@ func (c *child) method(cmd command, reply *event) (err error) {
 		var l lead.Lead
 		l, err = c.eng.Enroll(ctx, cmd.Workflow, cmd.Contact)
 		reply.Lead, state = l.ID, l.State
+	case "import":
+		reply.Imported, err = c.importAll(cmd)
+	case "suppress":
+		_, err = c.eng.Suppress(ctx, engine.Suppress{PhoneNumber: cmd.Contact.PhoneNumber})
 	case "remove":
 		var options []engine.RemoveOption
 		if cmd.Skip {
@@ -348,6 +355,18 @@ func (c *child) method(cmd command, reply *event) (err error) {
 	return err
 }
 
+// importAll enrolls the contacts of the command.
+func (c *child) importAll(cmd command) (ids []lead.ID, err error) {
+	_, err = c.eng.EnrollAll(ctx, cmd.Workflow, func(yield func(lead.Contact, error) bool) {
+		for _, person := range cmd.Contacts {
+			if !yield(person, nil) {
+				return
+			}
+		}
+	}, engine.OnRow(func(_ int, id lead.ID, _ error) { ids = append(ids, id) }))
+	return ids, err
+}
+
 // read returns the lead of the command, or all of the contact, or all of the workflow;
 // with Full, with their histories and calls.
 func (c *child) read(cmd command, reply *event) error {
@@ -393,6 +412,7 @@ func refusal(err error) string {
 	for class, target := range map[string]error{
 		"lead final":       lead.ErrLeadFinal,
 		"contact live":     lead.ErrContactLive,
+		"suppressed":       lead.ErrSuppressed,
 		"workflow status":  lead.ErrWorkflowStatus,
 		"step finished":    lead.ErrStepFinished,
 		"step not started": lead.ErrStepNotStarted,

@@ -109,15 +109,7 @@ func (a *arena) person(n int) {
 		time.Sleep(soon)
 		a.remove(s, skip)
 	case k < 45:
-		called := make(chan struct{})
-		a.mu.Lock()
-		s.when = sync.OnceFunc(func() { close(called) })
-		a.mu.Unlock()
-		select {
-		case <-called:
-		case <-time.After(10 * time.Second):
-		case <-a.over:
-		}
+		a.awaitCall(s)
 		a.remove(s, skip)
 	case k < 55:
 		for i := range 1 + rng.IntN(2) {
@@ -127,6 +119,26 @@ func (a *arena) person(n int) {
 	case k < 60 && n%8 == 7:
 		time.Sleep(soon)
 		a.removeGroup(s, group, skip)
+	case k < 70:
+		time.Sleep(soon)
+		a.suppress(p, s)
+	case k < 80:
+		a.awaitCall(s)
+		time.Sleep(soon / 8)
+		a.suppress(p, s)
+	}
+}
+
+// awaitCall waits until a handler is called for the lead.
+func (a *arena) awaitCall(s *story) {
+	called := make(chan struct{})
+	a.mu.Lock()
+	s.when = sync.OnceFunc(func() { close(called) })
+	a.mu.Unlock()
+	select {
+	case <-called:
+	case <-time.After(10 * time.Second):
+	case <-a.over:
 	}
 }
 

@@ -2,8 +2,6 @@ package engines
 
 import (
 	"context"
-	"errors"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -62,66 +60,5 @@ func TestEnginesKeepALimitTogether(t *testing.T) {
 	}
 	if limits, err := f.engines[0].Limits(ctx); err != nil || len(limits) != 0 {
 		t.Errorf("%+v, %v", limits, err)
-	}
-}
-
-// A suppression by one engine holds against enrolling and starting on every other
-// (promise 13).
-func TestASuppressionHoldsOnEveryEngine(t *testing.T) {
-	const people = 150
-	var mu sync.Mutex
-	stopped := map[string]bool{} // whose suppression was acknowledged
-	var late atomic.Int64
-	f := newFleet(t, 3, func(_ context.Context, a engine.Attempt) (engine.Result, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if stopped[a.Contact.PhoneNumber] && a.Node.ID != "call" {
-			late.Add(1)
-		}
-		return engine.Result{Outcome: "completed"}, nil
-	})
-	def := oneCall()
-	def.Nodes[1] = workflow.Wait("wait", time.Millisecond)
-	wf := f.activate(0, def)
-	var work sync.WaitGroup
-	for i := range people {
-		work.Add(2)
-		go func() {
-			defer work.Done()
-			for k := range 3 {
-				_, err := f.engines[(i+k)%3].Enroll(ctx, wf, lead.Contact{PhoneNumber: phone(i)})
-				if err != nil && !errors.Is(err, lead.ErrSuppressed) && !errors.Is(err, lead.ErrContactLive) {
-					t.Error(err)
-				}
-			}
-		}()
-		go func() {
-			defer work.Done()
-			if _, err := f.engines[(i+1)%3].Suppress(ctx, engine.Suppress{PhoneNumber: phone(i)}); err != nil {
-				t.Error(err)
-				return
-			}
-			mu.Lock()
-			stopped[phone(i)] = true
-			mu.Unlock()
-			if _, err := f.engines[(i+2)%3].Enroll(ctx, wf, lead.Contact{PhoneNumber: phone(i)}); !errors.Is(err, lead.ErrSuppressed) {
-				t.Errorf("after the suppression: %v", err)
-			}
-		}()
-	}
-	work.Wait()
-	for i := range people {
-		found, err := f.engines[i%3].ContactLeads(ctx, engine.ContactFilter{PhoneNumber: phone(i), States: []lead.State{lead.Enrolled, lead.InStep}})
-		if err != nil || len(found) != 0 {
-			t.Errorf("%s is live: %+v, %v", phone(i), found, err)
-		}
-	}
-	if n := late.Load(); n != 0 {
-		t.Errorf("%d steps started after the acknowledgement", n)
-	}
-	for i, e := range f.engines {
-		if proof, err := e.VerifyAudit(ctx); err != nil || proof.Entries < people {
-			t.Errorf("engine %d: %+v, %v", i, proof, err)
-		}
 	}
 }

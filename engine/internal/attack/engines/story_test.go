@@ -29,6 +29,7 @@ type story struct {
 	answers  []*callback
 	removals []removal
 	final    moment   // somebody was told that the lead is final; 0 for nobody
+	stopped  moment   // or that the person is suppressed
 	updates  []string // keys of metadata whose update was acknowledged
 
 	when func() // called once, by the parent, when a handler is called; or nil
@@ -126,6 +127,7 @@ func (s *story) judge(e *excuses, all []*process) (faults []string) {
 	calls := slices.Clone(s.calls)
 	slices.SortStableFunc(calls, func(a, b *call) int { return int(a.at - b.at) })
 	s.judgeBrakes(calls, fault)
+	s.judgeStop(calls, fault)
 	keys := map[string]*call{} // the last call with that key
 	of := map[[2]any]string{}  // and the key of an attempt
 	steps := map[lead.StepID]bool{}
@@ -324,6 +326,7 @@ func (s *story) tell(begin moment) string {
 		add(r.acked, "removal is acknowledged; removed: %t, skip retries: %t", r.removed, r.skip)
 	}
 	add(s.final, "is known to be final")
+	add(s.stopped, "the person's suppression is acknowledged")
 	for _, p := range s.flow.pauses {
 		add(p.from, "its workflow is paused")
 		add(p.to, "its workflow is to be resumed")

@@ -37,6 +37,7 @@ var attacks = map[string]Trial{
 	"sqlite":     {"./store/sqlite", "^TestContract$"},
 	"memory":     {"./store/memory", "^TestContract$"},
 	"engines":    {"./engine/internal/attack/engines", "^TestEveryLeadOutlivesItsEngines$"},
+	"fleet":      {"./engine/internal/attack/engines", "^TestSuppressionsRaceOnThreeEngines$"},
 }
 
 // needPostgres are packages whose tests are skipped without a PostgreSQL server, and so
@@ -48,6 +49,8 @@ var doses = map[string][]string{
 	"./engine/internal/attack/model": {"-rapid.nofailfile", "-rapid.shrinktime=1ms", "-rapid.checks=400"},
 	"./engine/internal/attack/crash": {"-crash.rounds=20"},
 	"./engine/internal/attack/race":  {"-race.n=100"},
+	// Whether engines meet is random.
+	"./engine/internal/attack/engines": {"-engines.races=400"},
 	// Whether a power cut shows a fault is random.
 	"./store/sqlite": {"-power.runs=6"},
 }

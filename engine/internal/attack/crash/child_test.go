@@ -53,6 +53,7 @@ type event struct {
 	Message     json.RawMessage `json:"message,omitempty"` // of a scheduled message, its data
 	Outcome     string          `json:"outcome,omitempty"`
 	State       string          `json:"state,omitempty"`
+	New         bool            `json:"new,omitempty"`     // of a reply to suppress
 	Refusal     string          `json:"refusal,omitempty"` // of a reply: the class of the error
 	Error       string          `json:"error,omitempty"`
 	Live        int64           `json:"live,omitempty"` // of a status: leads that are not final
@@ -61,7 +62,7 @@ type event struct {
 }
 
 // command is a line from the parent to the child. The kinds: answer (to a
-// dispatch or a hook), enroll, remove, complete, doom and end (a workflow, which
+// dispatch or a hook), enroll, remove, suppress, complete, doom and end (a workflow, which
 // is not that of the leads), status, quit.
 type command struct {
 	Kind string `json:"kind"`
@@ -205,7 +206,7 @@ func (c *child) carryOut(cmd command) {
 	ctx := context.Background()
 	reply := event{Kind: "reply", ID: cmd.ID}
 	var err error
-	var removal *engine.Removal
+	var detached func(context.Context) (lead.Lead, error) // of a removal
 	switch cmd.Kind {
 	case "enroll":
 		var l lead.Lead
@@ -216,8 +217,22 @@ func (c *child) carryOut(cmd command) {
 		if cmd.SkipRetries {
 			options = append(options, engine.SkipRetries())
 		}
+		var removal *engine.Removal
 		if removal, err = c.eng.Remove(ctx, cmd.Workflow, cmd.Lead, options...); err == nil {
-			reply.State = removal.State.String()
+			reply.State, detached = removal.State.String(), removal.Wait
+		}
+	case "suppress":
+		var s engine.Suppressed
+		s, err = c.eng.Suppress(ctx, engine.Suppress{PhoneNumber: cmd.Contact.PhoneNumber, Reason: cmd.Reason, Actor: "the crash test"})
+		if reply.New = s.New; len(s.Leads) > 0 {
+			l := s.Leads[0]
+			reply.Lead, reply.State = l.ID, l.State.String()
+			detached = func(ctx context.Context) (lead.Lead, error) {
+				if err := s.Wait(ctx); err != nil {
+					return lead.Lead{}, err
+				}
+				return c.eng.Lead(ctx, l.WorkflowID, l.ID)
+			}
 		}
 	case "complete":
 		var done engine.CallbackAck
@@ -244,8 +259,8 @@ func (c *child) carryOut(cmd command) {
 	c.point.pass("acknowledged")
 	c.reply(reply)
 	c.point.pass("told")
-	if removal != nil {
-		if l, err := removal.Wait(ctx); err == nil {
+	if detached != nil {
+		if l, err := detached(ctx); err == nil {
 			c.say(event{Kind: "detached", Lead: l.ID, State: l.State.String()})
 		}
 	}
@@ -266,6 +281,7 @@ func refusal(err error) string {
 	for class, target := range map[string]error{
 		"lead final":       lead.ErrLeadFinal,
 		"contact live":     lead.ErrContactLive,
+		"suppressed":       lead.ErrSuppressed,
 		"workflow status":  lead.ErrWorkflowStatus,
 		"step finished":    lead.ErrStepFinished,
 		"step not started": lead.ErrStepNotStarted,

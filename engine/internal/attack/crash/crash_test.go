@@ -36,11 +36,11 @@ func shortDose() int {
 // A child process that runs an engine on a real file is killed with SIGKILL again and
 // again, at random times and at each of points, and restarted on the same file. Every
 // third time the power is cut too: what SQLite had not synced is lost, in part or
-// completely, or is garbage. Promises 1, 2, 3, 4, 5, 7, 8, 9 and 10 must always hold.
+// completely, or is garbage. Promises 1, 2, 3, 4, 5, 7, 8, 9, 10 and 13 must always hold.
 //
 // The parent is the outside world, and records what it sees. Handlers and hooks report
 // to it before they do anything, and then do what it answers. It enrolls and removes
-// leads and sends callbacks; if a kill lost the acknowledgement of a callback, it sends
+// leads, suppresses people and sends callbacks; if a kill lost the acknowledgement of a callback, it sends
 // the callback again, as a provider would. After each kill it reads a copy of the file,
 // so it knows what the next process will find, and what that process may do. At the end
 // it reads every lead's history.
@@ -97,7 +97,7 @@ type run struct {
 	figures struct {
 		dispatches, judged, redeliveries, retries, callbacks, resent, refused, hooks int
 		enrolled, removed, pending, lateRemovals, inCommit, starting, timeouts       int
-		cuts, losses, doomed                                                         int
+		cuts, losses, doomed, suppressed, broughtBack                                int
 	}
 }
 
@@ -323,6 +323,7 @@ func (r *run) report() {
 			r.Errorf("the child was never killed at %q: the test tests less than it says", p.name)
 		}
 	}
+	r.Logf("%d suppressions; %d times somebody who is suppressed was to be enrolled", f.suppressed, f.broughtBack)
 	r.Logf("kills at points: %s; %d power cuts, of which %d lost something; %d workflows ended meanwhile",
 		strings.Join(died, ", "), f.cuts, f.losses, f.doomed)
 	if *rounds < 50 {
@@ -330,7 +331,7 @@ func (r *run) report() {
 	}
 	for what, n := range map[string]int{
 		"kill inside a commit": f.inCommit, "redelivery": f.redeliveries, "retry": f.retries, "timeout": f.timeouts,
-		"callback sent again": f.resent, "callback refused": f.refused, "removal at once": f.removed, "pending removal": f.pending,
+		"suppression": f.suppressed, "enrollment of somebody who is suppressed": f.broughtBack, "callback sent again": f.resent, "callback refused": f.refused, "removal at once": f.removed, "pending removal": f.pending,
 		"power cut that loses something": f.losses,
 	} {
 		if n == 0 {

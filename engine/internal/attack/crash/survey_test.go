@@ -98,7 +98,7 @@ func (r *run) survey() {
 	}
 	if eng, err := engine.New(s, engine.Config{}); err != nil {
 		r.Errorf("round %d: %v", r.round, err)
-	} else if err := errors.Join(r.surveyLeads(ctx, s, eng), r.surveyDoomed(ctx, s, eng), r.surveyCalls(ctx, eng), eng.Shutdown(ctx)); err != nil {
+	} else if err := errors.Join(r.surveyLeads(ctx, s, eng), r.surveySuppressions(ctx, s), r.surveyDoomed(ctx, s, eng), r.surveyCalls(ctx, eng), eng.Shutdown(ctx)); err != nil {
 		r.Errorf("round %d: %v", r.round, err)
 	}
 	if err := s.Close(); err != nil {

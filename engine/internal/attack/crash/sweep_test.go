@@ -61,7 +61,7 @@ func (c *child) doom(ctx context.Context, name string, deletes bool) error {
 	for i := range errs {
 		all.Go(func() {
 			_, errs[i] = c.eng.Enroll(ctx, made.ID, lead.Contact{
-				PhoneNumber: fmt.Sprintf("+1415%07d", i), ExternalID: fmt.Sprint(name, "/", i),
+				PhoneNumber: fmt.Sprintf("+1415%07d", 5_000_000+i), ExternalID: fmt.Sprint(name, "/", i),
 				Metadata: map[string]any{"call": i%(doomedLeads/doomedCalls) == 0},
 			})
 		})

@@ -31,6 +31,8 @@ type subject struct {
 	contact lead.Contact
 	id      lead.ID // zero before it is known
 	acked   bool    // Enroll has returned, or the lead was found in the file
+	barred  bool    // Enroll was refused because the person is suppressed
+	stopped int     // the round in which it was acknowledged that the person is suppressed; -1 before
 	steps   map[lead.StepID]*step
 	sent    map[string]lead.StepID // scheduled messages that were delivered
 	current *step                  // delivered, and its hook has not run
@@ -42,6 +44,7 @@ type subject struct {
 // removal is a removal as the parent asked for it.
 type removal struct {
 	when    string // at what the parent asks for it: see run.wish
+	person  bool   // by suppressing the person
 	skip    bool
 	wanted  bool
 	acked   bool
@@ -82,6 +85,12 @@ func (r *run) ready() {
 	rng := r.rand("ready", r.round)
 	for _, l := range r.leads {
 		soon := time.Duration(rng.IntN(20_000)) * time.Microsecond
+		if l.stopped >= 0 && rng.IntN(4) == 0 {
+			r.after(soon, func() { r.bringBack(l) })
+		}
+		if l.barred {
+			continue
+		}
 		if !l.acked {
 			r.enroll(l) // it is not in the file
 			continue
@@ -105,7 +114,10 @@ func (r *run) ready() {
 	}
 	for range *leadsFlag {
 		l := r.newLead()
-		r.after(time.Duration(rng.IntN(100_000))*time.Microsecond, func() { r.enroll(l) })
+		r.after(time.Duration(rng.IntN(100_000))*time.Microsecond, func() {
+			r.enroll(l)
+			r.wish(l, "enrolling", 0)
+		})
 	}
 }
 
@@ -118,13 +130,20 @@ func (r *run) newLead() *subject {
 		contact: lead.Contact{
 			PhoneNumber: fmt.Sprintf("+1415%07d", n), ExternalID: name, Metadata: map[string]any{"vip": rng.IntN(2) == 0},
 		},
-		steps: map[lead.StepID]*step{}, sent: map[string]lead.StepID{},
+		steps: map[lead.StepID]*step{}, sent: map[string]lead.StepID{}, stopped: -1,
 	}
 	if r.round*10 >= *rounds { // not in the first rounds
 		whens := []string{"enrolled", "later", "later", "running", "in flight", "in flight", "in flight", "retry", "retry", "outcome"}
 		if n := rng.IntN(2 * len(whens)); n < len(whens) {
 			l.removal.when, l.removal.skip = whens[n], rng.IntN(3) == 0
 		}
+		switch rng.IntN(8) {
+		case 0, 1:
+			l.removal.person = true
+		case 2:
+			l.removal.person, l.removal.when = true, "enrolling"
+		}
+		l.removal.skip = l.removal.skip || l.removal.person
 	}
 	r.leads = append(r.leads, l)
 	r.names[name] = l
@@ -133,6 +152,10 @@ func (r *run) newLead() *subject {
 
 func (r *run) enroll(l *subject) {
 	r.command(command{Kind: "enroll", Contact: l.contact}, func(ev event) {
+		if ev.Refusal == "suppressed" && l.removal.person && l.removal.wanted {
+			l.barred = true
+			return
+		}
 		if ev.Error != "" {
 			r.fault("%s cannot be enrolled: %s", l.name, ev.Error)
 			return
@@ -168,7 +191,13 @@ func (r *run) remove(l *subject) {
 	}
 	l.removal.wanted = true
 	cmd := command{Kind: "remove", Lead: l.id, Reason: l.reason(), SkipRetries: l.removal.skip}
+	if l.removal.person {
+		cmd = command{Kind: "suppress", Contact: l.contact, Reason: l.reason()}
+	}
 	r.command(cmd, func(ev event) {
+		if l.removal.person && !r.suppressed(l, ev) {
+			return
+		}
 		switch {
 		case ev.Refusal == "lead final":
 			l.removal.refused = true
@@ -195,6 +224,9 @@ func (r *run) remove(l *subject) {
 		}
 		if r.rand("again", l.name).IntN(3) == 0 {
 			r.command(cmd, func(ev event) {
+				if l.removal.person && (ev.New || ev.State != "") {
+					r.fault("%s is suppressed twice: %+v", l.name, ev)
+				}
 				if ev.Error != "" && ev.Refusal != "lead final" {
 					r.fault("%s cannot be removed twice: %s", l.id, ev.Error)
 				}
@@ -234,6 +266,9 @@ func (r *run) dispatched(ev event) {
 		return
 	}
 	r.identify(l, ev.Lead)
+	if l.stopped >= 0 && l.stopped < r.round {
+		r.fault("a process that was started after %s had been suppressed calls a handler for lead %s, step %s", l.name, l.id, ev.Step)
+	}
 	s := l.steps[ev.Step]
 	if s == nil {
 		s = &step{id: ev.Step, attempts: map[int]*attempt{}}

@@ -205,7 +205,7 @@ func (v *View) channel(f *Flow, now store.Millis) workflow.NodeType {
 }
 
 // Counted returns the limits for which an attempt of the lead counts: its next one, or
-// the one in flight.
+// the one in flight. Of several with the same Use, it is the one that allows least.
 func (v *View) Counted(f *Flow, now store.Millis) []*Limit {
 	if f.Rules == nil || len(f.Rules.limits) == 0 {
 		return nil
@@ -213,12 +213,21 @@ func (v *View) Counted(f *Flow, now store.Millis) []*Limit {
 	key, channel := v.RateKey(f, now), v.channel(f, now)
 	var list []*Limit
 	for _, l := range f.Rules.limitsAt(f, v.attemptNode(now)) {
-		if l.counts(channel, key) && !slices.ContainsFunc(list, func(has *Limit) bool { return has.Use == l.Use }) {
+		if !l.counts(channel, key) {
+			continue
+		}
+		switch i := slices.IndexFunc(list, func(has *Limit) bool { return has.Use == l.Use }); {
+		case i < 0:
 			list = append(list, l)
+		case l.most() < list[i].most():
+			list[i] = l
 		}
 	}
 	return list
 }
+
+// most is how many attempts the limit allows.
+func (l *Limit) most() int { return max(l.InFlight, l.Starts, l.PerContact) }
 
 // Flies reports whether an attempt of the lead is in flight: it counts for limits of
 // that kind. A queued retry does not.

@@ -32,11 +32,12 @@ func TestEnginesKeepALimitTogether(t *testing.T) {
 		<-hangUp
 		return engine.Result{Outcome: "completed"}, nil
 	})
-	if err := f.engines[0].SetLimits(ctx, []workflow.Limit{{Channel: workflow.VoiceCall, InFlight: most}}); err != nil {
+	limits := []workflow.Limit{{Channel: workflow.VoiceCall, InFlight: most + 2}, {Channel: workflow.VoiceCall, InFlight: most}} // the lesser counts
+	if err := f.engines[0].SetLimits(ctx, limits); err != nil {
 		t.Fatal(err)
 	}
 	for i, e := range f.engines {
-		if limits, err := e.Limits(ctx); err != nil || len(limits) != 1 || limits[0].InFlight != most {
+		if limits, err := e.Limits(ctx); err != nil || len(limits) != 2 || limits[1].InFlight != most {
 			t.Errorf("engine %d: %+v, %v", i, limits, err)
 		}
 	}

@@ -96,20 +96,21 @@ func hoursDetail(f *core.Flow, x *core.Explanation, b core.Blocker) string {
 		core.ZoneUnknown: "since no time zone is known of it",
 	}[b.Zones]
 	var parts []string
+	closed := false
 	for _, s := range b.Shut[:min(len(b.Shut), maxShut)] {
 		text := "those of %s are closed in %s, %s"
-		if s.Turn {
-			text = "those of %s are open in %s, %s, and its turn within their spread comes later"
+		if closed = closed || !s.Turn; s.Turn {
+			text = "those of %s are open in %s, %s"
 		}
 		parts = append(parts, fmt.Sprintf(text, whose(f, b, s.Scope), s.Zone, zone))
 	}
 	if more := len(b.Shut) - maxShut; more > 0 {
-		parts = append(parts, fmt.Sprintf("and %d more", more))
+		closed, parts = true, append(parts, fmt.Sprintf("and %d more", more))
 	}
-	if parts == nil {
-		return "the calling hours are open, and its turn within their spread comes later"
+	if closed {
+		return "the calling hours are closed: " + strings.Join(parts, "; ")
 	}
-	return "the calling hours are closed: " + strings.Join(parts, "; ")
+	return strings.Join(append([]string{"its turn within the spread of the calling hours comes later"}, parts...), ": ")
 }
 
 // neverDetail says what to do about calling hours that never allow an attempt.

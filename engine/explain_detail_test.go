@@ -77,7 +77,7 @@ func TestAnExplanationSaysWhoseCallingHoursAreClosedAndWhere(t *testing.T) {
 			want: `the calling hours are closed: those of the workflow are closed in America/New_York, a time zone of its number; ` +
 				`those of the node "call" are closed in America/New_York, a time zone of its number`},
 		{name: "its turn", rules: evening + ",", node: late, contact: lead.Contact{PhoneNumber: "+12125552671", TimeZone: "UTC"}, after: 10*time.Hour + 30*time.Minute,
-			want: `the calling hours are closed: those of the node "call" are open in UTC, the lead's time zone, and its turn within their spread comes later`},
+			want: `its turn within the spread of the calling hours comes later: those of the node "call" are open in UTC, the lead's time zone`},
 		{name: "the workflow's zone", rules: evening + `, "time_zone": "Europe/Berlin",`, contact: lead.Contact{PhoneNumber: "+8835100000000"},
 			want: `the calling hours are closed: those of the workflow are closed in Europe/Berlin, the workflow's time zone`},
 		{name: "no zone", rules: evening + ",", contact: lead.Contact{PhoneNumber: "+8835100000000"},
@@ -124,4 +124,27 @@ func TestCallingHoursThatNeverAgreeAreSaidToBeAndAskNothingOfTheEngine(t *testin
 	}
 	r.settle(7 * time.Hour) // four in the afternoon in UTC, ten in the morning in Chicago
 	r.calledAre("call")
+}
+
+func TestAnExplanationOfAHeldLeadSaysWhatComesNextAndNotWhenUnlessThatIsKnown(t *testing.T) {
+	r := newRules(t)
+	wf := r.activate(callThenText)
+	l := r.enroll(wf, phone)
+	r.settle(0)
+	due := r.clock.now.Add(48 * time.Hour) // of the wait
+	r.settle(time.Hour)
+	for _, tt := range []struct {
+		hold engine.Hold
+		at   time.Time
+	}{
+		{engine.Hold{}, time.Time{}},
+		{engine.Hold{Until: r.clock.now.Add(24 * time.Hour)}, due.Add(24 * time.Hour)},
+	} {
+		if _, err := r.Hold(background, wf, l.ID, tt.hold); err != nil {
+			t.Fatal(err)
+		}
+		if x := r.explain(l); len(x.Next) != 1 || !x.Next[0].At.Equal(tt.at) {
+			t.Errorf("held %+v: next %+v, want at %s", tt.hold, x.Next, tt.at)
+		}
+	}
 }

@@ -55,6 +55,23 @@ func (h *Handler) receiptRoute() {
 		description: "Who asked for it and when, the last attempt before it, and since when there has been silence. The audit trail's chain of hashes is verified.",
 		refused:     map[int]string{http.StatusUnprocessableEntity: "The path has no phone number."},
 	}, h.receipt)
+	register(h, operation{
+		method: "GET", path: "/workflows/{id}/leads/{lead}/receipt", id: "get-lead-receipt", tag: tagLeads, within: "query",
+		summary: "Get a receipt of the removal of a lead", description: "As of a person, for one lead.",
+		refused: map[int]string{http.StatusNotFound: noLead[http.StatusNotFound], http.StatusConflict: "No removal was asked for."},
+	}, h.leadReceipt)
+}
+
+func (h *Handler) leadReceipt(ctx context.Context, in *leadInput) (*output[receiptBody], error) {
+	workflow, id, err := in.ids()
+	if err != nil {
+		return nil, err
+	}
+	r, err := h.eng.Receipt(ctx, workflow, id)
+	if err != nil {
+		return nil, err
+	}
+	return reply(viewReceipt(r)), nil
 }
 
 func (h *Handler) receipt(ctx context.Context, in *contactInput) (*output[receiptBody], error) {

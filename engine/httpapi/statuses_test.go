@@ -52,6 +52,7 @@ var documented = map[string][]int{
 	"PUT /limits":                                  {200, 422},
 	"GET /audit":                                   {200, 422},
 	"GET /contacts/{phone}/receipt":                {200, 422},
+	"GET /workflows/{id}/leads/{lead}/receipt":     {200, 404, 409},
 	"GET /calls":                                   {200, 422},
 	"GET /healthz":                                 {200, 503},
 }
@@ -189,6 +190,8 @@ func TestEveryStatusOfTheContract(t *testing.T) {
 		{"GET /workflows/{id}/leads/{lead}/explanation", held + "/explanation", "", "", 200, `"reason":"wait"`},
 		{"GET /workflows/{id}/leads/{lead}/explanation", held + "/explanation?at=2100-01-01T00:00:00Z", "", "", 200, `"status":"completed"`},
 		{"GET /workflows/{id}/leads/{lead}/explanation", active + unknownLead + "/explanation", "", "", 404, ``},
+		{"GET /workflows/{id}/leads/{lead}/receipt", held + "/receipt", "", "", 409, `no removal was asked for`},
+		{"GET /workflows/{id}/leads/{lead}/receipt", active + unknownLead + "/receipt", "", "", 404, ``},
 		{"POST /workflows/{id}/leads/{lead}/hold", held + "/hold", `{"until":"2100-01-01T00:00:00Z","reason":"on holiday","actor":"kim"}`, "", 200, `"hold":{"until":"2100-01-01T00:00:00Z","reason":"on holiday","actor":"kim"`},
 		{"POST /workflows/{id}/leads/{lead}/hold", held + "/hold", "", "", 200, `"hold":{"until":null`},
 		{"POST /workflows/{id}/leads/{lead}/hold", active + unknownLead + "/hold", "", "", 404, ``},
@@ -229,6 +232,7 @@ func TestEveryStatusOfTheContract(t *testing.T) {
 		{"GET /audit", "/v1/audit?phone_number=+14155550022&actor=kim", "", "", 200, `"action":"suppression.added"`},
 		{"GET /contacts/{phone}/receipt", "/v1/contacts/+14155550022/receipt", "", "", 200, `"attempts_after":0`},
 		{"GET /contacts/{phone}/receipt", "/v1/contacts/x/receipt", "", "", 422, `path.phone`},
+		{"GET /workflows/{id}/leads/{lead}/receipt", inStep + "/receipt", "", "", 200, `"attempts_after":0`},
 		{"GET /audit", "/v1/audit?from=yesterday", "", "", 422, `query.from`},
 
 		{"DELETE /workflows/{id}", spare, "", "", 200, `{"message":"Workflow deleted."}`},

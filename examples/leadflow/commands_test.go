@@ -306,6 +306,12 @@ voice_call - 1,000 in flight
 			t.Errorf("%q -json: %d: %s", args, code, out)
 		}
 	}
+	for _, who := range []string{busy, "+14155550102"} {
+		out, _, code := s.cli("receipt", who)
+		if code != 0 || !strings.HasPrefix(out, "Receipt of an order to stop\n\nPerson           +14155550102\n") || !strings.Contains(out, "\nLead "+busy+"\n") {
+			t.Errorf("receipt %s: %d: %s", who, code, out)
+		}
+	}
 	out, _, code := runBinary(t, nil, "version")
 	if code != 0 || !regexp.MustCompile(`^leadflow \S+.*, go1\.\S+, \w+/\w+\n$`).MatchString(out) {
 		t.Errorf("version: %d: %s", code, out)

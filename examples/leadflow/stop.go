@@ -300,17 +300,24 @@ func (p *program) auditCommand() *cobra.Command {
 
 func (p *program) receiptCommand() *cobra.Command {
 	command := &cobra.Command{
-		Use: "receipt PHONE_NUMBER", Short: "Print what is on record of a person who said stop", Args: wants(1, 1, "needs a phone number"),
-		ValidArgsFunction: cobra.NoFileCompletions,
+		Use: "receipt PHONE_NUMBER|LEAD", Short: "Print what is on record of a person who said stop",
+		Args: wants(1, 1, "needs a phone number or a lead's id"), ValidArgsFunction: cobra.NoFileCompletions,
 		Long: `Print a receipt: who asked for it and when, the last attempt before it, since when there has been
-silence, and the hash of the audit trail, whose chain is verified.`,
+silence, and the hash of the audit trail, whose chain is verified. It is about all orders of a person,
+or about the removal of one lead.`,
 	}
 	c := newClient(command)
 	command.RunE = func(command *cobra.Command, args []string) error {
 		ctx, stop := p.interruptible(command.Context())
 		defer stop()
+		path, err := contactPath(args[0]), error(nil)
+		if strings.HasPrefix(args[0], "wlead_") {
+			if path, err = c.leadPath(ctx, args); err != nil {
+				return err
+			}
+		}
 		var r struct{ Text string }
-		text, err := c.do(ctx, request{method: http.MethodGet, path: contactPath(args[0]) + "/receipt"}, &r)
+		text, err := c.do(ctx, request{method: http.MethodGet, path: path + "/receipt"}, &r)
 		if err != nil || c.json {
 			return printJSON(p.stdout, text, err)
 		}

@@ -207,6 +207,21 @@ func (v *View) blocking(f *Flow, now store.Millis, i rule, said ruling, person *
 	return []Blocker{b}
 }
 
+// wouldEnd is when the wait of the lead's path ends if nothing happens; 0 if that is not
+// known, because the lead is held.
+func (v *View) wouldEnd() store.Millis {
+	h := v.Notes.Hold
+	switch {
+	case h == nil:
+		return v.Rec.Due
+	case h.Until == 0:
+		return 0
+	}
+	released := *v
+	released.release(h.Until)
+	return released.Rec.Due
+}
+
 // ways returns the edges that the lead's step may take, in the order of the definition.
 func (v *View) ways(f *Flow) []Way {
 	var list []Way
@@ -217,7 +232,7 @@ func (v *View) ways(f *Flow) []Way {
 	for outcome, to := range f.Graph.Ways(node) {
 		w := Way{Node: to, Outcome: outcome}
 		if f.Graph.Node(node).Type == workflow.Time && v.Rec.Phase == store.PhaseWaiting && outcome != workflow.SignalOutcome {
-			w.At = v.Rec.Due
+			w.At = v.wouldEnd()
 		}
 		list = append(list, w)
 	}

@@ -18,6 +18,7 @@ type limits struct {
 	everywhere []workflow.Limit // those in force in all workflows
 	reading    bool             // the account of all engines is being read
 	readAt     store.Millis     // when it may be read again
+	heeded     int              // how often what was read was heeded
 	lines      []*line          // in the order in which they came to be
 	of         map[*core.Use]*line
 }

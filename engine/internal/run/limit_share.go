@@ -71,6 +71,7 @@ func (l *loop) heedAccount(states []store.LimitState, at store.Millis) {
 		}
 		use.Replace(starts)
 	}
+	l.limits.heeded++
 	again := func(b *batch) {
 		for i := range b.used {
 			u := &b.used[i]
@@ -95,11 +96,11 @@ func (l *loop) lookAtAccount() {
 		return
 	}
 	l.limits.reading, l.limits.readAt = true, l.now.Add(limitsEvery)
-	keys := l.r.rules.SharedUses()
+	keys, heeded := l.r.rules.SharedUses(), l.limits.heeded
 	r := l.r
 	go func() {
 		states, err := r.shared.LimitUse(context.Background(), keys)
-		r.inbox.tell(&accountRead{states, r.Clock.Now(), err})
+		r.inbox.tell(&accountRead{states, r.Clock.Now(), err, heeded})
 	}()
 }
 
@@ -108,13 +109,16 @@ type accountRead struct {
 	states []store.LimitState
 	at     time.Time
 	failed error
+	heeded int // limits.heeded when it was asked for
 }
 
 func (a *accountRead) lead() int64 { return 0 }
 
 func (a *accountRead) settle(l *loop) error {
 	l.limits.reading = false
-	if a.failed == nil {
+	// Unless more is known by now: because of a batch that was refused, with which this may
+	// have been settled before.
+	if a.failed == nil && a.heeded == l.limits.heeded {
 		l.heedAccount(a.states, store.MillisOf(a.at))
 	}
 	return nil

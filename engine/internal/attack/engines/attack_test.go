@@ -76,8 +76,11 @@ type arena struct {
 	server *server
 	slots  []*slot
 	main   *flow
+	level  bool          // the clocks of all processes are the same
 	over   chan struct{} // closed when nothing is to be asked any more
-	begun  moment
+	// provide is called, with mu held, when a handler is called; nil: see called.
+	provide func(l *process, ev event)
+	begun   moment
 
 	brakes sync.Mutex // held while the main workflow is being paused
 
@@ -135,6 +138,9 @@ func (a *arena) rand(parts ...any) *rand.Rand {
 
 // ahead is how far the clock of a process is ahead.
 func (a *arena) ahead(number int) time.Duration {
+	if a.level {
+		return 0
+	}
 	if a.settled {
 		return 2 * time.Hour // so that all that was due by any of them is
 	}

@@ -68,8 +68,8 @@ func now() moment {
 func (m moment) plus(d time.Duration) moment { return m + moment(d) }
 
 // event is a line from a child to the parent. The kinds: ready, call (of a handler,
-// which waits for the answer), reply (to a command), slow (the process did not run for
-// Gap), bye.
+// which waits for the answer, and was decided Gap before), reply (to a command), slow (the
+// process did not run for Gap), bye.
 type event struct {
 	Kind string        `json:"kind"`
 	ID   int64         `json:"id,omitempty"` // of what is to be answered, or of the command replied to
@@ -83,6 +83,7 @@ type event struct {
 	Node        string          `json:"node,omitempty"`
 	Number      int             `json:"number,omitempty"`
 	Key         string          `json:"key,omitempty"`
+	Line        string          `json:"line,omitempty"` // of the contact's metadata
 	Redelivered bool            `json:"redelivered,omitempty"`
 
 	State string `json:"state,omitempty"`
@@ -107,14 +108,18 @@ type command struct {
 	Workflow lead.WorkflowID `json:"workflow,omitzero"`
 	Contact  lead.Contact    `json:"contact,omitzero"`
 	Contacts []lead.Contact  `json:"contacts,omitempty"`
-	Lead     lead.ID         `json:"lead,omitzero"`
-	Step     lead.StepID     `json:"step,omitzero"`
-	Number   int             `json:"number,omitempty"`
-	Skip     bool            `json:"skip,omitempty"`
-	Group    string          `json:"group,omitempty"`
-	Metadata map[string]any  `json:"metadata,omitempty"`
-	Live     bool            `json:"live,omitempty"`
-	Full     bool            `json:"full,omitempty"`
+
+	Definition json.RawMessage  `json:"definition,omitempty"` // of a workflow; none: see definition
+	Limits     []workflow.Limit `json:"limits,omitempty"`
+
+	Lead     lead.ID        `json:"lead,omitzero"`
+	Step     lead.StepID    `json:"step,omitzero"`
+	Number   int            `json:"number,omitempty"`
+	Skip     bool           `json:"skip,omitempty"`
+	Group    string         `json:"group,omitempty"`
+	Metadata map[string]any `json:"metadata,omitempty"`
+	Live     bool           `json:"live,omitempty"`
+	Full     bool           `json:"full,omitempty"`
 
 	Do      string `json:"do,omitempty"` // of an answer: outcome, error, final, in flight
 	Outcome string `json:"outcome,omitempty"`
@@ -295,11 +300,22 @@ func (c *child) method(cmd command, reply *event) (err error) {
 	var state fmt.Stringer
 	switch cmd.Kind {
 	case "create":
+		def := definition()
+		if cmd.Definition != nil {
+			def, err = workflow.Parse(cmd.Definition)
+		}
 		var wf engine.Workflow
-		if wf, err = c.eng.CreateWorkflow(ctx, definition()); err == nil {
+		if err == nil {
+			wf, err = c.eng.CreateWorkflow(ctx, def)
+		}
+		if err == nil {
 			reply.Workflow = wf.ID
 			_, err = c.eng.ActivateWorkflow(ctx, wf.ID)
 		}
+	case "limits":
+		err = c.eng.SetLimits(ctx, cmd.Limits)
+	case "ping":
+		_, err = c.eng.Suppressions(ctx, engine.SuppressionFilter{Limit: 1})
 	case "enroll":
 		var l lead.Lead
 		l, err = c.eng.Enroll(ctx, cmd.Workflow, cmd.Contact)
@@ -431,11 +447,14 @@ func refusal(err error) string {
 // then does what the parent answers.
 func (c *child) handle(ctx context.Context, a engine.Attempt) (engine.Result, error) {
 	at := now()
+	// A deadline is rounded up to a millisecond.
+	decided := time.Until(a.Deadline.Add(-time.Duration(a.Node.Timeout)))
+	line, _ := a.Contact.Metadata["line"].(string)
 	var cmd command
 	select {
 	case cmd = <-c.ask(event{
-		Kind: "call", At: at, Workflow: a.WorkflowID, Lead: a.LeadID, Phone: a.Contact.PhoneNumber, Step: a.StepID,
-		Node: a.Node.ID, Number: a.Number, Key: a.IdempotencyKey, Redelivered: a.Redelivered,
+		Kind: "call", At: at, Gap: time.Millisecond - decided, Workflow: a.WorkflowID, Lead: a.LeadID, Phone: a.Contact.PhoneNumber,
+		Step: a.StepID, Node: a.Node.ID, Number: a.Number, Key: a.IdempotencyKey, Line: line, Redelivered: a.Redelivered,
 	}):
 	case <-ctx.Done():
 		return engine.Result{}, context.Cause(ctx)

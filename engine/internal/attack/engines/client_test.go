@@ -307,6 +307,10 @@ func (a *arena) update(s *story, key string) {
 func (a *arena) called(l *process, ev event) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.provide != nil {
+		a.provide(l, ev)
+		return
+	}
 	s := a.storyOf(ev.Lead, ev.Phone)
 	c := &call{by: l, at: ev.At, step: ev.Step, node: ev.Node, number: ev.Number, key: ev.Key, redelivered: ev.Redelivered, id: ev.ID}
 	times := 0

@@ -37,6 +37,7 @@ var attacks = map[string]Trial{
 	"sqlite":     {"./store/sqlite", "^TestContract$"},
 	"memory":     {"./store/memory", "^TestContract$"},
 	"engines":    {"./engine/internal/attack/engines", "^TestEveryLeadOutlivesItsEngines$"},
+	"week":       {"./engine/internal/attack/engines", "^TestAWeekOfLimitsOnThreeEngines$"},
 	"fleet":      {"./engine/internal/attack/engines", "^TestSuppressionsRaceOnThreeEngines$"},
 }
 
@@ -50,7 +51,7 @@ var doses = map[string][]string{
 	"./engine/internal/attack/crash": {"-crash.rounds=20"},
 	"./engine/internal/attack/race":  {"-race.n=100"},
 	// Whether engines meet is random.
-	"./engine/internal/attack/engines": {"-engines.races=400"},
+	"./engine/internal/attack/engines": {"-engines.races=400", "-engines.week=30s"},
 	// Whether a power cut shows a fault is random.
 	"./store/sqlite": {"-power.runs=6"},
 }

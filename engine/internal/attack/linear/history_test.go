@@ -121,6 +121,9 @@ func (r *run) history() []porcupine.Operation {
 			got.sup = suppressions[op.sup]
 		}
 		for id, state := range op.leads {
+			if numbers[id] == 0 {
+				r.t.Fatalf("the answer to %s names the lead %s, which never was", describe(in, got), id)
+			}
 			got.states[numbers[id]-1] = state
 		}
 		op.Input, op.Output = in, got

@@ -28,7 +28,7 @@ func main() {
 	check(err == nil, "new client", err)
 
 	wait := map[string]any{"duration": "48h"}
-	w, err := c.CreateWorkflowWithResponse(ctx, api.NewDefinition{
+	w, err := c.CreateWorkflowWithResponse(ctx, nil, api.NewDefinition{
 		Name: "Generated", Entry: "wait",
 		Nodes: []api.NewNode{
 			{Id: "wait", Type: api.NodeTypeTime, Config: wait}, {Id: "done", Type: api.NodeTypeConverted},
@@ -37,7 +37,7 @@ func main() {
 	})
 	check(err == nil && w.JSON201 != nil && w.JSON201.Status == api.WorkflowStatusDraft, "create", err, w)
 	id := w.JSON201.Id
-	active, err := c.ActivateWorkflowWithResponse(ctx, id)
+	active, err := c.ActivateWorkflowWithResponse(ctx, id, nil)
 	check(err == nil && active.JSON200 != nil && active.JSON200.Status == api.WorkflowStatusActive, "activate", err, active)
 
 	enrolled, err := c.EnrollLeadsWithResponse(ctx, id, nil, api.NewLead{

@@ -43,7 +43,7 @@ func main() {
 			{ID: "wait", Type: api.NodeTypeTime, Config: jx.Raw(`{"duration":"48h"}`)}, {ID: "done", Type: api.NodeTypeConverted},
 		},
 		Edges: []api.NewEdge{{From: "wait", To: "done"}},
-	}))
+	}, api.CreateWorkflowParams{}))
 	w := created.Response
 	check(w.Status == api.WorkflowStatusDraft, "create", w)
 	active := as[*api.Workflow]("activate")(c.ActivateWorkflow(ctx, api.ActivateWorkflowParams{ID: w.ID}))
